@@ -23,6 +23,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use crate::auth::Authenticator;
+use crate::background::Runner;
 use crate::base::clock::Clock;
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -58,6 +59,8 @@ pub struct AdminParts {
     pub clock: Clock,
     /// The settings in force.
     pub config: Arc<Config>,
+    /// The tasks of the background, whose states the server's status shows.
+    pub background: Arc<Runner>,
 }
 
 /// The administration of a catalog.
@@ -69,6 +72,7 @@ pub struct Admin {
     documents: Arc<Documents>,
     clock: Clock,
     config: Arc<Config>,
+    background: Arc<Runner>,
     shared: Arc<Shared>,
 }
 
@@ -105,12 +109,13 @@ impl Admin {
             documents: Arc::clone(&self.documents),
             clock: self.clock.clone(),
             config: Arc::clone(config),
+            background: Arc::clone(&self.background),
         };
         Self::over(parts, Arc::clone(&self.shared))
     }
 
     fn over(parts: AdminParts, shared: Arc<Shared>) -> Self {
-        let AdminParts { store, authenticator, catalog, access, documents, clock, config } = parts;
-        Self { store, authenticator, catalog, access, documents, clock, config, shared }
+        let AdminParts { store, authenticator, catalog, access, documents, clock, config, background } = parts;
+        Self { store, authenticator, catalog, access, documents, clock, config, background, shared }
     }
 }

@@ -190,7 +190,7 @@ async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_
     let table = fixture.table("t", json!({}), &[]).await;
     let all = files(&table.location);
     fixture.drop(&table, true).await;
-    let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [job] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     let is_gone = fixture
         .catalog
         .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
@@ -215,7 +215,7 @@ async fn it_ends_wherever_an_attempt_before_it_was_cut_off() {
         let table = fixture.table("t", json!({}), &[]).await;
         fixture.drop(&table, true).await;
         // Somebody begins, removes some of it, and is never heard of again.
-        assert_eq!(fixture.maintenance.claim(9).await.len(), 1);
+        assert_eq!(fixture.maintenance.claim(9).await.unwrap().len(), 1);
         for name in order[..cut].concat() {
             std::fs::remove_file(table.location.join(name)).unwrap();
         }
@@ -234,7 +234,7 @@ async fn it_ends_when_only_the_last_step_was_not_noted() {
         let fixture = Fixture::new(Duration::ZERO).await;
         let table = fixture.table("t", json!({}), &[]).await;
         fixture.drop(&table, true).await;
-        let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+        let [job] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
         let finishing = Progress::Continue { until_ms: fixture.now_ms.load(Ordering::SeqCst), finishing: true };
         assert!(fixture.maintenance.note(&job, &finishing).await.unwrap());
         if document_is_gone {
@@ -251,9 +251,9 @@ async fn who_has_lost_the_lease_notes_nothing_and_leaves_the_document() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
-    let [late] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [late] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     fixture.advance(LEASE_MS);
-    let [present] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [present] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     fixture.maintenance.see_to(late.clone(), &CancellationToken::new()).await;
     assert_eq!(fixture.dropped(&table).await, Some(present.clone()));
     assert!(Path::new(present.metadata_location.strip_prefix("file://").unwrap()).exists());
@@ -328,19 +328,16 @@ async fn a_task_sees_to_what_is_due_and_lets_go_of_it_when_told_to_stop() {
     let stopped = CancellationToken::new();
     stopped.cancel();
     // Told to stop before it could begin: it lets go at once.
-    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     maintenance.see_to(job, &stopped).await;
     let job = fixture.dropped(&table).await;
     assert!(job.is_none_or(|job| job.due_ms == Some(fixture.now_ms.load(Ordering::SeqCst)) && job.message.is_none()));
 
-    let (all_gone, is_gone) = tokio::sync::oneshot::channel();
-    let watch = async {
-        while fixture.all_dropped().await > 0 {
-            tokio::task::yield_now().await;
-        }
-        all_gone.send(()).unwrap();
-    };
-    tokio::join!(watch, maintenance.run(async { is_gone.await.unwrap() }));
+    let runner = fixture.start();
+    while fixture.all_dropped().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    runner.stop(Duration::from_secs(60)).await.unwrap();
     assert_eq!(files(&table.location), rest());
 }
 
@@ -354,6 +351,7 @@ async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
     fixture.drop(&table, true).await;
     maintenance.wake_and_wait(place, table.id, Duration::from_millis(1)).await;
     assert_eq!(fixture.all_dropped().await, 1, "nobody works");
+    let runner = fixture.start();
     let wait = async {
         for one in [&table, &broken] {
             if one.id == broken.id {
@@ -362,13 +360,8 @@ async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
             maintenance.wake_and_wait(place, one.id, minute).await;
         }
     };
-    let (done, is_done) = tokio::sync::oneshot::channel();
-    let wait = async {
-        wait.await;
-        done.send(()).unwrap();
-    };
-    let all = async { tokio::join!(wait, maintenance.run(async { is_done.await.unwrap() })) };
-    tokio::time::timeout(minute, all).await.expect("both ended of themselves");
+    tokio::time::timeout(minute, wait).await.expect("both ended of themselves");
+    runner.stop(minute).await.unwrap();
     assert_eq!(files(&table.location), rest());
     assert_eq!(fixture.dropped(&broken).await.unwrap().state, DroppedState::Blocked);
 }
@@ -379,7 +372,7 @@ async fn purge_that_is_told_to_keep_files_removes_none_after_that() {
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
     let maintenance = &fixture.maintenance;
-    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     let (never, id, place) = (CancellationToken::new(), job.id, job.place);
     let mut purge = Box::pin(maintenance.see_to(job, &never));
     // It runs from its first poll on.
@@ -393,4 +386,19 @@ async fn purge_that_is_told_to_keep_files_removes_none_after_that() {
     maintenance.sweep().await;
     assert_eq!(files(&table.location), left);
     maintenance.stop_purge(id).await;
+}
+
+#[tokio::test]
+async fn purge_that_was_cut_off_keeps_nobody_waiting() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let maintenance = &fixture.maintenance;
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
+    let (never, id) = (CancellationToken::new(), job.id);
+    let mut purge = Box::pin(maintenance.see_to(job, &never));
+    assert!(futures_util::poll!(&mut purge).is_pending());
+    // As the runner does after a panic.
+    drop(purge);
+    tokio::time::timeout(Duration::from_secs(60), maintenance.stop_purge(id)).await.expect("it has ended");
 }
