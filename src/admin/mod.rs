@@ -41,7 +41,7 @@ pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
 pub use usage::{Days, UsageLimits};
-pub use warehouses::{OwnStorage, Trial, WarehouseRequest, WarehouseUpdate};
+pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 
 /// The parts that administration uses.
 pub struct AdminParts {
