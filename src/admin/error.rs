@@ -7,6 +7,7 @@ use tidewater_core::access::LabelError;
 use crate::auth::{AuthError, IssueError};
 use crate::catalog::CatalogError;
 use crate::store::StoreError;
+use crate::warehouse::InvalidSettings;
 
 /// Why a use case changed nothing. The texts name the object and say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,12 @@ impl AdminError {
 
 impl From<LabelError> for AdminError {
     fn from(error: LabelError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<InvalidSettings> for AdminError {
+    fn from(error: InvalidSettings) -> Self {
         Self::Invalid(error.to_string())
     }
 }

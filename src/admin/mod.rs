@@ -25,6 +25,7 @@ use std::time::Instant;
 use tidewater_core::ids::OrganisationId;
 
 use crate::auth::Authenticator;
+use crate::background::Runner;
 use crate::base::clock::Clock;
 use crate::base::keyed_lock::KeyedLock;
 use crate::catalog::Catalog;
@@ -43,7 +44,7 @@ pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
 pub use usage::{Days, UsageLimits};
-pub use warehouses::{OwnStorage, Trial, WarehouseRequest, WarehouseUpdate};
+pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 
 /// The parts that administration uses.
 pub struct AdminParts {
@@ -61,6 +62,8 @@ pub struct AdminParts {
     pub clock: Clock,
     /// The settings in force.
     pub config: Arc<Config>,
+    /// The tasks of the background, whose states the server's status shows.
+    pub background: Arc<Runner>,
 }
 
 /// The administration of a catalog.
@@ -72,6 +75,7 @@ pub struct Admin {
     documents: Arc<Documents>,
     clock: Clock,
     config: Arc<Config>,
+    background: Arc<Runner>,
     shared: Arc<Shared>,
 }
 
@@ -109,12 +113,13 @@ impl Admin {
             documents: Arc::clone(&self.documents),
             clock: self.clock.clone(),
             config: Arc::clone(config),
+            background: Arc::clone(&self.background),
         };
         Self::over(parts, Arc::clone(&self.shared))
     }
 
     fn over(parts: AdminParts, shared: Arc<Shared>) -> Self {
-        let AdminParts { store, authenticator, catalog, access, documents, clock, config } = parts;
-        Self { store, authenticator, catalog, access, documents, clock, config, shared }
+        let AdminParts { store, authenticator, catalog, access, documents, clock, config, background } = parts;
+        Self { store, authenticator, catalog, access, documents, clock, config, background, shared }
     }
 }

@@ -1,11 +1,13 @@
 //! The server itself: its status, tiers and settings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tidewater_core::limits::Tier;
 
 use super::{Admin, AdminError, Reload, Reloaded};
+use crate::background::{Runner, TaskState};
 use crate::config::Config;
 
 /// The status of the server.
@@ -19,6 +21,8 @@ pub struct ServerStatus {
     pub tiers: BTreeMap<String, Tier>,
     /// The time since its start, in seconds.
     pub uptime_s: u64,
+    /// The tasks of the background. Empty if no server runs.
+    pub background: Vec<TaskState>,
 }
 
 impl Admin {
@@ -30,7 +34,14 @@ impl Admin {
             version: env!("CARGO_PKG_VERSION"),
             tiers: self.config.tiers.clone(),
             uptime_s: self.shared.started.elapsed().as_secs(),
+            background: self.background.states(),
         }
+    }
+
+    /// Returns the runner of the background's tasks.
+    #[must_use]
+    pub const fn background(&self) -> &Arc<Runner> {
+        &self.background
     }
 
     /// Returns the configured tiers.

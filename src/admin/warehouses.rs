@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
@@ -13,16 +12,15 @@ use tidewater_core::storage::StorageProfile;
 use super::{Admin, AdminError};
 use crate::base::clock::fresh_ordered_uuid;
 use crate::data_folder::owner::Owner;
-use crate::sealing::master_key::{MasterKeyError, check_or_make};
+use crate::sealing::master_key::MasterKeyError;
 use crate::storage::StorageCredentials;
 use crate::store::{
     Change, EventFilter, Operation, Organisation, Place, Resource, StoreError, Warehouse, WarehouseOptions,
     WarehouseStorage,
 };
-use crate::warehouse::{CheckStep, OpenWarehouse, seal_credentials, warehouse_check};
-
-/// The address that issues tokens to Google's service accounts.
-const GOOGLE_TOKENS: &str = "https://oauth2.googleapis.com/token";
+use crate::warehouse::{
+    OpenWarehouse, SettingsSealError, StorageSettings, Trial, check_options, check_owner_can_write, test_storage,
+};
 
 /// The options of a new warehouse.
 #[derive(Debug, Clone)]
@@ -69,37 +67,6 @@ pub struct WarehouseUpdate {
     pub unchecked: bool,
 }
 
-/// The outcome of a test of a warehouse's storage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trial {
-    /// Each step, in order.
-    pub steps: Vec<CheckStep>,
-}
-
-impl Trial {
-    /// Returns whether all steps succeeded.
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.steps.iter().all(|step| step.outcome.is_ok())
-    }
-
-    fn check(self) -> Result<Self, AdminError> {
-        if self.is_ok() {
-            return Ok(self);
-        }
-        let failed =
-            self.steps.iter().filter_map(|step| Some(format!("{}: {}", step.what, step.outcome.as_ref().err()?)));
-        Err(AdminError::Invalid(format!("The storage test failed. {}", failed.collect::<Vec<_>>().join("; "))))
-    }
-}
-
-/// The requested storage of a warehouse.
-#[derive(Debug)]
-struct Wanted {
-    profile: StorageProfile,
-    credentials: StorageCredentials,
-}
-
 impl Admin {
     /// Creates a warehouse, after a test of its storage if `check` is set. An organisation's first warehouse becomes its default.
     /// Returns the warehouse and the outcome of the test. A dry run returns the warehouse without creating it.
@@ -114,9 +81,9 @@ impl Admin {
     ) -> Result<(Warehouse, Trial), AdminError> {
         check_warehouse_name(&request.name).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let root = Location::parse(&request.root).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        let wanted = Wanted::read(request.storage.take(), &root)?;
-        wanted.check_own(&root, request.own_storage)?;
-        check_is_checked(request.check, request.own_storage)?;
+        let wanted = StorageSettings::parse(request.storage.take(), &root)?;
+        check_own(&wanted, &root, request.own_storage)?;
+        check_is_tested(request.check, request.own_storage)?;
         check_options(request.options, &wanted.profile)?;
         let mut new = Warehouse {
             id: WarehouseId(fresh_ordered_uuid()),
@@ -136,7 +103,7 @@ impl Admin {
             }
             // Only who can write there is told whether the root is another's (docs/decisions/0040).
             OwnStorage::Refused => {
-                let trial = self.try_out(new.clone(), &wanted.credentials, true).await?.check()?;
+                let trial = self.try_out(new.clone(), &wanted.credentials, true).await?.into_result()?;
                 self.check_root(organisation, &new, &root).await?;
                 trial
             }
@@ -178,7 +145,7 @@ impl Admin {
     /// `Invalid` if the storage cannot be opened with its settings.
     pub async fn warehouse_check(&self, warehouse: Warehouse) -> Result<Trial, AdminError> {
         let open = self.access.open(warehouse).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        self.try_out_open(open).await
+        self.test(open).await
     }
 
     /// Changes a warehouse's storage, its options, or whether it is the default. Tests new storage unless `unchecked` is set.
@@ -197,9 +164,9 @@ impl Admin {
         let wanted = match update.storage {
             None => None,
             storage => {
-                let wanted = Wanted::read(storage, &root)?;
-                wanted.check_own(&root, own_storage)?;
-                check_is_checked(!update.unchecked, own_storage)?;
+                let wanted = StorageSettings::parse(storage, &root)?;
+                check_own(&wanted, &root, own_storage)?;
+                check_is_tested(!update.unchecked, own_storage)?;
                 Some(wanted)
             }
         };
@@ -213,7 +180,7 @@ impl Admin {
             if let Some(wanted) = wanted {
                 let storage = WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None };
                 let new = Warehouse { storage, options, ..warehouse.clone() };
-                self.try_out(new, &wanted.credentials, !update.unchecked).await?.check()?;
+                self.try_out(new, &wanted.credentials, !update.unchecked).await?.into_result()?;
                 let storage = self.seal(wanted, place(&warehouse), own_storage).await?;
                 let set = self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
@@ -296,168 +263,66 @@ impl Admin {
     ) -> Result<Trial, AdminError> {
         let opened = self.access.open_with(warehouse, credentials);
         let open = opened.map_err(|error| AdminError::Invalid(error.to_string()))?;
-        if check { self.try_out_open(open).await } else { Ok(Trial::default()) }
+        if check { self.test(open).await } else { Ok(Trial::default()) }
     }
 
-    /// Tests a warehouse in a separate task, so that its test objects are removed even if the client disconnects.
-    async fn try_out_open(&self, open: OpenWarehouse) -> Result<Trial, AdminError> {
-        let clock = self.clock.clone();
-        let trial = tokio::spawn(async move {
-            let mut steps = Vec::new();
-            warehouse_check(&open, &clock, |step| steps.push(step.clone())).await;
-            Trial { steps }
-        });
-        trial.await.map_err(|error| AdminError::Failed(error.to_string().into()))
+    async fn test(&self, open: OpenWarehouse) -> Result<Trial, AdminError> {
+        test_storage(open, &self.clock).await.map_err(|error| AdminError::Failed(error.to_string().into()))
     }
 
-    /// Seals credentials for their warehouse. Does not store the machine's own credentials. Details of an error of the master
-    /// key are only for a caller who may use the server's own storage.
+    /// Seals credentials for their warehouse. Details of an error of the master key are only for a caller who may use the
+    /// server's own storage.
     async fn seal(
         &self,
-        wanted: Wanted,
+        settings: StorageSettings,
         place: Place,
         own_storage: OwnStorage,
     ) -> Result<WarehouseStorage, AdminError> {
-        let sealed_credentials = match &wanted.credentials {
-            StorageCredentials::Ambient => None,
-            credentials => {
-                let failed = |error: &dyn std::fmt::Display| AdminError::Failed(error.to_string().into());
-                let keys =
-                    check_or_make(self.store.as_ref(), &self.access.keys).await.map_err(|error| match error {
-                        MasterKeyError::Missing { .. } | MasterKeyError::Other { .. }
-                            if own_storage == OwnStorage::Allowed =>
-                        {
-                            AdminError::Conflict(error.to_string())
-                        }
-                        error => failed(&error),
-                    })?;
-                Some(seal_credentials(&keys, place, credentials).map_err(|error| failed(&error))?)
+        self.access.seal(self.store.as_ref(), place, settings).await.map_err(|error| match error {
+            SettingsSealError::MasterKey(error @ (MasterKeyError::Missing { .. } | MasterKeyError::Other { .. }))
+                if own_storage == OwnStorage::Allowed =>
+            {
+                AdminError::Conflict(error.to_string())
             }
-        };
-        Ok(WarehouseStorage { profile: wanted.profile, sealed_credentials })
+            error => AdminError::Failed(error.to_string().into()),
+        })
     }
 }
 
-impl Wanted {
-    /// Parses the settings of a storage, credentials included, for a warehouse at `root`. No error repeats a value of the
-    /// credentials.
-    fn read(storage: Option<Value>, root: &Location) -> Result<Self, AdminError> {
-        let Some(storage) = storage else {
-            if root.scheme() == "file" {
-                return Ok(Self { profile: StorageProfile::File, credentials: StorageCredentials::Ambient });
-            }
-            return Err(AdminError::Invalid(format!(
-                "{root} is not on the server's disk: pass the settings of its storage in `storage`"
-            )));
-        };
-        let Value::Object(mut fields) = storage else {
-            return Err(AdminError::Invalid("`storage` must be an object".to_owned()));
-        };
-        let credentials = match fields.remove("credentials") {
-            None | Some(Value::Null) => StorageCredentials::Ambient,
-            Some(section) => StorageCredentials::deserialize(section).map_err(|error| {
-                AdminError::Invalid(format!("`storage.credentials`: {}", without_values(&error.to_string())))
-            })?,
-        };
-        let profile = StorageProfile::deserialize(Value::Object(fields));
-        let profile = profile
-            .map_err(|error| AdminError::Invalid(format!("`storage`: {}", without_values(&error.to_string()))))?;
-        Ok(Self { profile, credentials })
+/// Fails if the storage is the server's own and may not be used.
+fn check_own(settings: &StorageSettings, root: &Location, own_storage: OwnStorage) -> Result<(), AdminError> {
+    if own_storage == OwnStorage::Allowed {
+        return Ok(());
     }
-
-    /// Fails if the storage is the server's own and may not be used.
-    fn check_own(&self, root: &Location, own_storage: OwnStorage) -> Result<(), AdminError> {
-        if own_storage == OwnStorage::Allowed {
-            return Ok(());
-        }
-        if self.profile == StorageProfile::File {
-            return Err(AdminError::Forbidden(format!(
-                "{root} is on the server's own disk: only an operator creates warehouses there"
-            )));
-        }
-        if self.credentials == StorageCredentials::Ambient {
-            return Err(AdminError::Forbidden(
-                "Without `storage.credentials` the server's own identity would be used: only an operator may do that"
-                    .to_owned(),
-            ));
-        }
-        match self.named_address() {
-            None => Ok(()),
-            Some(field) => Err(AdminError::Forbidden(format!(
-                "`storage.{field}` names an address that the server would send requests to: only an operator may do that. Without \
-                 it, the cloud's own address is used"
-            ))),
-        }
+    if settings.profile == StorageProfile::File {
+        return Err(AdminError::Forbidden(format!(
+            "{root} is on the server's own disk: only an operator creates warehouses there"
+        )));
     }
-
-    /// Returns the first field with an address that replaces the cloud's own.
-    fn named_address(&self) -> Option<&'static str> {
-        let (endpoint, sts_endpoint) = match &self.profile {
-            StorageProfile::File => (None, None),
-            StorageProfile::S3(profile) => (profile.endpoint.as_ref(), profile.sts_endpoint.as_ref()),
-            StorageProfile::Adls(profile) => (profile.endpoint.as_ref(), None),
-            StorageProfile::Gcs(profile) => (profile.endpoint.as_ref(), profile.sts_endpoint.as_ref()),
-        };
-        let in_credentials = match &self.credentials {
-            StorageCredentials::AzureServicePrincipal { authority_host: Some(_), .. } => {
-                Some("credentials.authority-host")
-            }
-            StorageCredentials::GcsServiceAccount { key } if !asks_google(key.expose()) => Some("credentials.key"),
-            _ => None,
-        };
-        endpoint.map(|_| "endpoint").or(sts_endpoint.map(|_| "sts-endpoint")).or(in_credentials)
+    if settings.credentials == StorageCredentials::Ambient {
+        return Err(AdminError::Forbidden(
+            "Without `storage.credentials` the server's own identity would be used: only an operator may do that"
+                .to_owned(),
+        ));
+    }
+    match settings.named_address() {
+        None => Ok(()),
+        Some(field) => Err(AdminError::Forbidden(format!(
+            "`storage.{field}` names an address that the server would send requests to: only an operator may do that. Without \
+             it, the cloud's own address is used"
+        ))),
     }
 }
 
-/// Returns whether a service account's key file has only Google's addresses.
-fn asks_google(key: &str) -> bool {
-    serde_json::from_str::<Value>(key).is_ok_and(|key| {
-        key.get("gcs_base_url").is_none() && key.get("token_uri").is_none_or(|address| address == GOOGLE_TOKENS)
-    })
-}
-
-/// Returns a parser's message, or a general one if it repeats a value: that may be a secret in the wrong field.
-fn without_values(message: &str) -> &str {
-    let names_a_field = ["missing field", "unknown field"].iter().any(|start| message.starts_with(start));
-    // The `type` or `kind` itself is no secret.
-    let names_a_kind = message.starts_with("unknown variant");
-    if names_a_field || names_a_kind { message } else { "a field has a value of the wrong type" }
-}
-
-/// Fails when an organisation's admin leaves the check out: it proves that the given credentials may write there.
-fn check_is_checked(check: bool, own_storage: OwnStorage) -> Result<(), AdminError> {
+/// Fails if an organisation's admin skips the test of the storage, which shows that the credentials can write there.
+fn check_is_tested(check: bool, own_storage: OwnStorage) -> Result<(), AdminError> {
     if check || own_storage == OwnStorage::Allowed {
         return Ok(());
     }
     Err(AdminError::Forbidden(
-        "The check of the storage shows that its credentials may write there: only an operator leaves it out"
+        "Only an operator can skip the test of a warehouse's storage, which shows that its credentials can write there"
             .to_owned(),
     ))
-}
-
-/// Fails when an option promises what the storage cannot hold.
-fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), AdminError> {
-    if options.no_delete && *storage == StorageProfile::File {
-        return Err(AdminError::Invalid(
-            "`no-delete` cannot hold on the local disk: engines reach the files there as the system's users, and nothing is \
-             vended. Set the rights of the folder instead"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// Fails if the server's user, who owns the data folder, may not write to a warehouse's root.
-fn check_owner_can_write(owner: Owner, root: &Path) -> Result<(), AdminError> {
-    if root.exists() && owner.can_write(root) == Some(false) {
-        return Err(AdminError::Invalid(format!(
-            "root may write in {root}, and {owner}, to whom the data folder belongs, may not: give the folder over with \
-             `chown -R`, or send `check` as false if the server runs as somebody else",
-            root = root.display(),
-            owner = owner.name()
-        )));
-    }
-    Ok(())
 }
 
 fn place(warehouse: &Warehouse) -> Place {
@@ -484,40 +349,5 @@ fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminErr
              delete these for good (`tidewater table dropped` and `tidewater view dropped` list them)"
         )),
         error => AdminError::Store(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(storage: Value) -> Result<Wanted, String> {
-        Wanted::read(Some(storage), &Location::parse("s3://b/lake").unwrap()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn storage_holds_settings_and_credentials() {
-        let credentials = json!({ "kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "hush" });
-        let wanted = read(json!({ "type": "s3", "region": "a", "credentials": credentials })).unwrap();
-        assert_eq!((wanted.profile.kind(), wanted.credentials.kind()), ("s3", "aws-key"));
-        assert_eq!(read(json!({ "type": "gcs" })).unwrap().credentials, StorageCredentials::Ambient);
-        assert!(Wanted::read(None, &Location::parse("s3://b/lake").unwrap()).is_err());
-    }
-
-    #[test]
-    fn error_names_the_field_and_no_secret() {
-        let with = |credentials: Value| json!({ "type": "s3", "region": "a", "credentials": credentials });
-        for (storage, says) in [
-            (json!({ "type": "s4" }), "s4"),
-            (json!({ "type": "s3", "region": "a", "rolearn": "x" }), "rolearn"),
-            (with(json!({ "kind": "aws-key", "secret-access-key": "hush" })), "access-key-id"),
-            (with(json!({ "kind": "aws-key", "access-key-id": ["hush"], "secret-access-key": "hush" })), "wrong type"),
-            (with(json!("hush")), "wrong type"),
-        ] {
-            let error = read(storage.clone()).unwrap_err();
-            assert!(error.contains(says) && !error.contains("hush"), "{storage}: {error}");
-        }
     }
 }

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use axum::body::Body;
 use bytes::Bytes;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminParts, Reload};
 use crate::api::{Api, ApiService, HeaderCase, Machine};
 use crate::auth::Authenticator;
-use crate::base::clock::Clock;
+use crate::background::{Runner, Task};
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::catalog::newer_documents::{Behind, find_behind};
@@ -34,7 +33,7 @@ use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
-use crate::store::{self, LogFound, Store};
+use crate::store::{self, LogFound, Store, StoreError};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
@@ -201,10 +200,7 @@ impl App {
         // The lock is kept until the last write.
         let Self { server, api, running, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
-        let mut background = Background::start(&api);
-        if after_unclean_stop {
-            background.look_for_lost_changes(Arc::clone(&api.store));
-        }
+        start_background(&api, after_unclean_stop);
         let told = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -224,7 +220,7 @@ impl App {
             Ok(()) => 0,
             Err(_elapsed) => api.catalog.running_changes(),
         };
-        let written = background.stop(BACKGROUND_GRACE).await;
+        let written = api.admin.background().stop(BACKGROUND_GRACE).await;
         if cut_off.is_some() || changes > 0 {
             let CutOff { connections, requests } = cut_off.unwrap_or_default();
             tracing::error!(
@@ -270,6 +266,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Ar
         documents: Arc::new(Documents::with_reader(0, reader.clone())),
         clock: clock.clone(),
         config: Arc::new(config.clone()),
+        background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1)),
     }));
     Arc::new(Api {
         admin,
@@ -344,8 +341,8 @@ fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
 const TABLES_LOOKED_AT: usize = 10_000;
 const TABLES_NAMED: usize = 100;
 
-/// Finds tables whose pointer is behind their newest document, and names them in the log.
-async fn look_for_lost_changes(store: Arc<dyn Store>) {
+/// Looks for tables whose pointer is behind their newest document, and names them in the log. Returns how many it looked at.
+async fn look_for_lost_changes(store: Arc<dyn Store>) -> Result<u64, StoreError> {
     let mut behind = 0_usize;
     let tell = |found: Behind| {
         behind += 1;
@@ -362,74 +359,35 @@ async fn look_for_lost_changes(store: Arc<dyn Store>) {
             );
         }
     };
-    match find_behind(store.as_ref(), TABLES_LOOKED_AT, tell).await {
-        Ok(looked) => {
-            let (tables, all) = (looked.tables, looked.all);
-            tracing::info!(tables, all, behind, "looked for lost changes after an unclean stop");
-        }
-        Err(error) => tracing::warn!(%error, "could not look for lost changes after an unclean stop"),
+    let looked = find_behind(store.as_ref(), TABLES_LOOKED_AT, tell).await?;
+    let (tables, all) = (looked.tables, looked.all);
+    tracing::info!(tables, all, behind, "looked for lost changes after an unclean stop");
+    Ok(tables as u64)
+}
+
+/// Starts the tasks that run beside requests.
+fn start_background(api: &Api, look_for_lost_changes: bool) {
+    let runner = api.admin.background();
+    runner.start(api.authenticator.task());
+    runner.start(api.quota.task());
+    runner.start(api.idempotency.task());
+    runner.start(api.events.task());
+    api.maintenance.tasks().into_iter().for_each(|task| runner.start(task));
+    api.reports.tasks().into_iter().for_each(|task| runner.start(task));
+    if look_for_lost_changes {
+        runner.start(lost_changes_task(&api.store));
     }
 }
 
-/// The background tasks. At a stop they write their state in memory to the store.
-struct Background {
-    stop: CancellationToken,
-    tasks: Vec<(&'static str, JoinHandle<()>)>,
-}
-
-impl Background {
-    fn start(api: &Api) -> Self {
-        let events = Arc::clone(&api.events);
-        let stop = CancellationToken::new();
-        let (authenticator, quota, idempotency) =
-            (Arc::clone(&api.authenticator), Arc::clone(&api.quota), Arc::clone(&api.idempotency));
-        let (maintenance, reports) = (Arc::clone(&api.maintenance), Arc::clone(&api.reports));
-        let [keys, usage, receipts, drops, ended, written] = std::array::from_fn(|_| stop.clone());
-        let tasks = vec![
-            ("writes when keys were used", tokio::spawn(async move { authenticator.run(keys.cancelled()).await })),
-            ("writes usage", tokio::spawn(async move { quota.run(usage.cancelled()).await })),
-            ("removes expired answers", tokio::spawn(async move { idempotency.run(receipts.cancelled()).await })),
-            ("sees to what was dropped", tokio::spawn(async move { maintenance.run(drops.cancelled()).await })),
-            ("removes old events", tokio::spawn(async move { events.run(ended.cancelled()).await })),
-            ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
-        ];
-        Self { stop, tasks }
-    }
-
-    /// Starts the search for lost changes.
-    fn look_for_lost_changes(&mut self, store: Arc<dyn Store>) {
-        let stop = self.stop.clone();
-        let looking = tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = look_for_lost_changes(store) => {}
-            }
-        });
-        self.tasks.push(("looks for lost changes", looking));
-    }
-
-    /// Stops all tasks. Waits for at most `within`.
-    ///
-    /// # Errors
-    /// Fails if a task has failed or does not end in time.
-    async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        self.stop.cancel();
-        let deadline = tokio::time::Instant::now() + within;
-        let mut outcome = Ok(());
-        for (task, running) in self.tasks {
-            match tokio::time::timeout_at(deadline, running).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    outcome = Err(anyhow::Error::new(error).context(format!("the task that {task} has failed")));
-                }
-                Err(_elapsed) => {
-                    tracing::error!(task, "stopped before a background task had ended");
-                    outcome = Err(anyhow::anyhow!("the task that {task} did not end within {} s", within.as_secs()));
-                }
-            }
-        }
-        outcome
-    }
+/// Returns the task that looks for lost changes, until it is stopped or has looked everywhere.
+fn lost_changes_task(store: &Arc<dyn Store>) -> Task {
+    Task::once("lost-changes", store, |store, stop| async move {
+        let looked = stop.run_until_cancelled(look_for_lost_changes(store)).await;
+        Ok(looked.transpose()?.unwrap_or(0))
+    })
+    .while_failing(
+        "Tables that lost their last change are not named in the log until then: check the database and its disk",
+    )
 }
 
 /// Returns the access to warehouses' storage from the configuration.

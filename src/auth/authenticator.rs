@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +14,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
+use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::store::{Change, KeyDigest, Store, StoreError};
 
@@ -352,15 +352,16 @@ impl Authenticator {
         }
     }
 
-    /// Writes when keys were last used.
+    /// Writes when keys were last used. Returns the number of keys.
     ///
     /// # Errors
-    /// Fails if the store does not answer. The uses are kept for the next time.
-    pub async fn flush(&self) -> Result<(), StoreError> {
+    /// When the store does not answer; what was to be written is kept for the next time.
+    pub async fn flush(&self) -> Result<u64, StoreError> {
         let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
         if uses.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let count = uses.len() as u64;
         let (mut keys, mut operators) = (Vec::new(), Vec::new());
         for (by, used_ms) in &uses {
             match by {
@@ -376,7 +377,7 @@ impl Authenticator {
         if written.is_err() {
             self.note_all(uses);
         }
-        written
+        written.map(|()| count)
     }
 
     /// Adds a signing key. Servers sign with it after [`super::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
@@ -396,35 +397,27 @@ impl Authenticator {
         self.signing.reload().await
     }
 
-    /// Does the work of every minute: [`Self::flush`], reads the signing keys, removes expired ones.
+    /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.
+    /// Returns the number of keys whose use was written.
     ///
     /// # Errors
-    /// Fails if the store does not answer. The next call repeats the work.
-    pub async fn maintain(&self) -> Result<(), StoreError> {
-        self.flush().await?;
+    /// When the store does not answer. The next time makes good for it.
+    pub async fn maintain(&self) -> Result<u64, StoreError> {
+        let used = self.flush().await?;
         self.signing.reload().await?;
-        self.signing.remove_retired(self.now_ms()).await
+        self.signing.remove_retired(self.now_ms()).await?;
+        Ok(used)
     }
 
-    /// Calls [`Self::maintain`] every minute until `stop` ends, then flushes a last time.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                _ = ticks.tick() => {
-                    if let Err(error) = self.maintain().await {
-                        tracing::warn!(%error, "could not write when keys were used, or read the signing keys: trying again");
-                    }
-                }
-            }
-        }
-        if let Err(error) = self.flush().await {
-            tracing::warn!(%error, "could not write when keys were last used");
-        }
+    /// Returns the task that calls [`Self::maintain`] every minute, and [`Self::flush`] at the end.
+    pub fn task(self: &Arc<Self>) -> Task {
+        let maintain = |authenticator: Arc<Self>, _| async move { Ok(authenticator.maintain().await?) };
+        Task::every("keys", MAINTENANCE_INTERVAL, self, maintain)
+            .first_after(MAINTENANCE_INTERVAL)
+            .last(self, |authenticator, _| async move { Ok(authenticator.flush().await?) })
+            .while_failing(
+                "New signing keys of other servers are not read, and uses of keys not written: check the database and its disk",
+            )
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tidewater_core::ids::OrganisationId;
 use uuid::{Uuid, Variant};
 
+use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
@@ -148,31 +149,28 @@ impl Idempotency {
         }
     }
 
-    /// Removes expired answers in batches, so that changes do not wait long.
+    /// Removes what has expired, batch by batch, so that changes get in between. Returns the number of answers.
     ///
     /// # Errors
-    /// Fails if the store does not answer.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now_ms = self.clock.now_ms();
-        while self.store.receipt_remove_expired(now_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
-        Ok(())
-    }
-
-    /// Calls [`Self::sweep`] every minute until `stop` ends. Runs as a separate task.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut removed = 0;
         loop {
-            tokio::select! {
-                () = &mut stop => break,
-                _ = ticks.tick() => {
-                    if let Err(error) = self.sweep().await {
-                        tracing::warn!(%error, "could not remove expired answers: trying again");
-                    }
-                }
+            let batch = self.store.receipt_remove_expired(now_ms, SWEEP_BATCH).await?;
+            removed += batch;
+            if batch < u64::from(SWEEP_BATCH) {
+                return Ok(removed);
             }
         }
+    }
+
+    /// Returns the task that calls [`Self::sweep`] every minute.
+    pub fn task(self: &Arc<Self>) -> Task {
+        Task::every("expired-answers", SWEEP_INTERVAL, self, |answers, _| async move { Ok(answers.sweep().await?) })
+            .while_failing(
+                "Expired answers of requests with an Idempotency-Key stay until then: check the database and its disk",
+            )
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::output::{self, Format, text};
+use super::time::shown_or;
 
 /// Arguments of `status` and `settings`.
 #[derive(Debug, Args)]
@@ -27,7 +28,25 @@ pub(crate) async fn status(client: &Client, arguments: &Arguments) -> Result<()>
         ("version", text(&status, "version")),
         ("running for", format!("{} s", status["uptime-s"])),
         ("tiers", tiers.collect::<Vec<_>>().join(", ")),
-    ])
+    ])?;
+    let rows: Vec<_> = status["background"].as_array().into_iter().flatten().map(task_row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    output::line("")?;
+    output::table(&["background task", "state", "last run", "took", "next run", "last error"], &rows, "")
+}
+
+/// Returns the cells of a background task.
+fn task_row(task: &Value) -> Vec<String> {
+    let at = |field: &str| shown_or(task[field].as_i64(), "-");
+    let took = task["last-duration-ms"].as_u64().map_or_else(|| "-".to_owned(), |took_ms| format!("{took_ms} ms"));
+    let error = match task["failures"].as_u64() {
+        None | Some(0) => "-".to_owned(),
+        Some(1) => text(task, "last-error"),
+        Some(failures) => format!("{} ({failures} times in a row)", text(task, "last-error")),
+    };
+    vec![text(task, "name"), text(task, "state"), at("last-run-ms"), took, at("next-run-ms"), error]
 }
 
 /// Shows the settings in force, without secrets.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tidewater_core::ids::{KeyId, OrganisationId};
-use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
+use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::store::{Event, EventDetails, Store, StoreError};
 
@@ -86,37 +86,39 @@ impl EventRetention {
         *self.kept.lock() = Kept { retention, per_organisation };
     }
 
-    /// Removes events that are too old or too many, in batches.
+    /// Removes events that are too old or too many, in batches. Returns their number.
     ///
     /// # Errors
-    /// Fails if the store does not answer.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    /// If the store does not answer.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
         let Kept { retention, per_organisation } = *self.kept.lock();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
-        let batch = u64::from(SWEEP_BATCH);
-        while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= batch {}
+        let mut removed = 0;
+        loop {
+            let batch = self.store.event_remove_before(before_ms, SWEEP_BATCH).await?;
+            removed += batch;
+            if batch < u64::from(SWEEP_BATCH) {
+                break;
+            }
+        }
         for (organisation, last) in self.store.event_surplus(per_organisation).await? {
             tracing::warn!(%organisation, per_organisation, "an organisation has more events than the limit: the oldest are removed");
-            while self.store.event_remove_up_to(organisation, last, SWEEP_BATCH).await? >= batch {}
+            loop {
+                let batch = self.store.event_remove_up_to(organisation, last, SWEEP_BATCH).await?;
+                removed += batch;
+                if batch < u64::from(SWEEP_BATCH) {
+                    break;
+                }
+            }
         }
-        Ok(())
+        Ok(removed)
     }
 
-    /// Calls [`Self::sweep`] every ten minutes until `stop` ends.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        let mut sweeps = interval(SWEEP_INTERVAL);
-        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                _ = sweeps.tick() => {}
-            }
-            if let Err(error) = self.sweep().await {
-                tracing::warn!(%error, "could not remove old events: trying again");
-            }
-        }
+    /// Returns the task that calls [`Self::sweep`] every ten minutes.
+    pub fn task(self: &Arc<Self>) -> Task {
+        Task::every("old-events", SWEEP_INTERVAL, self, |events, _| async move { Ok(events.sweep().await?) })
+            .while_failing("Events older than events.retention_s stay until then: check the database and its disk")
     }
 }
 

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tidewater_core::ids::TableId;
 use tidewater_core::metrics::{ReportError, check_report};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
 
+use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
 use crate::store::{Place, Report, ReportLimits, Store, StoreError};
 
@@ -50,7 +50,7 @@ pub struct Reports {
     clock: Clock,
     kept: Mutex<Kept>,
     waiting: Mutex<Waiting>,
-    full: Notify,
+    full: Arc<Notify>,
 }
 
 /// The limits and the retention of reports.
@@ -98,7 +98,7 @@ impl Reports {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, limits: ReportLimits, retention: Duration) -> Self {
         let kept = Mutex::new(Kept { limits, retention });
-        Self { store, clock, kept, waiting: Mutex::default(), full: Notify::new() }
+        Self { store, clock, kept, waiting: Mutex::default(), full: Arc::default() }
     }
 
     /// Changes the limits and the retention of reports.
@@ -132,11 +132,12 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes all waiting reports.
+    /// Writes all that waits. Returns the number of reports.
     ///
     /// # Errors
-    /// Fails if the store does not answer. Reports that were not written stay in the queue.
-    pub async fn write(&self) -> Result<(), StoreError> {
+    /// When the store does not answer; then what was not written waits on.
+    pub async fn write(&self) -> Result<u64, StoreError> {
+        let mut written = 0;
         loop {
             let (batch, let_go) = {
                 let mut waiting = self.waiting.lock();
@@ -149,52 +150,46 @@ impl Reports {
                 );
             }
             if batch.is_empty() {
-                return Ok(());
+                return Ok(written);
             }
             if let Err(error) = self.store.report_add(&batch, self.kept().limits).await {
                 self.waiting.lock().put_back(batch);
                 return Err(error);
             }
+            written += batch.len() as u64;
         }
     }
 
-    /// Removes reports that are too old, in batches, so that other changes do not wait long.
+    /// Removes what is too old, batch by batch, so that changes get in between. Returns the number of reports.
     ///
     /// # Errors
-    /// Fails if the store does not answer.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
         let retention_ms = i64::try_from(self.kept().retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
-        while self.store.report_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
-        Ok(())
-    }
-
-    /// Writes new reports and removes old ones until `stop` ends, then writes the rest. Runs as a separate task.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        let (mut writes, mut sweeps) = (interval(WRITE_INTERVAL), interval(SWEEP_INTERVAL));
-        writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut removed = 0;
         loop {
-            let done = tokio::select! {
-                () = &mut stop => break,
-                () = self.full.notified() => self.write().await,
-                _ = writes.tick() => self.write().await,
-                _ = sweeps.tick() => self.sweep().await,
-            };
-            if let Err(error) = done {
-                tracing::warn!(%error, "could not write metrics reports, or remove old ones: trying again");
-                // Wait before the next attempt, also if the queue is full.
-                writes.reset();
-                tokio::select! {
-                    () = &mut stop => break,
-                    _ = writes.tick() => {}
-                }
+            let batch = self.store.report_remove_before(before_ms, SWEEP_BATCH).await?;
+            removed += batch;
+            if batch < u64::from(SWEEP_BATCH) {
+                return Ok(removed);
             }
         }
-        if let Err(error) = self.write().await {
-            tracing::warn!(%error, "the last metrics reports could not be written");
-        }
+    }
+
+    /// Returns the tasks that write reports, at the end those that are left, and remove old ones.
+    pub fn tasks(self: &Arc<Self>) -> [Task; 2] {
+        let write = |reports: Arc<Self>, _| async move { Ok(reports.write().await?) };
+        let sweep = |reports: Arc<Self>, _| async move { Ok(reports.sweep().await?) };
+        [
+            Task::every("metrics-reports", WRITE_INTERVAL, self, write)
+                .wake_on(Arc::clone(&self.full))
+                .last(self, write)
+                .while_failing("New metrics reports wait in memory, up to a limit: check the database and its disk"),
+            Task::every("old-metrics-reports", SWEEP_INTERVAL, self, sweep).while_failing(
+                "Reports older than metrics.retention_s stay until then: check the database and its disk",
+            ),
+        ]
     }
 }
 
@@ -210,6 +205,7 @@ mod tests {
     use tidewater_core::overlap::Locations;
 
     use super::*;
+    use crate::background::Runner;
     use crate::base::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::{
@@ -363,9 +359,11 @@ mod tests {
     #[tokio::test]
     async fn queued_reports_are_written_at_a_stop() {
         let fixture = Fixture::new().await;
-        let reports = fixture.reports(60);
+        let reports = Arc::new(fixture.reports(60));
+        let runner = Runner::new(Clock::Manual(Arc::clone(&fixture.now_ms)), 1);
+        reports.tasks().into_iter().for_each(|task| runner.start(task));
         fixture.take(&reports, 1);
-        reports.run(async {}).await;
+        runner.stop(Duration::from_secs(10)).await.unwrap();
         assert_eq!(fixture.kept().await, [1]);
     }
 }

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
@@ -52,7 +53,7 @@ pub struct Maintenance {
     access: StorageAccess,
     documents: Documents,
     clock: Clock,
-    wake: Notify,
+    wake: Arc<Notify>,
     ended: Notify,
     /// The purges that run in this process.
     running: Mutex<HashMap<TableId, Running>>,
@@ -67,13 +68,27 @@ struct Running {
     ended: CancellationToken,
 }
 
+/// Notes at its drop that a purge runs no more.
+struct Ended<'a> {
+    maintenance: &'a Maintenance,
+    id: TableId,
+    ended: CancellationToken,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.maintenance.running.lock().remove(&self.id);
+        self.ended.cancel();
+    }
+}
+
 impl Maintenance {
     /// Creates the background work on `store`. `access` opens the warehouses, and `reader` reads the files.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, access: StorageAccess, reader: ObjectReader, clock: Clock) -> Self {
         // Documents of dropped tables are read once.
         let documents = Documents::with_reader(0, reader);
-        let (wake, ended, running) = (Notify::new(), Notify::new(), Mutex::default());
+        let (wake, ended, running) = (Arc::default(), Notify::new(), Mutex::default());
         Self { store, access, documents, clock, wake, ended, running }
     }
 
@@ -110,117 +125,126 @@ impl Maintenance {
         }
     }
 
-    /// Does due work until `stop`, then releases its leases for other servers. Runs as a separate task.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let stopped = CancellationToken::new();
-        let mut work =
-            pin!(async { tokio::join!(self.work(&stopped), self.clean(&stopped), self.end_organisations(&stopped)) });
-        tokio::select! {
-            () = stop => {
-                stopped.cancel();
-                work.await;
-            }
-            _ = &mut work => {}
+    /// Returns the tasks of the background. At the stop they let go of what they have begun, for whoever comes next.
+    pub fn tasks(self: &Arc<Self>) -> [Task; 3] {
+        let dropped = |this: Arc<Self>, stop| async move { Ok(this.end_dropped(&stop).await?) };
+        let documents = |this: Arc<Self>, stop| async move { Ok(this.remove_old_documents(&stop).await?) };
+        let organisations = |this: Arc<Self>, stop| async move { Ok(this.remove_organisations(&stop).await?) };
+        [
+            Task::every("dropped-tables", LOOK_INTERVAL, self, dropped)
+                .wake_on(Arc::clone(&self.wake))
+                .while_failing("Dropped tables and their files stay until then: check the database and its disk"),
+            Task::every("old-metadata-files", LOOK_INTERVAL, self, documents)
+                .while_failing("Old metadata files stay until then: check the database and its disk"),
+            Task::every("deleted-organisations", LOOK_INTERVAL, self, organisations)
+                .while_failing("The rows of deleted organisations stay until then: check the database and its disk"),
+        ]
+    }
+
+    /// Does what is due now, to its end. What fails is logged, and stays due.
+    pub async fn sweep(&self) {
+        if let Err(error) = self.sweep_all().await {
+            tracing::warn!(%error, "could not do all that was due");
         }
     }
 
-    /// Does all due work and returns when it is done.
-    pub async fn sweep(&self) {
-        self.forget().await;
+    async fn sweep_all(&self) -> Result<(), StoreError> {
+        self.forget().await?;
         let never = CancellationToken::new();
-        self.remove_organisations(&never).await;
-        self.remove_old_documents(&never).await;
+        self.remove_organisations(&never).await?;
+        self.remove_old_documents(&never).await?;
         loop {
-            let jobs = self.claim(TABLES_AT_ONCE).await;
+            let jobs = self.claim(TABLES_AT_ONCE).await?;
             if jobs.is_empty() {
-                return self.remove_organisations(&never).await;
+                self.remove_organisations(&never).await?;
+                return Ok(());
             }
             futures_util::future::join_all(jobs.into_iter().map(|job| self.see_to(job, &never))).await;
         }
     }
 
-    async fn work(&self, stopped: &CancellationToken) {
+    /// Ends dropped tables and views that are due, until none is left that can be begun now. Returns how many it handled.
+    ///
+    /// While files of tables are removed, it begins others that become due.
+    ///
+    /// # Errors
+    /// If the store does not answer. What was begun is ended first.
+    async fn end_dropped(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
         let mut running = FuturesUnordered::new();
-        while !stopped.is_cancelled() {
-            self.forget().await;
-            let free = TABLES_AT_ONCE - running.len();
-            if free > 0 {
-                running.extend(self.claim(free).await.into_iter().map(|job| self.see_to(job, stopped)));
+        let (mut handled, mut failed) = (0, None);
+        loop {
+            if !stopped.is_cancelled() {
+                match self.begin_due(TABLES_AT_ONCE - running.len()).await {
+                    Ok((forgotten, jobs)) => {
+                        handled += forgotten;
+                        running.extend(jobs.into_iter().map(|job| self.see_to(job, stopped)));
+                        failed = None;
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
-            // Waits for more work while the running purges go on.
+            // Waits until more may be due, while those that run go on.
             let mut waited = pin!(async {
                 tokio::select! {
-                    () = stopped.cancelled() => {}
                     () = self.wake.notified() => {}
                     _ = ticks.tick() => {}
                 }
             });
             loop {
-                tokio::select! {
-                    () = &mut waited => break,
-                    Some(()) = running.next(), if !running.is_empty() => {
-                        if running.len() + 1 == TABLES_AT_ONCE {
-                            break;
-                        }
-                    }
+                let Some(()) = (tokio::select! {
+                    () = &mut waited, if !stopped.is_cancelled() => break,
+                    ended = running.next() => ended,
+                }) else {
+                    return failed.map_or(Ok(handled), Err);
+                };
+                handled += 1;
+                if running.len() + 1 == TABLES_AT_ONCE && !stopped.is_cancelled() {
+                    break;
                 }
             }
         }
-        while running.next().await.is_some() {}
     }
 
-    /// Removes metadata files that left their tables' logs, whenever some are due.
-    async fn clean(&self, stopped: &CancellationToken) {
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stopped.cancelled() => return,
-                _ = ticks.tick() => self.remove_old_documents(stopped).await,
-            }
-        }
+    /// Forgets what is due, and claims up to `free` tables whose files are to be removed. Returns how many were forgotten, and
+    /// the claimed tables.
+    async fn begin_due(&self, free: usize) -> Result<(u64, Vec<Dropped>), StoreError> {
+        let forgotten = self.forget().await?;
+        let jobs = if free > 0 { self.claim(free).await? } else { Vec::new() };
+        Ok((forgotten, jobs))
     }
 
-    async fn forget(&self) {
+    /// Forgets dropped tables and views whose time is over. Returns their number.
+    async fn forget(&self) -> Result<u64, StoreError> {
         let change = Change::by_catalog(self.clock.now_ms());
+        let mut forgotten = 0;
         loop {
-            match self.store.dropped_forget_due(FORGET_BATCH, &change).await {
-                Ok(0) => return,
-                Ok(count) => {
-                    tracing::info!(
-                        count,
-                        "forgot dropped tables and views whose restore time is over; their files stay"
-                    );
-                    if count < u64::from(FORGET_BATCH) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "could not forget dropped tables and views: trying again");
-                    return;
-                }
+            let count = self.store.dropped_forget_due(FORGET_BATCH, &change).await?;
+            if count > 0 {
+                tracing::info!(count, "forgot dropped tables and views whose restore time is over; their files stay");
+            }
+            forgotten += count;
+            if count < u64::from(FORGET_BATCH) {
+                return Ok(forgotten);
             }
         }
     }
 
-    async fn claim(&self, at_most: usize) -> Vec<Dropped> {
+    async fn claim(&self, at_most: usize) -> Result<Vec<Dropped>, StoreError> {
         let now_ms = self.clock.now_ms();
         let at_most = u32::try_from(at_most).unwrap_or(u32::MAX);
-        self.store.dropped_claim(now_ms, now_ms.saturating_add(LEASE_MS), at_most).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not look for tables whose files are to be removed: trying again");
-            Vec::new()
-        })
+        self.store.dropped_claim(now_ms, now_ms.saturating_add(LEASE_MS), at_most).await
     }
 
     /// Removes a table's files while the lease is held, and records the outcome.
     async fn see_to(&self, job: Dropped, stopped: &CancellationToken) {
         let running = Running::default();
         self.running.lock().insert(job.id, running.clone());
+        // Also after a panic: nobody may wait for a purge that has ended.
+        let _ended = Ended { maintenance: self, id: job.id, ended: running.ended };
         self.attempt(&job, stopped, &running.keep_files).await;
-        self.running.lock().remove(&job.id);
-        running.ended.cancel();
     }
 
     /// Removes the files in one attempt.

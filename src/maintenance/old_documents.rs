@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Maintenance;
 use super::local::Folders;
-use crate::store::{EndedDocument, OldDocument};
+use crate::store::{EndedDocument, OldDocument, StoreError};
 
 /// How many organisations have a batch at the same time.
 const ORGANISATIONS_AT_ONCE: u32 = 4;
@@ -52,28 +52,27 @@ enum Outcome {
 }
 
 impl Maintenance {
-    /// Removes all documents that are due, until `stopped`.
-    pub(super) async fn remove_old_documents(&self, stopped: &CancellationToken) {
+    /// Removes all that is due, until `stopped`. Returns the number of documents that were handled.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub(super) async fn remove_old_documents(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
+        let mut handled = 0;
         while !stopped.is_cancelled() {
             let now_ms = self.clock.now_ms();
             let until_ms = now_ms.saturating_add(LEASE_MS);
-            let claimed = self.store.old_document_claim(now_ms, until_ms, ORGANISATIONS_AT_ONCE, BATCH).await;
-            let claimed = match claimed {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(%error, "could not look for old metadata files: trying again");
-                    return;
-                }
-            };
+            let claimed = self.store.old_document_claim(now_ms, until_ms, ORGANISATIONS_AT_ONCE, BATCH).await?;
             if claimed.is_empty() {
-                return;
+                break;
             }
+            handled += claimed.len() as u64;
             let mut batches: BTreeMap<_, Vec<OldDocument>> = BTreeMap::new();
             for document in claimed {
                 batches.entry(document.place.organisation.0).or_default().push(document);
             }
             join_all(batches.into_values().map(|documents| self.remove_batch(documents, stopped))).await;
         }
+        Ok(handled)
     }
 
     async fn remove_batch(&self, documents: Vec<OldDocument>, stopped: &CancellationToken) {

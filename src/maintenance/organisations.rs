@@ -1,9 +1,8 @@
 //! Removes deleted organisations after their grace time. It removes the rows in small steps, which a stop or a kill only delays.
 
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_INTERVAL, Maintenance};
+use super::Maintenance;
 use crate::store::{Change, Forgotten, Organisation, StoreError};
 
 /// The most organisations in one round.
@@ -13,54 +12,45 @@ const ORGANISATIONS: u32 = 16;
 const ROWS: u32 = 200;
 
 impl Maintenance {
-    /// Removes organisations whenever some are due, until `stopped`.
-    pub(super) async fn end_organisations(&self, stopped: &CancellationToken) {
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stopped.cancelled() => return,
-                _ = ticks.tick() => self.remove_organisations(stopped).await,
+    /// Removes organisations that are due, as far as that can be done now. Returns how many are gone.
+    ///
+    /// # Errors
+    /// If the store does not answer. Other organisations are removed nevertheless.
+    pub(super) async fn remove_organisations(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
+        let (mut removed, mut failed) = (0, None);
+        for organisation in self.store.organisation_due(self.clock.now_ms(), ORGANISATIONS).await? {
+            match self.remove_organisation(&organisation, stopped).await {
+                Ok(is_gone) => removed += u64::from(is_gone),
+                Err(error) => {
+                    let Organisation { id, name, .. } = &organisation;
+                    tracing::warn!(organisation = %id, name, %error, "could not remove an organisation: trying again");
+                    failed = Some(error);
+                }
             }
         }
+        failed.map_or(Ok(removed), Err)
     }
 
-    /// Removes organisations that are due. One whose tables' files are still being removed has to wait.
-    pub(super) async fn remove_organisations(&self, stopped: &CancellationToken) {
-        let due = match self.store.organisation_due(self.clock.now_ms(), ORGANISATIONS).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "could not look for organisations to be removed: trying again");
-                return;
-            }
-        };
-        for organisation in due {
-            if let Err(error) = self.remove_organisation(&organisation, stopped).await {
-                let Organisation { id, name, .. } = &organisation;
-                tracing::warn!(organisation = %id, name, %error, "could not remove an organisation: trying again");
-            }
-        }
-    }
-
+    /// Removes an organisation, as far as that can be done now. Returns whether it is gone.
     async fn remove_organisation(
         &self,
         organisation: &Organisation,
         stopped: &CancellationToken,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         while !stopped.is_cancelled() {
             let change = Change::by_catalog(self.clock.now_ms());
             match self.store.organisation_forget(organisation.id, ROWS, &change).await? {
                 Forgotten::More => {}
                 Forgotten::Waiting => {
                     self.wake();
-                    return Ok(());
+                    return Ok(false);
                 }
                 Forgotten::All => {
                     tracing::info!(organisation = %organisation.id, name = organisation.name, "removed an organisation");
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Folders;
 use crate::base::clock::Clock;
-use crate::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
-use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
+use crate::manifests::{ManifestError, Manifests};
+use crate::metadata::{Document, Documents, MetadataError, metadata_folder};
 use crate::storage::StorageError;
 use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};
 use crate::vending::ValidLocations;
@@ -81,8 +81,12 @@ pub(super) struct Purge<'a> {
     first_failure: Mutex<Option<String>>,
 }
 
-/// A function that reads the names in a manifest or a manifest list.
-type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
+/// The files that lead to others.
+#[derive(Debug, Clone, Copy)]
+enum Leading {
+    ManifestList,
+    Manifest,
+}
 
 /// The locations in which the purge may remove files.
 struct OwnFiles {
@@ -176,11 +180,11 @@ impl<'a> Purge<'a> {
         // The current document goes last, in whichever spelling the log names it.
         older_documents.retain(|file| !document.is_at(file));
         for list in &manifest_lists {
-            manifests.extend(self.read(own, list, manifests_of_list).await?.into_iter().flatten());
+            manifests.extend(self.read(own, list, Leading::ManifestList).await?.into_iter().flatten());
         }
         // Read all manifests before removing the first file: an unreadable manifest must not leave a half-removed table.
         for manifest in &manifests {
-            self.read(own, manifest, files_of_manifest).await?;
+            self.read(own, manifest, Leading::Manifest).await?;
         }
         self.missing.store(0, Ordering::Relaxed);
         self.elsewhere.store(0, Ordering::Relaxed);
@@ -195,7 +199,7 @@ impl<'a> Purge<'a> {
     async fn remove_files_of(&self, own: &OwnFiles, manifests: &BTreeSet<String>) -> Result<(), Stopped> {
         let mut remembered = HashSet::new();
         for manifest in manifests {
-            let Some(mut files) = self.read(own, manifest, files_of_manifest).await? else { continue };
+            let Some(mut files) = self.read(own, manifest, Leading::Manifest).await? else { continue };
             if remembered.len() > REMEMBERED {
                 remembered.clear();
             }
@@ -257,24 +261,24 @@ impl<'a> Purge<'a> {
         if found.is_some_and(goes_on) { Ok(()) } else { Err(Stopped::Lost) }
     }
 
-    /// Returns the names in a manifest or a list. None if the file is outside of the table's locations, or missing.
-    async fn read(&self, own: &OwnFiles, text: &str, names: NamesIn) -> Result<Option<Vec<String>>, Stopped> {
+    /// Reads the files that a manifest list or a manifest names. Returns `None` if it is elsewhere or missing.
+    async fn read(&self, own: &OwnFiles, text: &str, kind: Leading) -> Result<Option<Vec<String>>, Stopped> {
         self.check_lease().await?;
         let Some(location) = own.find(text).await else { return Ok(None) };
-        let (reader, storage) = (self.documents.reader(), &self.warehouse.storage);
-        let object = match reader.read(storage, &location).await {
-            Ok(object) => object,
-            Err(ReadError::Storage(StorageError::NotFound(_))) => {
-                self.missing.fetch_add(1, Ordering::Relaxed);
-                return Ok(None);
-            }
-            Err(error @ ReadError::TooLarge { .. }) => return Err(unreadable(text, &error)),
-            Err(error) => return Err(Stopped::Later(error.to_string())),
+        let manifests = Manifests::new(self.documents.reader(), &self.warehouse.storage);
+        let named = match kind {
+            Leading::ManifestList => manifests.read_list(&location).await,
+            Leading::Manifest => manifests.read_manifest(&location).await,
         };
-        let limit_bytes = reader.limit_bytes();
-        let named = reader.work(storage, object, move |bytes| names(&bytes, limit_bytes)).await;
-        let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
-        named.map(Some).map_err(|error| unreadable(text, &error))
+        match named {
+            Ok(named) => Ok(Some(named)),
+            Err(ManifestError::Missing) => {
+                self.missing.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(ManifestError::Unreadable(error)) => Err(unreadable(text, &*error)),
+            Err(error @ ManifestError::Unavailable(_)) => Err(Stopped::Later(error.to_string())),
+        }
     }
 
     /// Removes documents of the table that its log does not name any more. Looks in the table's metadata folder, at files that are

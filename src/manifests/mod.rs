@@ -2,5 +2,8 @@
 
 mod avro;
 mod names;
+mod read;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use names::{UnreadableError, files_of_manifest, manifests_of_list};
+pub(crate) use read::{ManifestError, Manifests};

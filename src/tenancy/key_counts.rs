@@ -30,11 +30,11 @@ impl KeyCounts {
         *self.shards[shard].lock().entry((organisation, key, day)).or_default() += requests;
     }
 
-    /// Writes the counts to the store.
+    /// Writes what was counted. Returns the number of counts.
     ///
     /// # Errors
-    /// Fails if the store does not answer. The counts are kept for the next time.
-    pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+    /// When the store does not answer; what was to be written is kept for the next time.
+    pub(super) async fn write(&self, store: &dyn Store) -> Result<u64, StoreError> {
         let mut usage = Vec::new();
         for shard in &self.shards {
             let counts = std::mem::take(&mut *shard.lock());
@@ -56,7 +56,7 @@ impl KeyCounts {
             }
         }
         batches.for_each(|batch| self.put_back(batch));
-        written
+        written.map(|()| usage.len() as u64)
     }
 
     fn put_back(&self, usage: &[KeyUsage]) {

@@ -7,7 +7,6 @@
 //! The requests of an organisation without a limit are counted in memory and written every few seconds.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
 
 use crate::auth::Caller;
+use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::base::flight::{AskGuard, Joined};
 use crate::store::{Store, StoreError};
@@ -168,9 +168,13 @@ impl Quota {
         }
     }
 
-    /// Gives back leases of past days and leases that a tier without a limit does not need. Writes the counts of organisations
-    /// without a limit.
-    pub async fn tick(&self) {
+    /// Gives back what is leased of days that are over and what tiers without a limit have no use for, and writes the
+    /// requests of organisations without a limit. Returns how many counts of keys were written.
+    ///
+    /// # Errors
+    /// If the store does not answer. What was not written is kept for the next time.
+    pub async fn tick(&self) -> Result<u64, StoreError> {
+        let mut failed = None;
         let today = day_number(self.clock.now_ms());
         for (organisation, meter) in self.all() {
             give_back(&*self.store, organisation, meter.take_lease_before(today)).await;
@@ -179,35 +183,30 @@ impl Quota {
             }
             meter.set_all_aside();
             if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
-                tracing::warn!(%error, %organisation, "could not write the number of served requests: trying again");
+                failed = Some(error);
             }
         }
-        if let Err(error) = self.keys.write(&*self.store).await {
-            tracing::warn!(%error, "could not write the number of requests of each key: trying again");
-        }
+        let written = self.keys.write(&*self.store).await;
+        failed.map_or(written, Err)
     }
 
-    /// Gives back all leases and writes all counts. The last call before the process ends.
-    pub async fn settle(&self) {
+    /// Gives back and writes all that this process holds: the last thing before it ends. Returns the same as [`Self::tick`].
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn settle(&self) -> Result<u64, StoreError> {
         for (organisation, meter) in self.all() {
             give_back(&*self.store, organisation, meter.replace(Lease::default())).await;
         }
-        self.tick().await;
+        self.tick().await
     }
 
-    /// Calls [`Self::tick`] every few seconds until `stop` ends, then [`Self::settle`]. Must run as a separate task. `stop` must
-    /// end after the last request.
-    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        let mut ticks = tokio::time::interval(WRITE_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                _ = ticks.tick() => self.tick().await,
-            }
-        }
-        self.settle().await;
+    /// Returns the task that calls [`Self::tick`] every few seconds, and [`Self::settle`] at the end. It must be stopped after
+    /// the last request.
+    pub fn task(self: &Arc<Self>) -> Task {
+        Task::every("usage", WRITE_INTERVAL, self, |quota, _| async move { Ok(quota.tick().await?) })
+            .last(self, |quota, _| async move { Ok(quota.settle().await?) })
+            .while_failing("Counts of requests stay in memory until then: check the database and its disk")
     }
 
     fn all(&self) -> Vec<(OrganisationId, Arc<Meter>)> {

@@ -13,6 +13,7 @@ use tidewater_core::limits::{Tier, day_of, default_tiers, slice_of};
 use super::{Quota, QuotaError, TenancyError};
 use crate::auth::Caller;
 use crate::auth::testing::{Mode, World, limited};
+use crate::background::Runner;
 use crate::base::clock::fresh_uuid;
 use crate::store::{Change, Store};
 
@@ -122,7 +123,7 @@ async fn orderly_restart_loses_no_request() {
     for _ in 0..5 {
         let ending = server(&world);
         served += serve(&ending, &caller, world.now_ms(), 13).await;
-        ending.settle().await;
+        ending.settle().await.unwrap();
         assert_eq!(used(&world, world.now_ms()).await, served);
     }
     served += serve(&server(&world), &caller, world.now_ms(), 2_000).await;
@@ -153,11 +154,11 @@ async fn idle_organisation_gives_back_its_lease_after_the_day() {
     let quota = server(&world);
     let today = world.now_ms();
     assert_eq!(serve(&quota, &caller, today, 1).await, 1);
-    quota.tick().await;
+    quota.tick().await.unwrap();
     assert_eq!(used(&world, today).await, 5, "not while the day lasts");
     world.advance(DAY_MS);
-    quota.tick().await;
-    quota.tick().await;
+    quota.tick().await.unwrap();
+    quota.tick().await.unwrap();
     assert_eq!(used(&world, today).await, 1);
 }
 
@@ -181,8 +182,8 @@ async fn lost_answers_never_exceed_the_limit() {
     let quota = server(&world);
     let mut served = serve(&quota, &caller, world.now_ms(), 3).await;
     world.store.set(Mode::Unheard);
-    quota.settle().await;
-    quota.settle().await;
+    quota.settle().await.unwrap_err();
+    quota.settle().await.unwrap_err();
     world.store.set(Mode::Up);
     assert_eq!(used(&world, world.now_ms()).await, 3, "given back once, though the answer was lost");
     world.store.set(Mode::Unheard);
@@ -229,13 +230,13 @@ async fn requests_without_a_limit_are_counted_and_written_later() {
     serve(&quota, &caller, today, 41).await;
     assert_eq!(used(&world, today).await, 0);
     world.store.set(Mode::Down);
-    quota.tick().await;
+    quota.tick().await.unwrap_err();
     world.store.set(Mode::Up);
     serve(&quota, &caller, tomorrow, 5).await;
-    quota.settle().await;
+    quota.settle().await.unwrap();
     assert_eq!((used(&world, today).await, used(&world, tomorrow).await), (42, 5), "nothing lost, no days mixed");
     let taken = world.store.call_count("usage_take");
-    quota.tick().await;
+    quota.tick().await.unwrap();
     assert_eq!(world.store.call_count("usage_take"), taken, "nothing new, nothing written");
 }
 
@@ -315,7 +316,7 @@ async fn tier_without_limit_or_catalog_gives_back_the_slice_within_seconds() {
         for _ in 0..5 {
             assert_eq!(quota.charge(&caller, world.now_ms()).await.is_ok(), tier == "enterprise");
         }
-        quota.tick().await;
+        quota.tick().await.unwrap();
         assert_eq!(used(&world, world.now_ms()).await, served, "{tier}");
     }
 }
@@ -329,7 +330,7 @@ async fn upgrade_after_a_spent_day_applies_from_the_next_request_with_its_own_sl
     let premium = world.caller().await;
     assert_eq!(serve(&quota, &premium, world.now_ms(), 500).await, 500);
     assert_eq!(used(&world, world.now_ms()).await, 1_002);
-    quota.settle().await;
+    quota.settle().await.unwrap();
     assert_eq!(used(&world, world.now_ms()).await, 502);
 }
 
@@ -352,19 +353,16 @@ async fn counts_are_written_every_few_seconds_and_settled_at_the_end() {
     let world = World::new("enterprise", &[]).await;
     let caller = world.caller().await;
     let quota = server(&world);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let runner = Arc::clone(&quota);
-    let running = tokio::spawn(async move {
-        runner.run(async { stopped.await.unwrap_or(()) }).await;
-    });
+    let runner = Runner::new(world.clock(), 1);
+    runner.start(quota.task());
     serve(&quota, &caller, world.now_ms(), 3).await;
     tokio::time::advance(std::time::Duration::from_secs(6)).await;
     while world.store.call_count("usage_take") == 0 {
         tokio::task::yield_now().await;
     }
     serve(&quota, &caller, world.now_ms(), 4).await;
-    stop.send(()).unwrap();
-    running.await.unwrap();
+    tokio::time::resume();
+    runner.stop(std::time::Duration::from_secs(10)).await.unwrap();
     assert_eq!(used(&world, world.now_ms()).await, 7);
 }
 
@@ -408,10 +406,11 @@ fn random_crashes_and_restarts_never_exceed_the_limit() {
                     }
                     Event::Crash(at) => servers[at] = server(&world),
                     Event::Restart(at) => {
-                        servers[at].settle().await;
+                        // Fails while the store does not answer.
+                        let _ = servers[at].settle().await;
                         servers[at] = server(&world);
                     }
-                    Event::Tick(at) => servers[at].tick().await,
+                    Event::Tick(at) => drop(servers[at].tick().await),
                     Event::Store(up) => world.store.set(if up { Mode::Up } else { Mode::Unheard }),
                 }
             }
@@ -447,10 +446,10 @@ fn usage_is_exact_after_random_changes_of_tiers_once_servers_have_settled() {
                         served += 1;
                     }
                 }
-                servers[at].tick().await;
+                servers[at].tick().await.unwrap();
             }
             for server in &servers {
-                server.settle().await;
+                server.settle().await.unwrap();
             }
             (served, used(&world, world.now_ms()).await)
         });

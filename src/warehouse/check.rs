@@ -31,7 +31,11 @@ struct Trial<'a> {
 /// credentials, which must reach that folder and no other. Passes each step to `tell` as it ends. Leaves no objects behind.
 ///
 /// Returns whether all steps succeeded.
-pub async fn warehouse_check(warehouse: &OpenWarehouse, clock: &Clock, mut tell: impl FnMut(&CheckStep)) -> bool {
+pub(super) async fn warehouse_check(
+    warehouse: &OpenWarehouse,
+    clock: &Clock,
+    mut tell: impl FnMut(&CheckStep),
+) -> bool {
     let name = format!("tidewater-check-{}", fresh_uuid());
     let (Ok(own), Ok(sibling)) = (warehouse.root.join(&name), warehouse.root.join(&format!("{name}-2"))) else {
         return false;

@@ -125,7 +125,7 @@ impl StorageAccess {
 ///
 /// # Errors
 /// `Sealed`.
-pub fn seal_credentials(
+pub(super) fn seal_credentials(
     keys: &KeyRing,
     place: Place,
     credentials: &StorageCredentials,

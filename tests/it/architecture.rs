@@ -8,6 +8,8 @@ use crate::project::{ProjectFile, files, root};
 /// architecture.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("base", &[]),
+    // The runner of the work beside requests.
+    ("background", &["base"]),
     ("data_folder", &[]),
     // Shared workers and memory.
     ("heavy", &["base"]),
@@ -25,16 +27,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
     // Use cases.
-    ("auth", &["base", "store"]),
+    ("auth", &["background", "base", "store"]),
     ("access", &["auth", "store", "vending", "warehouse"]),
-    ("tenancy", &["auth", "base", "store"]),
-    ("catalog", &["access", "base", "heavy", "metadata", "sealing", "storage", "store", "vending", "warehouse"]),
-    ("history", &["base", "store"]),
-    ("maintenance", &["base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
+    ("tenancy", &["auth", "background", "base", "store"]),
+    (
+        "catalog",
+        &["access", "background", "base", "heavy", "metadata", "sealing", "storage", "store", "vending", "warehouse"],
+    ),
+    ("history", &["background", "base", "store"]),
+    ("maintenance", &["background", "base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
     (
         "admin",
         &[
             "auth",
+            "background",
             "backup",
             "base",
             "catalog",
@@ -55,6 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "access",
             "admin",
             "auth",
+            "background",
             "backup",
             "base",
             "catalog",
@@ -79,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "admin",
             "api",
             "auth",
+            "background",
             "base",
             "catalog",
             "config",
@@ -141,7 +149,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that `core` may depend on.
-const CORE_DEPENDENCIES: [&str; 6] = ["base64", "bytes", "serde", "serde_json", "thiserror", "uuid"];
+const CORE_DEPENDENCIES: [&str; 4] = ["serde", "serde_json", "thiserror", "uuid"];
 
 /// The maximum length of a file, without its tests.
 const MAX_LINES: usize = 600;

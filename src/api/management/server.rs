@@ -13,6 +13,7 @@ use super::administrator::{Administrator, Manager};
 use crate::admin::{Reloaded, ServerStatus};
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::background::TaskState;
 use crate::config::SettingChange;
 
 #[derive(Serialize)]
@@ -22,6 +23,38 @@ pub(in crate::api) struct Status {
     version: &'static str,
     uptime_s: u64,
     tiers: BTreeMap<String, Tier>,
+    background: Vec<BackgroundTask>,
+}
+
+/// The state of a background task.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BackgroundTask {
+    name: &'static str,
+    state: &'static str,
+    last_run_ms: Option<i64>,
+    last_duration_ms: Option<u64>,
+    last_error: Option<String>,
+    failures: u32,
+    running_since_ms: Option<i64>,
+    next_run_ms: Option<i64>,
+}
+
+impl From<TaskState> for BackgroundTask {
+    fn from(task: TaskState) -> Self {
+        let TaskState {
+            name,
+            stage,
+            running_since_ms,
+            last_run_ms,
+            last_duration_ms,
+            last_error,
+            failures,
+            next_run_ms,
+        } = task;
+        let state = stage.as_str();
+        Self { name, state, last_run_ms, last_duration_ms, last_error, failures, running_since_ms, next_run_ms }
+    }
 }
 
 #[derive(Serialize)]
@@ -43,8 +76,9 @@ pub(in crate::api) struct ReloadAnswer {
 
 /// Returns the server's status.
 pub(in crate::api) async fn status(State(api): State<Arc<Api>>, _: Manager) -> Json<Status> {
-    let ServerStatus { process, version, tiers, uptime_s } = api.admin.status();
-    Json(Status { process, version, uptime_s, tiers })
+    let ServerStatus { process, version, tiers, uptime_s, background } = api.admin.status();
+    let background = background.into_iter().map(BackgroundTask::from).collect();
+    Json(Status { process, version, uptime_s, tiers, background })
 }
 
 /// Lists the configured tiers.

@@ -15,13 +15,13 @@ use tidewater_core::storage::StorageProfile;
 use super::administrator::{Manager, OfOrganisation};
 use super::fields::Fields;
 use super::paging::ListPaging;
-use crate::admin::{Trial, WarehouseRequest, WarehouseUpdate};
+use crate::admin::{WarehouseRequest, WarehouseUpdate};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
 use crate::store::{Warehouse, WarehouseOptions};
-use crate::warehouse::CheckStep;
+use crate::warehouse::{CheckStep, Trial};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -11,6 +11,7 @@ use crate::auth::testing::{Mode, World, bearer};
 use crate::auth::{
     AuthError, AuthSettings, Authenticator, Caller, IssueError, LastCredential, NewKey, entropy, issue_key,
 };
+use crate::background::Runner;
 use crate::base::clock::fresh_uuid;
 use crate::store::{Change, Resource, Store, StoreError};
 
@@ -300,11 +301,8 @@ async fn uses_are_written_every_minute_and_at_the_end() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let runner = Arc::clone(&server);
-    let running = tokio::spawn(async move {
-        runner.run(async { stopped.await.unwrap_or(()) }).await;
-    });
+    let runner = Runner::new(world.clock(), 1);
+    runner.start(server.task());
     let_background_run().await;
     try_key(&server, &text).await.unwrap();
     assert_eq!(world.store.call_count("key_touch"), 0);
@@ -314,8 +312,8 @@ async fn uses_are_written_every_minute_and_at_the_end() {
     }
     world.advance(20_000);
     try_key(&server, &text).await.unwrap();
-    stop.send(()).unwrap();
-    running.await.unwrap();
+    tokio::time::resume();
+    runner.stop(std::time::Duration::from_secs(10)).await.unwrap();
     let keys = world.store.key_list(world.organisation.id).await.unwrap();
     assert_eq!(keys[0].last_used_ms, Some(world.now_ms()));
 }

@@ -14,6 +14,7 @@ use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::background::Runner;
 use crate::base::clock::{Clock, fresh_uuid};
 use crate::catalog::{Catalog, CatalogSettings, CreatedTable};
 use crate::maintenance::Maintenance;
@@ -26,7 +27,7 @@ use crate::warehouse::OpenWarehouse;
 
 pub(super) struct Fixture {
     pub(super) catalog: Arc<Catalog>,
-    pub(super) maintenance: Maintenance,
+    pub(super) maintenance: Arc<Maintenance>,
     pub(super) store: Arc<dyn Store>,
     pub(super) breaker: Breaker,
     pub(super) warehouse: Arc<OpenWarehouse>,
@@ -131,8 +132,15 @@ impl Fixture {
             )
             .await
             .unwrap();
-        let maintenance = Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock);
+        let maintenance = Arc::new(Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock));
         Self { catalog, maintenance, store, breaker, warehouse, now_ms, folder }
+    }
+
+    /// Starts the tasks of the background.
+    pub(super) fn start(&self) -> Runner {
+        let runner = Runner::new(Clock::Manual(Arc::clone(&self.now_ms)), 1);
+        self.maintenance.tasks().into_iter().for_each(|task| runner.start(task));
+        runner
     }
 
     pub(super) fn root(&self) -> PathBuf {

@@ -190,7 +190,7 @@ async fn claimed_purge_that_is_stopped_removes_nothing_and_forgets_the_table() {
     let table = fixture.table("t", json!({}), &[]).await;
     let all = files(&table.location);
     fixture.drop(&table, true).await;
-    let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [job] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     let is_gone = fixture
         .catalog
         .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
@@ -214,8 +214,8 @@ async fn purge_ends_wherever_an_earlier_attempt_was_cut_off() {
         let fixture = Fixture::new(Duration::ZERO).await;
         let table = fixture.table("t", json!({}), &[]).await;
         fixture.drop(&table, true).await;
-        // A server claims the purge, removes some files, and dies.
-        assert_eq!(fixture.maintenance.claim(9).await.len(), 1);
+        // Somebody begins, removes some of it, and is never heard of again.
+        assert_eq!(fixture.maintenance.claim(9).await.unwrap().len(), 1);
         for name in order[..cut].concat() {
             std::fs::remove_file(table.location.join(name)).unwrap();
         }
@@ -234,7 +234,7 @@ async fn purge_ends_if_only_its_last_step_was_not_recorded() {
         let fixture = Fixture::new(Duration::ZERO).await;
         let table = fixture.table("t", json!({}), &[]).await;
         fixture.drop(&table, true).await;
-        let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+        let [job] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
         let finishing = Progress::Continue { until_ms: fixture.now_ms.load(Ordering::SeqCst), finishing: true };
         assert!(fixture.maintenance.note(&job, &finishing).await.unwrap());
         if document_is_gone {
@@ -251,9 +251,9 @@ async fn purge_that_lost_its_lease_records_nothing_and_keeps_the_document() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
-    let [late] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [late] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     fixture.advance(LEASE_MS);
-    let [present] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let [present] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     fixture.maintenance.see_to(late.clone(), &CancellationToken::new()).await;
     assert_eq!(fixture.dropped(&table).await, Some(present.clone()));
     assert!(Path::new(present.metadata_location.strip_prefix("file://").unwrap()).exists());
@@ -330,20 +330,17 @@ async fn background_task_purges_due_tables_and_releases_its_lease_on_stop() {
     let maintenance = &fixture.maintenance;
     let stopped = CancellationToken::new();
     stopped.cancel();
-    // Stopped before it begins: it releases the lease at once.
-    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    // Told to stop before it could begin: it lets go at once.
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     maintenance.see_to(job, &stopped).await;
     let job = fixture.dropped(&table).await;
     assert!(job.is_none_or(|job| job.due_ms == Some(fixture.now_ms.load(Ordering::SeqCst)) && job.message.is_none()));
 
-    let (all_gone, is_gone) = tokio::sync::oneshot::channel();
-    let watch = async {
-        while fixture.all_dropped().await > 0 {
-            tokio::task::yield_now().await;
-        }
-        all_gone.send(()).unwrap();
-    };
-    tokio::join!(watch, maintenance.run(async { is_gone.await.unwrap() }));
+    let runner = fixture.start();
+    while fixture.all_dropped().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    runner.stop(Duration::from_secs(60)).await.unwrap();
     assert_eq!(files(&table.location), unreferenced());
 }
 
@@ -357,6 +354,7 @@ async fn wait_for_a_purge_ends_with_the_purge_or_at_its_limit() {
     fixture.drop(&table, true).await;
     maintenance.wake_and_wait(place, table.id, Duration::from_millis(1)).await;
     assert_eq!(fixture.all_dropped().await, 1, "no background work runs");
+    let runner = fixture.start();
     let wait = async {
         for one in [&table, &broken] {
             if one.id == broken.id {
@@ -365,13 +363,8 @@ async fn wait_for_a_purge_ends_with_the_purge_or_at_its_limit() {
             maintenance.wake_and_wait(place, one.id, minute).await;
         }
     };
-    let (done, is_done) = tokio::sync::oneshot::channel();
-    let wait = async {
-        wait.await;
-        done.send(()).unwrap();
-    };
-    let all = async { tokio::join!(wait, maintenance.run(async { is_done.await.unwrap() })) };
-    tokio::time::timeout(minute, all).await.expect("both waits end before the limit");
+    tokio::time::timeout(minute, wait).await.expect("both waits end before the limit");
+    runner.stop(minute).await.unwrap();
     assert_eq!(files(&table.location), unreferenced());
     assert_eq!(fixture.dropped(&broken).await.unwrap().state, DroppedState::Blocked);
 }
@@ -382,7 +375,7 @@ async fn running_purge_that_is_stopped_removes_no_more_files() {
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
     let maintenance = &fixture.maintenance;
-    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     let (never, id, place) = (CancellationToken::new(), job.id, job.place);
     let mut purge = Box::pin(maintenance.see_to(job, &never));
     // It runs from its first poll on.
@@ -396,4 +389,19 @@ async fn running_purge_that_is_stopped_removes_no_more_files() {
     maintenance.sweep().await;
     assert_eq!(files(&table.location), left);
     maintenance.stop_purge(id).await;
+}
+
+#[tokio::test]
+async fn purge_that_was_cut_off_keeps_nobody_waiting() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let maintenance = &fixture.maintenance;
+    let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
+    let (never, id) = (CancellationToken::new(), job.id);
+    let mut purge = Box::pin(maintenance.see_to(job, &never));
+    assert!(futures_util::poll!(&mut purge).is_pending());
+    // As the runner does after a panic.
+    drop(purge);
+    tokio::time::timeout(Duration::from_secs(60), maintenance.stop_purge(id)).await.expect("it has ended");
 }

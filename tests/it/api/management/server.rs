@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tidewater::admin::Reloaded;
+use tidewater::api::Machine;
+use tidewater::background::Stage;
 use tidewater::base::secret::Secret;
 use tidewater::config::SettingChange;
 use tidewater_core::access::Role;
@@ -20,8 +24,38 @@ async fn status_is_shown_to_local_user_and_operator() {
     assert_eq!((&told["process"], &told["version"]), (&json!(std::process::id()), &json!(env!("CARGO_PKG_VERSION"))));
     assert_eq!(told["tiers"]["tiny"]["requests_per_day"], 5);
     assert!(told["uptime-s"].is_u64(), "{told}");
+    assert_eq!(told["background"], json!([]), "this catalog does not serve");
     catalog.get(&operator, "/management/v1/status").await.ok(200);
     catalog.get(&tenant.key, "/management/v1/status").await.error(403, "ForbiddenException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_of_a_serving_catalog_shows_each_background_task() {
+    let catalog = Catalog::new().await;
+    let (admin, service) = (Arc::clone(catalog.app.admin()), catalog.app.service());
+    let (stop, told) = tokio::sync::oneshot::channel::<()>();
+    let Catalog { app, folder: _folder } = catalog;
+    let ended = tokio::spawn(app.run_until(async move { drop(told.await) }));
+    // `keys` runs a minute later.
+    let has_run =
+        |name: &str| admin.background().states().iter().any(|one| one.name == name && one.last_run_ms.is_some());
+    let names = ["usage", "expired-answers", "old-events", "dropped-tables", "metrics-reports", "old-metrics-reports"];
+    while !names.iter().all(|name| has_run(name)) {
+        tokio::task::yield_now().await;
+    }
+    let mut request = Request::builder().uri("/management/v1/status").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Machine { user: "root".into() });
+    let answer = service.handle(request).await.into_body().collect().await.unwrap().to_bytes();
+    let told: Value = serde_json::from_slice(&answer).unwrap();
+    let tasks = told["background"].as_array().unwrap();
+    assert_eq!(tasks.len(), 9, "{told}");
+    for task in tasks {
+        assert_eq!((&task["failures"], &task["last-error"]), (&json!(0), &Value::Null), "{task}");
+        assert!(task["next-run-ms"].is_i64() || task["running-since-ms"].is_i64(), "{task}");
+    }
+    stop.send(()).unwrap();
+    ended.await.unwrap().unwrap();
+    assert!(admin.background().states().iter().all(|one| one.stage == Stage::Ended));
 }
 
 #[tokio::test]
