@@ -138,13 +138,13 @@ impl Dropped {
             "id": self.id,
             "namespace": self.identifier.namespace,
             "name": self.identifier.name,
-            "metadata_location": self.metadata_location,
+            "metadata-location": self.metadata_location,
             "location": self.location,
             "dropped": time::shown(self.dropped_ms),
             "restorable": self.restorable,
-            "restorable_until": time::shown(self.restorable_until_ms),
+            "restorable-until": time::shown(self.restorable_until_ms),
             "purge": self.purge_requested,
-            "files_go": self.files_go_ms().map(time::shown),
+            "files-go": self.files_go_ms().map(time::shown),
             "state": self.state,
             "attempts": self.attempts,
             "message": self.message,
@@ -266,7 +266,7 @@ pub(crate) async fn remove(
     let dropped = all.into_iter().find(|one| one.id == id).ok_or_else(|| no_such(kind, id))?;
     let purge = files.and_then(FilesArguments::purge);
     let path = warehouse.path(&format!("/dropped/{id}"));
-    let query = purge.map_or_else(String::new, |purge| format!("?purgeRequested={purge}"));
+    let query = purge.map_or_else(String::new, |purge| format!("?purge-requested={purge}"));
     let remove = format!("{path}{query}");
     client.send(Method::DELETE, &remove, None).await?;
     let mut is_gone = client.find(&path).await?.is_none();

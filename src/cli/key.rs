@@ -247,11 +247,11 @@ fn as_json(key: &Value) -> Value {
         "id": key["id"],
         "name": key["name"],
         "role": key["role"],
-        "no_delete": key["no-delete"],
+        "no-delete": key["no-delete"],
         "state": key["state"],
         "created": time("created-ms"),
         "expires": time("expires-ms"),
-        "last_used": time("last-used-ms"),
+        "last-used": time("last-used-ms"),
         "revoked": time("revoked-ms"),
     })
 }

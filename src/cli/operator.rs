@@ -137,7 +137,7 @@ fn as_json(one: &Value) -> Value {
         "id": one["id"],
         "name": one["name"],
         "created": time("created-ms"),
-        "last_used": time("last-used-ms"),
+        "last-used": time("last-used-ms"),
         "revoked": time("revoked-ms"),
     })
 }

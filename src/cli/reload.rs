@@ -33,7 +33,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
     let changes = |field: &str| serde_json::from_value::<Vec<SettingChange>>(answer[field].clone());
     let (taken, needs_restart) = (changes("taken")?, changes("needs-restart")?);
     if arguments.format.json {
-        return output::json(&json!({ "changed": taken, "needs_restart": needs_restart }));
+        return output::json(&json!({ "changed": taken, "needs-restart": needs_restart }));
     }
     let sentence = if taken.is_empty() { "No setting has changed." } else { "Changed while the server runs:" };
     output::line(sentence)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 use tidewater_core::limits::Tier;
 use tidewater_core::name::NamespaceIdent;
@@ -142,11 +143,28 @@ pub(crate) struct Tiers {
     of_server: bool,
 }
 
+/// A tier, as the management API returns it.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct TierEntry {
+    catalog: bool,
+    requests_per_day: Option<u64>,
+    max_tables: Option<u64>,
+}
+
+impl From<TierEntry> for Tier {
+    fn from(TierEntry { catalog, requests_per_day, max_tables }: TierEntry) -> Self {
+        Self { catalog, requests_per_day, max_tables }
+    }
+}
+
 impl Tiers {
     /// Loads the tiers from the catalog.
     pub(crate) async fn load(client: &Client) -> Result<Self> {
         let mut answer = client.get("/management/v1/tiers").await?;
-        Ok(Self { known: serde_json::from_value(answer["tiers"].take())?, of_server: !client.is_in_process() })
+        let tiers: BTreeMap<String, TierEntry> = serde_json::from_value(answer["tiers"].take())?;
+        let known = tiers.into_iter().map(|(name, tier)| (name, tier.into())).collect();
+        Ok(Self { known, of_server: !client.is_in_process() })
     }
 
     /// Fails if there is no tier of that name.

@@ -25,9 +25,9 @@ pub(in crate::api) struct Wanted {
     operation: Option<String>,
     since: Option<String>,
     until: Option<String>,
-    #[serde(rename = "pageToken", alias = "page-token")]
+    #[serde(rename = "page-token", alias = "pageToken")]
     token: Option<String>,
-    #[serde(rename = "pageSize", alias = "page-size")]
+    #[serde(rename = "page-size", alias = "pageSize")]
     size: Option<String>,
 }
 
@@ -78,7 +78,7 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
     let limit = match wanted.size.as_deref().map(str::parse::<u32>) {
         None => api.settings.default_page_size,
         Some(Ok(size)) if size > 0 => size.min(MAX_PAGE_SIZE),
-        Some(_) => return Err(ApiError::bad_request("pageSize must be a whole number above 0")),
+        Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
     };
     let page = api.store.event_list(of.map(|of| of.id), &filter, before, limit).await?;
     Ok(Json(EventList {
@@ -98,6 +98,6 @@ fn time(parameter: &str, text: &str) -> Result<i64, ApiError> {
 
 fn token(text: &str) -> Result<i64, ApiError> {
     text.parse().map_err(|_| {
-        ApiError::bad_request("pageToken is not one that this catalog gave: start again with an empty one")
+        ApiError::bad_request("page-token is not one that this catalog gave: start again with an empty one")
     })
 }

@@ -157,9 +157,9 @@ impl Client {
         let separator = if path.contains('?') { '&' } else { '?' };
         loop {
             let size = u32::try_from(at_most - all.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
-            let mut page = format!("{path}{separator}pageSize={size}");
+            let mut page = format!("{path}{separator}page-size={size}");
             if let Some(token) = &token {
-                page.push_str(&format!("&pageToken={}", encoded(token)));
+                page.push_str(&format!("&page-token={}", encoded(token)));
             }
             let mut answer = self.get(&page).await?;
             if let Value::Array(items) = answer[field].take() {

@@ -303,7 +303,7 @@ async fn reseal(client: &Client, key_is_lost: bool, format: Format) -> Result<()
             " These could not be opened: {names}. Set their credentials again with `warehouse set-storage`."
         ));
     }
-    let json = json!({ "sealed_anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });
+    let json = json!({ "sealed-anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });
     output::done(format, &sentence, &json)
 }
 
@@ -314,7 +314,7 @@ fn as_json(one: &Value) -> Value {
         "root": one["root"],
         "storage": one["storage"],
         "purge": one["options"]["purge"],
-        "no_delete": one["options"]["no-delete"],
+        "no-delete": one["options"]["no-delete"],
         "default": one["default"],
         "created": created(one),
     })
