@@ -44,7 +44,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sealing",
             "storage",
             "store",
-            "turns",
             "warehouse",
         ],
     ),
