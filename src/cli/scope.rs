@@ -10,7 +10,7 @@ use serde_json::Value;
 use tidewater_core::limits::Tier;
 use tidewater_core::name::NamespaceIdent;
 
-use super::client::{Client, encoded, has_status};
+use super::client::{Client, NO_SUCH_WAREHOUSE, NOT_FOUND, encoded, has_status, not_found, with_message};
 use super::output::text;
 
 /// The option for the organisation.
@@ -89,12 +89,16 @@ impl OrganisationArgument {
     pub(crate) async fn find(&self, client: &Client) -> Result<Organisation> {
         if let Some(name) = &self.org {
             let found = client.find(&format!("/management/v1/organisations/{}", encoded(name))).await?;
-            let shown = found.ok_or_else(|| anyhow!("there is no organisation '{name}': see `tidewater org list`"))?;
+            let shown = found.ok_or_else(|| {
+                not_found(NOT_FOUND, format!("there is no organisation '{name}': see `tidewater org list`"))
+            })?;
             return Ok(organisation(shown));
         }
         let all = client.list("/management/v1/organisations", "organisations").await;
         let mut all = all.map_err(|error| match has_status(&error, StatusCode::FORBIDDEN) {
-            true => anyhow!("your key cannot list organisations: give its organisation with --org"),
+            true => {
+                with_message(error, |_| "your key cannot list organisations: give its organisation with --org".into())
+            }
             false => error,
         })?;
         match (all.pop(), all.is_empty()) {
@@ -111,6 +115,13 @@ fn organisation(shown: Value) -> Organisation {
     Organisation { name: text(&shown, "name"), shown }
 }
 
+/// Returns the error for a warehouse that an organisation does not have.
+pub(crate) fn no_such_warehouse(organisation: &Organisation, name: &str) -> anyhow::Error {
+    let owner = &organisation.name;
+    let message = format!("organisation '{owner}' has no warehouse '{name}': see `tidewater warehouse list`");
+    not_found(NO_SUCH_WAREHOUSE, message)
+}
+
 impl WarehouseArgument {
     /// Finds the warehouse.
     pub(crate) async fn find(&self, client: &Client) -> Result<Warehouse> {
@@ -122,9 +133,7 @@ impl WarehouseArgument {
         };
         let path = |name: &str| organisation.path(&format!("/warehouses/{}", encoded(name)));
         let found = found.ok_or_else(|| match &self.warehouse {
-            Some(name) => {
-                anyhow!("organisation '{}' has no warehouse '{name}': see `tidewater warehouse list`", organisation.name)
-            }
+            Some(name) => no_such_warehouse(&organisation, name),
             None => anyhow!(
                 "organisation '{}' has no default warehouse: choose one with --warehouse (see `tidewater warehouse list`)",
                 organisation.name
