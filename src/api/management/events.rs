@@ -8,6 +8,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::administrator::{Manager, OfOrganisation};
+use super::parameters::{TIME, number};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
@@ -71,8 +72,8 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
         object: wanted.object,
         actor: wanted.actor,
         operation: wanted.operation.as_deref().map(operation).transpose()?,
-        since_ms: wanted.since.as_deref().map(|text| time("since", text)).transpose()?,
-        until_ms: wanted.until.as_deref().map(|text| time("until", text)).transpose()?,
+        since_ms: wanted.since.as_deref().map(|text| number("since", TIME, text)).transpose()?,
+        until_ms: wanted.until.as_deref().map(|text| number("until", TIME, text)).transpose()?,
     };
     let before = wanted.token.as_deref().filter(|token| !token.is_empty()).map(token).transpose()?;
     let limit = match wanted.size.as_deref().map(str::parse::<u32>) {
@@ -89,11 +90,6 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
 
 fn operation(name: &str) -> Result<Operation, ApiError> {
     name.parse().map_err(|error: UnknownOperation| ApiError::bad_request(error.to_string()))
-}
-
-fn time(parameter: &str, text: &str) -> Result<i64, ApiError> {
-    let time = text.parse();
-    time.map_err(|_| ApiError::bad_request(format!("{parameter} must be a time in milliseconds since 1970")))
 }
 
 fn token(text: &str) -> Result<i64, ApiError> {
