@@ -85,7 +85,7 @@ impl Admin {
         let _turn = self.shared.names.enter(organisation.id).await;
         let keys = self.store.key_list(organisation.id).await?;
         check_name_free(organisation, &keys, &request.name, None, change.at_ms)?;
-        check_room(organisation, &keys, change.at_ms)?;
+        check_room(organisation, &keys, KEYS, change.at_ms)?;
         let KeyRequest { name, role, no_delete, expires_ms } = request;
         let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms: *expires_ms };
         let (key, text) = issue_key(self.store.as_ref(), organisation.id, &new, change, &entropy()?).await?;
@@ -153,7 +153,7 @@ impl Admin {
             return Err(AdminError::Conflict(format!("Key '{}' is expired: create a new one", old.name)));
         }
         let _turn = self.shared.names.enter(organisation.id).await;
-        check_room(organisation, &self.store.key_list(organisation.id).await?, change.at_ms)?;
+        check_room(organisation, &self.store.key_list(organisation.id).await?, KEYS, change.at_ms)?;
         // The new key has the same lifetime as the old one.
         let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
         let expires_ms = lifetime_ms.map(|lifetime_ms| change.at_ms.saturating_add(lifetime_ms).min(LATEST_MS));
@@ -228,13 +228,13 @@ fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i
     }
 }
 
-/// Fails if an organisation has the maximum number of usable keys.
-fn check_room(organisation: &Organisation, keys: &[ApiKey], now_ms: i64) -> Result<(), AdminError> {
-    if keys.iter().filter(|key| key_state(key, now_ms) == KeyState::Active).count() < KEYS {
+/// Fails if an organisation has `max` usable keys or more.
+fn check_room(organisation: &Organisation, keys: &[ApiKey], max: usize, now_ms: i64) -> Result<(), AdminError> {
+    if keys.iter().filter(|key| key_state(key, now_ms) == KeyState::Active).count() < max {
         return Ok(());
     }
     Err(AdminError::TooMany(format!(
-        "Organisation '{}' has {KEYS} keys, the maximum: revoke some first",
+        "Organisation '{}' has {max} keys, the maximum: revoke some first",
         organisation.name
     )))
 }
@@ -306,6 +306,20 @@ mod tests {
             last_used_ms: None,
             revoked_ms,
         }
+    }
+
+    #[test]
+    fn organisation_with_the_maximum_of_usable_keys_gets_no_other() {
+        let acme = Organisation::new(OrganisationId(fresh_ordered_uuid()), "acme", "free", 0);
+        let mut rotated = key("a", None);
+        rotated.expires_ms = Some(5);
+        // After a rotation both keys are usable until the overlap ends.
+        let keys = [rotated, key("a", None), key("b", None), key("old", Some(1))];
+        let room = |max, now_ms| check_room(&acme, &keys, max, now_ms).map_err(|error| error.to_string());
+        assert_eq!(room(3, 4), Err("Organisation 'acme' has 3 keys, the maximum: revoke some first".to_owned()));
+        assert_eq!(room(4, 4), Ok(()));
+        assert_eq!(room(3, 5), Ok(()), "expired and revoked keys do not count");
+        assert!(room(2, 5).is_err());
     }
 
     #[test]

@@ -100,7 +100,7 @@ mod tests {
             next = next_namespace(&store, place, &namespace).await.unwrap();
         }
         assert_eq!(met, all);
-        assert!(store.asked("namespace_list") <= 2 * all.len() + 1, "{}", store.asked("namespace_list"));
+        assert!(store.call_count("namespace_list") <= 2 * all.len() + 1, "{}", store.call_count("namespace_list"));
         let gone = NamespaceIdent::new(&["b", "n25x", "gone"]).unwrap();
         let after_gone = next_namespace(&store, place, &gone).await.unwrap().unwrap();
         assert_eq!(after_gone.to_string(), "b.n26", "a namespace that was dropped meanwhile is a place to go on from");

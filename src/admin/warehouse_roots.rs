@@ -56,13 +56,15 @@ impl Admin {
         }
         if new.storage.profile == StorageProfile::File {
             let (root, data_folder) = (root.clone(), self.config.data_dir.clone());
-            // The disk may be slow.
+            // The disk may be slow. A root around the data folder may be around other roots too: the data folder comes first.
             let checked = tokio::task::spawn_blocking(move || check_on_disk(&root, &data_folder, &others)).await;
             return checked.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         }
         let own = (&new.storage.profile, root);
-        let overlapping = others.iter().find(|other| roots_overlap(own, (&other.profile, &other.location)));
-        overlapping.map_or(Ok(()), |other| Err(taken(root, other)))
+        match others.iter().find(|other| roots_overlap(own, (&other.profile, &other.location))) {
+            Some(other) => Err(taken(root, other)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -83,10 +85,9 @@ fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result
     }
     let on_disk = others.iter().filter(|other| other.profile == StorageProfile::File);
     for other in on_disk {
-        let path = Path::new(other.location.path());
-        if roots_overlap((&StorageProfile::File, root), (&other.profile, &other.location))
-            || is_shared(&real, &follow(path).unwrap_or_else(|_| path.to_owned()))
-        {
+        let other_path = Path::new(other.location.path());
+        let other_real = follow(other_path).unwrap_or_else(|_| other_path.to_owned());
+        if is_shared(path, other_path) || is_shared(&real, &other_real) {
             return Err(taken(root, other));
         }
     }

@@ -247,7 +247,7 @@ impl Admin {
             let made = owner.make_folder(path);
             made.map_err(|error| AdminError::Invalid(format!("Cannot make the folder {}: {error}", root.path())))?;
         }
-        let trial = self.try_out(new, credentials, request.check).await?.check()?;
+        let trial = self.try_out(new, credentials, request.check).await?.into_result()?;
         if let Some(owner) = owner.filter(|_| request.check) {
             check_owner_can_write(owner, path)?;
         }

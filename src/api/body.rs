@@ -270,6 +270,9 @@ impl hyper::body::Body for PauseLimited {
     }
 }
 
+/// The start of axum's message about query parameters.
+const QUERY_ERROR: &str = "Failed to deserialize query string: ";
+
 /// The query parameters of a URL.
 pub(super) struct Parameters<T>(pub(super) T);
 
@@ -288,7 +291,11 @@ impl<T: DeserializeOwned> Parameters<T> {
     /// 400 if they cannot be parsed.
     pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
         let read = Query::try_from_uri(uri);
-        read.map(|Query(parameters)| Self(parameters)).map_err(|error| ApiError::bad_request(error.body_text()))
+        read.map(|Query(parameters)| Self(parameters)).map_err(|error| {
+            let text = error.body_text();
+            let reason = text.strip_prefix(QUERY_ERROR).unwrap_or(&text);
+            ApiError::bad_request(format!("Invalid query parameters: {reason}"))
+        })
     }
 }
 

@@ -58,7 +58,10 @@ pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
 }
 
 /// Merges the parts into the document.
-fn document() -> Result<Value, String> {
+///
+/// # Errors
+/// If a part is not JSON, or two parts define the same member.
+pub(super) fn document() -> Result<Value, String> {
     let [document, parts @ ..] = PARTS;
     let mut document = read(document)?;
     for part in parts {

@@ -48,17 +48,25 @@ impl Purge {
     /// # Errors
     /// 400 if it is neither true nor false.
     pub(super) fn requested(&self) -> Result<Option<bool>, ApiError> {
-        match self.requested.as_deref() {
-            None => Ok(None),
-            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-            Some(_) => Err(ApiError::bad_request("purgeRequested must be true or false")),
-        }
+        flag("purgeRequested", self.requested.as_deref())
     }
 
     /// Returns the parameter's value, or `false` if it is missing.
     pub(super) fn is_requested(&self) -> Result<bool, ApiError> {
         self.requested().map(|requested| requested.unwrap_or(false))
+    }
+}
+
+/// Parses a query parameter that is true or false, in any case.
+///
+/// # Errors
+/// 400 if it is neither. The message names the parameter.
+pub(super) fn flag(parameter: &str, text: Option<&str>) -> Result<Option<bool>, ApiError> {
+    match text {
+        None => Ok(None),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(ApiError::bad_request(format!("{parameter} must be true or false"))),
     }
 }
 

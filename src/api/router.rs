@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 
 use super::management::tables as contents;
 use super::management::{
-    administrator, backup, dropped, events, keys, operators, organisations, server, signing_keys, usage, warehouses,
+    administrator, backup, dropped, events, keys, operators, organisations, parameters, server, signing_keys, usage,
+    warehouses,
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
@@ -50,12 +51,14 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/namespaces/{namespace}/register-view"), post(views::register))
             .route(&at("/views/rename"), post(views::rename));
     }
-    guarded = guarded
+    let managed = Router::new()
         .route("/management/v1/warehouses/{warehouse}/dropped", get(dropped::list))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
-        .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
+        .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
+        .route_layer(from_fn(parameters::refuse_unknown));
     guarded
+        .merge(managed)
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
         .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate))
         .merge(
@@ -68,6 +71,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .merge(
                     organisations_warehouses().route_layer(from_fn_with_state(Arc::clone(api), administrator::count)),
                 )
+                .route_layer(from_fn(parameters::refuse_unknown))
                 .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
         )
         .route("/v1/oauth/tokens", post(oauth::token))

@@ -12,9 +12,9 @@ use crate::store::{Moment, TimedPage};
 /// The parameters of a list with the newest item first. The list is always paged.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TimedPaging {
-    #[serde(rename = "pageToken", alias = "page-token")]
+    #[serde(rename = "page-token", alias = "pageToken")]
     token: Option<String>,
-    #[serde(rename = "pageSize", alias = "page-size")]
+    #[serde(rename = "page-size", alias = "pageSize")]
     size: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl TimedPaging {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => default_size,
             Some(Ok(size)) if size > 0 => size,
-            Some(_) => return Err(ApiError::bad_request("pageSize must be a whole number above 0")),
+            Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
         };
         let before = match self.token.as_deref() {
             None | Some("") => None,
@@ -49,7 +49,7 @@ fn read_token(token: &str) -> Result<Moment, ApiError> {
         Some(Moment { at_ms: at_ms.parse().ok()?, id: Uuid::parse_str(id).ok()? })
     };
     read().ok_or_else(|| {
-        ApiError::bad_request("pageToken is not one that this catalog gave: start again with an empty one")
+        ApiError::bad_request("page-token is not one that this catalog gave: start again with an empty one")
     })
 }
 

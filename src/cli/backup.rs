@@ -137,11 +137,11 @@ pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Re
 fn report_json(done: &Done, config: &Config, file: String) -> Result<()> {
     output::json(&json!({
         "file": file,
-        "data_dir": config.data_dir,
-        "size_bytes": done.size_bytes,
-        "warehouse_roots": done.not_inside.roots,
-        "warehouses_with_sealed_credentials": done.not_inside.sealed,
-        "master_key": needs_master_key(&done.not_inside).then(|| master_key_place(config)),
+        "data-dir": config.data_dir,
+        "size-bytes": done.size_bytes,
+        "warehouse-roots": done.not_inside.roots,
+        "warehouses-with-sealed-credentials": done.not_inside.sealed,
+        "master-key": needs_master_key(&done.not_inside).then(|| master_key_place(config)),
     }))
 }
 

@@ -84,8 +84,8 @@ pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments)
         let found = findings
             .iter()
             .map(|one| {
-                Ok(json!({"name": one.name()?, "metadata_location": one.metadata_location, "problems": one.problems,
-                    "newer_document": one.newer_document}))
+                Ok(json!({"name": one.name()?, "metadata-location": one.metadata_location, "problems": one.problems,
+                    "newer-document": one.newer_document}))
             })
             .collect::<Result<Vec<_>>>()?;
         output::json(&json!({ "checked": checked, "findings": found }))?;

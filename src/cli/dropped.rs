@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::client::{Client, has_status, refusal};
+use super::client::{Client, NOT_FOUND, has_status, not_found, with_message};
+use super::number::parse_id;
 use super::output::{self, Format};
 use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name::{parse_namespace, parse_table, shown};
@@ -43,7 +44,7 @@ pub(crate) struct RestoreArguments {
     #[arg(value_parser = parse_table, required_unless_present = "id")]
     name: Option<TableIdent>,
     /// Its id, as in the list of dropped objects
-    #[arg(long, conflicts_with = "name", value_name = "ID")]
+    #[arg(long, conflicts_with = "name", value_name = "ID", value_parser = parse_id)]
     id: Option<TableId>,
     /// Restore it under this name
     #[arg(long = "as", value_name = "NAME", value_parser = parse_table)]
@@ -58,6 +59,7 @@ pub(crate) struct RestoreArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArguments {
     /// Its id, as in the list of dropped objects
+    #[arg(value_parser = parse_id)]
     id: TableId,
     #[command(flatten)]
     warehouse: WarehouseArgument,
@@ -138,13 +140,13 @@ impl Dropped {
             "id": self.id,
             "namespace": self.identifier.namespace,
             "name": self.identifier.name,
-            "metadata_location": self.metadata_location,
+            "metadata-location": self.metadata_location,
             "location": self.location,
             "dropped": time::shown(self.dropped_ms),
             "restorable": self.restorable,
-            "restorable_until": time::shown(self.restorable_until_ms),
+            "restorable-until": time::shown(self.restorable_until_ms),
             "purge": self.purge_requested,
-            "files_go": self.files_go_ms().map(time::shown),
+            "files-go": self.files_go_ms().map(time::shown),
             "state": self.state,
             "attempts": self.attempts,
             "message": self.message,
@@ -215,15 +217,14 @@ pub(crate) async fn restore(client: &Client, kind: TableKind, arguments: &Restor
 
 /// Adds what to do to the error of a refused restore.
 fn explain(error: anyhow::Error, kind: TableKind, old: &TableIdent, ident: &TableIdent) -> anyhow::Error {
-    let Some(refused) = refusal(&error) else { return error };
-    match refused.kind.as_str() {
+    with_message(error, |refused| match refused.kind.as_str() {
         "NoSuchNamespaceException" => {
             let namespace = shown(&ident.namespace);
-            anyhow!("there is no namespace '{namespace}': create it, or restore under another name with --as")
+            format!("there is no namespace '{namespace}': create it, or restore under another name with --as")
         }
-        "AlreadyExistsException" => anyhow!("{refused}: restore under another name with --as"),
-        _ => anyhow!("{} '{}' cannot be restored: {refused}", word(kind), dotted(old)),
-    }
+        "AlreadyExistsException" => format!("{refused}: restore under another name with --as"),
+        _ => format!("{} '{}' cannot be restored: {refused}", word(kind), dotted(old)),
+    })
 }
 
 async fn find(
@@ -241,7 +242,9 @@ async fn find(
             // The newest drop comes first.
             let found = all.into_iter().find(|one| one.identifier.name == name.name());
             found.ok_or_else(|| {
-                anyhow!("no dropped {what} was called '{}': see `tidewater {what} dropped`", dotted(name))
+                let message =
+                    format!("no dropped {what} was called '{}': see `tidewater {what} dropped`", dotted(name));
+                not_found(NOT_FOUND, message)
             })
         }
         (None, None) => bail!("give the {what}'s name or its id (--id)"),
@@ -250,7 +253,7 @@ async fn find(
 
 fn no_such(kind: TableKind, id: TableId) -> anyhow::Error {
     let what = word(kind);
-    anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`")
+    not_found(NOT_FOUND, format!("no dropped {what} has the id {id}: see `tidewater {what} dropped`"))
 }
 
 /// Deletes a dropped table or view for good.
@@ -266,7 +269,7 @@ pub(crate) async fn remove(
     let dropped = all.into_iter().find(|one| one.id == id).ok_or_else(|| no_such(kind, id))?;
     let purge = files.and_then(FilesArguments::purge);
     let path = warehouse.path(&format!("/dropped/{id}"));
-    let query = purge.map_or_else(String::new, |purge| format!("?purgeRequested={purge}"));
+    let query = purge.map_or_else(String::new, |purge| format!("?purge-requested={purge}"));
     let remove = format!("{path}{query}");
     client.send(Method::DELETE, &remove, None).await?;
     let mut is_gone = client.find(&path).await?.is_none();

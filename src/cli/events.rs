@@ -1,10 +1,11 @@
 //! `tidewater events`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
 use super::client::{Client, encoded};
+use super::number::parse_limit;
 use super::output::{self, Format};
 use super::scope::OrganisationArgument;
 use super::time;
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
     since: Option<i64>,
     /// Show at most this many
-    #[arg(long, default_value_t = 50, value_name = "NUMBER")]
+    #[arg(long, default_value = "50", value_name = "NUMBER", value_parser = parse_limit)]
     limit: usize,
     #[command(flatten)]
     format: Format,
@@ -51,9 +52,6 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         true => "/management/v1/events".to_owned(),
         false => arguments.organisation.find(client).await?.path("/events"),
     };
-    if arguments.limit == 0 {
-        bail!("--limit must be above 0");
-    }
     let since_ms = arguments.since.map(|ago_ms| (Clock::System.now_ms() - ago_ms).to_string());
     let parameters = [
         ("object", arguments.object.clone()),

@@ -1,15 +1,15 @@
 //! `tidewater key`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Subcommand;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidewater_core::access::Role;
 
-use super::client::{Client, encoded, has_status};
+use super::client::{Client, encoded, has_status, with_message};
 use super::output::{self, Format, text};
 use super::scope::{Organisation, OrganisationArgument};
-use super::time;
+use super::time::{self, Lifetime};
 use tidewater::base::clock::Clock;
 
 /// Commands for API keys.
@@ -31,9 +31,9 @@ Standard output has only the key. The catalog stores a hash of it.")]
         /// Its role: reader, writer or admin
         #[arg(long, default_value = "writer")]
         role: Role,
-        /// When it expires, from now, such as 90d or 12h [default: never]
-        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
-        expires_in: Option<i64>,
+        /// When it expires, from now, such as 90d or 12h, or `never` [default: never]
+        #[arg(long, value_name = "DURATION|never", value_parser = Lifetime::parse)]
+        expires_in: Option<Lifetime>,
         /// Vend it credentials that cannot remove files: purges and clean-ups by engines fail
         #[arg(long)]
         no_delete: bool,
@@ -62,7 +62,8 @@ Standard output has only the key. The catalog stores a hash of it.")]
         format: Format,
     },
     /// Change a key's name, role or expiry
-    #[command(after_help = "Example:\n  tidewater key update ci --org acme --role reader --expires-in 30d")]
+    #[command(after_help = "Examples:\n  tidewater key update ci --org acme --role reader --expires-in 30d\n  \
+                            tidewater key update ci --org acme --expires-in never")]
     Update {
         /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
@@ -75,9 +76,9 @@ Standard output has only the key. The catalog stores a hash of it.")]
         /// Its new role: reader, writer or admin
         #[arg(long)]
         role: Option<Role>,
-        /// When it expires, from now, such as 90d or 12h
-        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
-        expires_in: Option<i64>,
+        /// When it expires, from now, such as 90d or 12h, or `never`
+        #[arg(long, value_name = "DURATION|never", value_parser = Lifetime::parse)]
+        expires_in: Option<Lifetime>,
         #[command(flatten)]
         format: Format,
     },
@@ -126,7 +127,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
                 return if format.json { output::json(&as_json(found)) } else { Ok(()) };
             }
             let mut new = json!({ "name": name, "role": role.as_str(), "no-delete": no_delete });
-            if let Some(expires_in_ms) = expires_in {
+            if let Some(Lifetime::Ms(expires_in_ms)) = expires_in {
                 new["expires-s"] = json!(expires_in_ms / 1_000);
             }
             let key = client.post(&keys, &new).await?;
@@ -150,8 +151,12 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             if let Some(role) = role {
                 update["role"] = json!(role.as_str());
             }
-            if let Some(expires_in_ms) = expires_in {
-                update["expires-ms"] = json!(Clock::System.now_ms() + expires_in_ms);
+            match expires_in {
+                Some(Lifetime::Ms(expires_in_ms)) => {
+                    update["expires-ms"] = json!(Clock::System.now_ms() + expires_in_ms);
+                }
+                Some(Lifetime::Endless) => update["expires-ms"] = Value::Null,
+                None => {}
             }
             let updated = client.send(Method::PATCH, &path(&organisation, &found), Some(&update)).await?;
             output::done(*format, &format!("Updated key '{}'.", text(&updated, "name")), &as_json(&updated))
@@ -182,7 +187,7 @@ fn path(organisation: &Organisation, key: &Value) -> String {
 async fn load(client: &Client, organisation: &Organisation, key: &str) -> Result<Value> {
     let found = client.get(&organisation.path(&format!("/keys/{}", encoded(key)))).await;
     found.map_err(|error| match has_status(&error, StatusCode::NOT_FOUND) {
-        true => anyhow!("{error}: see `tidewater key list`"),
+        true => with_message(error, |refused| format!("{refused}: see `tidewater key list`")),
         false => error,
     })
 }
@@ -247,11 +252,11 @@ fn as_json(key: &Value) -> Value {
         "id": key["id"],
         "name": key["name"],
         "role": key["role"],
-        "no_delete": key["no-delete"],
+        "no-delete": key["no-delete"],
         "state": key["state"],
         "created": time("created-ms"),
         "expires": time("expires-ms"),
-        "last_used": time("last-used-ms"),
+        "last-used": time("last-used-ms"),
         "revoked": time("revoked-ms"),
     })
 }

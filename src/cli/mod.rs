@@ -6,11 +6,13 @@ mod check;
 mod client;
 mod dropped;
 mod events;
+mod failure;
 mod key;
 mod live;
 mod logs;
 mod namespace;
 mod not_found;
+mod number;
 mod operator;
 mod org;
 mod output;
@@ -63,7 +65,8 @@ A catalog for others:
 
 Commands call the server that runs on the data folder, or a remote server (--uri). If no server runs, they open the data
 folder themselves.
-Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.";
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration. With --json, the last line on standard error is
+the failure as JSON.";
 
 /// How long the process waits at its end for threads with blocking work.
 const LAST_WORK_TIME: Duration = Duration::from_secs(2);
@@ -146,7 +149,11 @@ enum Command {
 
 /// Runs the command line of this process. Returns its exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let json = failure::wants_json(std::env::args_os().skip(1));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::exit_with(&error, json),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.context("cannot start the threads that the server runs on").and_then(|runtime| {
         let done = runtime.block_on(run(cli));
@@ -156,10 +163,7 @@ pub(crate) fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::note(&format!("error: {}", output::with_causes(&error)));
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
-        }
+        Err(error) => failure::report(&error, json),
     }
 }
 

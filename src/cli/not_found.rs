@@ -1,10 +1,9 @@
 //! The error for a table or view that does not exist.
 
-use anyhow::anyhow;
 use http::StatusCode;
 use tidewater_core::name::TableIdent;
 
-use super::client::has_status;
+use super::client::{has_status, with_message};
 use super::dropped::word;
 use super::table_name;
 use tidewater::store::TableKind;
@@ -15,5 +14,7 @@ pub(super) fn explain(error: anyhow::Error, kind: TableKind, ident: &TableIdent)
         return error;
     }
     let (word, name, namespace) = (word(kind), ident.name(), table_name::shown(&ident.namespace));
-    anyhow!("there is no {word} '{name}' in '{namespace}': see `tidewater {word} list {namespace}`")
+    with_message(error, |_| {
+        format!("there is no {word} '{name}' in '{namespace}': see `tidewater {word} list {namespace}`")
+    })
 }

@@ -1,11 +1,11 @@
 //! `tidewater operator`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Subcommand;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::client::{Client, encoded, has_status};
+use super::client::{Client, NOT_FOUND, encoded, has_status, not_found};
 use super::output::{self, Format, text};
 use super::time;
 
@@ -128,7 +128,7 @@ async fn find(client: &Client, name: &str) -> Result<Value> {
     let found = named.iter().find(|one| one["revoked-ms"].is_null()).or_else(|| named.last());
     found
         .map(|one| (*one).clone())
-        .ok_or_else(|| anyhow!("there is no operator '{name}': see `tidewater operator list`"))
+        .ok_or_else(|| not_found(NOT_FOUND, format!("there is no operator '{name}': see `tidewater operator list`")))
 }
 
 fn as_json(one: &Value) -> Value {
@@ -137,7 +137,7 @@ fn as_json(one: &Value) -> Value {
         "id": one["id"],
         "name": one["name"],
         "created": time("created-ms"),
-        "last_used": time("last-used-ms"),
+        "last-used": time("last-used-ms"),
         "revoked": time("revoked-ms"),
     })
 }

@@ -208,7 +208,7 @@ fn as_json(org: &Value) -> Value {
         "tier": org["tier"],
         "created": created(org),
         "suspended": org["suspended"] == true,
-        "deleted_after": org["delete-after-ms"].as_i64().map(time::shown),
+        "deleted-after": org["delete-after-ms"].as_i64().map(time::shown),
     })
 }
 
@@ -241,7 +241,7 @@ async fn show(client: &Client, name: Option<String>, format: Format) -> Result<(
     if format.json {
         let mut json = as_json(&shown);
         for (field, value) in [
-            ("served_by_tier", &shown["served-by-tier"]),
+            ("served-by-tier", &shown["served-by-tier"]),
             ("warehouses", &shown["warehouses"]),
             ("keys", &shown["keys"]),
             ("tables", &shown["tables"]),
@@ -305,7 +305,7 @@ async fn delete(client: &Client, name: &str, grace_ms: Option<i64>, purge: bool,
         "Deleted organisation '{name}': its keys are refused from now on, and its data is removed after {after}. Until then, \
          `tidewater org restore {name}` restores it."
     );
-    output::done(format, &sentence, &json!({ "name": name, "deleted_after": after, "purge": purge }))
+    output::done(format, &sentence, &json!({ "name": name, "deleted-after": after, "purge": purge }))
 }
 
 async fn usage_today(client: &Client, organisation: &Organisation, format: Format) -> Result<()> {
@@ -320,11 +320,11 @@ async fn usage_today(client: &Client, organisation: &Organisation, format: Forma
         return output::json(&json!({
             "organisation": organisation.name,
             "tier": tier,
-            "served_by_tier": served_by,
-            "requests_today": requests,
-            "requests_per_day": usage["limit"],
+            "served-by-tier": served_by,
+            "requests-today": requests,
+            "requests-per-day": usage["limit"],
             "tables": usage["tables"],
-            "max_tables": usage["max-tables"],
+            "max-tables": usage["max-tables"],
         }));
     }
     let of = |limit: &Value| limit.as_u64().map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));

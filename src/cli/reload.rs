@@ -1,10 +1,10 @@
 //! `tidewater reload`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::client::{Client, refusal};
+use super::client::{Client, with_message};
 use super::output::{self, Format};
 use tidewater::config::SettingChange;
 
@@ -26,14 +26,13 @@ pub(crate) struct Arguments {
 
 /// Makes the server read its settings again, and prints the outcome.
 pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
-    let answer = client.post("/management/v1/reload", &json!({})).await.map_err(|error| match refusal(&error) {
-        Some(refused) => anyhow!("the server ({}) keeps its settings: {}", client.catalog(), refused.message),
-        None => error,
+    let answer = client.post("/management/v1/reload", &json!({})).await.map_err(|error| {
+        with_message(error, |refused| format!("the server ({}) keeps its settings: {refused}", client.catalog()))
     })?;
     let changes = |field: &str| serde_json::from_value::<Vec<SettingChange>>(answer[field].clone());
     let (taken, needs_restart) = (changes("taken")?, changes("needs-restart")?);
     if arguments.format.json {
-        return output::json(&json!({ "changed": taken, "needs_restart": needs_restart }));
+        return output::json(&json!({ "changed": taken, "needs-restart": needs_restart }));
     }
     let sentence = if taken.is_empty() { "No setting has changed." } else { "Changed while the server runs:" };
     output::line(sentence)?;

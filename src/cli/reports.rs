@@ -8,6 +8,7 @@ use tidewater_core::name::TableIdent;
 
 use super::client::{Client, encoded};
 use super::not_found::explain;
+use super::number::parse_limit;
 use super::output::{self, Format};
 use super::scope::{WarehouseArgument, encoded_namespace};
 use super::{table_name, time};
@@ -29,8 +30,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
     since: Option<i64>,
     /// Show at most this many, newest first
-    #[arg(long, default_value_t = 50, value_name = "NUMBER")]
-    limit: u32,
+    #[arg(long, default_value = "50", value_name = "NUMBER", value_parser = parse_limit)]
+    limit: usize,
     #[command(flatten)]
     format: Format,
 }
@@ -47,8 +48,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
     if let Some(ago_ms) = arguments.since {
         path.push_str(&format!("&since={}", Clock::System.now_ms() - ago_ms));
     }
-    let at_most = usize::try_from(arguments.limit)?;
-    let reports = client.list_at_most(&warehouse.path(&path), "reports", at_most).await;
+    let reports = client.list_at_most(&warehouse.path(&path), "reports", arguments.limit).await;
     let reports = reports.map_err(|error| explain(error, TableKind::Table, table))?;
     let received = |one: &Value| time::shown(one["received-ms"].as_i64().unwrap_or(0));
     if arguments.format.json {

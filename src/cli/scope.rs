@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 use tidewater_core::limits::Tier;
 use tidewater_core::name::NamespaceIdent;
 
-use super::client::{Client, encoded, has_status};
+use super::client::{Client, NO_SUCH_WAREHOUSE, NOT_FOUND, encoded, has_status, not_found, with_message};
 use super::output::text;
 
 /// The option for the organisation.
@@ -88,12 +89,16 @@ impl OrganisationArgument {
     pub(crate) async fn find(&self, client: &Client) -> Result<Organisation> {
         if let Some(name) = &self.org {
             let found = client.find(&format!("/management/v1/organisations/{}", encoded(name))).await?;
-            let shown = found.ok_or_else(|| anyhow!("there is no organisation '{name}': see `tidewater org list`"))?;
+            let shown = found.ok_or_else(|| {
+                not_found(NOT_FOUND, format!("there is no organisation '{name}': see `tidewater org list`"))
+            })?;
             return Ok(organisation(shown));
         }
         let all = client.list("/management/v1/organisations", "organisations").await;
         let mut all = all.map_err(|error| match has_status(&error, StatusCode::FORBIDDEN) {
-            true => anyhow!("your key cannot list organisations: give its organisation with --org"),
+            true => {
+                with_message(error, |_| "your key cannot list organisations: give its organisation with --org".into())
+            }
             false => error,
         })?;
         match (all.pop(), all.is_empty()) {
@@ -110,6 +115,13 @@ fn organisation(shown: Value) -> Organisation {
     Organisation { name: text(&shown, "name"), shown }
 }
 
+/// Returns the error for a warehouse that an organisation does not have.
+pub(crate) fn no_such_warehouse(organisation: &Organisation, name: &str) -> anyhow::Error {
+    let owner = &organisation.name;
+    let message = format!("organisation '{owner}' has no warehouse '{name}': see `tidewater warehouse list`");
+    not_found(NO_SUCH_WAREHOUSE, message)
+}
+
 impl WarehouseArgument {
     /// Finds the warehouse.
     pub(crate) async fn find(&self, client: &Client) -> Result<Warehouse> {
@@ -121,9 +133,7 @@ impl WarehouseArgument {
         };
         let path = |name: &str| organisation.path(&format!("/warehouses/{}", encoded(name)));
         let found = found.ok_or_else(|| match &self.warehouse {
-            Some(name) => {
-                anyhow!("organisation '{}' has no warehouse '{name}': see `tidewater warehouse list`", organisation.name)
-            }
+            Some(name) => no_such_warehouse(&organisation, name),
             None => anyhow!(
                 "organisation '{}' has no default warehouse: choose one with --warehouse (see `tidewater warehouse list`)",
                 organisation.name
@@ -142,11 +152,28 @@ pub(crate) struct Tiers {
     of_server: bool,
 }
 
+/// A tier, as the management API returns it.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct TierEntry {
+    catalog: bool,
+    requests_per_day: Option<u64>,
+    max_tables: Option<u64>,
+}
+
+impl From<TierEntry> for Tier {
+    fn from(TierEntry { catalog, requests_per_day, max_tables }: TierEntry) -> Self {
+        Self { catalog, requests_per_day, max_tables }
+    }
+}
+
 impl Tiers {
     /// Loads the tiers from the catalog.
     pub(crate) async fn load(client: &Client) -> Result<Self> {
         let mut answer = client.get("/management/v1/tiers").await?;
-        Ok(Self { known: serde_json::from_value(answer["tiers"].take())?, of_server: !client.is_in_process() })
+        let tiers: BTreeMap<String, TierEntry> = serde_json::from_value(answer["tiers"].take())?;
+        let known = tiers.into_iter().map(|(name, tier)| (name, tier.into())).collect();
+        Ok(Self { known, of_server: !client.is_in_process() })
     }
 
     /// Fails if there is no tier of that name.

@@ -1,10 +1,10 @@
 //! `tidewater signing-key`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, NOT_FOUND, not_found};
 use super::output::{self, Format, text};
 use super::time;
 
@@ -43,15 +43,16 @@ are refused, and every client must sign in again. Use it if others may have seen
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Rotate { remove_older, format } => {
-            let mut answer = client.post(PATH, &json!({ "remove-older": remove_older })).await?;
-            let keys: Vec<Value> = serde_json::from_value(answer["signing-keys"].take())?;
+            let keys = keys_in(client.post(PATH, &json!({ "remove-older": remove_older })).await?)?;
             let shown: Vec<_> = keys.iter().map(as_json).collect();
             output::done(*format, "Created a signing key: see `tidewater signing-key list`.", &shown)
         }
         Command::Show { id, format } => {
-            let keys = client.list(PATH, "signing-keys").await?;
+            let keys = load_all(client).await?;
             let key = keys.iter().find(|key| key["id"] == **id);
-            let key = key.ok_or_else(|| anyhow!("there is no signing key '{id}': see `tidewater signing-key list`"))?;
+            let key = key.ok_or_else(|| {
+                not_found(NOT_FOUND, format!("there is no signing key '{id}': see `tidewater signing-key list`"))
+            })?;
             if format.json {
                 return output::json(&as_json(key));
             }
@@ -63,7 +64,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             ])
         }
         Command::List { format } => {
-            let keys = client.list(PATH, "signing-keys").await?;
+            let keys = load_all(client).await?;
             if format.json {
                 return output::json(&keys.iter().map(as_json).collect::<Vec<_>>());
             }
@@ -75,6 +76,15 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             )
         }
     }
+}
+
+/// Loads all signing keys. Their list has no pages.
+async fn load_all(client: &Client) -> Result<Vec<Value>> {
+    keys_in(client.get(PATH).await?)
+}
+
+fn keys_in(mut answer: Value) -> Result<Vec<Value>> {
+    Ok(serde_json::from_value(answer["signing-keys"].take())?)
 }
 
 fn as_json(key: &Value) -> Value {

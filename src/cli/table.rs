@@ -124,7 +124,7 @@ pub(super) async fn show(
     let shown = found["tables"][0].take();
     let (id, location, metadata) = (text(&shown["id"]), text(&shown["metadata-location"]), &shown["metadata"]);
     if format.json {
-        return output::json(&json!({"id": id, "metadata_location": location, "metadata": metadata}));
+        return output::json(&json!({"id": id, "metadata-location": location, "metadata": metadata}));
     }
     let head = [(word, ident.to_string()), ("id", id), ("metadata", location)];
     let head = head.map(|(label, value)| field(label, &value));

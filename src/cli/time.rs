@@ -34,6 +34,28 @@ pub(crate) fn parse_duration_ms(text: &str) -> Result<i64, String> {
     Ok(i64::from(number) * seconds * 1_000)
 }
 
+/// How long a new or changed key works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// For so many milliseconds from now.
+    Ms(i64),
+    /// Until it is revoked.
+    Endless,
+}
+
+impl Lifetime {
+    /// Parses `never`, or a duration until the key expires.
+    ///
+    /// # Errors
+    /// If the text has another form. The error shows the right form.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Endless),
+            duration => parse_duration_ms(duration).map(Self::Ms).map_err(|error| format!("{error}, or `never`")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +67,13 @@ mod tests {
         assert_eq!(shown(951_782_400_000), "2000-02-29T00:00:00Z");
         assert_eq!(shown(1_785_542_399_999), "2026-07-31T23:59:59Z");
         assert_eq!(shown(4_107_542_400_000), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn lifetime_is_a_duration_or_never() {
+        assert_eq!(Lifetime::parse("never"), Ok(Lifetime::Endless));
+        assert_eq!(Lifetime::parse("1s"), Ok(Lifetime::Ms(1_000)));
+        assert!(Lifetime::parse("Never").unwrap_err().ends_with(", or `never`"));
     }
 
     #[test]

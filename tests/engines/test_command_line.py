@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import signal
 import stat
 import subprocess
@@ -193,6 +194,86 @@ def test_named_data_folder_has_precedence_over_an_address_in_the_environment(
     assert "acme" in run(binary, "org", "list", *folder, **remote, **home).stdout
     refused = run(binary, "org", "list", *folder, "--uri", "http://127.0.0.1:8", check=False, **home)
     assert refused.returncode == 1 and "name two catalogs" in refused.stderr, refused
+
+
+def names(value: object, within: str = "") -> set[str]:
+    """Returns the names of all fields of a JSON value. Fields named `metadata` and `storage` hold other formats."""
+    if isinstance(value, list):
+        return {name for one in value for name in names(one, within)}
+    if not isinstance(value, dict) or within in {"metadata", "storage"}:
+        return set()
+    return set(value) | {name for field, one in value.items() for name in names(one, field)}
+
+
+def test_fields_of_json_output_are_in_kebab_case(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = make_server("kebab")
+    server.start()
+    (tmp_path / "lake").mkdir()
+    found: set[str] = set()
+    for command in (
+        ("org", "create", "acme"),
+        ("org", "list"),
+        ("org", "show", "acme"),
+        ("org", "usage", "quickstart"),
+        ("org", "usage", "quickstart", "--by", "key"),
+        ("org", "suspend", "acme"),
+        ("org", "delete", "acme"),
+        ("org", "restore", "acme"),
+        ("org", "resume", "acme"),
+        ("warehouse", "create", "lake", "--org", "acme", "--root", (tmp_path / "lake").as_uri()),
+        ("warehouse", "show", "lake", "--org", "acme"),
+        ("key", "create", "ci", "--org", "acme"),
+        ("key", "rotate", "ci", "--org", "acme"),
+        ("key", "list", "--org", "acme"),
+        ("operator", "create", "ops"),
+        ("operator", "list"),
+        ("signing-key", "list"),
+        ("namespace", "show", "demo", "--org", "quickstart"),
+        ("table", "show", "demo.tides", "--org", "quickstart"),
+        ("table", "check", "--org", "quickstart"),
+        ("events", "--all"),
+        ("status",),
+        ("reload",),
+        ("backup", str(tmp_path / "backup.db")),
+    ):
+        found |= names(json.loads(server.command(*command, "--json").stdout))
+    assert {"served-by-tier", "max-tables", "last-used", "data-dir", "metadata-location", "needs-restart"} <= found, found
+    assert {name for name in found if not re.fullmatch("[a-z0-9-]+", name)} == {"api_key"}
+
+
+def test_key_that_expires_can_be_changed_to_never_expire(binary: Path, home: dict[str, str]) -> None:
+    run(binary, "org", "create", "acme", **home)
+    made = json.loads(run(binary, "key", "create", "ci", "--expires-in", "1d", "--json", **home).stdout)
+    assert made["expires"] is not None
+    changed = json.loads(run(binary, "key", "update", "ci", "--expires-in", "never", "--json", **home).stdout)
+    assert changed["expires"] is None
+    shown = run(binary, "key", "show", "ci", **home).stdout
+    assert re.search("expires +never", shown), shown
+    refused = run(binary, "key", "update", "ci", "--expires-in", "soon", check=False, **home)
+    assert refused.returncode == 2 and "or `never`" in refused.stderr, refused.stderr
+
+
+def test_failure_with_json_is_reported_as_json(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    run(binary, "org", "create", "acme", **home)
+    config = tmp_path / "wrong.toml"
+    config.write_text("[api]\nmax_body = 1\n")
+    for command, exit_code, kind, code, words in (
+        (("org", "show", "none"), 1, "NotFoundException", 404, "there is no organisation 'none'"),
+        (("org", "create", "acme"), 1, "CommandFailedException", 1, "--if-not-exists"),
+        (("key", "show", "none"), 1, "NotFoundException", 404, "see `tidewater key list`"),
+        (("warehouse", "show", "none"), 1, "NoSuchWarehouseException", 404, "has no warehouse 'none'"),
+        (("org", "delete", "acme", "--grace", "20000d"), 1, "BadRequestException", 400, "`grace-s` must be at most"),
+        (("org", "list", "--config", str(config)), 2, "InvalidConfigurationException", 2, "`api.max_body`"),
+        (("org", "create"), 2, "InvalidCommandLineException", 2, "required arguments were not provided: <NAME>"),
+        (("events", "--limit", "few"), 2, "InvalidCommandLineException", 2, "it must be a whole number above 0"),
+    ):
+        done = run(binary, *command, "--json", check=False, **home)
+        assert (done.returncode, done.stdout) == (exit_code, ""), done
+        error = json.loads(done.stderr.splitlines()[-1])["error"]
+        assert (error["type"], error["code"]) == (kind, code) and words in error["message"], (command, error)
+        plain = run(binary, *command, check=False, **home)
+        assert plain.returncode == exit_code and "error: " in plain.stderr and "{" not in plain.stderr, plain
+    assert run(binary, "org", "create", "--json", "--help", **home).stdout.startswith("Create an organisation")
 
 
 def test_command_reports_that_it_waits_for_a_silent_server(server: Server) -> None:

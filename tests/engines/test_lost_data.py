@@ -112,7 +112,7 @@ def test_damaged_log_is_reported_with_the_affected_tables(server: Server, damage
     assert "table=ns.t" in behind and "metadata.json" in behind
     assert count(rest) < 11
     checked = json.loads(server.command("table", "check", "--json").stdout)
-    assert [one["name"] for one in checked["findings"] if one["newer_document"]] == ["ns.t"]
+    assert [one["name"] for one in checked["findings"] if one["newer-document"]] == ["ns.t"]
     # The advice of the log.
     newest = re.search(r"newest=(\S+)", behind).group(1)
     body = {"name": "t", "metadata-location": f"file://{newest}", "overwrite": True}

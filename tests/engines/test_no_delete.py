@@ -47,7 +47,7 @@ def test_key_without_delete_writes_and_removes_nothing(each_cloud: Cloud, lake: 
     assert allowed(each_cloud, lake, namespace, keeper) == without_delete(each_cloud)
     assert allowed(each_cloud, lake, namespace, lake.reader) == {"read", "list"}
     shown = json.loads(lake.server.command("key", "show", keeper.id, "--org", lake.organisation, "--json").stdout)
-    assert shown["no_delete"] is True
+    assert shown["no-delete"] is True
 
 
 def test_warehouse_without_delete_applies_to_all_keys_and_can_be_changed(each_cloud: Cloud, lake: CloudLake, unique: str) -> None:
@@ -81,7 +81,7 @@ def test_warehouse_created_without_delete_passes_its_check(
     create = ("warehouse", "create", unique, "--org", lake.organisation, "--root", each_cloud.root(unique))
     done = lake.server.command(*create, "--storage", profile, "--no-delete", "--purge", "at-once", "--json")
     made = json.loads(done.stdout)
-    assert (made["no_delete"], made["purge"]) == (True, "at-once")
+    assert (made["no-delete"], made["purge"]) == (True, "at-once")
     assert "ok      vend credentials: they reach their table and no other" in done.stderr
 
 
@@ -135,7 +135,7 @@ def test_warehouse_with_purge_at_once_shows_the_option_and_purges_at_once(make_s
 
     kept = dropped_with_a_purge("later")
     (entry,) = listed()
-    assert (entry["purge"], entry["restorable"], entry["files_go"]) == (True, True, entry["restorable_until"])
+    assert (entry["purge"], entry["restorable"], entry["files-go"]) == (True, True, entry["restorable-until"])
     server.command("warehouse", "set-options", "main", *of, "--purge", "at-once")
     assert json.loads(server.command("warehouse", "show", "main", *of, "--json").stdout)["purge"] == "at-once"
     # A running server sees it within seconds.
@@ -145,6 +145,6 @@ def test_warehouse_with_purge_at_once_shows_the_option_and_purges_at_once(make_s
     location = rest.create_table(namespace, create_body("plain"))["metadata"]["location"]
     empty(rest.delete(f"/namespaces/{namespace}/tables/plain"))
     plain = next(one for one in listed() if one["name"] == "plain")
-    assert (plain["restorable"], plain["files_go"]) == (True, None)
+    assert (plain["restorable"], plain["files-go"]) == (True, None)
     assert Path(location.removeprefix("file://")).exists()
     assert "never" in server.command("table", "dropped", *of).stdout

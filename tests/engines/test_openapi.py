@@ -220,7 +220,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
 
 def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Yields valid requests for the operations that only this server has."""
-    page = {"pageToken": "", "pageSize": 1}
+    page = {"page-token": "", "page-size": 1}
     yield f"GET {MANAGED}/dropped", {"query": {"namespace": "ns", "type": "table", **page}}, 200
     yield f"GET {MANAGED}/dropped/{{id}}", {}, 200
     (report, *_) = world.reports()
@@ -237,7 +237,7 @@ def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any]
     world.restore()
     yield restore, {}, 204
     world.restore()
-    yield f"DELETE {MANAGED}/dropped/{{id}}", {"query": {"purgeRequested": True}}, 204
+    yield f"DELETE {MANAGED}/dropped/{{id}}", {"query": {"purge-requested": True}}, 204
     world.restore()
 
 

@@ -72,7 +72,7 @@ def test_reload_applies_changed_settings_and_names_those_that_need_a_restart(own
     assert re.search(r"restart of the server to take effect:\n +heavy.workers: 0 -> 3", said), said
     assert limit(rest) == "2000"
     again = json.loads(reload(own, "--json").stdout)
-    assert again["changed"] == [] and [one["setting"] for one in again["needs_restart"]] == ["heavy.workers"]
+    assert again["changed"] == [] and [one["setting"] for one in again["needs-restart"]] == ["heavy.workers"]
     assert "settings were read again" in log(own)
 
 
@@ -235,7 +235,7 @@ def test_tier_change_applies_within_seconds_and_returns_the_lease(own: Server, c
     refused(rest.get("/namespaces"), 429, "TooManyRequestsException")
 
     def used() -> int:
-        return json.loads(own.command("org", "usage", organisation, "--json").stdout)["requests_today"]
+        return json.loads(own.command("org", "usage", organisation, "--json").stdout)["requests-today"]
 
     own.command("org", "set-tier", organisation, "large")
     deadline = time.monotonic() + AT_MOST_S

@@ -19,7 +19,7 @@ use crate::api::body::{Body, Parameters};
 use crate::api::error::ApiError;
 use crate::api::namespaces::levels;
 use crate::api::path::PathParameters;
-use crate::api::requests::{Identifier, Purge, namespace_parameter};
+use crate::api::requests::{Identifier, flag, namespace_parameter};
 use crate::api::timed_paging::{TimedPaging, token_before};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
 
@@ -29,6 +29,13 @@ pub(in crate::api) struct Wanted {
     namespace: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+}
+
+/// Overrides the drop's choice about files.
+#[derive(Deserialize)]
+pub(in crate::api) struct Removal {
+    #[serde(rename = "purge-requested", alias = "purgeRequested")]
+    purge_requested: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -145,9 +152,9 @@ pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::RemoveDropped>,
     parts: Parts,
-    Parameters(purge): Parameters<Purge>,
+    Parameters(Removal { purge_requested }): Parameters<Removal>,
 ) -> Result<StatusCode, ApiError> {
-    let (id, purge) = (id(&parts)?, purge.requested()?);
+    let (id, purge) = (id(&parts)?, flag("purge-requested", purge_requested.as_deref())?);
     if !scope.once.is_done() {
         let dropped = scope.dropped(&api, id).await?;
         let is_gone = api.catalog.dropped_remove(&dropped, purge, &scope.change(&api)).await?;

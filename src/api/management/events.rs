@@ -8,6 +8,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::administrator::{Manager, OfOrganisation};
+use super::parameters::{TIME, number};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
@@ -25,9 +26,9 @@ pub(in crate::api) struct Wanted {
     operation: Option<String>,
     since: Option<String>,
     until: Option<String>,
-    #[serde(rename = "pageToken", alias = "page-token")]
+    #[serde(rename = "page-token", alias = "pageToken")]
     token: Option<String>,
-    #[serde(rename = "pageSize", alias = "page-size")]
+    #[serde(rename = "page-size", alias = "pageSize")]
     size: Option<String>,
 }
 
@@ -71,14 +72,14 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
         object: wanted.object,
         actor: wanted.actor,
         operation: wanted.operation.as_deref().map(operation).transpose()?,
-        since_ms: wanted.since.as_deref().map(|text| time("since", text)).transpose()?,
-        until_ms: wanted.until.as_deref().map(|text| time("until", text)).transpose()?,
+        since_ms: wanted.since.as_deref().map(|text| number("since", TIME, text)).transpose()?,
+        until_ms: wanted.until.as_deref().map(|text| number("until", TIME, text)).transpose()?,
     };
     let before = wanted.token.as_deref().filter(|token| !token.is_empty()).map(token).transpose()?;
     let limit = match wanted.size.as_deref().map(str::parse::<u32>) {
         None => api.settings.default_page_size,
         Some(Ok(size)) if size > 0 => size.min(MAX_PAGE_SIZE),
-        Some(_) => return Err(ApiError::bad_request("pageSize must be a whole number above 0")),
+        Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
     };
     let page = api.store.event_list(of.map(|of| of.id), &filter, before, limit).await?;
     Ok(Json(EventList {
@@ -91,13 +92,8 @@ fn operation(name: &str) -> Result<Operation, ApiError> {
     name.parse().map_err(|error: UnknownOperation| ApiError::bad_request(error.to_string()))
 }
 
-fn time(parameter: &str, text: &str) -> Result<i64, ApiError> {
-    let time = text.parse();
-    time.map_err(|_| ApiError::bad_request(format!("{parameter} must be a time in milliseconds since 1970")))
-}
-
 fn token(text: &str) -> Result<i64, ApiError> {
     text.parse().map_err(|_| {
-        ApiError::bad_request("pageToken is not one that this catalog gave: start again with an empty one")
+        ApiError::bad_request("page-token is not one that this catalog gave: start again with an empty one")
     })
 }

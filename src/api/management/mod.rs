@@ -9,6 +9,7 @@ pub(super) mod keys;
 pub(super) mod operators;
 pub(super) mod organisations;
 pub(super) mod paging;
+pub(super) mod parameters;
 pub(super) mod scoped;
 pub(super) mod server;
 pub(super) mod signing_keys;

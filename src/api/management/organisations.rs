@@ -10,11 +10,13 @@ use tidewater_core::ids::OrganisationId;
 use super::administrator::{Manager, ManagerOfOrganisation, OfOrganisation};
 use super::fields::Fields;
 use super::paging::ListPaging;
+use super::parameters::number;
 use crate::admin::{Admin, DeleteRequest};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::api::paging::token_after;
+use crate::api::requests::flag;
 use crate::store::{Organisation, OrganisationUpdate};
 
 #[derive(Deserialize)]
@@ -35,8 +37,8 @@ pub(in crate::api) struct Update {
 #[derive(Deserialize)]
 pub(in crate::api) struct Deletion {
     #[serde(rename = "grace-s")]
-    grace_s: Option<u64>,
-    purge: Option<bool>,
+    grace_s: Option<String>,
+    purge: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -147,7 +149,8 @@ pub(in crate::api) async fn delete(
     ManagerOfOrganisation(of): ManagerOfOrganisation,
     Parameters(Deletion { grace_s, purge }): Parameters<Deletion>,
 ) -> Result<Json<Deleted>, ApiError> {
-    let request = DeleteRequest { grace_s, purge };
+    let grace_s = grace_s.as_deref().map(|text| number("grace-s", "a whole number of seconds", text)).transpose()?;
+    let request = DeleteRequest { grace_s, purge: flag("purge", purge.as_deref())? };
     let deletion = api.admin.organisation_delete(&of.organisation, request, &of.change(&api)).await?;
     api.maintenance.wake();
     Ok(Json(Deleted { delete_after_ms: deletion.after_ms, purge: deletion.purge }))

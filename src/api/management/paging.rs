@@ -1,4 +1,5 @@
-//! Paging of the management API, whose lists are always paged.
+//! Paging of the management API, whose lists are always paged. `pageToken` and `pageSize`, the Iceberg API's names, are
+//! accepted too.
 
 use serde::Deserialize;
 

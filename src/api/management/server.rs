@@ -22,7 +22,7 @@ pub(in crate::api) struct Status {
     process: u32,
     version: &'static str,
     uptime_s: u64,
-    tiers: BTreeMap<String, Tier>,
+    tiers: BTreeMap<String, TierEntry>,
     background: Vec<BackgroundTask>,
 }
 
@@ -59,7 +59,24 @@ impl From<TaskState> for BackgroundTask {
 
 #[derive(Serialize)]
 pub(in crate::api) struct Tiers {
-    tiers: BTreeMap<String, Tier>,
+    tiers: BTreeMap<String, TierEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct TierEntry {
+    catalog: bool,
+    requests_per_day: Option<u64>,
+    max_tables: Option<u64>,
+}
+
+fn tier_entries(tiers: &BTreeMap<String, Tier>) -> BTreeMap<String, TierEntry> {
+    let entry = |tier: &Tier| TierEntry {
+        catalog: tier.catalog,
+        requests_per_day: tier.requests_per_day,
+        max_tables: tier.max_tables,
+    };
+    tiers.iter().map(|(name, tier)| (name.clone(), entry(tier))).collect()
 }
 
 #[derive(Serialize)]
@@ -78,12 +95,12 @@ pub(in crate::api) struct ReloadAnswer {
 pub(in crate::api) async fn status(State(api): State<Arc<Api>>, _: Manager) -> Json<Status> {
     let ServerStatus { process, version, tiers, uptime_s, background } = api.admin.status();
     let background = background.into_iter().map(BackgroundTask::from).collect();
-    Json(Status { process, version, uptime_s, tiers, background })
+    Json(Status { process, version, uptime_s, tiers: tier_entries(&tiers), background })
 }
 
 /// Lists the configured tiers.
 pub(in crate::api) async fn tiers(State(api): State<Arc<Api>>, _: Administrator) -> Json<Tiers> {
-    Json(Tiers { tiers: api.admin.tiers().clone() })
+    Json(Tiers { tiers: tier_entries(api.admin.tiers()) })
 }
 
 /// Lists the settings in force, without secrets.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::administrator::Manager;
 use super::fields::Fields;
+use super::parameters::{TIME, number};
 use crate::admin::SigningKeyInfo;
 use crate::api::Api;
 use crate::api::body::Parameters;
@@ -24,7 +25,7 @@ pub(in crate::api) struct Rotate {
 #[derive(Deserialize)]
 pub(in crate::api) struct Removed {
     #[serde(rename = "created-before-ms")]
-    created_before_ms: i64,
+    created_before_ms: String,
 }
 
 #[derive(Serialize)]
@@ -74,6 +75,7 @@ pub(in crate::api) async fn remove(
     Manager(asking): Manager,
     Parameters(Removed { created_before_ms }): Parameters<Removed>,
 ) -> Result<StatusCode, ApiError> {
+    let created_before_ms = number("created-before-ms", TIME, &created_before_ms)?;
     api.admin.signing_key_remove_before(created_before_ms, &asking.change(&api)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

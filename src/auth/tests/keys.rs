@@ -68,10 +68,10 @@ async fn change_of_one_organisation_leaves_the_keys_of_others_known() {
     server.forget_keys(OrganisationId(uuid::Uuid::from_bytes(other)));
     server.forget_operators();
     try_key(&server, &text).await.unwrap();
-    assert_eq!(world.store.asked("key_by_digest"), 1);
+    assert_eq!(world.store.call_count("key_by_digest"), 1);
     server.forget_keys(world.organisation.id);
     try_key(&server, &text).await.unwrap();
-    assert_eq!(world.store.asked("key_by_digest"), 2);
+    assert_eq!(world.store.call_count("key_by_digest"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -231,6 +231,25 @@ pub(crate) fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
     refusal(error).is_some_and(|refused| refused.status == status)
 }
 
+/// Replaces the message of a refusal. Other errors stay as they are.
+pub(crate) fn with_message(error: anyhow::Error, message: impl FnOnce(&Refused) -> String) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => Refused { message: message(&refused), ..refused }.into(),
+        Err(other) => other,
+    }
+}
+
+/// Returns the error for an object that is not in a list of the catalog. It has the type that the catalog answers.
+pub(crate) fn not_found(kind: &str, message: String) -> anyhow::Error {
+    Refused { status: StatusCode::NOT_FOUND, kind: kind.to_owned(), message }.into()
+}
+
+/// The type of the catalog's error for an object that does not exist.
+pub(crate) const NOT_FOUND: &str = "NotFoundException";
+
+/// The type of the catalog's error for a warehouse that does not exist.
+pub(crate) const NO_SUCH_WAREHOUSE: &str = "NoSuchWarehouseException";
+
 /// Percent-encodes a name for a path segment or a query parameter.
 pub(crate) fn encoded(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()

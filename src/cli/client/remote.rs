@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use http::header::AUTHORIZATION;
@@ -63,7 +63,8 @@ impl Remote {
         if let Some(file) = &arguments.ca_file {
             let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             let certificates = Certificate::from_pem_bundle(&pem);
-            let certificates = certificates.with_context(|| format!("{} has no certificate", file.display()))?;
+            let certificates = certificates.unwrap_or_default();
+            ensure!(!certificates.is_empty(), "{} has no certificate in PEM", file.display());
             for certificate in certificates {
                 options = options.with_root_certificate(certificate);
             }
@@ -82,7 +83,19 @@ impl Remote {
         parts.uri = address.parse().with_context(|| format!("'{address}' is not a valid address"))?;
         parts.headers.insert(AUTHORIZATION, self.authorization.clone());
         let response = self.client.execute(Request::from_parts(parts, body.into())).await;
-        let response = response.with_context(|| format!("{} does not answer", self.uri))?;
-        Ok(answer(response))
+        Ok(answer(response.map_err(|error| self.unreachable(error.into()))?))
+    }
+
+    /// Adds what to do to the error of a request that got no answer.
+    fn unreachable(&self, error: anyhow::Error) -> anyhow::Error {
+        let uri = &self.uri;
+        let is_untrusted = error.chain().any(|cause| cause.to_string().contains("invalid peer certificate"));
+        error.context(match is_untrusted {
+            true => format!(
+                "the certificate of {uri} is not trusted: if a private authority signed it, name the authority's certificate with \
+                 --ca-file"
+            ),
+            false => format!("{uri} does not answer"),
+        })
     }
 }

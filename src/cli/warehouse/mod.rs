@@ -2,7 +2,7 @@
 
 pub(crate) mod storage_file;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use tidewater_core::purge::PurgeTime;
 
 use super::client::{Client, encoded};
 use super::output::{self, Format, text};
-use super::scope::{IfNotExists, Organisation, OrganisationArgument};
+use super::scope::{IfNotExists, Organisation, OrganisationArgument, no_such_warehouse};
 use super::time;
 use storage_file::StorageArgument;
 
@@ -269,9 +269,7 @@ fn path(organisation: &Organisation, name: &str) -> String {
 async fn load(client: &Client, organisation: &OrganisationArgument, name: &str) -> Result<(String, Value)> {
     let organisation = organisation.find(client).await?;
     let path = path(&organisation, name);
-    let found = client.find(&path).await?.ok_or_else(|| {
-        anyhow!("organisation '{}' has no warehouse '{name}': see `tidewater warehouse list`", organisation.name)
-    })?;
+    let found = client.find(&path).await?.ok_or_else(|| no_such_warehouse(&organisation, name))?;
     Ok((path, found))
 }
 
@@ -303,7 +301,7 @@ async fn reseal(client: &Client, key_is_lost: bool, format: Format) -> Result<()
             " These could not be opened: {names}. Set their credentials again with `warehouse set-storage`."
         ));
     }
-    let json = json!({ "sealed_anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });
+    let json = json!({ "sealed-anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });
     output::done(format, &sentence, &json)
 }
 
@@ -314,7 +312,7 @@ fn as_json(one: &Value) -> Value {
         "root": one["root"],
         "storage": one["storage"],
         "purge": one["options"]["purge"],
-        "no_delete": one["options"]["no-delete"],
+        "no-delete": one["options"]["no-delete"],
         "default": one["default"],
         "created": created(one),
     })

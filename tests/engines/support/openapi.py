@@ -157,7 +157,7 @@ def lead_somewhere(case: schemathesis.Case, world: World) -> None:
     if case.path_parameters and is_valid(case, ParameterLocation.PATH):
         case.path_parameters = led(case.path_parameters, world.at)
     if case.query and is_valid(case, ParameterLocation.QUERY):
-        query = led(case.query, {**AT, "table-id": world.dropped_id, "pageToken": ""})
+        query = led(case.query, {**AT, "table-id": world.dropped_id, "pageToken": "", "page-token": ""})
         # A request names a table in one way only.
         if case.path.endswith("/metrics") and len({"namespace", "table"} & set(query)) == 1:
             query = {**query, "namespace": AT["namespace"], "table": AT["table"]}

@@ -55,7 +55,7 @@ async fn get(catalog: &Catalog, known: Option<&str>) -> Answer {
     catalog.send(request.body(Body::empty()).unwrap()).await
 }
 
-async fn document(catalog: &Catalog) -> Value {
+pub(super) async fn document(catalog: &Catalog) -> Value {
     get(catalog, None).await.ok(200)
 }
 

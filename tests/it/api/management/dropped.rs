@@ -47,7 +47,7 @@ async fn dropped_table_and_view_are_listed_and_restored() {
     assert_eq!(catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200), table);
     assert_eq!(catalog.get(&tenant.key, "/v1/namespaces/ns/views/v").await.ok(200), view);
     let again = catalog.post(&tenant.key, &at(entry, "/restore"), &json!({})).await;
-    assert!(again.error(404, "NoSuchTableException").contains("list the dropped tables"));
+    assert!(again.error(404, "NoSuchTableException").contains("list the dropped tables and views"));
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn table_created_at_a_dropped_tables_location_takes_it_over() {
         let why = refused.error(409, "NotRestorableException");
         assert!(why.contains(&format!("given to table ns.{name}")), "{why}");
         // A purge does not remove the files of the new table, either.
-        catalog.delete(&tenant.key, &at(&entry, "?purgeRequested=true")).await.ok(204);
+        catalog.delete(&tenant.key, &at(&entry, "?purge-requested=true")).await.ok(204);
         catalog.app.maintenance().sweep().await;
         for document in [&old, &new] {
             assert!(path_of(&document["metadata-location"]).exists(), "{purge}");
@@ -275,7 +275,7 @@ async fn purged_table_is_restorable_until_its_retention_ends_or_an_admin_removes
     let kept = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200);
     purge().await;
     let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
-    catalog.delete(&tenant.key, &at(&entry, "?purgeRequested=false")).await.ok(204);
+    catalog.delete(&tenant.key, &at(&entry, "?purge-requested=false")).await.ok(204);
     catalog.app.maintenance().sweep().await;
     assert!(path_of(&kept["metadata-location"]).exists());
     assert_eq!(dropped(&catalog, &tenant).await, [] as [Value; 0]);
@@ -318,7 +318,7 @@ async fn dropped_objects_are_listed_in_pages_by_namespace_and_type() {
     }
     let (mut token, mut names) = (String::new(), Vec::new());
     loop {
-        let page = catalog.get(&tenant.key, &format!("{DROPPED}?pageSize=2&pageToken={token}")).await.ok(200);
+        let page = catalog.get(&tenant.key, &format!("{DROPPED}?page-size=2&page-token={token}")).await.ok(200);
         let entries = page["dropped"].as_array().unwrap();
         names.extend(entries.iter().map(|entry| entry["identifier"]["name"].as_str().unwrap().to_owned()));
         let Some(next) = page["next-page-token"].as_str() else { break };
@@ -334,7 +334,7 @@ async fn dropped_objects_are_listed_in_pages_by_namespace_and_type() {
     assert_eq!(count("namespace=ns").await, 4);
     assert_eq!(count("namespace=ns%1Fbelow").await, 1);
     assert_eq!((count("type=table").await, count("type=view").await), (5, 0));
-    for wrong in ["type=x", "namespace=", "pageToken=x", "pageSize=0"] {
+    for wrong in ["type=x", "namespace=", "page-token=x", "page-size=0"] {
         catalog.get(&tenant.key, &format!("{DROPPED}?{wrong}")).await.error(400, "BadRequestException");
     }
 }

@@ -98,7 +98,7 @@ async fn events_are_paged_and_filtered() {
     let all = events(&catalog, &tenant, "").await;
     let (mut paged, mut token) = (Vec::new(), String::new());
     loop {
-        let page = catalog.get(&tenant.key, &format!("{EVENTS}?pageSize=2&pageToken={token}")).await.ok(200);
+        let page = catalog.get(&tenant.key, &format!("{EVENTS}?page-size=2&page-token={token}")).await.ok(200);
         paged.extend(page["events"].as_array().unwrap().clone());
         match page["next-page-token"].as_str() {
             Some(next) => token = next.to_owned(),
@@ -112,7 +112,7 @@ async fn events_are_paged_and_filtered() {
     let last_ms = all[0]["at-ms"].as_i64().unwrap();
     assert_eq!(events(&catalog, &tenant, &format!("?since={}", last_ms + 1)).await.len(), 0);
     assert_eq!(events(&catalog, &tenant, &format!("?until={}", last_ms + 1)).await, all);
-    for bad in ["?operation=no", "?since=x", "?until=", "?pageSize=0", "?pageToken=x"] {
+    for bad in ["?operation=no", "?since=x", "?until=", "?page-size=0", "?page-token=x"] {
         catalog.get(&tenant.key, &format!("{EVENTS}{bad}")).await.error(400, "BadRequestException");
     }
     catalog.get(&tenant.key, &format!("{EVENTS}?warehouse=none")).await.error(404, "NoSuchWarehouseException");

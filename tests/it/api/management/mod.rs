@@ -6,6 +6,7 @@ mod events;
 mod keys;
 mod operators;
 mod organisations;
+mod parameters;
 mod server;
 mod usage;
 mod warehouses;

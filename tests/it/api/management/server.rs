@@ -22,7 +22,7 @@ async fn status_is_shown_to_local_user_and_operator() {
     let operator = catalog.operator().await;
     let told = catalog.machine(Method::GET, "/management/v1/status", &Value::Null).await.ok(200);
     assert_eq!((&told["process"], &told["version"]), (&json!(std::process::id()), &json!(env!("CARGO_PKG_VERSION"))));
-    assert_eq!(told["tiers"]["tiny"]["requests_per_day"], 5);
+    assert_eq!(told["tiers"]["tiny"]["requests-per-day"], 5);
     assert!(told["uptime-s"].is_u64(), "{told}");
     assert_eq!(told["background"], json!([]), "this catalog does not serve");
     catalog.get(&operator, "/management/v1/status").await.ok(200);
@@ -63,7 +63,7 @@ async fn tiers_are_shown_to_admins_too() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let told = catalog.get(&tenant.key, "/management/v1/tiers").await.ok(200);
-    assert_eq!(told["tiers"]["tiny"]["max_tables"], 2);
+    assert_eq!(told["tiers"]["tiny"]["max-tables"], 2);
     let writer = catalog.key(tenant.organisation, Role::Writer, None).await;
     catalog.get(&writer, "/management/v1/tiers").await.error(403, "ForbiddenException");
 }
