@@ -35,7 +35,7 @@ impl Vendor for LocalVendor {
                             instead",
             when_refused: "check that this user may read and write there",
             when_not_found: "check the folder's name",
-            when_unavailable: "check that the folder's disk is there and works",
+            when_unavailable: "check that the folder's disk is there and works, and that the server's user may write there",
             when_vended_is_refused: "check the policy of the role in `role-arn`",
             when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
                                metadata",
