@@ -1,9 +1,11 @@
 //! Backups of the catalog's database. The server that owns the database writes them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Admin, AdminError};
 use crate::backup::{self, BackupFileError, Done};
+use crate::data_folder::owner::user_name;
 use crate::store::{CopyProgress, Proceed};
 
 impl Admin {
@@ -24,6 +26,12 @@ impl Admin {
         let done = work.await.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         done.map_err(|error| match error {
             BackupFileError::Exists(_) => AdminError::Exists(error.to_string()),
+            BackupFileError::File { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                let user = user_name(rustix::process::geteuid().as_raw());
+                AdminError::Invalid(format!(
+                    "{error}. The server writes the backup as the user '{user}': choose a folder in which that user may write"
+                ))
+            }
             error => AdminError::Invalid(error.to_string()),
         })
     }

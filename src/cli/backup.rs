@@ -1,13 +1,13 @@
 //! `tidewater backup` and `tidewater restore`.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::client::Client;
+use super::client::{Client, Refused};
 use super::output::{self, Format};
 use super::serve::stop_signal;
 use tidewater::backup::{self, Done};
@@ -80,8 +80,8 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
         () = stop => bail!("the backup was stopped: no file is left"),
     }
     let outcome = outcome.context("the server stopped before the backup was complete: no file is left")?;
-    if let Some(message) = outcome["error"]["message"].as_str() {
-        bail!("{message}");
+    if let Some(refused) = Refused::parse(&outcome) {
+        return Err(refused.into());
     }
     give_to_root(&file)?;
     let done = Done {
@@ -111,7 +111,8 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
 /// Makes root the owner of a backup that root asked for and another user's server wrote.
 fn give_to_root(file: &Path) -> Result<()> {
     if rustix::process::geteuid().is_root() {
-        chown(file, Some(0), Some(0)).with_context(|| format!("cannot take over {}", file.display()))?;
+        // A link that the server's user put there is not followed.
+        lchown(file, Some(0), Some(0)).with_context(|| format!("cannot take over {}", file.display()))?;
     }
     Ok(())
 }

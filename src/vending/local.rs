@@ -35,7 +35,7 @@ impl Vendor for LocalVendor {
                             instead",
             when_refused: "check that this process's user can read and write in the root",
             when_not_found: "check the folder's name",
-            when_unavailable: "check that the folder's disk is mounted and works",
+            when_unavailable: "check that the folder's disk is mounted and works, and that the server's user may write there",
             when_vended_is_refused: "check the policy of the role in `role-arn`",
             when_overwritten: "it ignores the conditions of requests, as emulators do, so it cannot store metadata safely",
         }

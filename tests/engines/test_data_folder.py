@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -194,3 +195,49 @@ def test_root_commands_keep_the_folder_accessible_to_its_owner(binary: Path) -> 
                     break
             process.terminate()
         assert " serving " in said, said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use the server of another user")
+def test_root_commands_reach_the_running_server_of_another_user(binary: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="tidewater-root-") as root:
+        Path(root).chmod(0o755)
+        program, data, theirs, closed = (Path(root) / name for name in ("tidewater", "data", "theirs", "closed"))
+        shutil.copy(binary, program)
+        for folder, owner in ((data, NOBODY), (theirs, NOBODY), (closed, 0)):
+            folder.mkdir(mode=0o700)
+            os.chown(folder, owner, owner)
+
+        def command(*args: str, check: bool = True) -> subprocess.CompletedProcess:
+            done = subprocess.run(
+                [str(program), *args, "--data-dir", str(data)],
+                capture_output=True,
+                check=False,
+                text=True,
+                timeout=60,
+                env=clean_environment(),
+            )
+            assert not check or done.returncode == 0, (args, done.stderr)
+            return done
+
+        serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data)]
+        with subprocess.Popen(
+            serve, stderr=subprocess.PIPE, text=True, env=clean_environment(), user=NOBODY, group=NOBODY, extra_groups=[]
+        ) as process:
+            try:
+                assert process.stderr is not None
+                assert any(" serving " in line for line in process.stderr)
+                command("org", "create", "acme")
+                command("warehouse", "create", "lake", "--root", (theirs / "lake").as_uri())
+                assert (theirs / "lake").stat().st_uid == NOBODY
+                refused = command("warehouse", "create", "other", "--root", (Path(root) / "new").as_uri(), check=False)
+                assert refused.returncode == 1 and "the server's user may write there" in refused.stderr, refused.stderr
+                backup = theirs / "backup.db"
+                command("backup", str(backup))
+                assert (backup.stat().st_uid, backup.stat().st_mode & 0o777) == (0, 0o600)
+                refused = command("backup", str(closed / "backup.db"), "--json", check=False)
+                error = json.loads(refused.stderr.splitlines()[-1])["error"]
+                assert (error["type"], error["code"]) == ("BadRequestException", 400), error
+                assert "as the user 'nobody'" in error["message"] and not list(closed.iterdir()), error
+            finally:
+                process.terminate()
+        assert process.returncode == 0

@@ -156,7 +156,7 @@ async fn refusals_name_the_reason_and_not_the_credential() {
     let cut_off = &good[..good.len() - 1];
     let cases: Vec<(Option<String>, &str)> = vec![
         (None, "no credential"),
-        (Some("Bearer None".to_owned()), "given no credential"),
+        (Some("Bearer None".to_owned()), "sent a placeholder"),
         (Some("Bearer ".to_owned()), "holds no credential"),
         (Some(good.clone()), "send 'Authorization: Bearer'"),
         (Some(bearer(&unknown)), "unknown API key"),

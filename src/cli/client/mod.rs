@@ -39,6 +39,19 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
+impl Refused {
+    /// Parses an error in Iceberg's shape.
+    pub(crate) fn parse(body: &Value) -> Option<Self> {
+        let error = &body["error"];
+        let code = error["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+        Some(Self {
+            status: code.and_then(|code| StatusCode::from_u16(code).ok())?,
+            kind: error["type"].as_str()?.to_owned(),
+            message: error["message"].as_str()?.to_owned(),
+        })
+    }
+}
+
 /// A client of one catalog.
 pub(crate) struct Client {
     way: Way,
@@ -216,9 +229,11 @@ async fn refused(response: Answer) -> anyhow::Error {
     let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
     let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |field: &str| error["error"][field].as_str().map(str::to_owned);
-    let message = text("message").unwrap_or_else(|| format!("the catalog answered {status}"));
-    Refused { status, kind: text("type").unwrap_or_default(), message }.into()
+    let refused = match Refused::parse(&error) {
+        Some(refused) => Refused { status, ..refused },
+        None => Refused { status, kind: String::new(), message: format!("the catalog answered {status}") },
+    };
+    refused.into()
 }
 
 /// Returns the refusal in an error, if it is one.
