@@ -23,7 +23,7 @@ fn terms(purge: bool) -> DropTerms {
 
 async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool) -> TableRecord {
     store
-        .table_drop(place, ident, id_at(&store, place, ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .table_drop(place, ident, id_at(store, place, ident).await, TableKind::Table, Some(&terms(purge)), &change())
         .await
         .unwrap()
 }

@@ -218,7 +218,7 @@ async fn dropped(store: &Subject, place: Place, name: &str, purge: bool) -> tide
     let ident = ident(&namespace(&["sales"]), name);
     let id = stored_table(store, place, &ident).await;
     store
-        .table_drop(place, &ident, id_at(&store, place, &ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .table_drop(place, &ident, id_at(store, place, &ident).await, TableKind::Table, Some(&terms(purge)), &change())
         .await
         .unwrap();
     id

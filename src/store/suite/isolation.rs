@@ -94,14 +94,14 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
     let dropped = store
-        .table_drop(guessed, orders, id_at(&store, guessed, orders).await, TableKind::Table, None, &change())
+        .table_drop(guessed, orders, id_at(store, guessed, orders).await, TableKind::Table, None, &change())
         .await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
     let renamed = store
         .table_rename(
             guessed,
             orders,
-            id_at(&store, guessed, orders).await,
+            id_at(store, guessed, orders).await,
             &ident(sales, "mine"),
             TableKind::Table,
             &change(),
