@@ -146,16 +146,21 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.object
     }
 
-    /// Leaves the entries of the object's list, or of a page of it, that the principal sees. For a role that is all of them:
-    /// nothing is looked at.
+    /// Returns which entries of the object's list the principal sees. For a role that is all of them: nothing is looked at.
     ///
     /// # Errors
     /// What is missing.
     #[inline]
-    pub fn filter<L>(&self, list: L) -> Result<L, Denial> {
-        match access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())? {
-            Visibility::All => Ok(list),
-        }
+    pub fn visibility(&self) -> Result<Visibility, Denial> {
+        access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())
+    }
+
+    /// Decides whether the principal may do another action to the object, too.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check(&self, also: Kind) -> Result<(), Denial> {
+        access::decide(&self.principal.facts(), also, &self.object.as_decided()).map(drop)
     }
 }
 
@@ -164,8 +169,9 @@ impl<A: Action, O: InWarehouse> Permit<A, O> {
     /// without removing. Whether they may remove is also the warehouse's to say.
     #[must_use]
     pub fn storage_access(&self) -> Option<Access> {
-        let (facts, object) = (self.principal.facts(), self.object.as_decided());
-        let may = |action: Kind| access::decide(&facts, action, &object).is_ok();
+        // Whoever creates a table owns it.
+        let creates = A::ACTION == Kind::CreateTable && self.principal.id().is_some();
+        let may = |action: Kind| creates || self.check(action).is_ok();
         let no_delete = self.object.warehouse().options.no_delete || self.principal.no_delete();
         may(Kind::ReadTableData).then(|| Access::new(may(Kind::WriteTableData), no_delete))
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::error::ApiError;
 use crate::metadata::Document;
+use crate::vending::Access;
 
 /// Which snapshots an answer holds (REST specification, `loadTable`, `snapshots`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,17 @@ impl EntityTag {
     /// The tag of what has this fingerprint.
     pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
         Self(["W/\"", fingerprint, "\""].concat().into())
+    }
+
+    /// The tag of an answer that gives credentials for that access: whoever may do more or less by now is answered anew.
+    pub(super) fn with_access(self, access: Option<Access>) -> Self {
+        let suffix = match access {
+            Some(Access::ReadWrite | Access::ReadWriteNoDelete) => return self,
+            Some(Access::Read) => "-read\"",
+            None => "-none\"",
+        };
+        let tag = self.0.strip_suffix(b"\"").unwrap_or(&self.0);
+        Self([tag, suffix.as_bytes()].concat().into())
     }
 
     /// Says it in an answer.
@@ -102,6 +114,14 @@ mod tests {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
         KnownTags::of(&headers).hold(&EntityTag(Bytes::from_static(b"W/\"a\"")))
+    }
+
+    #[test]
+    fn tag_differs_by_what_the_caller_may_do_with_the_files() {
+        let tag = |access| EntityTag(Bytes::from_static(b"W/\"a\"")).with_access(access).0;
+        assert_eq!(&tag(Some(Access::ReadWrite))[..], b"W/\"a\"");
+        assert_eq!(&tag(Some(Access::Read))[..], b"W/\"a-read\"");
+        assert_eq!(&tag(None)[..], b"W/\"a-none\"");
     }
 
     #[test]

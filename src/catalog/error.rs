@@ -1,5 +1,6 @@
 //! What can go wrong in a catalog. Each kind says what happened; `api/error.rs` says what that is in HTTP.
 
+use tidewater_core::access::Hidden;
 use tidewater_core::commit::CommitError;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
@@ -122,7 +123,7 @@ pub enum CatalogError {
     Forbidden(String),
     /// The caller may not do it.
     #[error(transparent)]
-    Denied(#[from] Denial),
+    Denied(Denial),
     /// A requirement does not hold, or somebody else's commit was faster.
     #[error("{0}")]
     CommitFailed(String),
@@ -173,6 +174,22 @@ pub enum CatalogError {
     /// A task of ours ended early.
     #[error("the server stopped in the middle of this request: {0}")]
     Stopped(String),
+}
+
+/// What the caller does not see, it is told of as of what does not exist.
+impl From<Denial> for CatalogError {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Hidden(hidden) => match *hidden {
+                Hidden::Namespace(ident) => Self::NoSuchNamespace(ident),
+                Hidden::Table(ident) => Self::NoSuchTable(ident),
+                Hidden::View(ident) => Self::NoSuchView(ident),
+                Hidden::Dropped(id) => Self::NoSuchDropped(id),
+                Hidden::Warehouse => Self::NoDefaultWarehouse,
+            },
+            denial => Self::Denied(denial),
+        }
+    }
 }
 
 impl From<NameError> for CatalogError {

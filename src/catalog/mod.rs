@@ -23,6 +23,7 @@ mod tests;
 mod transaction;
 mod view_commit;
 mod views;
+mod visible;
 mod warehouse_check;
 mod warehouses;
 mod weight;

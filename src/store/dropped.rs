@@ -1,7 +1,7 @@
 //! Dropped tables and views that are not gone for good.
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
@@ -51,6 +51,8 @@ pub struct Dropped {
     pub ident: TableIdent,
     /// Table or view.
     pub kind: TableKind,
+    /// The principal that created it, if a key did.
+    pub owner: Option<PrincipalId>,
     /// Where its last document is.
     pub metadata_location: String,
     /// Where its files are, canonical. No other table's can be there, unless it was replaced.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 
 use super::change::Change;
 use super::error::Result;
@@ -19,6 +19,8 @@ pub struct ApiKey {
     pub id: KeyId,
     /// Whose it is.
     pub organisation: OrganisationId,
+    /// The principal that shows it. A key that is created makes a principal; one that follows another has that one's.
+    pub principal: PrincipalId,
     /// What its owner calls it.
     pub name: String,
     /// What it may do.

@@ -1,7 +1,7 @@
 //! Answers that are kept with the idempotency keys of their requests.
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::properties::PropertyChanges;
 use uuid::Uuid;
 
@@ -47,13 +47,15 @@ pub struct KeptDocument {
     pub location: String,
     /// Which table's or view's it is.
     pub id: TableId,
+    /// The principal that created the table or view, where it is there still.
+    pub owner: Option<PrincipalId>,
 }
 
 impl Answer {
     /// That it was done, with the document of the table or view of that id.
     #[must_use]
     pub fn document(location: impl Into<String>, id: TableId) -> Self {
-        Self::Document(KeptDocument { location: location.into(), id })
+        Self::Document(KeptDocument { location: location.into(), id, owner: None })
     }
 }
 

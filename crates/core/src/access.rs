@@ -2,16 +2,28 @@
 
 mod action;
 mod decision;
+mod explain;
+mod grants;
+mod privilege;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use action::Action;
-pub use decision::{Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, may_change, visibility};
+pub use action::{Action, Required};
+pub use decision::{
+    Denial, Facts, Hidden, Object, Rule, Tabular, Target, Visibility, decide, decide_early, may_change, sees_warehouse,
+    visibility,
+};
+pub use explain::{Explanation, Reason, explain};
+pub use grants::{Granted, Grants, Securable};
+pub use privilege::{Privilege, PrivilegeSet, SecurableKind, UnknownPrivilege};
 
-/// What a key may do. Each role may do all that the one before it may.
+/// The built-in role of a key: what it may do in all warehouses of its organisation, whatever it was granted. Each role may
+/// do all that the one before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Nothing but what was granted.
+    None,
     /// List and load.
     Reader,
     /// And create, change, commit, rename and drop.
@@ -21,10 +33,30 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles, from the lowest.
+    pub const ALL: [Self; 4] = [Self::None, Self::Reader, Self::Writer, Self::Admin];
+
+    /// Returns the role's privileges on every warehouse of the organisation.
+    #[must_use]
+    pub const fn privileges(self) -> PrivilegeSet {
+        const READER: PrivilegeSet = Privilege::CatalogReadProperties
+            .implied()
+            .with(Privilege::NamespaceReadProperties.implied())
+            .with(Privilege::TableReadData.implied())
+            .with(Privilege::ViewReadProperties.implied());
+        match self {
+            Self::None => PrivilegeSet::EMPTY,
+            Self::Reader => READER,
+            Self::Writer => Privilege::CatalogManageContent.implied(),
+            Self::Admin => Privilege::CatalogManageContent.implied().with(Privilege::CatalogManageAccess.implied()),
+        }
+    }
+
     /// The role's name, as the command line, tokens and the store write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Reader => "reader",
             Self::Writer => "writer",
             Self::Admin => "admin",
@@ -40,7 +72,7 @@ impl fmt::Display for Role {
 
 /// There is no such role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a role: use reader, writer or admin")]
+#[error("'{0}' is not a role: use none, reader, writer or admin")]
 pub struct UnknownRole(String);
 
 impl FromStr for Role {
@@ -48,6 +80,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "none" => Ok(Self::None),
             "reader" => Ok(Self::Reader),
             "writer" => Ok(Self::Writer),
             "admin" => Ok(Self::Admin),
@@ -99,6 +132,37 @@ pub fn check_key_name(name: &str) -> Result<(), LabelError> {
     Err(LabelError::Key(shortened(name)))
 }
 
+/// The longest name of a principal role or catalog role, in characters.
+pub const MAX_ROLE_NAME_CHARS: usize = 128;
+
+/// A name for a role that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleNameError {
+    /// It is empty, too long, has a control character, or a space at its ends.
+    #[error(
+        "{0:?} cannot be a role's name: use 1 to {MAX_ROLE_NAME_CHARS} characters, none of them a control character, and no space at its ends"
+    )]
+    Unreadable(String),
+    /// It is that of a built-in role.
+    #[error("'{0}' is a built-in role: choose another name")]
+    BuiltIn(Role),
+}
+
+/// Checks whether a principal role or catalog role can have that name.
+///
+/// # Errors
+/// When it cannot; the text says what can.
+pub fn check_role_name(name: &str) -> Result<(), RoleNameError> {
+    if let Ok(role) = name.to_ascii_lowercase().parse::<Role>() {
+        return Err(RoleNameError::BuiltIn(role));
+    }
+    let fits = !name.is_empty() && name.chars().count() <= MAX_ROLE_NAME_CHARS;
+    if fits && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(RoleNameError::Unreadable(shortened(name)))
+}
+
 fn shortened(name: &str) -> String {
     name.chars().take(MAX_LABEL_CHARS).collect()
 }
@@ -109,10 +173,21 @@ mod tests {
 
     #[test]
     fn a_role_survives_its_name() {
-        for role in [Role::Reader, Role::Writer, Role::Admin] {
+        for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("root".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn role_name_is_one_line_and_not_built_in() {
+        for good in ["analysts", "Data Engineers", "eu/finance", &"é".repeat(128)] {
+            assert_eq!(check_role_name(good), Ok(()));
+        }
+        for bad in ["", " a", "a\tb", &"é".repeat(129)] {
+            assert!(matches!(check_role_name(bad), Err(RoleNameError::Unreadable(_))), "{bad:?}");
+        }
+        assert_eq!(check_role_name("Admin"), Err(RoleNameError::BuiltIn(Role::Admin)));
     }
 
     #[test]

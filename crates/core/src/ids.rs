@@ -37,6 +37,18 @@ id!(
     KeyId
 );
 id!(
+    /// A principal: somebody who asks, whatever key shows it. A key that is rotated is the same principal's.
+    PrincipalId
+);
+id!(
+    /// A principal role, which has catalog roles.
+    PrincipalRoleId
+);
+id!(
+    /// A catalog role of a warehouse, which has grants.
+    CatalogRoleId
+);
+id!(
     /// A warehouse: one storage root with its namespaces.
     WarehouseId
 );

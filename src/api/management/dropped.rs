@@ -22,7 +22,7 @@ use crate::api::namespaces::levels;
 use crate::api::path::PathParameters;
 use crate::api::requests::{Identifier, Purge, namespace_parameter};
 use crate::api::timed_paging::{TimedPaging, token_before};
-use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
+use crate::store::{Dropped, DroppedFilter, DroppedState, TableKind};
 
 /// Which of what was dropped is wanted.
 #[derive(Deserialize)]
@@ -104,8 +104,7 @@ pub(in crate::api) async fn list(
     let namespace = wanted.namespace.as_deref().map(namespace_parameter).transpose()?;
     let filter = DroppedFilter { namespace, name: None, kind };
     let found = api.catalog.dropped_list(&scope.warehouse()?, &filter, &page).await?;
-    let last = found.items.last().filter(|_| found.more);
-    let next_page_token = last.map(|last| token_before(Moment { at_ms: last.dropped_ms, id: last.id.0 }));
+    let next_page_token = found.before.map(token_before);
     let now_ms = api.clock.now_ms();
     let dropped = found.items.into_iter().map(|dropped| DroppedEntry::of(dropped, now_ms)).collect();
     Ok(Json(DroppedList { next_page_token, dropped }))

@@ -21,9 +21,10 @@ pub(super) fn keep(
     connection
         .prepare_cached(
             "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin,
-                                  created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms)
+                                  created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms,
+                                  owner)
              SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin, created_ms,
-                    updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7)
+                    updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7), owner
              FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
         )?
         .execute(params![

@@ -11,6 +11,8 @@ mod dropped;
 mod dropped_rows;
 mod events;
 mod forget;
+mod generations;
+mod grants;
 mod keys;
 mod location_rows;
 mod locations;
@@ -46,6 +48,7 @@ use rusqlite::Connection;
 
 use self::anchor::Anchor;
 use self::convert::unavailable;
+use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
@@ -68,6 +71,7 @@ pub struct SqliteStore {
     list_readers: Arc<Readers>,
     /// What was read lately, where this process is the only one that writes.
     memory: Option<Arc<Memory>>,
+    generations: Arc<Generations>,
 }
 
 impl SqliteStore {
@@ -92,7 +96,9 @@ impl SqliteStore {
 
     fn open_with(path: &Path, memory: Option<Arc<Memory>>) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let changes = Changes::follow(&connection, memory.clone())
+        let generations = Arc::<Generations>::default();
+        let changes = AccessChanges::follow(&connection, Arc::clone(&generations))
+            .and_then(|access| Changes::follow(&connection, memory.clone(), access))
             .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
         let writer = Writer::start(connection, Anchor::new(path), changes, MOST_WAITING)
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
@@ -102,6 +108,7 @@ impl SqliteStore {
             point_readers: Arc::new(Readers::new(path.to_owned(), cores)),
             list_readers: Arc::new(Readers::new(path.to_owned(), LIST_READERS)),
             memory,
+            generations,
         })
     }
 

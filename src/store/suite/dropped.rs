@@ -76,7 +76,7 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         let id = create(&store, place, &old, kind, None).await.unwrap();
         swap(&store, place, id, 0, 1).await.unwrap();
         let record = store.table_drop(place, &old, kind, Some(&terms(false)), &change()).await.unwrap();
-        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1) });
+        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1), owner: None });
         assert_eq!(store.table_get(place, &old).await.unwrap(), None);
         assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
 

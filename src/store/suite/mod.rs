@@ -7,6 +7,7 @@ mod concurrency;
 mod dropped;
 mod events;
 mod fixture;
+mod grants;
 mod isolation;
 mod locations;
 mod namespaces;
@@ -24,6 +25,7 @@ pub(super) use administration::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use events::*;
+pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use locations::*;
 pub(super) use namespaces::*;
@@ -74,6 +76,16 @@ macro_rules! conformance {
             usage_is_listed_by_day_and_by_key,
             deleted_organisation_is_restored_until_its_time_is_over,
             organisation_is_forgotten_in_small_steps_and_no_other_with_it,
+            // Who may do what
+            principal_has_what_its_roles_were_granted,
+            grants_follow_a_table_by_its_id,
+            grants_on_a_namespace_go_with_it,
+            creator_owns_a_table_through_all_that_becomes_of_it,
+            rotated_key_is_the_same_principals,
+            roles_are_listed_in_pages_and_their_names_taken_once,
+            roles_of_another_organisation_are_not_found,
+            grants_beyond_the_limit_are_refused,
+            each_change_of_access_is_counted_and_leaves_its_event,
             // Events
             each_change_leaves_its_event,
             a_change_that_is_refused_leaves_no_event,

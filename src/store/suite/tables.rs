@@ -16,7 +16,7 @@ pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     let sales = stored_namespace(&store, place, "sales").await;
     for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
         let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
-        let record = TableRecord { id, kind, metadata_location: document(0) };
+        let record = TableRecord { id, kind, metadata_location: document(0), owner: None };
         assert_eq!(store.table_get(place, &ident(&sales, name)).await.unwrap(), Some(record));
     }
     assert_eq!(store.table_get(place, &ident(&sales, "Orders")).await.unwrap(), None);
@@ -160,7 +160,7 @@ pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: S
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
     let dropped = store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
-    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
+    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
     let again = store.table_drop(place, &orders, TableKind::Table, None, &change()).await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
@@ -191,7 +191,7 @@ pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Su
     for step in names.windows(2) {
         store.table_rename(place, &step[0], &step[1], TableKind::Table, &change()).await.unwrap();
         assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
-        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
+        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None };
         assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, place, id, 1, 2).await.unwrap();

@@ -1,0 +1,253 @@
+//! What a principal was granted, as it is kept and as it is compiled for decisions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use super::privilege::{Privilege, PrivilegeSet, SecurableKind};
+use crate::ids::{CatalogRoleId, TableId, WarehouseId};
+use crate::name::{LEVEL_SEPARATOR, NamespaceIdent, TableIdent};
+
+/// What a grant is on, within its warehouse.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Securable {
+    /// The warehouse.
+    Warehouse,
+    /// A namespace, which is known by its name.
+    Namespace(NamespaceIdent),
+    /// A table, which is known by its id, with its present name; none while it is dropped.
+    Table(TableId, Option<TableIdent>),
+    /// A view, likewise.
+    View(TableId, Option<TableIdent>),
+}
+
+impl Securable {
+    /// Returns its kind.
+    #[must_use]
+    pub const fn kind(&self) -> SecurableKind {
+        match self {
+            Self::Warehouse => SecurableKind::Warehouse,
+            Self::Namespace(_) => SecurableKind::Namespace,
+            Self::Table(..) => SecurableKind::Table,
+            Self::View(..) => SecurableKind::View,
+        }
+    }
+}
+
+/// A privilege that a principal has, and through which role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The warehouse.
+    pub warehouse: WarehouseId,
+    /// The catalog role that has the grant; none for what comes of ownership.
+    pub role: Option<CatalogRoleId>,
+    /// On what.
+    pub on: Securable,
+    /// Which privilege.
+    pub privilege: Privilege,
+}
+
+/// The grants of a principal, compiled: a decision looks at the object and at each namespace around it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    warehouses: HashMap<WarehouseId, InWarehouse>,
+    /// All that is granted anywhere.
+    anywhere: PrivilegeSet,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct InWarehouse {
+    own: PrivilegeSet,
+    top: Node,
+    tabulars: HashMap<TableId, PrivilegeSet>,
+    anywhere: PrivilegeSet,
+}
+
+/// A namespace that has a grant, or has something in or below it that has one; or the top of a warehouse.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Node {
+    granted: PrivilegeSet,
+    children: BTreeMap<Box<str>, Self>,
+    /// The names of tables in it that can be seen by grants of their own.
+    tables: BTreeSet<Box<str>>,
+    /// The names of views likewise.
+    views: BTreeSet<Box<str>>,
+}
+
+/// What the owner of a table, view or namespace may do with it: everything but granting.
+pub(super) const OWNER: PrivilegeSet = Privilege::CatalogManageContent.implied();
+
+/// What lets a principal create something, which it then owns.
+const CREATES: PrivilegeSet =
+    PrivilegeSet::of(&[Privilege::NamespaceCreate, Privilege::TableCreate, Privilege::ViewCreate]);
+
+/// What makes a table visible.
+pub(super) const SEES_TABLE: PrivilegeSet = PrivilegeSet::of(&[Privilege::TableList, Privilege::CatalogManageAccess]);
+
+/// What makes a view visible.
+pub(super) const SEES_VIEW: PrivilegeSet = PrivilegeSet::of(&[Privilege::ViewList, Privilege::CatalogManageAccess]);
+
+/// What makes a namespace visible: any privilege on it, which may come from its warehouse, but those on the warehouse alone.
+pub(super) const SEES_NAMESPACE: PrivilegeSet = {
+    let mut all = PrivilegeSet::EMPTY;
+    let mut at = 0;
+    while at < Privilege::ALL.len() {
+        let one = Privilege::ALL[at];
+        if !matches!(one, Privilege::CatalogReadProperties | Privilege::CatalogWriteProperties) {
+            all = all.with(PrivilegeSet::of(&[one]));
+        }
+        at += 1;
+    }
+    all
+};
+
+impl Grants {
+    /// Compiles grants. `owned_in` are the namespaces with tables or views that the principal owns: it can see those. Grants on
+    /// dropped tables and views count as well, so that they hold as soon as those are restored.
+    #[must_use]
+    pub fn compile<'a>(
+        granted: impl IntoIterator<Item = &'a Granted>,
+        owned_in: impl IntoIterator<Item = &'a (WarehouseId, NamespaceIdent)>,
+    ) -> Self {
+        let mut grants = Self::default();
+        for (warehouse, namespace) in owned_in {
+            let warehouse = grants.warehouses.entry(*warehouse).or_default();
+            warehouse.top.at(namespace);
+            warehouse.anywhere = OWNER;
+        }
+        for Granted { warehouse, on, privilege, .. } in granted {
+            let implied = privilege.implied();
+            let warehouse = grants.warehouses.entry(*warehouse).or_default();
+            warehouse.anywhere = warehouse.anywhere.with(implied);
+            match on {
+                Securable::Warehouse => warehouse.own = warehouse.own.with(implied),
+                Securable::Namespace(namespace) => {
+                    let node = warehouse.top.at(namespace);
+                    node.granted = node.granted.with(implied);
+                }
+                Securable::Table(id, name) => warehouse.add_tabular(*id, name.as_ref(), implied, on.kind()),
+                Securable::View(id, name) => warehouse.add_tabular(*id, name.as_ref(), implied, on.kind()),
+            }
+        }
+        for warehouse in grants.warehouses.values_mut() {
+            if warehouse.anywhere.intersects(CREATES) {
+                warehouse.anywhere = warehouse.anywhere.with(OWNER);
+            }
+            grants.anywhere = grants.anywhere.with(warehouse.anywhere);
+        }
+        grants
+    }
+
+    /// Returns whether there is no grant.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.warehouses.is_empty()
+    }
+
+    /// Returns whether there is a grant in the warehouse.
+    #[must_use]
+    pub fn sees_warehouse(&self, warehouse: WarehouseId) -> bool {
+        self.warehouses.contains_key(&warehouse)
+    }
+
+    /// Returns all that is granted anywhere.
+    pub(super) const fn anywhere(&self) -> PrivilegeSet {
+        self.anywhere
+    }
+
+    /// Returns what is granted on the warehouse or on anything in it.
+    pub(super) fn anywhere_in(&self, warehouse: WarehouseId) -> PrivilegeSet {
+        self.warehouses.get(&warehouse).map_or(PrivilegeSet::EMPTY, |found| found.anywhere)
+    }
+
+    /// Returns what is granted on the warehouse itself.
+    pub(super) fn on_warehouse(&self, warehouse: WarehouseId) -> PrivilegeSet {
+        self.warehouses.get(&warehouse).map_or(PrivilegeSet::EMPTY, |found| found.own)
+    }
+
+    /// Returns what is granted on a namespace and on what it is in, and whether something in or below it is granted.
+    pub(super) fn on_namespace(&self, warehouse: WarehouseId, namespace: &NamespaceIdent) -> (PrivilegeSet, bool) {
+        let Some(found) = self.warehouses.get(&warehouse) else { return (PrivilegeSet::EMPTY, false) };
+        let (mut privileges, mut node) = (found.own, &found.top);
+        for level in namespace.levels() {
+            let Some(child) = node.children.get(level) else { return (privileges, false) };
+            privileges = privileges.with(child.granted);
+            node = child;
+        }
+        (privileges, true)
+    }
+
+    /// Returns what is granted on a table or view and on what it is in.
+    pub(super) fn on_tabular(&self, warehouse: WarehouseId, id: TableId, namespace: &NamespaceIdent) -> PrivilegeSet {
+        let Some(found) = self.warehouses.get(&warehouse) else { return PrivilegeSet::EMPTY };
+        let own = match found.tabulars.is_empty() {
+            true => PrivilegeSet::EMPTY,
+            false => found.tabulars.get(&id).copied().unwrap_or_default(),
+        };
+        own.with(self.on_namespace(warehouse, namespace).0)
+    }
+
+    /// Returns up to `limit` namespaces directly below `parent`, or at the top, that have a grant or have something in or below
+    /// them that has one: in the order of their names, and only those whose key comes after `after`.
+    #[must_use]
+    pub fn children(
+        &self,
+        warehouse: WarehouseId,
+        parent: Option<&NamespaceIdent>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<NamespaceIdent> {
+        let Some(node) = self.node(warehouse, parent) else { return Vec::new() };
+        let prefix = parent.map_or(String::new(), |parent| format!("{}{LEVEL_SEPARATOR}", parent.as_key()));
+        let from = match after {
+            None => Bound::Unbounded,
+            Some(after) => match after.strip_prefix(&prefix) {
+                Some(level) => Bound::Excluded(level),
+                None if after < prefix.as_str() => Bound::Unbounded,
+                None => return Vec::new(),
+            },
+        };
+        let levels = node.children.range::<str, _>((from, Bound::Unbounded)).map(|(level, _)| level);
+        levels.take(limit).filter_map(|level| NamespaceIdent::from_key(&format!("{prefix}{level}")).ok()).collect()
+    }
+
+    /// Returns up to `limit` names of tables or views in a namespace that have a grant of their own, in order, after `after`.
+    #[must_use]
+    pub fn named(
+        &self,
+        warehouse: WarehouseId,
+        namespace: &NamespaceIdent,
+        kind: SecurableKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<String> {
+        let Some(node) = self.node(warehouse, Some(namespace)) else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = if kind == SecurableKind::View { &node.views } else { &node.tables };
+        names.range::<str, _>((from, Bound::Unbounded)).take(limit).map(ToString::to_string).collect()
+    }
+
+    fn node(&self, warehouse: WarehouseId, namespace: Option<&NamespaceIdent>) -> Option<&Node> {
+        let top = &self.warehouses.get(&warehouse)?.top;
+        let Some(namespace) = namespace else { return Some(top) };
+        namespace.levels().try_fold(top, |node, level| node.children.get(level))
+    }
+}
+
+impl InWarehouse {
+    fn add_tabular(&mut self, id: TableId, name: Option<&TableIdent>, implied: PrivilegeSet, kind: SecurableKind) {
+        let granted = self.tabulars.entry(id).or_default();
+        *granted = granted.with(implied);
+        let sees = if kind == SecurableKind::View { SEES_VIEW } else { SEES_TABLE };
+        if let Some(name) = name.filter(|_| implied.intersects(sees)) {
+            let node = self.top.at(&name.namespace);
+            let names = if kind == SecurableKind::View { &mut node.views } else { &mut node.tables };
+            names.insert(name.name().into());
+        }
+    }
+}
+
+impl Node {
+    fn at(&mut self, namespace: &NamespaceIdent) -> &mut Self {
+        namespace.levels().fold(self, |node, level| node.children.entry(level.into()).or_default())
+    }
+}
