@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use super::privilege::{Privilege, PrivilegeSet, SecurableKind};
 use crate::ids::{CatalogRoleId, TableId, WarehouseId};
-use crate::name::{LEVEL_SEPARATOR, NamespaceIdent, TableIdent};
+use crate::name::{LEVEL_SEPARATOR, MAX_NAMESPACE_LEVELS, NamespaceIdent, TableIdent};
 
 /// What a grant is on, within its warehouse.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,6 +58,9 @@ pub struct Grants {
 struct InWarehouse {
     own: PrivilegeSet,
     top: Node,
+    /// The key of each namespace in the tree, with what is granted on it and on what it is in. Where a namespace is in the tree,
+    /// so is all that it is in.
+    by_key: HashMap<Box<str>, PrivilegeSet>,
     tabulars: HashMap<TableId, PrivilegeSet>,
     anywhere: PrivilegeSet,
 }
@@ -133,6 +136,8 @@ impl Grants {
                 warehouse.anywhere = warehouse.anywhere.with(OWNER);
             }
             grants.anywhere = grants.anywhere.with(warehouse.anywhere);
+            let InWarehouse { own, top, by_key, .. } = warehouse;
+            top.index("", *own, by_key);
         }
         grants
     }
@@ -167,13 +172,26 @@ impl Grants {
     /// Returns what is granted on a namespace and on what it is in, and whether something in or below it is granted.
     pub(super) fn on_namespace(&self, warehouse: WarehouseId, namespace: &NamespaceIdent) -> (PrivilegeSet, bool) {
         let Some(found) = self.warehouses.get(&warehouse) else { return (PrivilegeSet::EMPTY, false) };
-        let (mut privileges, mut node) = (found.own, &found.top);
-        for level in namespace.levels() {
-            let Some(child) = node.children.get(level) else { return (privileges, false) };
-            privileges = privileges.with(child.granted);
-            node = child;
+        let key = namespace.as_key();
+        if let Some(privileges) = found.by_key.get(key) {
+            return (*privileges, true);
         }
-        (privileges, true)
+        // The deepest namespace around it that is in the tree, by bisection.
+        let mut ends = [0; MAX_NAMESPACE_LEVELS];
+        let mut levels = 0;
+        for (end, _) in key.match_indices(LEVEL_SEPARATOR).take(MAX_NAMESPACE_LEVELS) {
+            ends[levels] = end;
+            levels += 1;
+        }
+        let (mut privileges, mut from, mut to) = (found.own, 0, levels);
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            match found.by_key.get(&key[..ends[middle]]) {
+                Some(known) => (privileges, from) = (*known, middle + 1),
+                None => to = middle,
+            }
+        }
+        (privileges, false)
     }
 
     /// Returns what is granted on a table or view and on what it is in.
@@ -247,6 +265,16 @@ impl InWarehouse {
 }
 
 impl Node {
+    /// Adds the namespaces below to an index, each with what is granted on it and on what it is in.
+    fn index(&self, key: &str, around: PrivilegeSet, by_key: &mut HashMap<Box<str>, PrivilegeSet>) {
+        for (level, child) in &self.children {
+            let key = if key.is_empty() { level.to_string() } else { format!("{key}{LEVEL_SEPARATOR}{level}") };
+            let privileges = around.with(child.granted);
+            child.index(&key, privileges, by_key);
+            by_key.insert(key.into(), privileges);
+        }
+    }
+
     fn at(&mut self, namespace: &NamespaceIdent) -> &mut Self {
         namespace.levels().fold(self, |node, level| node.children.entry(level.into()).or_default())
     }
