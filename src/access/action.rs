@@ -94,4 +94,6 @@ actions! {
     RestoreDropped: DroppedObject;
     /// Removes a dropped table or view for good.
     RemoveDropped: DroppedObject;
+    /// Grants and revokes privileges on an object.
+    ManageAccess: Warehouse, Namespace, Table, View;
 }

@@ -3,6 +3,7 @@
 //! The HTTP API calls these and has no rules of its own. Who may do what is decided before: these are told the organisation,
 //! and who makes the change ([`Change`](crate::store::Change)).
 
+mod access;
 mod backup;
 mod error;
 mod keys;
@@ -29,6 +30,7 @@ use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
+pub use access::{ExplainedAccess, NamedObject, Verdict};
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;

@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses, asks the management API, and prints; no rule is here.
 
+mod access;
 mod backup;
 mod check;
 mod client;
@@ -113,6 +114,15 @@ enum Command {
     /// API keys: how clients sign in
     #[command(subcommand)]
     Key(key::Command),
+    /// Roles of keys, and of warehouses
+    #[command(subcommand)]
+    Role(access::RoleCommand),
+    /// Privileges of catalog roles
+    #[command(subcommand)]
+    Grant(access::GrantCommand),
+    /// Say who may do what, and why
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Warehouses: the places that tables are put in
     #[command(subcommand)]
     Warehouse(warehouse::Command),
@@ -184,6 +194,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             org::run(&settings.client(database).await?, &command).await
         }
         Command::Key(command) => key::run(&settings.client(MustExist).await?, &command).await,
+        Command::Role(command) => access::role(&settings.client(MustExist).await?, &command).await,
+        Command::Grant(command) => access::grant(&settings.client(MustExist).await?, &command).await,
+        Command::Access(command) => access::access(&settings.client(MustExist).await?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,

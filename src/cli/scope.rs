@@ -111,6 +111,11 @@ fn organisation(shown: Value) -> Organisation {
 }
 
 impl WarehouseArgument {
+    /// Returns the organisation alone.
+    pub(crate) const fn organisation(&self) -> &OrganisationArgument {
+        &self.organisation
+    }
+
     /// Finds the warehouse.
     pub(crate) async fn find(&self, client: &Client) -> Result<Warehouse> {
         let organisation = self.organisation.find(client).await?;

@@ -140,6 +140,19 @@ impl Asking {
     }
 }
 
+impl Asking {
+    /// Returns the holder of a key that is not an admin's, if one sent the request. What they may do is not decided yet.
+    pub(super) fn of_key(parts: &Parts) -> Option<(Self, Arc<Caller>)> {
+        let Some(Sender::Identity(Identity::Key(caller))) = parts.extensions.get::<Sender>() else { return None };
+        if Allowed::<Administer>::of(Arc::clone(caller)).is_ok() {
+            return None;
+        }
+        let (administrator, arrived) =
+            (Administrator::OrganisationAdmin(Arc::clone(caller)), parts.extensions.get().cloned());
+        Some((Self { administrator, arrived }, Arc::clone(caller)))
+    }
+}
+
 impl FromRequestParts<Arc<Api>> for Asking {
     type Rejection = ApiError;
 
@@ -190,6 +203,18 @@ impl OfOrganisation {
     /// What a change for this request carries.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
         self.asking.change(api)
+    }
+
+    /// Finds the organisation that the path names, if it is a key's own.
+    ///
+    /// # Errors
+    /// 404 when it is another.
+    pub(super) async fn find_own(parts: &Parts, api: &Api, caller: &Caller) -> Result<Organisation, ApiError> {
+        let named = PathParameters::of(parts).get("organisation")?.unwrap_or_default();
+        if !is_own(caller, &named) {
+            return Err(AdminError::no_such_organisation(&named).into());
+        }
+        Ok(api.admin.organisation_find(&named).await?)
     }
 
     /// Who asks for permits in the organisation.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use tidewater_core::access::{Granted, Privilege, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -14,11 +14,15 @@ use super::SqliteStore;
 use super::convert::{Violation, bounded, id, kind_text, namespace, role, violation};
 use super::events::event_add;
 use super::pages::{one_more, page_of};
+use super::roles::{
+    catalog_role_assign, catalog_role_create, catalog_role_delete, catalog_role_name, principal_role_assign,
+    principal_role_create, principal_role_delete, role_object,
+};
 use super::warehouses::warehouse_exists;
 use crate::store::{
-    AccessGenerations, CatalogRole, Change, EventDetails, EventObject, Grant, GrantStore, ObjectKind, Operation, Page,
-    PageRequest, Place, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord,
-    StoreError, TableKind,
+    AccessGenerations, CatalogRole, Change, EventDetails, Grant, GrantStore, ObjectKind, Operation, Page, PageRequest,
+    Place, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord, StoreError,
+    TableKind,
 };
 
 const PRINCIPAL: &str = "principal.id, principal.name,
@@ -168,163 +172,6 @@ fn grants_of(connection: &Connection, organisation: OrganisationId, role: Catalo
          ORDER BY access_grant.kind, access_grant.securable, access_grant.privilege"
     ))?;
     statement.query_and_then(params![organisation.0.as_bytes(), role.0.as_bytes()], grant_at)?.collect()
-}
-
-fn role_object(kind: ObjectKind, id: Uuid, name: &str) -> EventObject {
-    EventObject::new(kind, Some(id), name)
-}
-
-fn principal_role_create(
-    connection: &Connection,
-    organisation: OrganisationId,
-    new: &PrincipalRole,
-    change: &Change,
-) -> Result<()> {
-    connection
-        .prepare_cached("INSERT INTO principal_role (organisation, id, name, created_ms) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![organisation.0.as_bytes(), new.id.0.as_bytes(), new.name, new.created_ms])
-        .map_err(|error| super::convert::not_inserted(error, Resource::PrincipalRole))?;
-    let object = role_object(ObjectKind::PrincipalRole, new.id.0, &new.name);
-    event_add(connection, change, organisation, Operation::CreatePrincipalRole, &object, &EventDetails::new())
-}
-
-fn catalog_role_create(connection: &Connection, place: Place, new: &CatalogRole, change: &Change) -> Result<()> {
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO catalog_role (organisation, warehouse, id, name, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            new.id.0.as_bytes(),
-            new.name,
-            new.created_ms
-        ]);
-    inserted.map_err(|error| match violation(&error) {
-        Some(Violation::Unique) => StoreError::AlreadyExists(Resource::CatalogRole),
-        Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Warehouse),
-        None => error.into(),
-    })?;
-    let object = role_object(ObjectKind::CatalogRole, new.id.0, &new.name);
-    event_add(connection, change, place, Operation::CreateCatalogRole, &object, &EventDetails::new())
-}
-
-fn principal_role_name(connection: &Connection, organisation: OrganisationId, id: PrincipalRoleId) -> Result<String> {
-    let name = connection
-        .prepare_cached("SELECT name FROM principal_role WHERE organisation = ?1 AND id = ?2")?
-        .query_row(params![organisation.0.as_bytes(), id.0.as_bytes()], |row| row.get(0))
-        .optional()?;
-    name.ok_or(StoreError::NotFound(Resource::PrincipalRole))
-}
-
-fn catalog_role_name(connection: &Connection, place: Place, id: CatalogRoleId) -> Result<String> {
-    let name = connection
-        .prepare_cached("SELECT name FROM catalog_role WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    name.ok_or(StoreError::NotFound(Resource::CatalogRole))
-}
-
-fn principal_role_delete(
-    connection: &Connection,
-    organisation: OrganisationId,
-    id: PrincipalRoleId,
-    change: &Change,
-) -> Result<()> {
-    let name = principal_role_name(connection, organisation, id)?;
-    connection
-        .prepare_cached("DELETE FROM principal_role WHERE organisation = ?1 AND id = ?2")?
-        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
-    let object = role_object(ObjectKind::PrincipalRole, id.0, &name);
-    event_add(connection, change, organisation, Operation::DeletePrincipalRole, &object, &EventDetails::new())
-}
-
-fn catalog_role_delete(connection: &Connection, place: Place, id: CatalogRoleId, change: &Change) -> Result<()> {
-    let name = catalog_role_name(connection, place, id)?;
-    connection
-        .prepare_cached("DELETE FROM catalog_role WHERE organisation = ?1 AND id = ?2")?
-        .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes()])?;
-    let object = role_object(ObjectKind::CatalogRole, id.0, &name);
-    event_add(connection, change, place, Operation::DeleteCatalogRole, &object, &EventDetails::new())
-}
-
-fn principal_role_assign(
-    connection: &Connection,
-    organisation: OrganisationId,
-    (role, principal): (PrincipalRoleId, PrincipalId),
-    assigned: bool,
-    change: &Change,
-) -> Result<()> {
-    let name = principal_role_name(connection, organisation, role)?;
-    let principal_name: Option<String> = connection
-        .prepare_cached("SELECT name FROM principal WHERE organisation = ?1 AND id = ?2")?
-        .query_row(params![organisation.0.as_bytes(), principal.0.as_bytes()], |row| row.get(0))
-        .optional()?;
-    let principal_name = principal_name.ok_or(StoreError::NotFound(Resource::Principal))?;
-    let (sql, operation) = match assigned {
-        true => (
-            "INSERT INTO principal_role_member (organisation, principal, role) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            Operation::AssignPrincipalRole,
-        ),
-        false => (
-            "DELETE FROM principal_role_member WHERE organisation = ?1 AND principal = ?2 AND role = ?3",
-            Operation::RevokePrincipalRole,
-        ),
-    };
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        organisation.0.as_bytes(),
-        principal.0.as_bytes(),
-        role.0.as_bytes()
-    ])?;
-    if changed == 0 {
-        return Ok(());
-    }
-    let mut details = EventDetails::new();
-    details.insert("principal".to_owned(), principal_name.into());
-    details.insert("principal-id".to_owned(), principal.to_string().into());
-    event_add(
-        connection,
-        change,
-        organisation,
-        operation,
-        &role_object(ObjectKind::PrincipalRole, role.0, &name),
-        &details,
-    )
-}
-
-fn catalog_role_assign(
-    connection: &Connection,
-    place: Place,
-    (role, principal_role): (CatalogRoleId, PrincipalRoleId),
-    assigned: bool,
-    change: &Change,
-) -> Result<()> {
-    let name = catalog_role_name(connection, place, role)?;
-    let principal_role_name = principal_role_name(connection, place.organisation, principal_role)?;
-    let (sql, operation) = match assigned {
-        true => (
-            "INSERT INTO catalog_role_member (organisation, principal_role, role) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO NOTHING",
-            Operation::AssignCatalogRole,
-        ),
-        false => (
-            "DELETE FROM catalog_role_member WHERE organisation = ?1 AND principal_role = ?2 AND role = ?3",
-            Operation::RevokeCatalogRole,
-        ),
-    };
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        place.organisation.0.as_bytes(),
-        principal_role.0.as_bytes(),
-        role.0.as_bytes()
-    ])?;
-    if changed == 0 {
-        return Ok(());
-    }
-    let mut details = EventDetails::new();
-    details.insert("principal-role".to_owned(), principal_role_name.into());
-    event_add(connection, change, place, operation, &role_object(ObjectKind::CatalogRole, role.0, &name), &details)
 }
 
 /// The columns `securable` and `namespace` of a grant.

@@ -29,6 +29,7 @@ mod pointers;
 mod readers;
 mod receipts;
 mod reports;
+mod roles;
 mod signing_keys;
 mod table_rows;
 mod tables;

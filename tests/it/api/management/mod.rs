@@ -1,5 +1,6 @@
 //! `/management/v1`, as the URLs are.
 
+mod access;
 mod documented;
 mod dropped;
 mod events;
