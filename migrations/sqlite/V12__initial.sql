@@ -22,6 +22,15 @@ CREATE TABLE organisation (
 
 CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
 
+-- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
+CREATE TABLE principal (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    name         TEXT NOT NULL,
+    created_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, id)
+) STRICT, WITHOUT ROWID;
+
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
 -- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
 -- place.
@@ -37,6 +46,7 @@ CREATE TABLE api_key (
     revoked_ms   INTEGER,
     no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
     successor    BLOB CHECK (length(successor) = 16),
+    principal    BLOB NOT NULL CHECK (length(principal) = 16),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -89,13 +99,14 @@ CREATE TABLE warehouse (
 CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default = 1;
 
 -- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
--- `parent` is the key without its last level, NULL at the top.
+-- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it.
 CREATE TABLE namespace (
     organisation BLOB NOT NULL,
     warehouse    BLOB NOT NULL,
     key          TEXT NOT NULL,
     parent       TEXT,
     properties   TEXT NOT NULL,
+    owner        BLOB CHECK (length(owner) = 16),
     PRIMARY KEY (organisation, warehouse, key),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id),
     FOREIGN KEY (organisation, warehouse, parent)
@@ -105,12 +116,16 @@ CREATE TABLE namespace (
 -- A page of direct children, in order, from the index alone; and the search for children when a namespace is dropped.
 CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent, key);
 
+-- The namespaces of an owner.
+CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, key) WHERE owner IS NOT NULL;
+
 -- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
 --
 -- `others` are the locations that properties name, one a line: one comparison tells that a commit changes none of them.
 -- `origin` is the last document that the catalog did not write for this table where its files are now: the one that was
 -- registered, or the last one before the table moved. It and those before it may be another table's too, so no commit removes
 -- them. NULL when the catalog wrote all documents for this table.
+-- `owner` is the principal that created it.
 CREATE TABLE tabular (
     organisation      BLOB NOT NULL,
     warehouse         BLOB NOT NULL,
@@ -124,6 +139,7 @@ CREATE TABLE tabular (
     updated_ms        INTEGER NOT NULL,
     others            TEXT NOT NULL DEFAULT '',
     origin            TEXT,
+    owner             BLOB CHECK (length(owner) = 16),
     PRIMARY KEY (organisation, warehouse, namespace, name),
     UNIQUE (organisation, id),
     FOREIGN KEY (organisation, warehouse, namespace)
@@ -132,6 +148,9 @@ CREATE TABLE tabular (
 
 -- A page of names of one kind, from the index alone.
 CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace, kind, name);
+
+-- A page of the tables or views of an owner, and the namespaces that contain any.
+CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace, kind, name) WHERE owner IS NOT NULL;
 
 -- How many tables and views an organisation has: a creation within a limit reads one row instead of counting all.
 CREATE TABLE tabular_count (
@@ -177,7 +196,7 @@ CREATE INDEX location_of_tabular ON location (organisation, tabular);
 -- when another has taken its location: then it cannot be restored, its files stay, and the row is kept until its time is over,
 -- to say so. `due_ms` is when background work looks at it next: when it can no longer be restored, when a lease ends, or when
 -- to try again; NULL when only a person can go on. Every lease has another number in `attempts`. A removal of files that is
--- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others` and `origin` are as in `tabular`.
+-- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin` and `owner` are as in `tabular`.
 CREATE TABLE dropped (
     organisation        BLOB NOT NULL,
     warehouse           BLOB NOT NULL,
@@ -198,6 +217,7 @@ CREATE TABLE dropped (
     message             TEXT,
     others              TEXT NOT NULL DEFAULT '',
     origin              TEXT,
+    owner               BLOB CHECK (length(owner) = 16),
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
 ) STRICT, WITHOUT ROWID;
@@ -234,6 +254,72 @@ CREATE INDEX old_document_due ON old_document (organisation, due_ms);
 
 -- All old documents of one table.
 CREATE INDEX old_document_of_tabular ON old_document (organisation, tabular);
+
+
+-- Access: principals have principal roles, those have catalog roles, and those have grants
+
+CREATE TABLE principal_role (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    name         TEXT NOT NULL,
+    created_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE catalog_role (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    name         TEXT NOT NULL,
+    created_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, warehouse, name),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE principal_role_member (
+    organisation BLOB NOT NULL,
+    principal    BLOB NOT NULL,
+    role         BLOB NOT NULL,
+    PRIMARY KEY (organisation, principal, role),
+    FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX principal_role_member_of ON principal_role_member (organisation, role, principal);
+
+CREATE TABLE catalog_role_member (
+    organisation   BLOB NOT NULL,
+    principal_role BLOB NOT NULL,
+    role           BLOB NOT NULL,
+    PRIMARY KEY (organisation, principal_role, role),
+    FOREIGN KEY (organisation, principal_role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, role) REFERENCES catalog_role (organisation, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX catalog_role_member_of ON catalog_role_member (organisation, role, principal_role);
+
+-- `securable` is empty for the warehouse, the key of a namespace, or the id of a table or view. The grants on a namespace are removed
+-- with it, by the foreign key. Those on a table stay while it is dropped, and are removed when it can no longer be restored.
+CREATE TABLE access_grant (
+    organisation BLOB NOT NULL,
+    role         BLOB NOT NULL,
+    kind         TEXT NOT NULL CHECK (kind IN ('catalog', 'namespace', 'table', 'view')),
+    securable    BLOB NOT NULL,
+    privilege    TEXT NOT NULL,
+    warehouse    BLOB NOT NULL,
+    namespace    TEXT CHECK ((namespace IS NOT NULL) = (kind = 'namespace')),
+    PRIMARY KEY (organisation, role, kind, securable, privilege),
+    FOREIGN KEY (organisation, role) REFERENCES catalog_role (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, warehouse, namespace)
+        REFERENCES namespace (organisation, warehouse, key) ON DELETE CASCADE ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse, namespace) WHERE namespace IS NOT NULL;
+
+-- All grants on one table or view.
+CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 
 
 -- Requests: their answers, their budget, what they reported and what they changed

@@ -40,6 +40,8 @@ actions! {
     ListNamespaces: NamespaceParent;
     /// Creates a namespace. The permit is about the new one.
     CreateNamespace: Namespace;
+    /// Checks whether a namespace exists.
+    CheckNamespace: Namespace;
     /// Loads a namespace's properties.
     LoadNamespace: Namespace;
     /// Sets and removes a namespace's properties.
@@ -54,6 +56,8 @@ actions! {
     CreateTable: Namespace, Answered;
     /// Adds a table with existing metadata to a namespace.
     RegisterTable: Namespace, Answered;
+    /// Checks whether a table exists.
+    CheckTable: Table;
     /// Loads a table's metadata.
     LoadTable: Table;
     /// Reads a table's data files. A request for a signature with a sealed pass may name a table that no longer exists.
@@ -74,6 +78,8 @@ actions! {
     CreateView: Namespace, Answered;
     /// Adds a view with existing metadata to a namespace.
     RegisterView: Namespace, Answered;
+    /// Checks whether a view exists.
+    CheckView: View;
     /// Loads a view's metadata.
     LoadView: View;
     /// Replaces a view.
@@ -88,4 +94,6 @@ actions! {
     RestoreDropped: DroppedObject;
     /// Removes a dropped table or view for good.
     RemoveDropped: DroppedObject;
+    /// Grants and revokes privileges on an object.
+    ManageAccess: Warehouse, Namespace, Table, View;
 }

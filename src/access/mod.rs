@@ -5,6 +5,7 @@
 //! ids, so a missing check does not compile.
 
 pub mod action;
+mod lists;
 mod object;
 mod permit;
 mod principal;
@@ -15,4 +16,4 @@ pub use object::{
 };
 pub use permit::{Authorizer, Permit};
 pub use principal::Principal;
-pub use tidewater_core::access::Denial;
+pub use tidewater_core::access::{Denial, Visibility};

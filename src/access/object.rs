@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tidewater_core::access::{self, Target};
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::access::{self, Tabular, Target};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use crate::store::{Dropped, KeptDocument, TableKind, TableRecord};
@@ -110,6 +110,15 @@ impl Object for Organisation {
     }
 }
 
+fn tabular<'a>(
+    warehouse: &OpenWarehouse,
+    id: TableId,
+    ident: &'a TableIdent,
+    owner: Option<PrincipalId>,
+) -> Tabular<'a> {
+    Tabular { warehouse: warehouse.place.warehouse, id, ident, owner }
+}
+
 fn in_warehouse<'a>(warehouse: &OpenWarehouse, target: Target<'a>) -> access::Object<'a> {
     access::Object { organisation: warehouse.place.organisation, target }
 }
@@ -137,22 +146,24 @@ impl Object for NamespaceParent {
 
 impl Object for Table {
     fn as_decided(&self) -> access::Object<'_> {
-        in_warehouse(&self.warehouse, Target::Table(self.warehouse.place.warehouse, self.record.id, &self.ident))
+        let Self { warehouse, ident, record } = self;
+        in_warehouse(warehouse, Target::Table(tabular(warehouse, record.id, ident, record.owner)))
     }
 }
 
 impl Object for View {
     fn as_decided(&self) -> access::Object<'_> {
-        in_warehouse(&self.warehouse, Target::View(self.warehouse.place.warehouse, self.record.id, &self.ident))
+        let Self { warehouse, ident, record } = self;
+        in_warehouse(warehouse, Target::View(tabular(warehouse, record.id, ident, record.owner)))
     }
 }
 
 impl Object for Answered {
     fn as_decided(&self) -> access::Object<'_> {
-        let warehouse = self.warehouse.place.warehouse;
+        let answered = tabular(&self.warehouse, self.kept.id, &self.ident, self.kept.owner);
         let target = match self.kind {
-            TableKind::Table => Target::Table(warehouse, self.kept.id, &self.ident),
-            TableKind::View => Target::View(warehouse, self.kept.id, &self.ident),
+            TableKind::Table => Target::Table(answered),
+            TableKind::View => Target::View(answered),
         };
         in_warehouse(&self.warehouse, target)
     }
@@ -160,8 +171,13 @@ impl Object for Answered {
 
 impl Object for DroppedObject {
     fn as_decided(&self) -> access::Object<'_> {
-        let Dropped { id, ident, .. } = &self.dropped;
-        in_warehouse(&self.warehouse, Target::Dropped(self.warehouse.place.warehouse, *id, ident))
+        let Dropped { id, ident, kind, owner, .. } = &self.dropped;
+        let dropped = tabular(&self.warehouse, *id, ident, *owner);
+        let target = match kind {
+            TableKind::Table => Target::DroppedTable(dropped),
+            TableKind::View => Target::DroppedView(dropped),
+        };
+        in_warehouse(&self.warehouse, target)
     }
 }
 

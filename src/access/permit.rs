@@ -162,15 +162,21 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.object
     }
 
-    /// Filters a list of the object's contents by what the principal may see. Today a role sees all entries.
+    /// Returns which entries of the object's list are visible to the principal. A built-in role sees all entries.
     ///
     /// # Errors
     /// The missing permission.
     #[inline]
-    pub fn filter<L>(&self, list: L) -> Result<L, Denial> {
-        match access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())? {
-            Visibility::All => Ok(list),
-        }
+    pub fn visibility(&self) -> Result<Visibility, Denial> {
+        access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())
+    }
+
+    /// Checks that the principal may also do another action to the object.
+    ///
+    /// # Errors
+    /// The missing permission.
+    pub fn check(&self, action: Kind) -> Result<(), Denial> {
+        decide(&self.principal.facts(), action, &self.object, &self.through).map(drop)
     }
 }
 
@@ -180,13 +186,15 @@ impl<A: Action, O: InWarehouse> Permit<A, O> {
     #[must_use]
     pub fn storage_access(&self) -> Option<Access> {
         let facts = self.principal.facts();
-        let may = |action: Kind| decide(&facts, action, &self.object, &self.through).is_ok();
+        // The creator of a table owns it.
+        let creates = A::ACTION == Kind::CreateTable && self.principal.id().is_some();
+        let may = |action: Kind| creates || decide(&facts, action, &self.object, &self.through).is_ok();
         let no_delete = self.object.warehouse().options.no_delete || self.principal.no_delete();
         may(Kind::ReadTableData).then(|| Access::new(may(Kind::WriteTableData), no_delete))
     }
 }
 
-fn decide(facts: &Facts, action: Kind, object: &impl Object, through: &[View]) -> Result<Rule, Denial> {
+fn decide(facts: &Facts<'_>, action: Kind, object: &impl Object, through: &[View]) -> Result<Rule, Denial> {
     match through {
         [] => access::decide(facts, action, &object.as_decided()),
         views => {

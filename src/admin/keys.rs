@@ -158,7 +158,8 @@ impl Admin {
         let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
         let expires_ms = lifetime_ms.map(|lifetime_ms| change.at_ms.saturating_add(lifetime_ms).min(LATEST_MS));
         let request = NewKey { name: &old.name, role: old.role, no_delete: old.no_delete, expires_ms };
-        let (key, text) = new_key(organisation.id, &request, change.at_ms, &entropy()?);
+        let (mut key, text) = new_key(organisation.id, &request, change.at_ms, &entropy()?);
+        key.principal = old.principal;
         let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
         let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
         self.authenticator.forget_keys(organisation.id);
@@ -287,16 +288,18 @@ fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminErr
 
 #[cfg(test)]
 mod tests {
-    use tidewater_core::ids::OrganisationId;
+    use tidewater_core::ids::{OrganisationId, PrincipalId};
 
     use super::*;
     use crate::base::clock::fresh_ordered_uuid;
     use crate::store::KeyDigest;
 
     fn key(name: &str, revoked_ms: Option<i64>) -> ApiKey {
+        let id = fresh_ordered_uuid();
         ApiKey {
-            id: KeyId(fresh_ordered_uuid()),
+            id: KeyId(id),
             organisation: OrganisationId(fresh_ordered_uuid()),
+            principal: PrincipalId(id),
             name: name.to_owned(),
             role: Role::Reader,
             no_delete: false,

@@ -3,6 +3,7 @@
 //! The HTTP API calls these use cases and has no rules itself. It checks permissions first, and passes the organisation and
 //! the author of the change ([`Change`](crate::store::Change)).
 
+mod access;
 mod backup;
 mod error;
 mod keys;
@@ -34,6 +35,7 @@ use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
+pub use access::{ExplainedAccess, NamedObject, Verdict};
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;

@@ -14,7 +14,7 @@ use super::body::Parameters;
 use super::endpoints::ENDPOINTS;
 use super::error::ApiError;
 use super::load_result;
-use super::permission::Allowed;
+use super::permission::{Allowed, visible_warehouse};
 use crate::access::{Warehouse, action};
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ pub(super) async fn get(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, ApiError> {
     let name = wanted.warehouse.as_deref().filter(|name| !name.is_empty());
-    let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), name).await?;
+    let warehouse = visible_warehouse(&api, authorizer.principal(), name).await?;
     let warehouse = authorizer.permit(Warehouse(warehouse))?.into_object().0;
     Ok(load_result::json_response(Body::from(text(&warehouse.name, api.idempotency.lifetime()))))
 }

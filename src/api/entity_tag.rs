@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::error::ApiError;
 use crate::metadata::Document;
+use crate::vending::Access;
 
 /// The snapshots in an answer (REST specification, `loadTable`, `snapshots`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,17 @@ impl EntityTag {
     /// Returns the tag of a document with this fingerprint.
     pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
         Self(["W/\"", fingerprint, "\""].concat().into())
+    }
+
+    /// Returns the tag of an answer with credentials for `access`. A change of the caller's access changes the tag.
+    pub(super) fn with_access(self, access: Option<Access>) -> Self {
+        let suffix = match access {
+            Some(Access::ReadWrite | Access::ReadWriteNoDelete) => return self,
+            Some(Access::Read) => "-read\"",
+            None => "-none\"",
+        };
+        let tag = self.0.strip_suffix(b"\"").unwrap_or(&self.0);
+        Self([tag, suffix.as_bytes()].concat().into())
     }
 
     /// Adds the tag to an answer.
@@ -101,6 +113,14 @@ mod tests {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
         KnownTags::of(&headers).contain(&EntityTag(Bytes::from_static(b"W/\"a\"")))
+    }
+
+    #[test]
+    fn tag_depends_on_the_callers_access_to_the_files() {
+        let tag = |access| EntityTag(Bytes::from_static(b"W/\"a\"")).with_access(access).0;
+        assert_eq!(&tag(Some(Access::ReadWrite))[..], b"W/\"a\"");
+        assert_eq!(&tag(Some(Access::Read))[..], b"W/\"a-read\"");
+        assert_eq!(&tag(None)[..], b"W/\"a-none\"");
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl From<CatalogError> for ApiError {
                 let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
                 return answer.because("the answer to a repeated request cannot be read", &cause);
             }
-            CatalogError::Denied(denial) => return denial.into(),
+            CatalogError::Denied(_) => return Self::forbidden(message),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
@@ -256,7 +256,7 @@ impl From<CatalogError> for ApiError {
 
 impl From<Denial> for ApiError {
     fn from(denial: Denial) -> Self {
-        Self::forbidden(denial.to_string())
+        CatalogError::from(denial).into()
     }
 }
 

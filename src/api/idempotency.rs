@@ -101,7 +101,7 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request,
     if !Principal::from(Arc::clone(caller)).may_change() {
         return next.run(request).await;
     }
-    let keyed = match Keyed::read(api, caller.organisation(), request).await {
+    let keyed = match Keyed::read(api, caller, request).await {
         Ok(keyed) => keyed,
         Err(error) => return error.into_response(),
     };
@@ -117,7 +117,10 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request,
 }
 
 impl Keyed {
-    async fn read(api: &Arc<Api>, organisation: OrganisationId, request: Request) -> Result<Self, ApiError> {
+    async fn read(api: &Arc<Api>, caller: &Caller, request: Request) -> Result<Self, ApiError> {
+        let organisation = caller.organisation();
+        // The answer to one principal is not for another.
+        let principal = caller.principal().0;
         let key = key_of(request.headers())?;
         let (mut parts, body) = request.into_parts();
         let body = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
@@ -126,7 +129,7 @@ impl Keyed {
         let (method, uri, bytes) = (parts.method.clone(), parts.uri.clone(), body.bytes.clone());
         let digest = move || {
             let target = uri.path_and_query().map_or("", |target| target.as_str());
-            request_digest(&[method.as_str().as_bytes(), target.as_bytes(), &bytes])
+            request_digest(&[method.as_str().as_bytes(), target.as_bytes(), &bytes, principal.as_bytes()])
         };
         let digest = api.heavy.run(organisation.0, body.bytes.len() as u64, digest).await?;
         Ok(Self { organisation, key, digest, parts, reserved: body.reserved(), body: body.bytes })

@@ -102,10 +102,10 @@ pub(super) async fn get(
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::LoadNamespace>,
+    scope: Scope<action::CheckNamespace>,
     Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.namespace_load(&scope.namespace(namespace)?).await?;
+    api.catalog.namespace_check(&scope.namespace(namespace)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -20,8 +20,11 @@ use super::idempotency::IdempotencyState;
 use super::path::PathParameters;
 use super::request_log::{self, RequestFacts};
 use crate::access::action::{Action, On};
-use crate::access::{Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Table, View, Warehouse};
+use crate::access::{
+    Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Principal, Table, View, Warehouse,
+};
 use crate::auth::{Caller, LastCredential};
+use crate::catalog::CatalogError;
 use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
 
@@ -65,6 +68,23 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
         Self::of(Arc::clone(caller_of(parts)?))
     }
+}
+
+/// Opens the warehouse with the name, or the organisation's default.
+///
+/// # Errors
+/// 404 if it does not exist or is hidden from the principal; 503 if it cannot be used.
+pub(super) async fn visible_warehouse(
+    api: &Api,
+    principal: &Principal,
+    name: Option<&str>,
+) -> Result<Arc<OpenWarehouse>, ApiError> {
+    let warehouse = api.catalog.warehouse(principal.organisation(), name).await?;
+    if principal.sees_warehouse(warehouse.place.warehouse) {
+        return Ok(warehouse);
+    }
+    let missing = name.map_or(CatalogError::NoDefaultWarehouse, |name| CatalogError::NoSuchWarehouse(name.to_owned()));
+    Err(missing.into())
 }
 
 /// Proof that the caller may do `A` to some object, with the warehouse of the path or the organisation's default.
@@ -130,7 +150,7 @@ impl<A: Action> Scope<A> {
         warehouse: Option<&str>,
         once: IdempotencyState,
     ) -> Result<Self, ApiError> {
-        let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), warehouse).await?;
+        let warehouse = visible_warehouse(api, authorizer.principal(), warehouse).await?;
         Ok(Self { authorizer, warehouse, once, facts: None, origin: None })
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use super::management::tables as contents;
 use super::management::{
-    administrator, backup, dropped, events, keys, operators, organisations, parameters, server, signing_keys, usage,
-    warehouses,
+    access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
+    principal_roles, server, signing_keys, usage, warehouses,
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
@@ -56,6 +56,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
+        .route("/management/v1/who-am-i", get(access::who_am_i))
         .route_layer(from_fn(parameters::refuse_unknown));
     guarded
         .merge(managed)
@@ -112,6 +113,23 @@ fn management() -> Router<Arc<Api>> {
         )
         .route("/management/v1/organisations/{organisation}/keys/{key}/rotate", post(keys::rotate))
         .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
+        .route("/management/v1/organisations/{organisation}/principals", get(principal_roles::principals))
+        .route(
+            "/management/v1/organisations/{organisation}/principal-roles",
+            get(principal_roles::list).post(principal_roles::create),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/principal-roles/{principal-role}",
+            delete(principal_roles::delete),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals",
+            get(principal_roles::members),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals/{principal}",
+            put(principal_roles::assign).delete(principal_roles::revoke),
+        )
 }
 
 /// Returns the routes for an organisation's warehouses and their contents. They are counted: they read much data or storage.
@@ -143,4 +161,22 @@ fn organisations_warehouses() -> Router<Arc<Api>> {
             post(dropped::restore),
         )
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", get(metrics::list))
+        .merge(warehouses_access())
+}
+
+/// Returns the routes for access to a warehouse: catalog roles, grants and explanations.
+fn warehouses_access() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles", get(catalog_roles::list).post(catalog_roles::create))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}", delete(catalog_roles::delete))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}/principal-roles", get(catalog_roles::members))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}/principal-roles/{principal-role}",
+            put(catalog_roles::assign).delete(catalog_roles::revoke),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}/grants",
+            get(catalog_roles::grants).put(catalog_roles::add_grant).post(catalog_roles::revoke_grant),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/access", get(access::explain))
 }

@@ -100,6 +100,10 @@ pub(super) async fn load(
     };
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::of(&table.document, snapshots);
+    let tag = match permit.warehouse.vendor.is_none() {
+        true => tag,
+        false => tag.with_access(permit.storage_access()),
+    };
     if known.contain(&tag) {
         return Ok(tag.put(load_result::not_modified()));
     }
@@ -135,7 +139,7 @@ pub(super) async fn credentials(
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::LoadTable>,
+    scope: Scope<action::CheckTable>,
     Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
     scope.table(&api, ident).await?;

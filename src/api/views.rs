@@ -87,7 +87,7 @@ pub(super) async fn load(
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::LoadView>,
+    scope: Scope<action::CheckView>,
     Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
     scope.view(&api, ident).await?;

@@ -20,6 +20,7 @@ use crate::store::{Change, KeyDigest, Store, StoreError};
 
 use super::caller::{Caller, Identity};
 use super::error::AuthError;
+use super::grants::GrantsCache;
 use super::header::{self, HeaderError};
 use super::key;
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
@@ -181,7 +182,15 @@ impl Authenticator {
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
-            source: Arc::new(Source { store, tiers, told: Mutex::default(), clock, changes, believed_ms }),
+            source: Arc::new(Source {
+                store,
+                tiers,
+                grants: GrantsCache::new(remembered),
+                told: Mutex::default(),
+                clock,
+                changes,
+                believed_ms,
+            }),
             signing,
             token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
             session_ms: millis(settings.session),
@@ -331,6 +340,12 @@ impl Authenticator {
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
             (Some(claims), caller) => Identity::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
         };
+        // An admin needs no grants.
+        if let Identity::Key(caller) = &principal
+            && caller.role() != Role::Admin
+        {
+            caller.grants.refresh(self.source.store.as_ref()).await.map_err(AuthError::Unavailable)?;
+        }
         self.note_use(&presented.key, &principal, now_ms);
         Ok(principal)
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::access::{Grants, Role};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
 use super::error::AuthError;
+use super::grants::PrincipalGrants;
 use crate::store::Actor;
 
 /// An authenticated caller. Only [`super::Authenticator`] creates one, so a value is proof of authentication.
@@ -18,6 +19,7 @@ pub struct Caller {
     pub(super) key_name: Arc<str>,
     pub(super) key_expires_ms: Option<i64>,
     pub(super) role: Role,
+    pub(super) grants: Arc<PrincipalGrants>,
     pub(super) no_delete: bool,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
@@ -58,6 +60,18 @@ impl Caller {
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
+    }
+
+    /// Returns the id of the principal.
+    #[must_use]
+    pub fn principal(&self) -> PrincipalId {
+        self.grants.principal()
+    }
+
+    /// Returns the principal's grants at the time of authentication. They are empty for an admin, who needs none.
+    #[must_use]
+    pub fn grants(&self) -> Arc<Grants> {
+        self.grants.compiled()
     }
 
     /// Returns whether the key's vended credentials cannot remove files.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use tidewater_core::access::{LabelError, Role, check_key_name};
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 
 use crate::base::clock::fresh_ordered_uuid;
 use crate::base::secret::Secret;
@@ -148,9 +148,11 @@ pub fn new_key(
 ) -> (ApiKey, Secret<String>) {
     let NewKey { name, role, no_delete, expires_ms } = *new;
     let text = key_text(entropy);
+    let id = fresh_ordered_uuid();
     let key = ApiKey {
-        id: KeyId(fresh_ordered_uuid()),
+        id: KeyId(id),
         organisation,
+        principal: PrincipalId(id),
         name: name.to_owned(),
         role,
         no_delete,

@@ -14,11 +14,14 @@ use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError}
 
 use super::caller::{Caller, Identity, OperatorCaller};
 use super::error::AuthError;
+use super::grants::GrantsCache;
 
 /// The parts for asking the store about a key.
 pub(super) struct Source {
     pub(super) store: Arc<dyn Store>,
     pub(super) tiers: BTreeMap<String, Tier>,
+    /// The grants of recent callers.
+    pub(super) grants: GrantsCache,
     /// The organisations whose unknown tier was logged, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
@@ -204,6 +207,7 @@ impl Source {
             key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
+            grants: self.grants.find(self.store.as_ref(), key.organisation, key.principal),
             no_delete: key.no_delete,
             tier: Arc::new(tier),
             tier_name: tier_name.into(),

@@ -8,9 +8,9 @@ use tidewater_core::purge::PurgeTime;
 
 use super::error::{of_dropped, of_restore};
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::access::{DroppedObject, Namespace, Permit, Warehouse, action};
+use crate::access::{DroppedObject, Namespace, Permit, action};
 use crate::metadata::MetadataError;
-use crate::store::{Change, DropTerms, Dropped, DroppedFilter, Page, Restore, TableKind, TimedPage};
+use crate::store::{Change, DropTerms, Dropped, Restore, TableKind};
 use crate::vending::ValidLocations;
 
 impl Catalog {
@@ -27,20 +27,6 @@ impl Catalog {
     #[must_use]
     pub fn purges_at_once(&self, warehouse: &OpenWarehouse) -> bool {
         warehouse.options.purge == PurgeTime::AtOnce || self.settings.drop_retention.is_zero()
-    }
-
-    /// Lists a warehouse's dropped tables and views, the newest drop first.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn dropped_list(
-        &self,
-        warehouse: &Permit<action::ListDropped, Warehouse>,
-        filter: &DroppedFilter,
-        page: &TimedPage,
-    ) -> Result<Page<Dropped>, CatalogError> {
-        let listed = self.store.dropped_list(warehouse.0.place, filter, page).await.map_err(CatalogError::Store)?;
-        Ok(warehouse.filter(listed)?)
     }
 
     /// Restores a table or view unchanged, under its former name or another. This also needs a permit to create it there.

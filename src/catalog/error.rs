@@ -1,5 +1,6 @@
 //! Errors of a catalog. `api/error.rs` turns them into HTTP answers.
 
+use tidewater_core::access::Hidden;
 use tidewater_core::commit::CommitError;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
@@ -123,7 +124,7 @@ pub enum CatalogError {
     Forbidden(String),
     /// The caller lacks the permission.
     #[error(transparent)]
-    Denied(#[from] Denial),
+    Denied(Denial),
     /// A requirement does not hold, or another commit was faster.
     #[error("{0}")]
     CommitFailed(String),
@@ -183,6 +184,22 @@ impl CatalogError {
             FindWarehouseError::NoDefault => Self::NoDefaultWarehouse,
             FindWarehouseError::Unusable(name) => Self::WarehouseUnusable(name),
             FindWarehouseError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Converts a denial. A hidden object gets the error of one that does not exist.
+impl From<Denial> for CatalogError {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Hidden(hidden) => match *hidden {
+                Hidden::Namespace(ident) => Self::NoSuchNamespace(ident),
+                Hidden::Table(ident) => Self::NoSuchTable(ident),
+                Hidden::View(ident) => Self::NoSuchView(ident),
+                Hidden::Dropped(id) => Self::NoSuchDropped(id),
+                Hidden::Warehouse => Self::NoDefaultWarehouse,
+            },
+            denial => Self::Denied(denial),
         }
     }
 }

@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::error::of_table;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::access::action::{CommitTable, CreateTable, LoadNamespace, LoadTable, LoadView, On};
+use crate::access::action::{CheckNamespace, CheckTable, CheckView, CommitTable, CreateTable, On};
 use crate::access::{Authorizer, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
 use crate::store::{TableKind, TableRecord};
 
@@ -129,10 +129,10 @@ impl Catalog {
         };
         let (principal, warehouse) = (principal.clone(), Arc::clone(warehouse));
         Ok(match record.kind {
-            TableKind::Table => Authorizer::<LoadTable>::new(principal)
+            TableKind::Table => Authorizer::<CheckTable>::new(principal)
                 .and_then(|authorizer| authorizer.permit(Table { warehouse, ident, record }))
                 .is_ok(),
-            TableKind::View => Authorizer::<LoadView>::new(principal)
+            TableKind::View => Authorizer::<CheckView>::new(principal)
                 .and_then(|authorizer| authorizer.permit(View { warehouse, ident, record }))
                 .is_ok(),
         })
@@ -149,10 +149,10 @@ impl Catalog {
         ident: NamespaceIdent,
     ) -> Result<bool, CatalogError> {
         let namespace = Namespace { warehouse: Arc::clone(warehouse), ident };
-        let authorizer = Authorizer::<LoadNamespace>::new(principal.clone());
+        let authorizer = Authorizer::<CheckNamespace>::new(principal.clone());
         let Ok(namespace) = authorizer.and_then(|authorizer| authorizer.permit(namespace)) else { return Ok(false) };
-        match self.namespace_load(&namespace).await {
-            Ok(_) => Ok(true),
+        match self.namespace_check(&namespace).await {
+            Ok(()) => Ok(true),
             Err(CatalogError::NoSuchNamespace(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -25,6 +25,7 @@ mod tests;
 mod transaction;
 mod view_commit;
 mod views;
+mod visible;
 mod weight;
 
 use std::sync::Arc;

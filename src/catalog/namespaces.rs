@@ -6,7 +6,7 @@ use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::access::{Namespace, NamespaceParent, Permit, action};
+use crate::access::{Namespace, NamespaceParent, Permit, Visibility, action};
 use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
@@ -46,6 +46,17 @@ impl Catalog {
         self.namespace_properties(&namespace.warehouse, &namespace.ident).await
     }
 
+    /// Checks that a namespace exists.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`.
+    pub async fn namespace_check(
+        &self,
+        namespace: &Permit<action::CheckNamespace, Namespace>,
+    ) -> Result<(), CatalogError> {
+        self.namespace_properties(&namespace.warehouse, &namespace.ident).await.map(drop)
+    }
+
     /// Lists the functions of a namespace, which has none.
     ///
     /// # Errors
@@ -75,12 +86,14 @@ impl Catalog {
         parent: &Permit<action::ListNamespaces, NamespaceParent>,
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>, CatalogError> {
+        if parent.visibility()? == Visibility::Some {
+            return Ok(Arc::new(parent.granted_namespaces(page)));
+        }
         let listed = self.store.namespace_list(parent.warehouse.place, parent.ident.as_ref(), page).await;
-        let listed = listed.map_err(|error| match &parent.ident {
+        listed.map_err(|error| match &parent.ident {
             Some(ident) => of_namespace(ident)(error),
             None => CatalogError::Store(error),
-        })?;
-        Ok(parent.filter(listed)?)
+        })
     }
 
     /// Sets and removes properties of a namespace.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_core::access::Action as Kind;
 use tidewater_core::commit::{Context, CreateTable, create_table};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
@@ -76,9 +77,7 @@ impl Catalog {
         namespace: &Permit<action::ListTables, Namespace>,
         page: &PageRequest,
     ) -> Result<Arc<Page<String>>, CatalogError> {
-        let place = namespace.warehouse.place;
-        let listed = self.store.table_list(place, &namespace.ident, TableKind::Table, page).await;
-        Ok(namespace.filter(listed.map_err(super::error::of_namespace(&namespace.ident))?)?)
+        self.visible_list(namespace, TableKind::Table, page).await
     }
 
     /// Creates a table. With `stage_create`, returns the table without creating it.
@@ -139,7 +138,7 @@ impl Catalog {
     /// stay otherwise. Returns its id.
     ///
     /// # Errors
-    /// `NoSuchTable`.
+    /// `NoSuchTable`; `Denied` for a purge without permission to write its data.
     pub async fn table_drop(
         &self,
         table: &Permit<action::DropTable, Table>,
@@ -147,6 +146,9 @@ impl Catalog {
         change: &Change,
     ) -> Result<TableId, CatalogError> {
         let Table { warehouse, ident, record } = &**table;
+        if purge {
+            table.check(Kind::WriteTableData)?;
+        }
         let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
         let dropped =

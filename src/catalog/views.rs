@@ -6,7 +6,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::view::{CreateView, RegisterView, ViewMetadata, create_view};
 
-use super::error::{of_namespace, of_rename, of_view};
+use super::error::{of_rename, of_view};
 use super::publish::Publication;
 use super::register::Registration;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
@@ -54,9 +54,7 @@ impl Catalog {
         namespace: &Permit<action::ListViews, Namespace>,
         page: &PageRequest,
     ) -> Result<Arc<Page<String>>, CatalogError> {
-        let place = namespace.warehouse.place;
-        let listed = self.store.table_list(place, &namespace.ident, TableKind::View, page).await;
-        Ok(namespace.filter(listed.map_err(of_namespace(&namespace.ident))?)?)
+        self.visible_list(namespace, TableKind::View, page).await
     }
 
     /// Creates a view.

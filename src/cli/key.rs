@@ -22,13 +22,14 @@ Examples:
   KEY=$(tidewater key create notebook --role reader)
 
 Roles: a reader lists and loads, a writer also creates and commits, an admin also administers the organisation.
+A key with the role none can do only what `tidewater grant` allows.
 Standard output has only the key. The catalog stores a hash of it.")]
     Create {
         /// Its name: what it is for
         name: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
-        /// Its role: reader, writer or admin
+        /// Its role: none, reader, writer or admin
         #[arg(long, default_value = "writer")]
         role: Role,
         /// When it expires, from now, such as 90d or 12h, or `never` [default: never]
@@ -73,7 +74,7 @@ Standard output has only the key. The catalog stores a hash of it.")]
         /// Its new name
         #[arg(long)]
         name: Option<String>,
-        /// Its new role: reader, writer or admin
+        /// Its new role: none, reader, writer or admin
         #[arg(long)]
         role: Option<Role>,
         /// When it expires, from now, such as 90d or 12h, or `never`

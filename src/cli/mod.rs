@@ -1,6 +1,7 @@
 //! The command line, one file per command. A command parses its arguments, calls the management API and prints the answer.
 //! It contains no rules.
 
+mod access;
 mod backup;
 mod check;
 mod client;
@@ -118,6 +119,15 @@ enum Command {
     /// API keys: how clients sign in
     #[command(subcommand)]
     Key(key::Command),
+    /// Principal roles and catalog roles
+    #[command(subcommand)]
+    Role(access::RoleCommand),
+    /// Grants: privileges of catalog roles
+    #[command(subcommand)]
+    Grant(access::GrantCommand),
+    /// Explain access: check what a key may do, and why
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Warehouses: storage locations for tables
     #[command(subcommand)]
     Warehouse(warehouse::Command),
@@ -192,6 +202,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             org::run(&settings.client(database).await?, &command).await
         }
         Command::Key(command) => key::run(&settings.client(MustExist).await?, &command).await,
+        Command::Role(command) => access::role(&settings.client(MustExist).await?, &command).await,
+        Command::Grant(command) => access::grant(&settings.client(MustExist).await?, &command).await,
+        Command::Access(command) => access::access(&settings.client(MustExist).await?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,

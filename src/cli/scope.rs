@@ -123,6 +123,11 @@ pub(crate) fn no_such_warehouse(organisation: &Organisation, name: &str) -> anyh
 }
 
 impl WarehouseArgument {
+    /// Returns the organisation.
+    pub(crate) const fn organisation(&self) -> &OrganisationArgument {
+        &self.organisation
+    }
+
     /// Finds the warehouse.
     pub(crate) async fn find(&self, client: &Client) -> Result<Warehouse> {
         let organisation = self.organisation.find(client).await?;

@@ -1,7 +1,7 @@
 //! Dropped tables and views that the store still keeps.
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
@@ -51,6 +51,8 @@ pub struct Dropped {
     pub ident: TableIdent,
     /// Table or view.
     pub kind: TableKind,
+    /// The principal that created it. `None` if no key did.
+    pub owner: Option<PrincipalId>,
     /// The location of its last document.
     pub metadata_location: String,
     /// The canonical location of its files. No other table has files there, unless it was replaced.

@@ -16,6 +16,12 @@ pub enum Resource {
     Key,
     /// An operator.
     Operator,
+    /// A principal.
+    Principal,
+    /// A principal role.
+    PrincipalRole,
+    /// A catalog role.
+    CatalogRole,
     /// A warehouse.
     Warehouse,
     /// A namespace.
@@ -32,6 +38,9 @@ impl fmt::Display for Resource {
             Self::Organisation => "organisation",
             Self::Key => "API key",
             Self::Operator => "operator",
+            Self::Principal => "principal",
+            Self::PrincipalRole => "principal role",
+            Self::CatalogRole => "catalog role",
             Self::Warehouse => "warehouse",
             Self::Namespace => "namespace",
             Self::Table => "table",

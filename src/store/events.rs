@@ -95,6 +95,26 @@ operations! {
     AddSigningKey = "add-signing-key",
     /// Removes older keys that signed tokens.
     RemoveSigningKeys = "remove-signing-keys",
+    /// Adds a principal role.
+    CreatePrincipalRole = "create-principal-role",
+    /// Removes a principal role.
+    DeletePrincipalRole = "delete-principal-role",
+    /// Assigns a principal role to a principal.
+    AssignPrincipalRole = "assign-principal-role",
+    /// Revokes a principal role from a principal.
+    RevokePrincipalRole = "revoke-principal-role",
+    /// Adds a catalog role.
+    CreateCatalogRole = "create-catalog-role",
+    /// Removes a catalog role, with its grants.
+    DeleteCatalogRole = "delete-catalog-role",
+    /// Assigns a catalog role to a principal role.
+    AssignCatalogRole = "assign-catalog-role",
+    /// Revokes a catalog role from a principal role.
+    RevokeCatalogRole = "revoke-catalog-role",
+    /// Grants a privilege to a catalog role.
+    AddGrant = "add-grant",
+    /// Revokes a privilege from a catalog role.
+    RevokeGrant = "revoke-grant",
     /// Adds a warehouse.
     CreateWarehouse = "create-warehouse",
     /// Changes how a warehouse's storage is reached.
@@ -194,6 +214,10 @@ pub enum ObjectKind {
     Operator,
     /// A key that signs tokens.
     SigningKey,
+    /// A principal role.
+    PrincipalRole,
+    /// A catalog role.
+    CatalogRole,
     /// A warehouse.
     Warehouse,
     /// A namespace.
@@ -206,11 +230,13 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Organisation,
         Self::Key,
         Self::Operator,
         Self::SigningKey,
+        Self::PrincipalRole,
+        Self::CatalogRole,
         Self::Warehouse,
         Self::Namespace,
         Self::Table,
@@ -225,6 +251,8 @@ impl ObjectKind {
             Self::Key => "key",
             Self::Operator => "operator",
             Self::SigningKey => "signing-key",
+            Self::PrincipalRole => "principal-role",
+            Self::CatalogRole => "catalog-role",
             Self::Warehouse => "warehouse",
             Self::Namespace => "namespace",
             Self::Table => "table",

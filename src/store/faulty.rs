@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tidewater_core::ids::{KeyId, OrganisationId, TableId};
+use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
@@ -175,6 +176,12 @@ fn lost() -> StoreError {
     StoreError::Unavailable("the answer was lost".into())
 }
 
+impl AccessGenerations for FaultyStore {
+    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
+        self.inner.access_generation(organisation)
+    }
+}
+
 macro_rules! stores_with_faults {
     ($($resource:ident { $(fn $name:ident($($argument:ident: $kind:ty),*) -> $given:ty;)* })*) => {$(
         #[async_trait]
@@ -295,6 +302,26 @@ stores_with_faults! {
         fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
+    }
+    GrantStore {
+        fn principal_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
+        fn principal_access(organisation: OrganisationId, principal: PrincipalId) -> PrincipalAccess;
+        fn principal_role_create(organisation: OrganisationId, new: &PrincipalRole, change: &Change) -> ();
+        fn principal_role_get(organisation: OrganisationId, name: &str) -> Option<PrincipalRole>;
+        fn principal_role_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRole>;
+        fn principal_role_delete(organisation: OrganisationId, id: PrincipalRoleId, change: &Change) -> ();
+        fn catalog_role_create(place: Place, new: &CatalogRole, change: &Change) -> ();
+        fn catalog_role_get(place: Place, name: &str) -> Option<CatalogRole>;
+        fn catalog_role_list(place: Place, page: &PageRequest) -> Page<CatalogRole>;
+        fn catalog_role_delete(place: Place, id: CatalogRoleId, change: &Change) -> ();
+        fn principal_role_assign(organisation: OrganisationId, role: PrincipalRoleId, principal: PrincipalId, assigned: bool, change: &Change) -> ();
+        fn principal_role_members(organisation: OrganisationId, role: PrincipalRoleId, page: &PageRequest) -> Page<PrincipalRecord>;
+        fn catalog_role_assign(place: Place, role: CatalogRoleId, principal_role: PrincipalRoleId, assigned: bool, change: &Change) -> ();
+        fn catalog_role_members(place: Place, role: CatalogRoleId, page: &PageRequest) -> Page<PrincipalRole>;
+        fn grant_add(place: Place, role: CatalogRoleId, grant: &Grant, limit: u64, change: &Change) -> ();
+        fn grant_revoke(place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> ();
+        fn grant_list(place: Place, role: CatalogRoleId) -> Vec<Grant>;
+        fn table_list_owned(place: Place, namespace: &NamespaceIdent, kind: TableKind, owner: PrincipalId, page: &PageRequest) -> Page<String>;
     }
     UsageStore {
         fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;

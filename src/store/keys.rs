@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 
 use super::change::Change;
 use super::error::Result;
@@ -19,6 +19,8 @@ pub struct ApiKey {
     pub id: KeyId,
     /// The organisation that it belongs to.
     pub organisation: OrganisationId,
+    /// The principal that uses it. A new key has a new principal; a rotated key keeps its principal.
+    pub principal: PrincipalId,
     /// Its name.
     pub name: String,
     /// Its role.

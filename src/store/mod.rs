@@ -11,6 +11,7 @@ mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod grants;
 mod keys;
 mod locations;
 mod master_key;
@@ -38,6 +39,7 @@ pub use change::*;
 pub use dropped::*;
 pub use error::*;
 pub use events::*;
+pub use grants::*;
 pub use keys::*;
 pub use locations::*;
 pub use master_key::*;
@@ -90,6 +92,8 @@ pub trait Store:
     + ReceiptStore
     + EventStore
     + UsageStore
+    + GrantStore
+    + AccessGenerations
 {
     /// Returns `Ok` if the store answers. Serves `GET /health`.
     async fn ping(&self) -> Result<()>;

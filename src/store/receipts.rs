@@ -1,7 +1,7 @@
 //! Receipts: answers stored under the idempotency keys of their requests.
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::properties::PropertyChanges;
 use uuid::Uuid;
 
@@ -47,13 +47,15 @@ pub struct KeptDocument {
     pub location: String,
     /// The id of the table or view.
     pub id: TableId,
+    /// The principal that created the table or view. `None` if it no longer exists, or no key created it.
+    pub owner: Option<PrincipalId>,
 }
 
 impl Answer {
     /// Creates the answer of a success with a document of the table or view `id`.
     #[must_use]
     pub fn document(location: impl Into<String>, id: TableId) -> Self {
-        Self::Document(KeptDocument { location: location.into(), id })
+        Self::Document(KeptDocument { location: location.into(), id, owner: None })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
@@ -52,6 +52,8 @@ pub struct TableRecord {
     pub kind: TableKind,
     /// The pointer: the location of its current document.
     pub metadata_location: String,
+    /// The principal that created it. `None` if no key did.
+    pub owner: Option<PrincipalId>,
 }
 
 /// A move of a table's pointer.

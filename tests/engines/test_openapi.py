@@ -73,6 +73,7 @@ OPERATORS = {
     "POST /management/v1/backup": {"body": {"file": "/tmp/another.db"}},
     f"POST {ORGANISATION}/warehouses": {"body": {"name": "another", "root": "file:///srv/another"}},
 }
+GRANT = {"privilege": "TABLE_READ_DATA", "type": "namespace", "namespace": ["ns"]}
 # An admin's requests in their order, with the expected statuses.
 ADMINS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {ORGANISATION}", {}, 200),
@@ -98,6 +99,27 @@ ADMINS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {WAREHOUSE}/metrics", {}, 200),
     (f"DELETE {WAREHOUSE}/dropped/{{id}}", {}, 204),
     (f"POST {WAREHOUSE}/dropped/{{id}}/restore", {}, 404),
+]
+# Access, as an admin sets it up.
+ADMINS += [
+    (f"POST {ORGANISATION}/principal-roles", {"body": {"name": "analysts"}}, 200),
+    (f"GET {ORGANISATION}/principal-roles", {}, 200),
+    (f"GET {ORGANISATION}/principals", {}, 200),
+    (f"PUT {ORGANISATION}/principal-roles/{{principal-role}}/principals/{{principal}}", {}, 204),
+    (f"GET {ORGANISATION}/principal-roles/{{principal-role}}/principals", {}, 200),
+    (f"POST {WAREHOUSE}/catalog-roles", {"body": {"name": "readers"}}, 200),
+    (f"GET {WAREHOUSE}/catalog-roles", {}, 200),
+    (f"PUT {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles/{{principal-role}}", {}, 204),
+    (f"GET {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles", {}, 200),
+    (f"PUT {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),
+    (f"GET {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {}, 200),
+    (f"GET {WAREHOUSE}/access", {"query": {"action": "load-table", "namespace": "ns", "table": "t"}}, 200),
+    (f"POST {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),
+    (f"DELETE {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles/{{principal-role}}", {}, 204),
+    (f"DELETE {WAREHOUSE}/catalog-roles/{{catalog-role}}", {}, 204),
+    (f"DELETE {ORGANISATION}/principal-roles/{{principal-role}}/principals/{{principal}}", {}, 204),
+    (f"DELETE {ORGANISATION}/principal-roles/{{principal-role}}", {}, 204),
+    ("GET /management/v1/who-am-i", {}, 200),
 ]
 # Requests made at random are not about these: one of them could take away the key that they are made with.
 ADMINISTRATION = r"^/management/v1/(?!warehouses/|organisations/[^/]+/events)"

@@ -2,18 +2,28 @@
 
 mod action;
 mod decision;
+mod explain;
+mod grants;
+mod privilege;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use action::Action;
+pub use action::{Action, Required};
 pub use decision::{
-    Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, decide_through, may_change, visibility,
+    Denial, Facts, Hidden, Object, Rule, Tabular, Target, Visibility, decide, decide_early, decide_through, may_change,
+    sees_warehouse, visibility,
 };
+pub use explain::{Explanation, Reason, explain};
+pub use grants::{Granted, Grants, Securable};
+pub use privilege::{Privilege, PrivilegeSet, SecurableKind, UnknownPrivilege};
 
-/// The role of a key. Each role allows everything that the role before it allows.
+/// The built-in role of a key. It applies to all warehouses of the organisation, in addition to grants. Each role allows
+/// everything that the role before it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Allows nothing without grants.
+    None,
     /// Allows listing and loading.
     Reader,
     /// Also allows creating, changing, committing, renaming and dropping.
@@ -23,10 +33,30 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles, from the lowest to the highest.
+    pub const ALL: [Self; 4] = [Self::None, Self::Reader, Self::Writer, Self::Admin];
+
+    /// Returns the role's privileges on every warehouse of the organisation.
+    #[must_use]
+    pub const fn privileges(self) -> PrivilegeSet {
+        const READER: PrivilegeSet = Privilege::CatalogReadProperties
+            .implied()
+            .with(Privilege::NamespaceReadProperties.implied())
+            .with(Privilege::TableReadData.implied())
+            .with(Privilege::ViewReadProperties.implied());
+        match self {
+            Self::None => PrivilegeSet::EMPTY,
+            Self::Reader => READER,
+            Self::Writer => Privilege::CatalogManageContent.implied(),
+            Self::Admin => Privilege::CatalogManageContent.implied().with(Privilege::CatalogManageAccess.implied()),
+        }
+    }
+
     /// Returns the role's name, as the command line, tokens and the store write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Reader => "reader",
             Self::Writer => "writer",
             Self::Admin => "admin",
@@ -42,7 +72,7 @@ impl fmt::Display for Role {
 
 /// The error for a text that is no role's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a role: use reader, writer or admin")]
+#[error("'{0}' is not a role: use none, reader, writer or admin")]
 pub struct UnknownRole(String);
 
 impl FromStr for Role {
@@ -50,6 +80,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "none" => Ok(Self::None),
             "reader" => Ok(Self::Reader),
             "writer" => Ok(Self::Writer),
             "admin" => Ok(Self::Admin),
@@ -101,6 +132,37 @@ pub fn check_key_name(name: &str) -> Result<(), LabelError> {
     Err(LabelError::Key(shortened(name)))
 }
 
+/// The longest name of a principal role or catalog role, in characters.
+pub const MAX_ROLE_NAME_CHARS: usize = 128;
+
+/// Why a name is refused for a role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleNameError {
+    /// The name is empty or too long, or has a control character, or a space at its ends.
+    #[error(
+        "{0:?} cannot be a role's name: use 1 to {MAX_ROLE_NAME_CHARS} characters without control characters, and without spaces at the ends"
+    )]
+    Unreadable(String),
+    /// A built-in role has the name.
+    #[error("'{0}' is a built-in role: choose another name")]
+    BuiltIn(Role),
+}
+
+/// Checks the name of a principal role or catalog role.
+///
+/// # Errors
+/// [`RoleNameError`], which says what is allowed.
+pub fn check_role_name(name: &str) -> Result<(), RoleNameError> {
+    if let Ok(role) = name.to_ascii_lowercase().parse::<Role>() {
+        return Err(RoleNameError::BuiltIn(role));
+    }
+    let fits = !name.is_empty() && name.chars().count() <= MAX_ROLE_NAME_CHARS;
+    if fits && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(RoleNameError::Unreadable(shortened(name)))
+}
+
 fn shortened(name: &str) -> String {
     name.chars().take(MAX_LABEL_CHARS).collect()
 }
@@ -111,10 +173,21 @@ mod tests {
 
     #[test]
     fn role_parsed_from_its_name_is_the_same_role() {
-        for role in [Role::Reader, Role::Writer, Role::Admin] {
+        for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("root".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn role_name_that_is_not_one_line_or_is_built_in_is_refused() {
+        for good in ["analysts", "Data Engineers", "eu/finance", &"é".repeat(128)] {
+            assert_eq!(check_role_name(good), Ok(()));
+        }
+        for bad in ["", " a", "a\tb", &"é".repeat(129)] {
+            assert!(matches!(check_role_name(bad), Err(RoleNameError::Unreadable(_))), "{bad:?}");
+        }
+        assert_eq!(check_role_name("Admin"), Err(RoleNameError::BuiltIn(Role::Admin)));
     }
 
     #[test]

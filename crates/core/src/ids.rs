@@ -37,6 +37,18 @@ id!(
     KeyId
 );
 id!(
+    /// A principal. A rotated key keeps its principal.
+    PrincipalId
+);
+id!(
+    /// A principal role: a group of principals, with catalog roles.
+    PrincipalRoleId
+);
+id!(
+    /// A catalog role of a warehouse: a set of grants.
+    CatalogRoleId
+);
+id!(
     /// A warehouse: one storage root with its namespaces.
     WarehouseId
 );

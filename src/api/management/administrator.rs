@@ -138,6 +138,16 @@ impl Asking {
             |origin| origin.change(actor.clone(), api.clock.now_ms()),
         )
     }
+
+    /// Returns the caller of a request with the key of a non-admin. Its permissions are not checked yet.
+    pub(super) fn of_key(parts: &Parts) -> Option<(Self, Arc<Caller>)> {
+        let Some(Sender::Identity(Identity::Key(caller))) = parts.extensions.get::<Sender>() else { return None };
+        if Allowed::<Administer>::of(Arc::clone(caller)).is_ok() {
+            return None;
+        }
+        let administrator = Administrator::OrganisationAdmin(Arc::clone(caller));
+        Some((Self { administrator, origin: parts.extensions.get().cloned() }, Arc::clone(caller)))
+    }
 }
 
 impl FromRequestParts<Arc<Api>> for Asking {
@@ -201,6 +211,18 @@ impl OfOrganisation {
                  organisation, or the command line on the server's machine",
             )),
         }
+    }
+
+    /// Finds the path's organisation, if the key belongs to it.
+    ///
+    /// # Errors
+    /// 404 for another organisation.
+    pub(super) async fn find_own(parts: &Parts, api: &Api, caller: &Caller) -> Result<Organisation, ApiError> {
+        let named = PathParameters::of(parts).get("organisation")?.unwrap_or_default();
+        if !is_own(caller, &named) {
+            return Err(AdminError::no_such_organisation(&named).into());
+        }
+        Ok(api.admin.organisation_find(&named).await?)
     }
 
     /// Who asks for permits in the organisation.

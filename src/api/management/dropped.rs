@@ -21,7 +21,7 @@ use crate::api::namespaces::levels;
 use crate::api::path::PathParameters;
 use crate::api::requests::{Identifier, flag, namespace_parameter};
 use crate::api::timed_paging::{TimedPaging, token_before};
-use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
+use crate::store::{Dropped, DroppedFilter, DroppedState, TableKind};
 
 /// The filters of a list of dropped tables and views.
 #[derive(Deserialize)]
@@ -111,8 +111,7 @@ pub(in crate::api) async fn list(
     let namespace = wanted.namespace.as_deref().map(namespace_parameter).transpose()?;
     let filter = DroppedFilter { namespace, name: None, kind };
     let found = api.catalog.dropped_list(&scope.warehouse()?, &filter, &page).await?;
-    let last = found.items.last().filter(|_| found.more);
-    let next_page_token = last.map(|last| token_before(Moment { at_ms: last.dropped_ms, id: last.id.0 }));
+    let next_page_token = found.before.map(token_before);
     let now_ms = api.clock.now_ms();
     let dropped = found.items.into_iter().map(|dropped| DroppedEntry::new(dropped, now_ms)).collect();
     Ok(Json(DroppedList { next_page_token, dropped }))

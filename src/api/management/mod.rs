@@ -1,7 +1,10 @@
 //! `/management/v1`: administration, which is not a part of the Iceberg API. One file for each resource.
 
+pub(super) mod access;
+pub(super) mod access_manager;
 pub(super) mod administrator;
 pub(super) mod backup;
+pub(super) mod catalog_roles;
 pub(super) mod dropped;
 pub(super) mod events;
 pub(super) mod fields;
@@ -10,6 +13,7 @@ pub(super) mod operators;
 pub(super) mod organisations;
 pub(super) mod paging;
 pub(super) mod parameters;
+pub(super) mod principal_roles;
 pub(super) mod scoped;
 pub(super) mod server;
 pub(super) mod signing_keys;

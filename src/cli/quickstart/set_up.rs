@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use tidewater_core::access::Role;
 use tidewater_core::commit::{CreateTable, TableCommit};
-use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
@@ -109,9 +109,11 @@ async fn ensure_key(
             store.key_revoke(organisation, lost.id, change).await?;
         }
     }
+    let id = fresh_ordered_uuid();
     let new = ApiKey {
-        id: KeyId(fresh_ordered_uuid()),
+        id: KeyId(id),
         organisation,
+        principal: PrincipalId(id),
         name: NAME.to_owned(),
         role: Role::Admin,
         no_delete: false,

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 
 use super::SqliteStore;
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
 use super::events::event_add;
+use super::grants::grants_forget;
 use super::location_rows::{check_free, location_forget, replace_locations, reserved};
 use super::pages::{before, one_more_before, page_of};
 use super::pointers::{check_limit, move_pointer, resource};
@@ -19,7 +20,7 @@ use crate::store::{
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
-    restorable_until_ms, purge, state, attempts, due_ms, message";
+    restorable_until_ms, purge, state, attempts, due_ms, message, owner";
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Table);
 
@@ -48,6 +49,7 @@ fn dropped_at(row: &Row<'_>) -> Result<Dropped> {
         attempts: row.get(12)?,
         due_ms: row.get(13)?,
         message: row.get(14)?,
+        owner: row.get::<_, Option<[u8; 16]>>(15)?.map(|owner| id(PrincipalId, owner)),
     })
 }
 
@@ -107,8 +109,9 @@ pub(super) fn dropped_restore(
     let restored = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others, origin,
-                                  created_ms, updated_ms)
-             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, origin, created_ms, ?6
+                                  created_ms, updated_ms, owner)
+             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, origin, created_ms, ?6,
+                    owner
              FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         )?
         .execute(params![organisation, warehouse, id.0.as_bytes(), ident.namespace.as_key(), ident.name(), now_ms]);
@@ -284,6 +287,7 @@ fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Res
 fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     remove_row(connection, organisation, id)?;
     location_forget(connection, organisation, id)?;
+    grants_forget(connection, organisation, id)?;
     report_forget(connection, organisation, id)
 }
 

@@ -14,18 +14,24 @@ use crate::store::{
 };
 
 /// The tables with an organisation's rows and what a row is found by, in the order in which they are emptied.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 18] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
     ("old_document", "location"),
     ("report", "id"),
+    ("access_grant", "role, kind, securable, privilege"),
+    ("catalog_role_member", "principal_role, role"),
+    ("principal_role_member", "principal, role"),
+    ("catalog_role", "id"),
+    ("principal_role", "id"),
     // Those with others below them go in a later step.
     ("namespace", "warehouse, key"),
     ("receipt", "key"),
     ("key_usage", "day, key"),
     ("usage", "day"),
     ("api_key", "id"),
+    ("principal", "id"),
     ("warehouse", "id"),
     ("event", "id"),
 ];

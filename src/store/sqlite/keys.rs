@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 
 use super::SqliteStore;
 use super::convert::{id, not_inserted, role};
@@ -14,8 +14,8 @@ use crate::store::{
 };
 
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
-                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete";
-const KEY_COLUMNS: usize = 10;
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete, api_key.principal";
+const KEY_COLUMNS: usize = 11;
 
 fn key_at(row: &Row<'_>) -> Result<ApiKey> {
     Ok(ApiKey {
@@ -29,6 +29,7 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
         last_used_ms: row.get(7)?,
         revoked_ms: row.get(8)?,
         no_delete: row.get(9)?,
+        principal: id(PrincipalId, row.get(10)?),
     })
 }
 
@@ -44,8 +45,8 @@ fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
-                                  no_delete)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                  no_delete, principal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             new.organisation.0.as_bytes(),
@@ -58,8 +59,10 @@ fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
             new.last_used_ms,
             new.revoked_ms,
             new.no_delete,
+            new.principal.0.as_bytes(),
         ])
         .map_err(|error| not_inserted(error, Resource::Key))?;
+    upsert_principal(connection, new)?;
     Ok(())
 }
 
@@ -126,6 +129,17 @@ fn unrevoked_key(connection: &Connection, organisation: OrganisationId, id: KeyI
     rows.next()?.map(key_at).transpose()?.ok_or(StoreError::NotFound(Resource::Key))
 }
 
+/// Adds the principal of a key, or renames it after the key.
+fn upsert_principal(connection: &Connection, key: &ApiKey) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO principal (organisation, id, name, created_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (organisation, id) DO UPDATE SET name = excluded.name",
+        )?
+        .execute(params![key.organisation.0.as_bytes(), key.principal.0.as_bytes(), key.name, key.created_ms])?;
+    Ok(())
+}
+
 fn object(key: &ApiKey) -> EventObject {
     EventObject::new(ObjectKind::Key, Some(key.id.0), key.name.as_str())
 }
@@ -165,6 +179,7 @@ pub(super) fn key_update(
         return Ok(after);
     }
     key_set(connection, &after)?;
+    upsert_principal(connection, &after)?;
     let mut object = object(&before);
     if after.name != before.name {
         object = object.renamed(after.name.as_str());

@@ -11,6 +11,8 @@ mod dropped;
 mod dropped_rows;
 mod events;
 mod forget;
+mod generations;
+mod grants;
 mod keys;
 mod location_rows;
 mod locations;
@@ -27,6 +29,7 @@ mod pointers;
 mod readers;
 mod receipts;
 mod reports;
+mod roles;
 mod signing_keys;
 mod table_rows;
 mod tables;
@@ -46,6 +49,7 @@ use rusqlite::Connection;
 
 use self::anchor::Anchor;
 use self::convert::unavailable;
+use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
@@ -69,6 +73,7 @@ pub(crate) struct SqliteStore {
     list_readers: Arc<Readers>,
     /// The cache of recent reads, where this process is the only one that writes.
     memory: Option<Arc<Memory>>,
+    generations: Arc<Generations>,
 }
 
 impl SqliteStore {
@@ -92,7 +97,9 @@ impl SqliteStore {
 
     fn open_with(path: &Path, memory: Option<Arc<Memory>>) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let changes = Changes::follow(&connection, memory.clone())
+        let generations = Arc::<Generations>::default();
+        let changes = AccessChanges::follow(&connection, Arc::clone(&generations))
+            .and_then(|access| Changes::follow(&connection, memory.clone(), access))
             .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
         let writer = Writer::start(connection, Anchor::new(path), changes, MOST_WAITING)
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
@@ -102,6 +109,7 @@ impl SqliteStore {
             point_readers: Arc::new(Readers::new(path.to_owned(), cores)),
             list_readers: Arc::new(Readers::new(path.to_owned(), LIST_READERS)),
             memory,
+            generations,
         })
     }
 

@@ -34,7 +34,8 @@ pub(super) fn namespace_create(
     let parent = namespace.parent();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO namespace (organisation, warehouse, key, parent, properties) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO namespace (organisation, warehouse, key, parent, properties, owner)
+             VALUES (?1, ?2, ?3, ?4, ?5, (SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?6))",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
@@ -42,6 +43,7 @@ pub(super) fn namespace_create(
             namespace.as_key(),
             parent.as_ref().map(NamespaceIdent::as_key),
             properties_text(properties)?,
+            change.actor.id().map(|id| id.0.into_bytes()),
         ]);
     let Err(error) = inserted else {
         return add_namespace_event(

@@ -44,8 +44,9 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
     let inserted = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
-                                  others, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                                  others, created_ms, updated_ms, owner)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10,
+                     (SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?11))",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
@@ -58,6 +59,7 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
             new.locations.own().as_str(),
             others_text(new.locations.others()),
             change.at_ms,
+            change.actor.id().map(|id| id.0.into_bytes()),
         ]);
     let Err(error) = inserted else {
         let operation = match new.origin {

@@ -1,12 +1,12 @@
 //! Answers to requests with an idempotency key.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
-use tidewater_core::ids::{OrganisationId, TableId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::convert::{Violation, violation};
+use super::convert::{Violation, id, violation};
 use crate::store::{
     Answer, Change, KeptAnswer, KeptDocument, PropertyChanges, Receipt, ReceiptStore, RequestDigest, Resource, Result,
     StoreError,
@@ -81,7 +81,23 @@ pub(super) fn receipt_get(
 ) -> Result<Option<KeptAnswer>> {
     let mut statement = connection.prepare_cached(GET)?;
     let mut rows = statement.query(params![organisation.0.as_bytes(), key.as_bytes(), now_ms])?;
-    rows.next()?.map(kept_at).transpose()
+    let mut kept = rows.next()?.map(kept_at).transpose()?;
+    if let Some(KeptAnswer { answer: Answer::Document(document), .. }) = &mut kept {
+        document.owner = owner_of(connection, organisation, document.id)?;
+    }
+    Ok(kept)
+}
+
+/// Returns the principal that created a table or view, live or dropped.
+fn owner_of(connection: &Connection, organisation: OrganisationId, table: TableId) -> Result<Option<PrincipalId>> {
+    let owner: Option<Option<[u8; 16]>> = connection
+        .prepare_cached(
+            "SELECT owner FROM tabular WHERE organisation = ?1 AND id = ?2
+             UNION ALL SELECT owner FROM dropped WHERE organisation = ?1 AND id = ?2",
+        )?
+        .query_row(params![organisation.0.as_bytes(), table.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(owner.flatten().map(|owner| id(PrincipalId, owner)))
 }
 
 pub(super) fn receipt_remove_expired(connection: &Connection, now_ms: i64, at_most: u32) -> Result<u64> {
@@ -107,7 +123,7 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
 }
 
 /// A document's location and, behind a line break, which none has, the id of its table.
-fn document_text(KeptDocument { location, id }: &KeptDocument) -> String {
+fn document_text(KeptDocument { location, id, .. }: &KeptDocument) -> String {
     format!("{location}\n{id}")
 }
 
@@ -115,7 +131,7 @@ fn document_of(text: &str) -> Result<KeptDocument> {
     let corrupt = |problem: &str| StoreError::Corrupt(format!("receipt: the id of a table: {problem}"));
     let (location, id) = text.split_once('\n').ok_or_else(|| corrupt("there is none"))?;
     let id = Uuid::parse_str(id).map_err(|error| corrupt(&error.to_string()))?;
-    Ok(KeptDocument { location: location.to_owned(), id: TableId(id) })
+    Ok(KeptDocument { location: location.to_owned(), id: TableId(id), owner: None })
 }
 
 fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {

@@ -1,14 +1,14 @@
 //! Reads a table or view by its name.
 
 use rusqlite::{Connection, Row, params};
-use tidewater_core::ids::TableId;
+use tidewater_core::ids::{PrincipalId, TableId};
 use tidewater_core::name::TableIdent;
 
 use super::convert::{id, kind};
 use crate::store::{Place, Result, TableRecord};
 
 /// The statement of every load, so it has to stay fast.
-pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
+pub(super) const GET: &str = "SELECT id, kind, metadata_location, owner FROM tabular
     WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
 
 pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
@@ -16,6 +16,7 @@ pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
         id: id(TableId, row.get(0)?),
         kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
         metadata_location: row.get(2)?,
+        owner: row.get::<_, Option<[u8; 16]>>(3)?.map(|owner| id(PrincipalId, owner)),
     })
 }
 

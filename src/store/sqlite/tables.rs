@@ -11,6 +11,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::convert::{Violation, kind_text, violation};
 use super::dropped_rows::{insert_dropped, replace_dropped};
 use super::events::event_add;
+use super::grants::grants_forget;
 use super::location_rows::{check_free, location_forget};
 use super::namespaces::namespace_exists;
 use super::pages::{one_more, page_of};
@@ -49,7 +50,7 @@ pub(super) fn table_create(
 
 pub(super) fn table_by_id(connection: &Connection, place: Place, id: TableId) -> Result<Option<TableRecord>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        "SELECT id, kind, metadata_location, owner FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
     )?;
     let mut rows =
         statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
@@ -142,6 +143,7 @@ fn remove_registered(connection: &Connection, place: Place, id: TableId, made: &
         .pop();
     location_forget(connection, place.organisation, id)?;
     report_forget(connection, place.organisation, id)?;
+    grants_forget(connection, place.organisation, id)?;
     name.ok_or(StoreError::NotFound(Resource::Table))
 }
 
@@ -160,7 +162,7 @@ pub(super) fn table_drop(
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
          WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 AND id = ?6
-         RETURNING id, kind, metadata_location",
+         RETURNING id, kind, metadata_location, owner",
     )?;
     let mut rows = statement.query(params![
         place.organisation.0.as_bytes(),
@@ -182,6 +184,7 @@ pub(super) fn table_drop(
     }
     if terms.is_none() {
         report_forget(connection, place.organisation, dropped.id)?;
+        grants_forget(connection, place.organisation, dropped.id)?;
     }
     let mut details = EventDetails::new();
     details.insert(POINTER_BEFORE.to_owned(), dropped.metadata_location.clone().into());

@@ -82,7 +82,7 @@ pub(in crate::store) async fn dropped_table_is_restored_unchanged(store: Subject
             .table_drop(place, &old, id_at(&store, place, &old).await, kind, Some(&terms(false)), &change())
             .await
             .unwrap();
-        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1) });
+        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1), owner: None });
         assert_eq!(store.table_get(place, &old).await.unwrap(), None);
         assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
@@ -56,6 +56,7 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
     ApiKey {
         id: KeyId(id),
         organisation,
+        principal: PrincipalId(id),
         name: name.to_owned(),
         role: Role::Writer,
         no_delete: false,

@@ -7,6 +7,7 @@ mod concurrency;
 mod dropped;
 mod events;
 mod fixture;
+mod grants;
 mod isolation;
 mod keys;
 mod locations;
@@ -27,6 +28,7 @@ pub(super) use administration::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use events::*;
+pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use keys::*;
 pub(super) use locations::*;
@@ -80,6 +82,16 @@ macro_rules! conformance {
             usage_is_listed_by_day_and_by_key,
             deleted_organisation_can_be_restored_until_its_grace_time_ends,
             organisation_is_removed_in_small_steps_without_affecting_others,
+            // Access
+            principal_has_the_grants_of_its_roles,
+            grant_on_a_table_stays_after_rename_drop_and_restore,
+            namespace_drop_removes_its_grants,
+            creator_owns_a_table_after_drop_and_restore,
+            rotated_key_keeps_its_principal,
+            roles_are_listed_in_pages_and_a_second_role_of_a_name_is_refused,
+            roles_of_another_organisation_are_not_found,
+            grants_beyond_the_limit_are_refused,
+            change_of_access_is_counted_and_writes_its_event,
             // Events
             each_change_writes_its_event,
             setting_to_its_present_value_leaves_no_event,

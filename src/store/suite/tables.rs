@@ -17,7 +17,7 @@ pub(in crate::store) async fn table_is_found_as_created(store: Subject) {
     let sales = stored_namespace(&store, place, "sales").await;
     for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
         let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
-        let record = TableRecord { id, kind, metadata_location: document(0) };
+        let record = TableRecord { id, kind, metadata_location: document(0), owner: None };
         assert_eq!(store.table_get(place, &ident(&sales, name)).await.unwrap(), Some(record));
     }
     assert_eq!(store.table_get(place, &ident(&sales, "Orders")).await.unwrap(), None);
@@ -177,7 +177,7 @@ pub(in crate::store) async fn dropped_table_is_gone_and_its_name_free(store: Sub
         .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
         .await
         .unwrap();
-    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
+    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
     let again =
         store.table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change()).await;
@@ -236,7 +236,7 @@ pub(in crate::store) async fn renamed_table_keeps_id_and_pointer(store: Subject)
             .await
             .unwrap();
         assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
-        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
+        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None };
         assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, place, id, 1, 2).await.unwrap();

@@ -27,7 +27,18 @@ from schemathesis.generation import GenerationMode
 from support import documents
 from support.rest import Rest, answer, empty
 
-AT = {"namespace": "ns", "table": "t", "view": "v", "function": "f", "organisation": "quickstart", "key": "another", "operator": "ops"}
+AT = {
+    "namespace": "ns",
+    "table": "t",
+    "view": "v",
+    "function": "f",
+    "organisation": "quickstart",
+    "key": "another",
+    "operator": "ops",
+    "principal": "quickstart",
+    "principal-role": "analysts",
+    "catalog-role": "readers",
+}
 REPORTED_WITHIN_S = 30.0
 
 # Variables with the server's address, key and warehouse for the hooks, and with the file for the counts of statuses.

@@ -34,7 +34,9 @@ async fn direct_load_gets_the_same_response_as_its_route() {
     let other = catalog.tenant("other", "free").await;
     catalog.with_table(&tenant).await;
     let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
-    let [owner, reader, other] = [&tenant.key, &reader, &other.key].map(|key| format!("Bearer {key}"));
+    let hidden = catalog.key(tenant.organisation, Role::None, None).await;
+    let [owner, reader, other, hidden] =
+        [&tenant.key, &reader, &other.key, &hidden].map(|key| format!("Bearer {key}"));
     let table = "/v1/namespaces/ns/tables/t";
     let tag = load(&catalog, table, &[("authorization", &owner)], "").await.header("etag").to_owned();
     let paths = [
@@ -51,6 +53,10 @@ async fn direct_load_gets_the_same_response_as_its_route() {
         "/v1/main/namespaces/n%00s/tables/t",
         "/v1/none/namespaces/ns/tables/t",
         "/v1/%ff/namespaces/ns/tables/t",
+        "/v1/namespaces",
+        "/v1/main/namespaces?parent=ns",
+        "/v1/main/namespaces/ns/tables",
+        "/v1/main/namespaces/none/tables",
         "/v1/config",
         "/v1/config?warehouse=main",
         "/v1/config?warehouse=none",
@@ -58,7 +64,7 @@ async fn direct_load_gets_the_same_response_as_its_route() {
         "/v1/config?warehouse=main&warehouse=none",
     ];
     for path in paths {
-        for caller in [Some(&owner), Some(&reader), Some(&other), None] {
+        for caller in [Some(&owner), Some(&reader), Some(&other), Some(&hidden), None] {
             for tag in [None, Some(&tag)] {
                 let mut headers = vec![("x-iceberg-access-delegation", "vended-credentials")];
                 headers.extend(caller.map(|caller| ("authorization", caller.as_str())));

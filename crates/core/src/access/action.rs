@@ -1,6 +1,6 @@
 //! The actions that need a permit.
 
-use super::Role;
+use super::{Privilege, Role};
 
 /// An action on an object. Each names the kind of its object, as Polaris' privileges do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +17,9 @@ pub enum Action {
     ListNamespaces,
     /// Create a namespace in a warehouse or below a namespace.
     CreateNamespace,
-    /// Load a namespace's properties, or ask whether it exists.
+    /// Check whether a namespace exists.
+    CheckNamespace,
+    /// Load a namespace's properties.
     LoadNamespace,
     /// Set and remove a namespace's properties.
     UpdateNamespace,
@@ -31,7 +33,9 @@ pub enum Action {
     CreateTable,
     /// Add a table with existing metadata to a namespace.
     RegisterTable,
-    /// Load a table's metadata, or ask whether it exists.
+    /// Check whether a table exists.
+    CheckTable,
+    /// Load a table's metadata.
     LoadTable,
     /// Read a table's data files.
     ReadTableData,
@@ -53,7 +57,9 @@ pub enum Action {
     CreateView,
     /// Add a view with existing metadata to a namespace.
     RegisterView,
-    /// Load a view's metadata, or ask whether it exists.
+    /// Check whether a view exists.
+    CheckView,
+    /// Load a view's metadata.
     LoadView,
     /// Replace a view.
     ReplaceView,
@@ -67,17 +73,20 @@ pub enum Action {
     RestoreDropped,
     /// Remove a dropped table or view for good.
     RemoveDropped,
+    /// Grant, revoke and list privileges on a warehouse, namespace, table or view.
+    ManageAccess,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::Administer,
         Self::ReadConfig,
         Self::ListReports,
         Self::ListDropped,
         Self::ListNamespaces,
         Self::CreateNamespace,
+        Self::CheckNamespace,
         Self::LoadNamespace,
         Self::UpdateNamespace,
         Self::DropNamespace,
@@ -85,6 +94,7 @@ impl Action {
         Self::ListTables,
         Self::CreateTable,
         Self::RegisterTable,
+        Self::CheckTable,
         Self::LoadTable,
         Self::ReadTableData,
         Self::WriteTableData,
@@ -96,6 +106,7 @@ impl Action {
         Self::ListViews,
         Self::CreateView,
         Self::RegisterView,
+        Self::CheckView,
         Self::LoadView,
         Self::ReplaceView,
         Self::RenameView,
@@ -103,6 +114,7 @@ impl Action {
         Self::ShowDropped,
         Self::RestoreDropped,
         Self::RemoveDropped,
+        Self::ManageAccess,
     ];
 
     /// Returns whether the action changes the catalog, its administration or a table's files.
@@ -126,31 +138,103 @@ impl Action {
             | Self::RenameView
             | Self::DropView
             | Self::RestoreDropped
-            | Self::RemoveDropped => true,
+            | Self::RemoveDropped
+            | Self::ManageAccess => true,
             Self::ReadConfig
             | Self::ListReports
             | Self::ListDropped
             | Self::ListNamespaces
+            | Self::CheckNamespace
             | Self::LoadNamespace
             | Self::ListFunctions
             | Self::ListTables
+            | Self::CheckTable
             | Self::LoadTable
             | Self::ReadTableData
             | Self::ReportMetrics
             | Self::ListViews
+            | Self::CheckView
             | Self::LoadView
             | Self::ShowDropped => false,
+        }
+    }
+
+    /// Returns the action's name in the management API, in kebab-case.
+    #[must_use]
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// Returns the action with the name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// Returns the requirement for a principal whose built-in role does not allow the action.
+    #[must_use]
+    pub const fn required(self) -> Required {
+        use Required::{Privilege as Needs, PrivilegeWithin, Role, Sight};
+        match self {
+            Self::Administer | Self::ListReports | Self::RemoveDropped => Role,
+            Self::ReadConfig
+            | Self::ListNamespaces
+            | Self::CheckNamespace
+            | Self::ListFunctions
+            | Self::ListTables
+            | Self::CheckTable
+            | Self::ListViews
+            | Self::CheckView => Sight,
+            Self::ListDropped => PrivilegeWithin([Privilege::TableDrop, Privilege::ViewDrop]),
+            Self::CreateNamespace => Needs(Privilege::NamespaceCreate),
+            Self::LoadNamespace => Needs(Privilege::NamespaceReadProperties),
+            Self::UpdateNamespace => Needs(Privilege::NamespaceWriteProperties),
+            Self::DropNamespace => Needs(Privilege::NamespaceDrop),
+            Self::CreateTable | Self::RegisterTable => Needs(Privilege::TableCreate),
+            Self::LoadTable => Needs(Privilege::TableReadProperties),
+            Self::ReadTableData | Self::ReportMetrics => Needs(Privilege::TableReadData),
+            Self::WriteTableData => Needs(Privilege::TableWriteData),
+            Self::CommitTable => Needs(Privilege::TableWriteProperties),
+            // For a dropped view this means `ViewDrop`; see `for_target`.
+            Self::RenameTable | Self::DropTable | Self::UnregisterTable | Self::ShowDropped | Self::RestoreDropped => {
+                Needs(Privilege::TableDrop)
+            }
+            Self::CreateView | Self::RegisterView => Needs(Privilege::ViewCreate),
+            Self::LoadView => Needs(Privilege::ViewReadProperties),
+            Self::ReplaceView => Needs(Privilege::ViewWriteProperties),
+            Self::RenameView | Self::DropView => Needs(Privilege::ViewDrop),
+            Self::ManageAccess => Needs(Privilege::CatalogManageAccess),
         }
     }
 
     /// Returns the lowest role that allows the action on every object of its organisation.
     pub(super) const fn lowest_role(self) -> Role {
         match self {
-            Self::Administer | Self::ListReports | Self::RemoveDropped => Role::Admin,
+            Self::Administer | Self::ListReports | Self::RemoveDropped | Self::ManageAccess => Role::Admin,
             // Writers drop tables, so they may see dropped tables to restore them.
             Self::ListDropped | Self::ShowDropped => Role::Writer,
             changing if changing.changes() => Role::Writer,
             _ => Role::Reader,
         }
     }
+}
+
+/// The requirement of an action for a principal whose built-in role does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Required {
+    /// The built-in role. No grant is enough.
+    Role,
+    /// Visibility of the object.
+    Sight,
+    /// A privilege on the object.
+    Privilege(Privilege),
+    /// One of these privileges, on the object or on any object in it.
+    PrivilegeWithin([Privilege; 2]),
 }

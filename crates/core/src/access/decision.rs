@@ -1,16 +1,25 @@
 //! The decision about an action: takes facts about the caller, the action and the object; returns the rule or the denial.
 
+use std::fmt;
+
+use super::action::Required;
+use super::grants::{Grants, OWNER, SEES_NAMESPACE, SEES_TABLE, SEES_VIEW};
+use super::privilege::{Privilege, PrivilegeSet};
 use super::{Action, Role};
-use crate::ids::{OrganisationId, TableId, WarehouseId};
+use crate::ids::{OrganisationId, PrincipalId, TableId, WarehouseId};
 use crate::name::{NamespaceIdent, TableIdent};
 
 /// The facts about a caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
     /// The organisation that the caller belongs to.
     pub organisation: OrganisationId,
-    /// The role of the caller's key.
+    /// The caller's principal. `None` for an administrator from outside the organisation.
+    pub principal: Option<PrincipalId>,
+    /// The built-in role of the caller's key.
     pub role: Role,
+    /// The principal's grants.
+    pub grants: &'a Grants,
 }
 
 /// An object of an action.
@@ -31,12 +40,27 @@ pub enum Target<'a> {
     Warehouse(WarehouseId),
     /// A namespace, which may not exist. It has no id; its name identifies it and never changes.
     Namespace(WarehouseId, &'a NamespaceIdent),
-    /// A loaded table: its id, and its name when it was loaded.
-    Table(WarehouseId, TableId, &'a TableIdent),
+    /// A loaded table.
+    Table(Tabular<'a>),
     /// A loaded view.
-    View(WarehouseId, TableId, &'a TableIdent),
-    /// A dropped table or view, with its last name.
-    Dropped(WarehouseId, TableId, &'a TableIdent),
+    View(Tabular<'a>),
+    /// A dropped table, with its last name.
+    DroppedTable(Tabular<'a>),
+    /// A dropped view, with its last name.
+    DroppedView(Tabular<'a>),
+}
+
+/// A loaded or dropped table or view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tabular<'a> {
+    /// The warehouse that it is in.
+    pub warehouse: WarehouseId,
+    /// Its id in the catalog.
+    pub id: TableId,
+    /// Its name when it was loaded.
+    pub ident: &'a TableIdent,
+    /// The principal that created it.
+    pub owner: Option<PrincipalId>,
 }
 
 /// The rule that allows an action.
@@ -44,15 +68,19 @@ pub enum Target<'a> {
 pub enum Rule {
     /// The role of the caller's key allows it on every object of the organisation.
     Role(Role),
+    /// A grant to the principal, or its built-in role together with grants.
+    Grant,
+    /// The principal created the object.
+    Owner,
 }
 
 /// Why an action is denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The object belongs to another organisation. No rule allows this.
     #[error("Your key belongs to another organisation")]
     OtherOrganisation,
-    /// The role of the caller's key does not allow it.
+    /// Neither the role of the caller's key nor a grant allows it.
     #[error("Your key's role is '{role}', which does not allow this: use a key with the role {}", enough(*.lowest))]
     Role {
         /// The key's role.
@@ -60,6 +88,44 @@ pub enum Denial {
         /// The lowest role that allows it.
         lowest: Role,
     },
+    /// A privilege is missing on a visible object.
+    #[error("You lack the privilege {missing} on {on}: ask an administrator to grant it to a role that you have")]
+    Privilege {
+        /// The missing privilege.
+        missing: Privilege,
+        /// The object's kind and name, for the message.
+        on: Box<str>,
+    },
+    /// The object is hidden from the caller. The answer must be the same as for an object that does not exist.
+    #[error("{0}")]
+    Hidden(Box<Hidden>),
+}
+
+/// An object that is hidden from a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hidden {
+    /// A warehouse.
+    Warehouse,
+    /// A namespace.
+    Namespace(NamespaceIdent),
+    /// A table.
+    Table(TableIdent),
+    /// A view.
+    View(TableIdent),
+    /// A dropped table or view.
+    Dropped(TableId),
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Warehouse => f.write_str("Warehouse does not exist"),
+            Self::Namespace(ident) => write!(f, "Namespace does not exist: {ident}"),
+            Self::Table(ident) => write!(f, "Table does not exist: {ident}"),
+            Self::View(ident) => write!(f, "View does not exist: {ident}"),
+            Self::Dropped(id) => write!(f, "Dropped table or view does not exist: {id}"),
+        }
+    }
 }
 
 /// Which entries of a list a caller may see.
@@ -67,6 +133,8 @@ pub enum Denial {
 pub enum Visibility {
     /// All entries. No entry needs a check.
     All,
+    /// The entries with a grant on them or in them, and those that the caller owns.
+    Some,
 }
 
 /// Decides whether a caller may perform an action on an object.
@@ -74,11 +142,15 @@ pub enum Visibility {
 /// # Errors
 /// [`Denial`], which says what is missing.
 #[inline]
-pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
+pub fn decide(facts: &Facts<'_>, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
     if facts.organisation != object.organisation {
         return Err(Denial::OtherOrganisation);
     }
-    decide_by_role(facts.role, action)
+    match decide_by_role(facts.role, action) {
+        Ok(rule) => Ok(rule),
+        Err(denial) if facts.has_role_alone() => Err(denial),
+        Err(denial) => decide_by_grants(facts, action, object.target, denial),
+    }
 }
 
 /// Decides as [`decide`] about an object that the caller reaches through views, the outermost first. The caller's own rights to
@@ -87,7 +159,7 @@ pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule
 /// # Errors
 /// What is missing.
 pub fn decide_through(
-    facts: &Facts,
+    facts: &Facts<'_>,
     action: Action,
     object: &Object<'_>,
     views: &[Object<'_>],
@@ -104,14 +176,29 @@ pub fn decide_through(
 /// # Errors
 /// [`Denial`], which says what is missing.
 #[inline]
-pub fn decide_early(facts: &Facts, action: Action) -> Result<Rule, Denial> {
-    decide_by_role(facts.role, action)
+pub fn decide_early(facts: &Facts<'_>, action: Action) -> Result<(), Denial> {
+    match decide_by_role(facts.role, action) {
+        // With grants, the answer depends on the object: 403 if it is visible, 404 if not.
+        Err(denial) if facts.has_role_alone() || action.required() == Required::Role => Err(denial),
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether a caller may change any object at all.
 #[must_use]
-pub fn may_change(facts: &Facts) -> bool {
-    Action::ALL.iter().any(|action| action.changes() && decide_early(facts, *action).is_ok())
+pub fn may_change(facts: &Facts<'_>) -> bool {
+    let by_grants = |action: Action| match action.required() {
+        Required::Privilege(privilege) => facts.grants.anywhere().contains(privilege),
+        Required::Role | Required::Sight | Required::PrivilegeWithin(_) => false,
+    };
+    let may = |action: Action| decide_by_role(facts.role, action).is_ok() || by_grants(action);
+    Action::ALL.iter().any(|action| action.changes() && may(*action))
+}
+
+/// Returns whether a warehouse of its organisation is visible to a caller.
+#[must_use]
+pub fn sees_warehouse(facts: &Facts<'_>, warehouse: WarehouseId) -> bool {
+    facts.role > Role::None || facts.grants.sees_warehouse(warehouse)
 }
 
 /// Returns which entries of `container`'s list a caller may see. `list` is the list action.
@@ -119,9 +206,26 @@ pub fn may_change(facts: &Facts) -> bool {
 /// # Errors
 /// Same as [`decide`].
 #[inline]
-pub fn visibility(facts: &Facts, list: Action, container: &Object<'_>) -> Result<Visibility, Denial> {
-    // A role applies to all objects of the organisation alike.
-    decide(facts, list, container).map(|Rule::Role(_)| Visibility::All)
+pub fn visibility(facts: &Facts<'_>, list: Action, container: &Object<'_>) -> Result<Visibility, Denial> {
+    if let Rule::Role(_) = decide(facts, list, container)? {
+        return Ok(Visibility::All);
+    }
+    let held = Held::new(facts, list, container.target).privileges;
+    let sees_all = match list {
+        Action::ListNamespaces => held.intersects(SEES_NAMESPACE),
+        Action::ListTables => held.intersects(SEES_TABLE),
+        Action::ListViews => held.intersects(SEES_VIEW),
+        Action::ListDropped => held.contains(Privilege::TableDrop) && held.contains(Privilege::ViewDrop),
+        _ => true,
+    };
+    Ok(if sees_all { Visibility::All } else { Visibility::Some })
+}
+
+impl Facts<'_> {
+    /// Returns whether the built-in role alone decides: the caller has no grants, and the role sees every object.
+    fn has_role_alone(&self) -> bool {
+        self.role > Role::None && self.grants.is_empty()
+    }
 }
 
 const fn decide_by_role(role: Role, action: Action) -> Result<Rule, Denial> {
@@ -129,9 +233,119 @@ const fn decide_by_role(role: Role, action: Action) -> Result<Rule, Denial> {
     if role as u8 >= lowest as u8 { Ok(Rule::Role(role)) } else { Err(Denial::Role { role, lowest }) }
 }
 
+/// The privileges that a caller has on an object.
+pub(super) struct Held {
+    pub(super) privileges: PrivilegeSet,
+    pub(super) is_visible: bool,
+    pub(super) is_owner: bool,
+}
+
+impl Held {
+    pub(super) fn new(facts: &Facts<'_>, action: Action, target: Target<'_>) -> Self {
+        let (role, grants) = (facts.role.privileges(), facts.grants);
+        let of = |privileges: PrivilegeSet, sees: PrivilegeSet, is_seen: bool| {
+            let privileges = privileges.with(role);
+            Self { privileges, is_visible: is_seen || privileges.intersects(sees), is_owner: false }
+        };
+        let of_tabular = |one: &Tabular<'_>, sees: PrivilegeSet| {
+            let is_owner = one.owner.is_some() && one.owner == facts.principal;
+            let granted = grants.on_tabular(one.warehouse, one.id, &one.ident.namespace);
+            let granted = if is_owner { granted.with(OWNER) } else { granted };
+            Self { is_owner, ..of(granted, sees, false) }
+        };
+        match target {
+            Target::Organisation => of(PrivilegeSet::EMPTY, PrivilegeSet::EMPTY, true),
+            Target::Warehouse(id) => of(grants.on_warehouse(id), PrivilegeSet::EMPTY, sees_warehouse(facts, id)),
+            Target::Namespace(warehouse, ident) if action == Action::CreateNamespace => match ident.parent() {
+                // The new namespace has no grants, so those of its parent apply.
+                Some(parent) => {
+                    let (granted, is_seen) = grants.on_namespace(warehouse, &parent);
+                    of(granted, SEES_NAMESPACE, is_seen)
+                }
+                None => of(grants.on_warehouse(warehouse), PrivilegeSet::EMPTY, sees_warehouse(facts, warehouse)),
+            },
+            Target::Namespace(warehouse, ident) => {
+                let (granted, is_seen) = grants.on_namespace(warehouse, ident);
+                of(granted, SEES_NAMESPACE, is_seen)
+            }
+            Target::Table(one) => of_tabular(&one, SEES_TABLE),
+            Target::View(one) => of_tabular(&one, SEES_VIEW),
+            Target::DroppedTable(one) => of_tabular(&one, PrivilegeSet::of(&[Privilege::TableDrop])),
+            Target::DroppedView(one) => of_tabular(&one, PrivilegeSet::of(&[Privilege::ViewDrop])),
+        }
+    }
+}
+
+#[inline(never)]
+fn decide_by_grants(facts: &Facts<'_>, action: Action, target: Target<'_>, denial: Denial) -> Result<Rule, Denial> {
+    let held = Held::new(facts, action, target);
+    let rule = if held.is_owner { Rule::Owner } else { Rule::Grant };
+    let missing = match action.required() {
+        Required::Role => return if held.is_visible { Err(denial) } else { Err(hidden(action, target)) },
+        Required::Sight if held.is_visible => return Ok(rule),
+        Required::Sight => return Err(hidden(action, target)),
+        Required::PrivilegeWithin(any) => {
+            let within = match target {
+                Target::Warehouse(warehouse) => facts.grants.anywhere_in(warehouse),
+                _ => PrivilegeSet::EMPTY,
+            };
+            if within.with(held.privileges).intersects(PrivilegeSet::of(&any)) {
+                return Ok(rule);
+            }
+            any[0]
+        }
+        Required::Privilege(privilege) => {
+            let privilege = for_target(privilege, target);
+            if held.privileges.contains(privilege) {
+                return Ok(rule);
+            }
+            privilege
+        }
+    };
+    if !held.is_visible {
+        return Err(hidden(action, target));
+    }
+    Err(Denial::Privilege { missing, on: describe(target).into() })
+}
+
+/// Returns the privilege for an action on this object.
+pub(super) const fn for_target(privilege: Privilege, target: Target<'_>) -> Privilege {
+    match (privilege, target) {
+        (Privilege::TableDrop, Target::DroppedView(_)) => Privilege::ViewDrop,
+        (privilege, _) => privilege,
+    }
+}
+
+fn hidden(action: Action, target: Target<'_>) -> Denial {
+    Denial::Hidden(Box::new(match target {
+        Target::Organisation | Target::Warehouse(_) => Hidden::Warehouse,
+        Target::Namespace(_, ident) => {
+            let parent = ident.parent().filter(|_| action == Action::CreateNamespace);
+            Hidden::Namespace(parent.unwrap_or_else(|| ident.clone()))
+        }
+        Target::Table(one) => Hidden::Table(one.ident.clone()),
+        Target::View(one) => Hidden::View(one.ident.clone()),
+        Target::DroppedTable(one) | Target::DroppedView(one) => Hidden::Dropped(one.id),
+    }))
+}
+
+/// Returns an object's kind and name, for messages.
+fn describe(target: Target<'_>) -> String {
+    match target {
+        Target::Organisation => "the organisation".to_owned(),
+        Target::Warehouse(_) => "the warehouse".to_owned(),
+        Target::Namespace(_, ident) => format!("namespace '{ident}'"),
+        Target::Table(one) => format!("table '{}'", one.ident),
+        Target::View(one) => format!("view '{}'", one.ident),
+        Target::DroppedTable(one) => format!("the dropped table '{}'", one.ident),
+        Target::DroppedView(one) => format!("the dropped view '{}'", one.ident),
+    }
+}
+
 /// Returns the names of the roles that allow an action, for a message.
 const fn enough(lowest: Role) -> &'static str {
     match lowest {
+        Role::None => "'none', 'reader', 'writer' or 'admin'",
         Role::Reader => "'reader', 'writer' or 'admin'",
         Role::Writer => "'writer' or 'admin'",
         Role::Admin => "'admin'",
@@ -139,138 +353,4 @@ const fn enough(lowest: Role) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const ROLES: [Role; 3] = [Role::Reader, Role::Writer, Role::Admin];
-
-    fn facts(organisation: u128, role: Role) -> Facts {
-        Facts { organisation: OrganisationId(Uuid::from_u128(organisation)), role }
-    }
-
-    fn any_role() -> impl Strategy<Value = Role> {
-        prop::sample::select(ROLES.to_vec())
-    }
-
-    fn any_action() -> impl Strategy<Value = Action> {
-        prop::sample::select(Action::ALL.to_vec())
-    }
-
-    /// The parts of an object: organisation, kind, ids and names.
-    fn any_parts() -> impl Strategy<Value = (u128, usize, u128, Vec<String>, String)> {
-        (0..3_u128, 0..6_usize, any::<u128>(), prop::collection::vec("[a-z]{1,3}", 1..4), "[a-z]{1,3}")
-    }
-
-    fn with_object<T>(parts: &(u128, usize, u128, Vec<String>, String), f: impl FnOnce(Object<'_>) -> T) -> T {
-        let (organisation, kind, id, namespace, name) = parts;
-        let namespace = NamespaceIdent::new(namespace).unwrap();
-        let ident = TableIdent::new(namespace.clone(), name).unwrap();
-        let (warehouse, id) = (WarehouseId(Uuid::from_u128(*id)), TableId(Uuid::from_u128(!id)));
-        let target = match kind {
-            0 => Target::Organisation,
-            1 => Target::Warehouse(warehouse),
-            2 => Target::Namespace(warehouse, &namespace),
-            3 => Target::Table(warehouse, id, &ident),
-            4 => Target::View(warehouse, id, &ident),
-            _ => Target::Dropped(warehouse, id, &ident),
-        };
-        f(Object { organisation: OrganisationId(Uuid::from_u128(*organisation)), target })
-    }
-
-    proptest! {
-        #[test]
-        fn reader_is_never_allowed_an_action_that_changes(action in any_action(), parts in any_parts()) {
-            let allowed = with_object(&parts, |object| decide(&facts(parts.0, Role::Reader), action, &object).is_ok());
-            prop_assert!(!(allowed && action.changes()), "{action:?}");
-        }
-
-        #[test]
-        fn higher_role_is_allowed_every_action_of_a_lower_role(
-            action in any_action(), parts in any_parts(), organisation in 0..3_u128
-        ) {
-            let allowed = |role| with_object(&parts, |object| decide(&facts(organisation, role), action, &object).is_ok());
-            let [reader, writer, admin] = ROLES.map(allowed);
-            prop_assert!(reader <= writer && writer <= admin, "{action:?}");
-            prop_assert_eq!(admin, organisation == parts.0, "an admin may do everything in its own organisation only");
-        }
-
-        #[test]
-        fn object_of_another_organisation_is_never_allowed(
-            action in any_action(), parts in any_parts(), organisation in 0..3_u128, role in any_role()
-        ) {
-            prop_assume!(organisation != parts.0);
-            let (decision, seen) = with_object(&parts, |object| {
-                let facts = facts(organisation, role);
-                (decide(&facts, action, &object), visibility(&facts, action, &object))
-            });
-            prop_assert_eq!(decision, Err(Denial::OtherOrganisation));
-            prop_assert_eq!(seen, Err(Denial::OtherOrganisation));
-        }
-
-        #[test]
-        fn view_of_the_same_organisation_neither_allows_nor_refuses(
-            action in any_action(), parts in any_parts(), view in any_parts(), role in any_role()
-        ) {
-            let facts = facts(parts.0, role);
-            let (direct, through) = with_object(&parts, |object| with_object(&view, |view| {
-                (decide(&facts, action, &object), decide_through(&facts, action, &object, &[view]))
-            }));
-            let expected = if view.0 == parts.0 { direct } else { Err(Denial::OtherOrganisation) };
-            prop_assert_eq!(through, expected);
-        }
-
-        #[test]
-        fn caller_refused_early_is_refused_on_every_object(
-            action in any_action(), parts in any_parts(), organisation in 0..3_u128, role in any_role()
-        ) {
-            let facts = facts(organisation, role);
-            let late = with_object(&parts, |object| decide(&facts, action, &object));
-            prop_assert!(decide_early(&facts, action).is_ok() || late.is_err());
-        }
-
-        #[test]
-        fn decision_names_the_allowing_role_or_the_lowest_sufficient_one(
-            action in any_action(), parts in any_parts(), role in any_role()
-        ) {
-            match with_object(&parts, |object| decide(&facts(parts.0, role), action, &object)) {
-                Ok(rule) => prop_assert_eq!(rule, Rule::Role(role)),
-                Err(denial) => {
-                    let Denial::Role { role: named, lowest } = denial else { panic!("{denial}") };
-                    prop_assert_eq!(named, role);
-                    prop_assert!(role < lowest);
-                    let enough = facts(parts.0, lowest);
-                    prop_assert!(with_object(&parts, |object| decide(&enough, action, &object).is_ok()));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_action_is_listed_once() {
-        let mut seen = std::collections::HashSet::new();
-        assert!(Action::ALL.iter().all(|action| seen.insert(*action)));
-        // Compares with the last variant, so that a variant added after it fails this test.
-        assert_eq!(Action::ALL.len(), Action::RemoveDropped as usize + 1);
-    }
-
-    #[test]
-    fn only_writers_and_admins_may_change_anything() {
-        assert_eq!(ROLES.map(|role| may_change(&facts(1, role))), [false, true, true]);
-    }
-
-    #[test]
-    fn denial_says_which_role_is_enough() {
-        let denied = |role, action| decide_early(&facts(1, role), action).unwrap_err().to_string();
-        assert_eq!(
-            denied(Role::Reader, Action::CommitTable),
-            "Your key's role is 'reader', which does not allow this: use a key with the role 'writer' or 'admin'"
-        );
-        assert_eq!(
-            denied(Role::Writer, Action::Administer),
-            "Your key's role is 'writer', which does not allow this: use a key with the role 'admin'"
-        );
-    }
-}
+mod tests;

@@ -18,6 +18,7 @@ use super::key::{Key, Subject};
 use super::value::Value;
 use crate::store::Place;
 use crate::store::sqlite::convert::properties;
+use crate::store::sqlite::generations::AccessChanges;
 use crate::store::sqlite::table_rows::{GET, record_at};
 
 /// The most changed entries of a transaction. With more, it drops the whole cache.
@@ -57,6 +58,7 @@ const TRIGGERS: &str = "
 /// Follows the transactions of the writer. Does nothing without a cache.
 pub(in crate::store::sqlite) struct Changes {
     kept: Option<Kept>,
+    access: AccessChanges,
 }
 
 struct Kept {
@@ -85,8 +87,9 @@ impl Changes {
     pub(in crate::store::sqlite) fn follow(
         connection: &Connection,
         memory: Option<Arc<Memory>>,
+        access: AccessChanges,
     ) -> rusqlite::Result<Self> {
-        let Some(memory) = memory else { return Ok(Self { kept: None }) };
+        let Some(memory) = memory else { return Ok(Self { kept: None, access }) };
         let changed = Arc::new(Mutex::new(HashSet::new()));
         for (name, note) in [("tabular_changed", note_tabular as Note), ("namespace_changed", note_namespace)] {
             let changed = Arc::clone(&changed);
@@ -98,7 +101,7 @@ impl Changes {
         connection.execute_batch(TRIGGERS)?;
         let data_version = data_version(connection)?;
         let (unsettled, is_all_unsettled) = (Vec::new(), false);
-        Ok(Self { kept: Some(Kept { memory, changed, unsettled, is_all_unsettled, data_version }) })
+        Ok(Self { kept: Some(Kept { memory, changed, unsettled, is_all_unsettled, data_version }), access })
     }
 
     /// Returns whether there is a cache.
@@ -111,6 +114,7 @@ impl Changes {
     /// The lock of the data folder excludes other processes. If one has written nevertheless, this drops the whole cache, since its
     /// values may be old.
     pub(in crate::store::sqlite) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.access.begin();
         let Some(kept) = &mut self.kept else { return Ok(()) };
         kept.changed.lock().clear();
         let found = data_version(connection)?;
@@ -150,6 +154,7 @@ impl Changes {
 
     /// Replaces the marked entries by their new values after a commit.
     pub(in crate::store::sqlite) fn committed(&mut self, leaves: Leaves) {
+        self.access.ended();
         let Some(kept) = &mut self.kept else { return };
         kept.unsettled.drain(..).for_each(|key| kept.memory.end_change(&key, None));
         match leaves.0 {
@@ -166,6 +171,7 @@ impl Changes {
 
     /// Leaves the entries marked after a commit that failed or seems to have failed. So reads of them go to the database.
     pub(in crate::store::sqlite) fn not_committed(&mut self, leaves: Leaves) {
+        self.access.ended();
         let Some(kept) = &mut self.kept else { return };
         match leaves.0 {
             Left::Nothing => {}

@@ -10,7 +10,12 @@ fn ident(name: &str) -> TableIdent {
 }
 
 fn record(location: &str) -> TableRecord {
-    TableRecord { id: TableId(Uuid::nil()), kind: TableKind::Table, metadata_location: location.to_owned() }
+    TableRecord {
+        id: TableId(Uuid::nil()),
+        kind: TableKind::Table,
+        metadata_location: location.to_owned(),
+        owner: None,
+    }
 }
 
 fn stamp(memory: &Memory, name: &str) -> Option<u64> {

@@ -55,7 +55,7 @@ fn filled(connection: &Connection, tables: usize) -> Place {
             ids,
         )
         .unwrap();
-    connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}')", ids).unwrap();
+    connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}', NULL)", ids).unwrap();
     for number in 0..tables {
         create(connection, place, &format!("old{number}"), &table_at(number));
     }

@@ -98,7 +98,7 @@ async fn unknown_value_in_a_row_is_reported_as_corrupt() {
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
     let insert =
-        "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0, NULL
+        "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0, NULL, id
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
     let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };
@@ -120,7 +120,7 @@ async fn damaged_file_is_reported_as_corrupt() {
     drop(store);
     let path = folder.path().join("catalog.db");
     let mut bytes = std::fs::read(&path).unwrap();
-    let pages_with_schema = 60 * 4096;
+    let pages_with_schema = 90 * 4096;
     bytes[pages_with_schema..].fill(0xA5);
     std::fs::write(&path, bytes).unwrap();
     let store = opened(&folder);

@@ -5,8 +5,10 @@
 //! its proof to `callers.rs`.
 
 mod callers;
+mod grants;
 mod objects;
 mod requests;
+mod team;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

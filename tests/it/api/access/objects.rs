@@ -73,7 +73,16 @@ impl Objects {
         if route.contains("{id}") {
             objects.drop_table(catalog).await;
         }
-        if route.contains("{key}") {
+        if route.contains("{principal-role}") {
+            let body = json!({ "name": objects.spare });
+            catalog.machine(Method::POST, &objects.managed("/principal-roles"), &body).await.ok(200);
+        }
+        if route.contains("{catalog-role}") {
+            let body = json!({ "name": objects.spare });
+            let roles = objects.managed("/warehouses/lake/catalog-roles");
+            catalog.machine(Method::POST, &roles, &body).await.ok(200);
+        }
+        if route.contains("{key}") || route.contains("{principal}") {
             let body = json!({ "name": objects.spare, "role": "reader" });
             catalog.machine(Method::POST, &objects.managed("/keys"), &body).await.ok(200);
         }
@@ -127,12 +136,14 @@ impl Objects {
 
     /// Returns everything that a request could have changed, as a local user sees it.
     pub(super) async fn seen(&self, catalog: &Catalog) -> Vec<Value> {
-        let mut paths: Vec<_> =
-            ["", "/events?page-size=1", "/keys", "/warehouses"].map(|below| self.managed(below)).into();
+        let mut paths: Vec<_> = ["", "/events?page-size=1", "/keys", "/warehouses", "/principal-roles"]
+            .map(|below| self.managed(below))
+            .into();
         let namespace = &self.namespace;
         paths.extend(
             [
                 "dropped",
+                "catalog-roles",
                 "namespaces",
                 &format!("namespaces/{namespace}"),
                 &format!("namespaces/{}", self.empty),

@@ -26,6 +26,7 @@ pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (Stri
         }
         "POST" | "PATCH" if template.starts_with("/v1/") => Content::Json(catalog_body(route, objects)),
         "POST" | "PATCH" => Content::Json(management_body(route, objects)),
+        "PUT" if route.ends_with("/grants") => Content::Json(management_body(route, objects)),
         _ => Content::Nothing,
     };
     (path, content)
@@ -46,12 +47,18 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         .replace("{function}", "f")
         .replace("{id}", &objects.dropped)
         .replace("{key}", &objects.spare)
+        .replace("{principal-role}", &objects.spare)
+        .replace("{catalog-role}", &objects.spare)
+        .replace("{principal}", &objects.spare)
         .replace("{operator}", &objects.spare);
     assert!(!path.contains('{'), "a parameter without a value: {path}");
     match route {
         "GET /v1/config" => path + "?warehouse=lake",
         "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/tables" => {
             format!("{path}?namespace={}", objects.namespace)
+        }
+        "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/access" => {
+            format!("{path}?action=load-table&namespace={}&table=t", objects.namespace)
         }
         "DELETE /management/v1/signing-keys" => path + "?created-before-ms=1",
         _ => path,
@@ -104,6 +111,12 @@ fn management_body(route: &str, objects: &Objects) -> Value {
         ("POST", Some("/keys")) => json!({ "name": "new", "role": "admin" }),
         ("PATCH", Some("/keys/{key}")) => json!({ "role": "admin" }),
         ("POST", Some("/keys/{key}/rotate")) => json!({}),
+        ("POST", Some("/principal-roles" | "/warehouses/{warehouse}/catalog-roles")) => {
+            json!({ "name": objects.new_name })
+        }
+        (_, Some("/warehouses/{warehouse}/catalog-roles/{catalog-role}/grants")) => {
+            json!({ "privilege": "TABLE_READ_DATA", "type": "table", "namespace": [objects.namespace], "name": "t" })
+        }
         ("POST", Some("/warehouses")) => {
             json!({ "name": "new", "root": format!("s3://{}/new", objects.new_name), "check": false,
                 "storage": { "type": "s3", "region": "eu-west-1", "credentials":

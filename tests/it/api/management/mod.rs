@@ -1,5 +1,6 @@
 //! Tests of `/management/v1`, one file per resource.
 
+mod access;
 mod documented;
 mod dropped;
 mod events;

@@ -1,0 +1,444 @@
+//! Access: principal roles, catalog roles, assignments, grants, and explanations of decisions.
+
+use std::fmt;
+
+use tidewater_core::access::{
+    self, Action, Explanation, Facts, Grants, Object, Privilege, Role, Securable, SecurableKind, Tabular, Target,
+    check_role_name,
+};
+use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::{Admin, AdminError};
+use crate::base::clock::fresh_ordered_uuid;
+use crate::store::{
+    CatalogRole, Change, Grant, Organisation, Page, PageRequest, Place, PrincipalAccess, PrincipalRecord,
+    PrincipalRole, Resource, StoreError, TableKind,
+};
+
+/// The maximum number of grants of a catalog role.
+const MAX_GRANTS: u64 = 10_000;
+
+/// The maximum number of principals that are checked for one page.
+const MAX_CHECKED: u32 = 100;
+
+/// The object of a grant or an explanation, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedObject {
+    /// The warehouse.
+    Warehouse,
+    /// A namespace.
+    Namespace(NamespaceIdent),
+    /// A table or view.
+    Tabular(TableKind, TableIdent),
+}
+
+/// The explanation of a decision about a principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedAccess {
+    /// The principal.
+    pub principal: PrincipalRecord,
+    /// The reason, or the missing privilege.
+    pub verdict: Verdict,
+}
+
+/// The reason why an action is allowed, or the missing privilege.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The built-in role of its key allows it.
+    ByRole(Role),
+    /// The principal created the object, or a namespace that it is in.
+    ByOwnership,
+    /// A grant allows it. The principal has the catalog role through a principal role.
+    ByGrant {
+        /// The grant.
+        grant: Grant,
+        /// The name of the catalog role.
+        catalog_role: String,
+        /// The name of the principal role.
+        principal_role: String,
+    },
+    /// The object is visible because of a grant in it.
+    BySight,
+    /// It is denied.
+    Denied {
+        /// The message of the denial.
+        message: String,
+        /// The privilege that would allow it.
+        missing: Option<Privilege>,
+    },
+}
+
+impl Admin {
+    /// Adds a principal role.
+    ///
+    /// # Errors
+    /// `Invalid`; `Exists`.
+    pub async fn principal_role_create(
+        &self,
+        organisation: &Organisation,
+        name: &str,
+        change: &Change,
+    ) -> Result<PrincipalRole, AdminError> {
+        check_role_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let id = PrincipalRoleId(fresh_ordered_uuid());
+        let new = PrincipalRole { id, name: name.to_owned(), created_ms: change.at_ms };
+        let created = self.store.principal_role_create(organisation.id, &new, change).await;
+        created.map_err(|error| named(error, &format!("principal role '{name}'"), &organisation.name))?;
+        Ok(new)
+    }
+
+    /// Lists principal roles by name.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn principal_role_list(
+        &self,
+        organisation: &Organisation,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>, AdminError> {
+        Ok(self.store.principal_role_list(organisation.id, page).await?)
+    }
+
+    /// Removes a principal role, with its assignments.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn principal_role_delete(
+        &self,
+        organisation: &Organisation,
+        name: &str,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let role = self.principal_role(organisation, name).await?;
+        let deleted = self.store.principal_role_delete(organisation.id, role.id, change).await;
+        deleted.map_err(|error| named(error, &format!("principal role '{name}'"), &organisation.name))
+    }
+
+    async fn principal_role(&self, organisation: &Organisation, name: &str) -> Result<PrincipalRole, AdminError> {
+        let found = self.store.principal_role_get(organisation.id, name).await?;
+        found.ok_or_else(|| missing(&format!("principal role '{}'", shortened(name)), &organisation.name))
+    }
+
+    /// Lists principals by id.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn principal_list(
+        &self,
+        organisation: &Organisation,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRecord>, AdminError> {
+        Ok(self.store.principal_list(organisation.id, page).await?)
+    }
+
+    /// Lists the principals that have a principal role, by id.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn principal_role_members(
+        &self,
+        organisation: &Organisation,
+        role: &str,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRecord>, AdminError> {
+        let role = self.principal_role(organisation, role).await?;
+        Ok(self.store.principal_role_members(organisation.id, role.id, page).await?)
+    }
+
+    /// Assigns a principal role to the principal of a key, or revokes it. `principal` is the key's name or id.
+    ///
+    /// # Errors
+    /// `NotFound` for the role or the key; `Conflict` if several keys have the name.
+    pub async fn principal_role_assign(
+        &self,
+        organisation: &Organisation,
+        (role, principal): (&str, &str),
+        assigned: bool,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let role = self.principal_role(organisation, role).await?;
+        let key = self.key_find(organisation, principal).await?;
+        let assign = self.store.principal_role_assign(organisation.id, role.id, key.principal, assigned, change).await;
+        assign.map_err(|error| named(error, &format!("principal role '{}'", role.name), &organisation.name))
+    }
+
+    /// Adds a catalog role to a warehouse.
+    ///
+    /// # Errors
+    /// `Invalid`; `Exists`.
+    pub async fn catalog_role_create(
+        &self,
+        place: Place,
+        name: &str,
+        change: &Change,
+    ) -> Result<CatalogRole, AdminError> {
+        check_role_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let new =
+            CatalogRole { id: CatalogRoleId(fresh_ordered_uuid()), name: name.to_owned(), created_ms: change.at_ms };
+        let created = self.store.catalog_role_create(place, &new, change).await;
+        created.map_err(|error| in_warehouse(error, &format!("catalog role '{name}'")))?;
+        Ok(new)
+    }
+
+    /// Lists a warehouse's catalog roles by name.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn catalog_role_list(&self, place: Place, page: &PageRequest) -> Result<Page<CatalogRole>, AdminError> {
+        Ok(self.store.catalog_role_list(place, page).await?)
+    }
+
+    /// Removes a catalog role, with its assignments and grants.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn catalog_role_delete(&self, place: Place, name: &str, change: &Change) -> Result<(), AdminError> {
+        let role = self.catalog_role(place, name).await?;
+        let deleted = self.store.catalog_role_delete(place, role.id, change).await;
+        deleted.map_err(|error| in_warehouse(error, &format!("catalog role '{name}'")))
+    }
+
+    async fn catalog_role(&self, place: Place, name: &str) -> Result<CatalogRole, AdminError> {
+        let found = self.store.catalog_role_get(place, name).await?;
+        found.ok_or_else(|| AdminError::NotFound(format!("The warehouse has no catalog role '{}'", shortened(name))))
+    }
+
+    /// Lists the principal roles that have a catalog role, by name.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn catalog_role_members(
+        &self,
+        place: Place,
+        role: &str,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>, AdminError> {
+        let role = self.catalog_role(place, role).await?;
+        Ok(self.store.catalog_role_members(place, role.id, page).await?)
+    }
+
+    /// Assigns a catalog role to a principal role, or revokes it.
+    ///
+    /// # Errors
+    /// `NotFound` for either role.
+    pub async fn catalog_role_assign(
+        &self,
+        (organisation, place): (&Organisation, Place),
+        (role, principal_role): (&str, &str),
+        assigned: bool,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let role = self.catalog_role(place, role).await?;
+        let principal_role = self.principal_role(organisation, principal_role).await?;
+        let assign = self.store.catalog_role_assign(place, role.id, principal_role.id, assigned, change).await;
+        assign.map_err(|error| in_warehouse(error, &format!("catalog role '{}'", role.name)))
+    }
+
+    /// Lists the grants of a catalog role.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn grant_list(&self, place: Place, role: &str) -> Result<Vec<Grant>, AdminError> {
+        let role = self.catalog_role(place, role).await?;
+        Ok(self.store.grant_list(place, role.id).await?)
+    }
+
+    /// Grants a privilege to a catalog role, or revokes it.
+    ///
+    /// # Errors
+    /// `Invalid` if the privilege cannot be granted on such an object; `NotFound` for the role or object; `TooMany`.
+    pub async fn grant_change(
+        &self,
+        place: Place,
+        role: &str,
+        (privilege, on): (Privilege, Securable),
+        granted: bool,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        check_grantable(privilege, on.kind())?;
+        let role = self.catalog_role(place, role).await?;
+        let grant = Grant { on, privilege };
+        let done = match granted {
+            true => self.store.grant_add(place, role.id, &grant, MAX_GRANTS, change).await,
+            false => self.store.grant_revoke(place, role.id, &grant, change).await,
+        };
+        done.map_err(|error| match error {
+            StoreError::LimitReached { limit } => AdminError::TooMany(format!(
+                "Catalog role '{}' already has {limit} grants, the maximum: grant on namespaces or the warehouse, or use \
+                 another role",
+                role.name
+            )),
+            StoreError::NotFound(Resource::Namespace) => AdminError::NotFound("Namespace does not exist".to_owned()),
+            error => in_warehouse(error, &format!("catalog role '{}'", role.name)),
+        })
+    }
+
+    /// Explains whether the principal of a key may do an action to an object. `principal` is the key's name or id.
+    ///
+    /// # Errors
+    /// `NotFound` for the key, the table or the view.
+    pub async fn access_explain(
+        &self,
+        (organisation, place): (&Organisation, Place),
+        principal: &str,
+        action: Action,
+        object: &NamedObject,
+    ) -> Result<ExplainedAccess, AdminError> {
+        let key = self.key_find(organisation, principal).await?;
+        let principal = PrincipalRecord { id: key.principal, name: key.name, role: Some(key.role) };
+        self.explain_principal(place, principal, action, object).await
+    }
+
+    /// Lists the principals that may do an action to an object, with the reasons. A page may be short although more pages
+    /// follow.
+    ///
+    /// # Errors
+    /// `NotFound` for the table or the view.
+    pub async fn access_list(
+        &self,
+        place: Place,
+        action: Action,
+        object: &NamedObject,
+        page: &PageRequest,
+    ) -> Result<(Vec<ExplainedAccess>, Option<String>), AdminError> {
+        let limit = Some(page.limit.unwrap_or(MAX_CHECKED).min(MAX_CHECKED));
+        let page = PageRequest { after: page.after.clone(), limit };
+        let checked = self.store.principal_list(place.organisation, &page).await?;
+        let next = checked.items.last().filter(|_| checked.more).map(|last| last.id.to_string());
+        let mut found = Vec::new();
+        for principal in checked.items.into_iter().filter(|principal| principal.role.is_some()) {
+            let explained = self.explain_principal(place, principal, action, object).await?;
+            if !matches!(explained.verdict, Verdict::Denied { .. }) {
+                found.push(explained);
+            }
+        }
+        Ok((found, next))
+    }
+
+    async fn explain_principal(
+        &self,
+        place: Place,
+        principal: PrincipalRecord,
+        action: Action,
+        object: &NamedObject,
+    ) -> Result<ExplainedAccess, AdminError> {
+        let access = self.store.principal_access(place.organisation, principal.id).await?;
+        let grants = Grants::compile(&access.granted, &access.owned_in);
+        let role = principal.role.unwrap_or(Role::None);
+        let facts = Facts { organisation: place.organisation, principal: Some(principal.id), role, grants: &grants };
+        let explain = |target| {
+            let object = Object { organisation: place.organisation, target };
+            verdict(access::explain(&facts, &access.granted, action, &object), &access)
+        };
+        let verdict = match object {
+            NamedObject::Warehouse => explain(Target::Warehouse(place.warehouse)),
+            NamedObject::Namespace(ident) => explain(Target::Namespace(place.warehouse, ident)),
+            NamedObject::Tabular(kind, ident) => {
+                let (warehouse, record) = (place.warehouse, self.tabular(place, *kind, ident).await?);
+                let tabular = Tabular { warehouse, id: record.id, ident, owner: record.owner };
+                match kind {
+                    TableKind::Table => explain(Target::Table(tabular)),
+                    TableKind::View => explain(Target::View(tabular)),
+                }
+            }
+        };
+        Ok(ExplainedAccess { principal, verdict })
+    }
+
+    async fn tabular(
+        &self,
+        place: Place,
+        kind: TableKind,
+        ident: &TableIdent,
+    ) -> Result<crate::store::TableRecord, AdminError> {
+        let found = self.store.table_get(place, ident).await?.filter(|found| found.kind == kind);
+        found.ok_or_else(|| AdminError::NotFound(format!("{} does not exist: {ident}", Titled(kind))))
+    }
+
+    /// Returns the grants and roles of a principal.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn principal_access(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+    ) -> Result<PrincipalAccess, AdminError> {
+        Ok(self.store.principal_access(organisation, principal).await?)
+    }
+}
+
+fn verdict(explanation: Explanation<'_>, access: &PrincipalAccess) -> Verdict {
+    match explanation {
+        Explanation::Denied { denial, missing } => Verdict::Denied { message: denial.to_string(), missing },
+        Explanation::Allowed(reason) => match reason {
+            access::Reason::Role(role) => Verdict::ByRole(role),
+            access::Reason::Owner => Verdict::ByOwnership,
+            access::Reason::Sight => Verdict::BySight,
+            access::Reason::Grant(granted) => {
+                let path = access.paths.iter().find(|path| Some(path.catalog_role) == granted.role);
+                let (catalog_role, principal_role) =
+                    path.map(|path| (path.catalog_role_name.clone(), path.principal_role.clone())).unwrap_or_default();
+                let grant = Grant { on: granted.on.clone(), privilege: granted.privilege };
+                Verdict::ByGrant { grant, catalog_role, principal_role }
+            }
+        },
+    }
+}
+
+fn check_grantable(privilege: Privilege, kind: SecurableKind) -> Result<(), AdminError> {
+    if privilege.securables().contains(&kind) {
+        return Ok(());
+    }
+    let possible: Vec<_> = privilege.securables().iter().map(|kind| kind.as_str()).collect();
+    Err(AdminError::Invalid(format!(
+        "{privilege} cannot be granted on a {}: grant it on a {}",
+        kind.as_str(),
+        possible.join(" or ")
+    )))
+}
+
+/// Returns the beginning of a name.
+fn shortened(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
+fn missing(what: &str, organisation: &str) -> AdminError {
+    AdminError::NotFound(format!("Organisation '{organisation}' has no {what}"))
+}
+
+fn named(error: StoreError, what: &str, organisation: &str) -> AdminError {
+    match error {
+        StoreError::AlreadyExists(_) => {
+            AdminError::Exists(format!("Organisation '{organisation}' already has a {what}: choose another name"))
+        }
+        StoreError::NotFound(_) => missing(what, organisation),
+        error => AdminError::Store(error),
+    }
+}
+
+fn in_warehouse(error: StoreError, what: &str) -> AdminError {
+    match error {
+        StoreError::AlreadyExists(_) => {
+            AdminError::Exists(format!("The warehouse already has a {what}: choose another name"))
+        }
+        StoreError::NotFound(Resource::Warehouse) => {
+            AdminError::NoSuchWarehouse("The warehouse was dropped".to_owned())
+        }
+        StoreError::NotFound(_) => AdminError::NotFound(format!("The warehouse has no {what}")),
+        error => AdminError::Store(error),
+    }
+}
+
+/// Formats a kind with a capital letter.
+struct Titled(TableKind);
+
+impl fmt::Display for Titled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            TableKind::Table => "Table",
+            TableKind::View => "View",
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! The managers of access in a warehouse: administrators of the organisation, and keys with CATALOG_MANAGE_ACCESS.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::administrator::{Asking, OfOrganisation, OfWarehouse};
+use crate::access::action::{ManageAccess, On};
+use crate::access::{Authorizer, Namespace, Object, Permit, Principal, Warehouse};
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::path::PathParameters;
+use crate::api::permission::visible_warehouse;
+use crate::store::{Change, Organisation, Place};
+use crate::warehouse::OpenWarehouse;
+
+/// A caller who may manage access to some object of the path's warehouse. It returns the permits.
+pub(in crate::api) struct AccessManager {
+    asking: Asking,
+    principal: Principal,
+    pub(in crate::api) organisation: Organisation,
+    warehouse: Arc<OpenWarehouse>,
+}
+
+impl AccessManager {
+    /// Returns the warehouse's place.
+    pub(in crate::api) fn place(&self) -> Place {
+        self.warehouse.place
+    }
+
+    /// Returns the record of a change that this request makes.
+    pub(in crate::api) fn change(&self, api: &Api) -> Change {
+        self.asking.change(api)
+    }
+
+    /// Checks that the caller may manage access to the warehouse.
+    ///
+    /// # Errors
+    /// 403.
+    pub(in crate::api) fn warehouse(&self) -> Result<Permit<ManageAccess, Warehouse>, ApiError> {
+        self.permit(Warehouse(Arc::clone(&self.warehouse)))
+    }
+
+    /// Checks that the caller may manage access to a namespace.
+    ///
+    /// # Errors
+    /// 403; 404 if the namespace is hidden from the caller.
+    pub(in crate::api) fn namespace(
+        &self,
+        ident: tidewater_core::name::NamespaceIdent,
+    ) -> Result<Permit<ManageAccess, Namespace>, ApiError> {
+        self.permit(Namespace { warehouse: Arc::clone(&self.warehouse), ident })
+    }
+
+    /// Returns the authorizer for a table or view, and its warehouse.
+    ///
+    /// # Errors
+    /// 403.
+    pub(in crate::api) fn authorizer(&self) -> Result<(Authorizer<ManageAccess>, Arc<OpenWarehouse>), ApiError> {
+        Ok((Authorizer::new(self.principal.clone())?, Arc::clone(&self.warehouse)))
+    }
+
+    fn permit<O: Object>(&self, object: O) -> Result<Permit<ManageAccess, O>, ApiError>
+    where
+        ManageAccess: On<O>,
+    {
+        Ok(Authorizer::new(self.principal.clone())?.permit(object)?)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for AccessManager {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let Some((asking, caller)) = Asking::of_key(parts) else {
+            let OfWarehouse { of, warehouse } = OfWarehouse::from_request_parts(parts, api).await?;
+            let principal = of.principal(api);
+            let OfOrganisation { asking, organisation } = of;
+            return Ok(Self { asking, principal, organisation, warehouse });
+        };
+        let principal = Principal::from(Arc::clone(&caller));
+        Authorizer::<ManageAccess>::new(principal.clone())?;
+        let organisation = OfOrganisation::find_own(parts, api, &caller).await?;
+        let named = PathParameters::of(parts).get("warehouse")?.unwrap_or_default();
+        let found = api.admin.warehouse_find(&organisation, &named).await?;
+        let warehouse = visible_warehouse(api, &principal, Some(&found.name)).await?;
+        Ok(Self { asking, principal, organisation, warehouse })
+    }
+}

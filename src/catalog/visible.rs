@@ -1,0 +1,73 @@
+//! Lists with the entries that are visible to the caller.
+
+use std::sync::Arc;
+
+use super::error::of_namespace;
+use super::{Catalog, CatalogError};
+use crate::access::action::Action;
+use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Visibility, Warehouse, action};
+use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, TableKind, TimedPage};
+
+/// The maximum number of pages of dropped tables that are read for one answer.
+const MOST_PAGES: usize = 10;
+
+/// A page of a warehouse's dropped tables and views.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedPage {
+    /// The visible entries. It may be empty although more entries follow.
+    pub items: Vec<Dropped>,
+    /// The next page has entries before this moment. `None` on the last page.
+    pub before: Option<Moment>,
+}
+
+impl Catalog {
+    /// Lists the tables or views of a namespace that are visible to the caller, by name.
+    pub(super) async fn visible_list<A: Action>(
+        &self,
+        namespace: &Permit<A, Namespace>,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Arc<Page<String>>, CatalogError> {
+        let (place, ident) = (namespace.warehouse.place, &namespace.ident);
+        if namespace.visibility()? == Visibility::All {
+            return self.store.table_list(place, ident, kind, page).await.map_err(of_namespace(ident));
+        }
+        let owned = match namespace.owner() {
+            Some(owner) => {
+                self.store.table_list_owned(place, ident, kind, owner, page).await.map_err(of_namespace(ident))?
+            }
+            None => Page { items: Vec::new(), more: false },
+        };
+        Ok(Arc::new(namespace.granted_tables(kind, owned, page)))
+    }
+
+    /// Lists a warehouse's dropped tables and views that the caller may restore, the newest drop first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn dropped_list(
+        &self,
+        warehouse: &Permit<action::ListDropped, Warehouse>,
+        filter: &DroppedFilter,
+        page: &TimedPage,
+    ) -> Result<DroppedPage, CatalogError> {
+        let (place, mut from) = (warehouse.0.place, *page);
+        let sees_all = warehouse.visibility()? == Visibility::All;
+        let show = Authorizer::<action::ShowDropped>::new(warehouse.principal().clone());
+        let sees = |dropped: &Dropped| {
+            let object = DroppedObject { warehouse: Arc::clone(&warehouse.0), dropped: dropped.clone() };
+            sees_all || show.as_ref().is_ok_and(|show| show.clone().permit(object).is_ok())
+        };
+        for _ in 0..MOST_PAGES {
+            let found = self.store.dropped_list(place, filter, &from).await.map_err(CatalogError::Store)?;
+            let last = found.items.last().filter(|_| found.more);
+            let before = last.map(|last| Moment { at_ms: last.dropped_ms, id: last.id.0 });
+            let items: Vec<Dropped> = found.items.into_iter().filter(sees).collect();
+            if !items.is_empty() || before.is_none() {
+                return Ok(DroppedPage { items, before });
+            }
+            from.before = before;
+        }
+        Ok(DroppedPage { items: Vec::new(), before: from.before })
+    }
+}

@@ -1,0 +1,221 @@
+//! Principals, principal roles, catalog roles, their assignments, and the grants of catalog roles.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+use tidewater_core::access::{Granted, Privilege, Role, Securable};
+use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, WarehouseId};
+use tidewater_core::name::NamespaceIdent;
+
+use super::change::Change;
+use super::error::Result;
+use super::pages::{Page, PageRequest};
+use super::warehouses::Place;
+
+/// A principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalRecord {
+    /// Its id in the catalog.
+    pub id: PrincipalId,
+    /// Its name, for people. It is not unique.
+    pub name: String,
+    /// The highest built-in role of its keys that are not revoked. `None` without such a key.
+    pub role: Option<Role>,
+}
+
+/// A principal role, or a catalog role of a warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRecord<I> {
+    /// Its id in the catalog.
+    pub id: I,
+    /// Its name. It is unique in the organisation, or for a catalog role in the warehouse.
+    pub name: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// A principal role.
+pub type PrincipalRole = RoleRecord<PrincipalRoleId>;
+
+/// A catalog role of a warehouse.
+pub type CatalogRole = RoleRecord<CatalogRoleId>;
+
+/// A grant of a catalog role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The object.
+    pub on: Securable,
+    /// The privilege.
+    pub privilege: Privilege,
+}
+
+/// The roles through which a principal has grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolePath {
+    /// The name of the principal role.
+    pub principal_role: String,
+    /// The warehouse of the catalog role.
+    pub warehouse: WarehouseId,
+    /// The catalog role.
+    pub catalog_role: CatalogRoleId,
+    /// The name of the catalog role.
+    pub catalog_role_name: String,
+}
+
+/// The grants of a principal, with the roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrincipalAccess {
+    /// The grants of its catalog roles, and the privileges as the owner of namespaces.
+    pub granted: Vec<Granted>,
+    /// The namespaces with tables or views that it owns.
+    pub owned_in: Vec<(WarehouseId, NamespaceIdent)>,
+    /// The roles through which it has the grants.
+    pub paths: Vec<RolePath>,
+}
+
+/// Stores roles, assignments and grants.
+///
+/// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
+/// Repeating a change is harmless: an existing assignment or grant is not added again, and a missing one is not removed.
+#[async_trait]
+pub trait GrantStore: Send + Sync + 'static {
+    /// Lists principals by id.
+    async fn principal_list(&self, organisation: OrganisationId, page: &PageRequest) -> Result<Page<PrincipalRecord>>;
+
+    /// Returns the grants of a principal. They are empty for a principal that does not exist.
+    async fn principal_access(&self, organisation: OrganisationId, principal: PrincipalId) -> Result<PrincipalAccess>;
+
+    /// Adds a principal role.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken; `NotFound` for the organisation.
+    async fn principal_role_create(
+        &self,
+        organisation: OrganisationId,
+        new: &PrincipalRole,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Returns the principal role with the name.
+    async fn principal_role_get(&self, organisation: OrganisationId, name: &str) -> Result<Option<PrincipalRole>>;
+
+    /// Lists principal roles by name.
+    async fn principal_role_list(
+        &self,
+        organisation: OrganisationId,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>>;
+
+    /// Removes a principal role, with its assignments.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn principal_role_delete(
+        &self,
+        organisation: OrganisationId,
+        id: PrincipalRoleId,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Adds a catalog role to a warehouse.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken; `NotFound` for the warehouse.
+    async fn catalog_role_create(&self, place: Place, new: &CatalogRole, change: &Change) -> Result<()>;
+
+    /// Returns the catalog role with the name.
+    async fn catalog_role_get(&self, place: Place, name: &str) -> Result<Option<CatalogRole>>;
+
+    /// Lists a warehouse's catalog roles by name.
+    async fn catalog_role_list(&self, place: Place, page: &PageRequest) -> Result<Page<CatalogRole>>;
+
+    /// Removes a catalog role, with its assignments and grants.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn catalog_role_delete(&self, place: Place, id: CatalogRoleId, change: &Change) -> Result<()>;
+
+    /// Assigns a principal role to a principal, or revokes it.
+    ///
+    /// # Errors
+    /// `NotFound` for the role or the principal.
+    async fn principal_role_assign(
+        &self,
+        organisation: OrganisationId,
+        role: PrincipalRoleId,
+        principal: PrincipalId,
+        assigned: bool,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Lists the principals that have a principal role, by id.
+    async fn principal_role_members(
+        &self,
+        organisation: OrganisationId,
+        role: PrincipalRoleId,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRecord>>;
+
+    /// Assigns a catalog role to a principal role, or revokes it.
+    ///
+    /// # Errors
+    /// `NotFound` for either role.
+    async fn catalog_role_assign(
+        &self,
+        place: Place,
+        role: CatalogRoleId,
+        principal_role: PrincipalRoleId,
+        assigned: bool,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Lists the principal roles that have a catalog role, by name.
+    async fn catalog_role_members(
+        &self,
+        place: Place,
+        role: CatalogRoleId,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>>;
+
+    /// Grants a privilege to a catalog role. The caller must look up a table or view first.
+    ///
+    /// # Errors
+    /// `NotFound` for the role or the namespace; `LimitReached` if the role already has `limit` grants.
+    async fn grant_add(
+        &self,
+        place: Place,
+        role: CatalogRoleId,
+        grant: &Grant,
+        limit: u64,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Revokes a privilege from a catalog role.
+    ///
+    /// # Errors
+    /// `NotFound` for the role.
+    async fn grant_revoke(&self, place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> Result<()>;
+
+    /// Lists the grants of a catalog role.
+    async fn grant_list(&self, place: Place, role: CatalogRoleId) -> Result<Vec<Grant>>;
+
+    /// Lists tables or views of a namespace that a principal owns, by name.
+    async fn table_list_owned(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: super::TableKind,
+        owner: PrincipalId,
+        page: &PageRequest,
+    ) -> Result<Page<String>>;
+}
+
+/// Counts the changes of access, so that caches can check whether they are current.
+pub trait AccessGenerations: Send + Sync + 'static {
+    /// Returns a counter that increases with each change of an organisation's access: roles, assignments, grants, owners,
+    /// keys' roles, and the names of tables and namespaces with grants or owners. In the process that makes the change, it
+    /// increases before the change is answered. A value that was loaded before a read of access stays current until the counter
+    /// changes.
+    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64>;
+}
