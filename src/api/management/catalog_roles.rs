@@ -187,7 +187,10 @@ async fn securable(api: &Api, of: &AccessManager, grant: &GrantEntry) -> Result<
     };
     if matches!(kind, SecurableKind::Warehouse | SecurableKind::Namespace) {
         if grant.name.is_some() || (kind == SecurableKind::Warehouse && grant.namespace.is_some()) {
-            return Err(ApiError::bad_request(format!("A grant of the type '{}' has no `name`, and only a grant on a namespace, table or view has a `namespace`", kind.as_str())));
+            return Err(ApiError::bad_request(format!(
+                "A grant of the type '{}' has no `name`, and only a grant on a namespace, table or view has a `namespace`",
+                kind.as_str()
+            )));
         }
         return match kind {
             SecurableKind::Warehouse => of.warehouse().map(|_| Securable::Warehouse),

@@ -7,7 +7,8 @@ use tidewater_core::ids::{CatalogRoleId, PrincipalRoleId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, change, id_at, ident, key, namespace, place, place_of, stored_namespace, stored_table,
+    NOW_MS, Subject, assert_refused, change, id_at, ident, key, namespace, place, place_of, stored_namespace,
+    stored_table,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -294,7 +295,8 @@ pub(in crate::store) async fn change_of_access_is_counted_and_writes_its_event(s
     store.grant_revoke(team.place, role, &grant, &change()).await.unwrap_err();
     let all = store.event_list(Some(organisation), &EventFilter::default(), None, 100).await.unwrap().events;
     let operations: Vec<_> = all.iter().rev().map(|event| event.operation.as_str()).collect();
-    let operations: Vec<_> = operations.into_iter().filter(|name| name.contains("role") || name.contains("grant")).collect();
+    let operations: Vec<_> =
+        operations.into_iter().filter(|name| name.contains("role") || name.contains("grant")).collect();
     assert_eq!(
         operations,
         [

@@ -35,8 +35,7 @@ async fn direct_load_gets_the_same_response_as_its_route() {
     catalog.with_table(&tenant).await;
     let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
     let hidden = catalog.key(tenant.organisation, Role::None, None).await;
-    let [owner, reader, other, hidden] =
-        [&tenant.key, &reader, &other.key, &hidden].map(|key| format!("Bearer {key}"));
+    let [owner, reader, other, hidden] = [&tenant.key, &reader, &other.key, &hidden].map(|key| format!("Bearer {key}"));
     let table = "/v1/namespaces/ns/tables/t";
     let tag = load(&catalog, table, &[("authorization", &owner)], "").await.header("etag").to_owned();
     let paths = [
