@@ -93,9 +93,8 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
-    let dropped = store
-        .table_drop(guessed, orders, id_at(store, guessed, orders).await, TableKind::Table, None, &change())
-        .await;
+    let dropped =
+        store.table_drop(guessed, orders, id_at(store, guessed, orders).await, TableKind::Table, None, &change()).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
     let renamed = store
         .table_rename(
