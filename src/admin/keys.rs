@@ -112,7 +112,8 @@ impl Admin {
     /// Changes a key's name, role, expiry or options. The change takes effect at once.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Exists` if another usable key has the name; `Conflict` if it is revoked.
+    /// `Invalid`; `NotFound`; `Exists` if another usable key has the name; `Conflict` if it is revoked; `TooMany` if it is
+    /// expired and would become usable again.
     pub async fn key_update(
         &self,
         organisation: &Organisation,
@@ -123,10 +124,16 @@ impl Admin {
         check_not_revoked(key)?;
         check_expiry(update.expires_ms.flatten(), change.at_ms)?;
         let _turn = self.shared.names.enter(organisation.id).await;
-        if let Some(name) = update.name.as_deref().filter(|name| *name != key.name) {
-            check_key_name(name)?;
+        let new_name = update.name.as_deref().filter(|name| *name != key.name);
+        new_name.map_or(Ok(()), check_key_name)?;
+        // An expired key that becomes usable again is one more usable key, with a name that may be taken by now.
+        let returns = update.expires_ms.is_some() && key_state(key, change.at_ms) == KeyState::Expired;
+        if new_name.is_some() || returns {
             let keys = self.store.key_list(organisation.id).await?;
-            check_name_free(organisation, &keys, name, Some(key.id), change.at_ms)?;
+            check_name_free(organisation, &keys, new_name.unwrap_or(&key.name), Some(key.id), change.at_ms)?;
+            if returns {
+                check_room(organisation, &keys, KEYS, change.at_ms)?;
+            }
         }
         let updated = self.store.key_update(organisation.id, key.id, update, change).await;
         self.authenticator.forget_keys(organisation.id);

@@ -1,14 +1,14 @@
-//! A walk over all namespaces of a warehouse that can go on from any of them.
+//! A walk over all namespaces of a warehouse. It can continue after any of them.
 
 use tidewater_core::name::NamespaceIdent;
 
 use crate::store::{PageRequest, Place, Result, Store, StoreError};
 
-/// Returns the namespace that comes after another one, which need not exist any more: each comes before those below it. A walk
-/// over all takes two reads for each.
+/// Returns the namespace after `after`, in an order in which a parent precedes its children. `after` need not exist. A whole walk
+/// takes two reads per namespace.
 ///
 /// # Errors
-/// When the store does not answer.
+/// Fails if the store does not answer.
 pub(super) async fn next_namespace(
     store: &dyn Store,
     place: Place,
@@ -28,10 +28,10 @@ pub(super) async fn next_namespace(
     Ok(None)
 }
 
-/// Returns the first namespace directly below `parent`, or at the top, that comes after another one there.
+/// Returns the first namespace directly below `parent`, or at the top, after `after`.
 ///
 /// # Errors
-/// When the store does not answer.
+/// Fails if the store does not answer.
 pub(super) async fn first_namespace(
     store: &dyn Store,
     place: Place,
@@ -40,7 +40,7 @@ pub(super) async fn first_namespace(
 ) -> Result<Option<NamespaceIdent>> {
     let page = PageRequest { after: after.map(|after| after.as_key().to_owned()), limit: Some(1) };
     match store.namespace_list(place, parent, &page).await {
-        // A parent that was dropped meanwhile holds none.
+        // A parent that was dropped meanwhile has no children.
         Err(StoreError::NotFound(_)) => Ok(None),
         found => Ok(found?.items.first().cloned()),
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn walk_meets_every_namespace_once_in_two_reads_each() {
+    async fn walk_returns_every_namespace_once_with_two_reads_each() {
         let (_folder, store, place) = store().await;
         let mut all = Vec::new();
         for top in ["a", "b", "c"] {
@@ -103,6 +103,6 @@ mod tests {
         assert!(store.call_count("namespace_list") <= 2 * all.len() + 1, "{}", store.call_count("namespace_list"));
         let gone = NamespaceIdent::new(&["b", "n25x", "gone"]).unwrap();
         let after_gone = next_namespace(&store, place, &gone).await.unwrap().unwrap();
-        assert_eq!(after_gone.to_string(), "b.n26", "a namespace that was dropped meanwhile is a place to go on from");
+        assert_eq!(after_gone.to_string(), "b.n26", "the walk continues after a namespace that was dropped meanwhile");
     }
 }

@@ -16,7 +16,7 @@ use crate::store::{Organisation, Warehouse};
 struct Root {
     location: Location,
     profile: StorageProfile,
-    /// The name of the warehouse if it belongs to the same organisation as the new one. Names of other organisations' warehouses are secret.
+    /// The name of the warehouse if it belongs to the same organisation as the new one. Other names are secret.
     name: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Admin {
                     of.name, new.name
                 )));
             }
-            // A root that is no location overlaps none.
+            // A root that is not a location overlaps no other.
             others.extend(all.into_iter().filter_map(|other| {
                 let location = Location::parse(&other.root).ok()?;
                 Some(Root { location, profile: other.storage.profile, name: is_own.then_some(other.name) })
@@ -56,7 +56,7 @@ impl Admin {
         }
         if new.storage.profile == StorageProfile::File {
             let (root, data_folder) = (root.clone(), self.config.data_dir.clone());
-            // The disk may be slow. A root around the data folder may be around other roots too: the data folder comes first.
+            // The disk may be slow. Checks the data folder first, because a root around it may contain other roots too.
             let checked = tokio::task::spawn_blocking(move || check_on_disk(&root, &data_folder, &others)).await;
             return checked.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         }
@@ -73,12 +73,12 @@ fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result
     let path = Path::new(root.path());
     let real = follow(path)
         .map_err(|error| AdminError::Invalid(format!("The folder of root {root} cannot be used: {error}")))?;
-    // The server runs in its data folder: it can be followed.
+    // The server runs in its data folder, so its path can be followed.
     let data = follow(data_folder).unwrap_or_else(|_| data_folder.to_owned());
     if is_shared(&real, &data) {
         return Err(AdminError::Invalid(format!(
-            "Root {root}{} is at, in or around the server's data folder {}, which holds the catalog's database and keys: choose \
-             a folder apart from it",
+            "Root {root}{} overlaps the server's data folder {}, which contains the catalog's database and keys: choose \
+             a folder outside of it",
             leads_to(path, &real),
             data.display()
         )));
@@ -94,10 +94,12 @@ fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result
     Ok(())
 }
 
+/// Returns whether one path contains the other, or both are the same.
 fn is_shared(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
+/// Describes the target of a path with links, for a message.
 fn leads_to(path: &Path, real: &Path) -> String {
     if path == real { String::new() } else { format!(" (a link that leads to {})", real.display()) }
 }
@@ -119,7 +121,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 
 fn taken(root: &Location, by: &Root) -> AdminError {
     let by = by.name.as_ref().map_or_else(|| "another warehouse".to_owned(), |name| format!("warehouse '{name}'"));
-    AdminError::Conflict(format!("Root {root} overlaps that of {by}: choose a folder that no other uses"))
+    AdminError::Conflict(format!("Root {root} overlaps that of {by}: choose a folder that no other warehouse uses"))
 }
 
 #[cfg(test)]
@@ -146,7 +148,7 @@ mod tests {
             let told = check(name).unwrap_err();
             assert!(told.contains("the server's data folder"), "{name}: {told}");
         }
-        assert!(check("to-data").unwrap_err().contains("a link that leads to"), "the message tells of the link");
+        assert!(check("to-data").unwrap_err().contains("a link that leads to"), "the message names the link");
         assert!(check("dangling/lake").unwrap_err().contains("cannot be used"));
         for name in ["srv/lake", "srv/data2", "around/lake", "new/lake"] {
             assert_eq!(check(name), Ok(()), "{name}");

@@ -96,12 +96,12 @@ impl Admin {
             created_ms: change.at_ms,
         };
         let trial = match request.own_storage {
-            // Before anything is written anywhere; once more in the transaction that makes it.
+            // Checked before anything is written, and again in the transaction that creates the warehouse.
             OwnStorage::Allowed => {
                 self.check_root(organisation, &new, &root).await?;
                 self.try_out_folder(new.clone(), &root, &wanted.credentials, &request).await?
             }
-            // Only who can write there is told whether the root is another's (docs/decisions/0040).
+            // Only a caller who can write to the root learns that it is taken (docs/decisions/0040).
             OwnStorage::Refused => {
                 let trial = self.try_out(new.clone(), &wanted.credentials, true).await?.into_result()?;
                 self.check_root(organisation, &new, &root).await?;
@@ -232,7 +232,7 @@ impl Admin {
         Ok(!self.store.event_list(Some(organisation.id), &filter, None, 1).await?.events.is_empty())
     }
 
-    /// Tries out a new warehouse, which may be a folder that root makes for the user of the server.
+    /// Tests the storage of a new warehouse. If root runs the server's command, creates its folder for the server's user.
     async fn try_out_folder(
         &self,
         new: Warehouse,
@@ -243,9 +243,9 @@ impl Admin {
         let path = Path::new(root.path());
         let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
         if let Some(owner) = owner.filter(|_| !request.dry_run) {
-            // The trial would make it as root's.
+            // The test would create the folder as root's.
             let made = owner.make_folder(path);
-            made.map_err(|error| AdminError::Invalid(format!("Cannot make the folder {}: {error}", root.path())))?;
+            made.map_err(|error| AdminError::Invalid(format!("Cannot create the folder {}: {error}", root.path())))?;
         }
         let trial = self.try_out(new, credentials, request.check).await?.into_result()?;
         if let Some(owner) = owner.filter(|_| request.check) {

@@ -1,4 +1,4 @@
-//! The load of a table, the lists and the configuration, straight to their handlers.
+//! A fast path past the router for loads of tables, lists of tables and namespaces, and the configuration.
 //!
 //! Most requests are loads that are answered from memory. Routing, boxed middleware and repeated parsing of the path would
 //! take as many instructions as the load itself. This module parses the path once. All other requests go through
@@ -32,18 +32,18 @@ use crate::auth::{Caller, LastCredential};
 pub(super) enum Direct {
     /// `GET /v1/config`.
     Config,
-    /// A request about what the path names.
+    /// A request about a table, or about the tables or namespaces in the path.
     Object(Object),
 }
 
-/// The object of a request, with the places in its path where the names stand.
+/// The object of a request, with the byte ranges of its names in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
     prefix: Option<Range<usize>>,
     kind: Kind,
 }
 
-/// What is asked for.
+/// The kind of a request's object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     /// The list of namespaces.
@@ -57,7 +57,7 @@ enum Kind {
 const CONFIG: &str = "/v1/config";
 
 impl Direct {
-    /// Returns the request if it is a load or asks for the configuration.
+    /// Returns the request if this module can answer it.
     pub(super) fn recognise(method: &Method, path: &str) -> Option<Self> {
         if method != Method::GET {
             return None;
@@ -74,7 +74,7 @@ impl Direct {
     }
 }
 
-/// Answers a request as its route would.
+/// Answers a request as the router would.
 pub(super) async fn answer(
     api: &Arc<Api>,
     direct: &Direct,
@@ -91,7 +91,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Calls the handler of the route.
+/// Calls the request's handler.
 async fn handled(api: &Arc<Api>, direct: &Direct, caller: &Arc<Caller>, request: &Parts) -> Result<Response, ApiError> {
     let Direct::Object(Object { prefix, kind }) = direct else {
         let allowed = Allowed::<action::ReadConfig>::of(Arc::clone(caller))?;
@@ -100,13 +100,13 @@ async fn handled(api: &Arc<Api>, direct: &Direct, caller: &Arc<Caller>, request:
     let prefix = prefix.clone();
     match kind {
         Kind::Table(namespace, table) => load(api, caller, request, prefix, (namespace, table)).await,
-        // Boxed, so that the future of a load has no room for them.
+        // Boxed, so that they do not enlarge the future of a load.
         Kind::Namespaces => Box::pin(namespace_list(api, caller, request, prefix)).await,
         Kind::Tables(namespace) => Box::pin(table_list(api, caller, request, prefix, namespace)).await,
     }
 }
 
-/// Loads a table. What is looked at comes in the order of the route's handler.
+/// Loads a table. Checks the request in the same order as the router's extractors.
 async fn load(
     api: &Arc<Api>,
     caller: &Arc<Caller>,
@@ -118,7 +118,7 @@ async fn load(
     let scope = scope::<action::LoadTable>(api, caller, path, prefix).await?;
     let ident = Named::<TableIdent>::of(&path[namespace.clone()], &path[table.clone()])?;
     let known = KnownTags::of(headers);
-    // Where nothing is ever vended, nobody asks what the client wants.
+    // A warehouse without a vendor ignores the header.
     let delegated = if scope.warehouse.vendor.is_none() { Delegated::default() } else { Delegated::of(headers) };
     let wanted = if uri.query().is_none() { Parameters(tables::Wanted::default()) } else { Parameters::of(uri)? };
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, wanted).await
@@ -147,7 +147,7 @@ async fn table_list(
     Ok(tables::list(State(Arc::clone(api)), scope, namespace, Parameters::of(uri)?).await?.into_response())
 }
 
-/// Opens the warehouse that the path names, or the default one, for a caller that may do `A` to something.
+/// Opens the warehouse in the path, or the default one, for a caller that may perform `A` on some object.
 async fn scope<A: Action>(
     api: &Arc<Api>,
     caller: &Arc<Caller>,
@@ -161,11 +161,11 @@ async fn scope<A: Action>(
 
 impl Object {
     /// Recognises `/v1/namespaces`, `/v1/namespaces/{namespace}/tables` and
-    /// `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Bytes are compared, since segments are
-    /// short and a search made ready for texts takes longer than to look at all of them.
+    /// `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Compares bytes: segments are short, and
+    /// the setup of a text search takes longer.
     fn recognise(path: &str) -> Option<Self> {
         let path = path.as_bytes();
-        // The way of all other requests finds out what a plus stands for.
+        // The router resolves the meaning of a plus (`plus.rs`).
         let mut from = (path.starts_with(b"/v1/") && !path.contains(&b'+')).then_some(4)?;
         let mut next = || {
             let rest = path.get(from..)?;
@@ -197,7 +197,7 @@ impl Object {
         is_last(&table).then_some(Self { prefix, kind: Kind::Table(namespace, table) })
     }
 
-    /// Returns the route that the request would take.
+    /// Returns the request's route in the router.
     const fn route(&self) -> &'static str {
         match (&self.prefix, &self.kind) {
             (None, Kind::Namespaces) => "/v1/namespaces",
@@ -214,7 +214,7 @@ impl Object {
 mod tests {
     use super::*;
 
-    /// The route of a path that is recognised, and the names in it.
+    /// Returns the route of a path, and the names in it, if this module can answer it.
     fn recognised(path: &str) -> Option<(&'static str, Vec<&str>)> {
         let object = Object::recognise(path)?;
         let route = object.route();

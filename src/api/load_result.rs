@@ -28,7 +28,7 @@ pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
     loaded(&table.document.load_result, Some(vended), EntityTag::of(&table.document, Snapshots::All))
 }
 
-/// `LoadTableResult` of a table, under the tag of what it holds, with what is vended for it.
+/// Returns the `LoadTableResult` of a table with the vended settings. `tag` is its entity tag.
 pub(super) fn loaded(result: &LoadResult, vended: Option<&Vended>, tag: EntityTag) -> Response {
     let pieces = match vended.filter(|vended| !vended.config.is_empty()) {
         None => result.without_config(),

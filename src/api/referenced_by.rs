@@ -8,14 +8,14 @@ use super::error::ApiError;
 /// The most views that lead to one table.
 const MAX_VIEWS: usize = 64;
 
-/// Parts the levels of a view's name.
+/// Separates the levels of a view's name.
 const SEPARATOR: char = '\u{1f}';
 
-/// Reads names joined by commas, the levels of each by 0x1F. Clients encode each name before they encode the parameter, so
-/// names are decoded once more. What is no name of a view is left out.
+/// Parses view names that are separated by commas, and their levels by 0x1F. Clients encode each name before they encode the
+/// parameter, so each name is decoded again. Ignores invalid names.
 ///
 /// # Errors
-/// 400 for too many.
+/// 400 if there are more than [`MAX_VIEWS`] names.
 pub(super) fn parse(text: &str) -> Result<Vec<TableIdent>, ApiError> {
     if text.split(',').count() > MAX_VIEWS {
         return Err(ApiError::bad_request(format!("referenced-by must name at most {MAX_VIEWS} views")));
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_read_in_their_order_and_what_is_none_is_left_out() {
+    fn views_keep_their_order_and_invalid_names_are_ignored() {
         let names = |text: &str| parse(text).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names("db\u{1f}outer,a\u{1f}b\u{1f}inner"), ["db.outer", "a.b.inner"]);
         assert_eq!(names("db%1Fwith%2Ccomma"), ["db.with,comma"]);

@@ -164,7 +164,7 @@ impl ApiService {
         }
         if let Some(direct) = direct {
             let (learned, last) = (RequestFacts::default(), arrival.last.map(Arc::as_ref));
-            // Pinned where it stands: what is put around it moves a reference.
+            // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());

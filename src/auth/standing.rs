@@ -25,15 +25,15 @@ pub(super) struct Source {
     /// The organisations whose unknown tier was logged, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
-    /// The changes of keys and organisations by this process: an answer from before one is not believed.
+    /// The changes of keys and organisations by this process. An answer from before a change is invalid.
     pub(super) changes: Arc<Changes>,
-    /// For how long an answer is believed, in milliseconds. From half of it on, a request asks anew in the background, so
-    /// that a key in use is never waited for.
+    /// How long an answer is valid, in milliseconds. After half of it, a request asks again in the background, so that requests with
+    /// a key in use never wait.
     pub(super) believed_ms: i64,
 }
 
-/// Counts the changes of keys by this process: of an organisation's, and of operators'. Organisations share counts, so that
-/// there is a bound; of one that shares its count with a changed one, keys are looked up once more.
+/// Counts this process's changes of each organisation's keys, and of operators. Organisations share a fixed number of counters. If
+/// two share one, a change in one makes the keys of both be looked up again.
 #[derive(Debug)]
 pub(super) struct Changes {
     counts: [AtomicU64; Self::COUNTS + 1],
@@ -48,13 +48,13 @@ impl Default for Changes {
 impl Changes {
     const COUNTS: usize = 256;
 
-    /// Returns which count is an organisation's, or with none the operators'.
+    /// Returns the index of an organisation's counter, or of the operators' counter.
     fn index(organisation: Option<OrganisationId>) -> usize {
         // The last byte of an id is random.
         organisation.map_or(Self::COUNTS, |id| usize::from(id.0.as_bytes()[15]))
     }
 
-    /// Counts a change of an organisation's keys, or with none of operators'.
+    /// Counts a change of an organisation's keys, or of operators if there is no organisation.
     pub(super) fn add(&self, organisation: Option<OrganisationId>) {
         self.counts[Self::index(organisation)].fetch_add(1, Ordering::AcqRel);
     }
@@ -90,7 +90,7 @@ pub(super) struct Standing {
 #[derive(Clone)]
 struct Answer {
     asked_ms: i64,
-    /// Which count of changes it depends on, and what that was when it was asked for.
+    /// The index of its counter of changes, and the counter's value before the store was asked.
     index: usize,
     changes: u64,
     verdict: Verdict,
@@ -167,8 +167,8 @@ impl Standing {
     }
 
     async fn ask(&self, source: &Source) -> Result<Verdict, StoreError> {
-        // The time before asking, so that what happens meanwhile is not believed to be in the answer.
-        // Whose key it is is known only afterwards.
+        // Both are read before asking: the answer may miss later changes. All counters, because the key's organisation is known
+        // only afterwards.
         let (asked_ms, changes) = (source.clock.now_ms(), source.changes.all());
         let found = match &self.lookup {
             Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,

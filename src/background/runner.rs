@@ -35,7 +35,7 @@ pub enum Stage {
     Waiting,
     /// Runs.
     Running,
-    /// Runs no more: it has succeeded once, or the server stops.
+    /// Does not run again: it has succeeded once, or the server stops.
     Ended,
 }
 
@@ -177,7 +177,7 @@ impl Running {
                 _ => self.pause(),
             };
             if !succeeded {
-                self.tell_failure(wait);
+                self.log_failure(wait);
             }
         }
         let last = self.run_last().await;
@@ -232,7 +232,7 @@ impl Running {
         (state.last_run_ms, state.last_duration_ms) = (Some(started_ms), Some(duration_ms));
         match outcome {
             Ok(count) => {
-                tracing::debug!(task = name, duration_ms, count, "a background task has run");
+                tracing::debug!(task = name, duration_ms, count, "ran a background task");
                 (state.failures, state.last_error) = (0, None);
                 true
             }
@@ -243,7 +243,7 @@ impl Running {
         }
     }
 
-    fn tell_failure(&self, wait: Duration) {
+    fn log_failure(&self, wait: Duration) {
         let state = self.state.lock();
         let (task, failures, while_failing) = (self.task.name, state.failures, self.task.while_failing);
         let (error, retry_in_ms) = (state.last_error.as_deref().unwrap_or_default(), wait.as_millis());
@@ -256,21 +256,21 @@ impl Running {
         );
     }
 
-    /// Does the last work.
+    /// Runs the last work.
     async fn run_last(&self) -> LastRun {
         let Some(work) = &self.task.last_work else { return Ok(()) };
         let task = self.task.name;
         match guarded(work, self.stop.clone()).await {
             Ok(Ok(count)) => {
-                tracing::debug!(task, count, "a background task has done its last work");
+                tracing::debug!(task, count, "ran the last work of a background task");
                 Ok(())
             }
             Ok(Err(error)) => {
-                tracing::warn!(task, %error, "a background task could not do its last work: what it had in memory is lost");
+                tracing::warn!(task, %error, "the last work of a background task failed: its data in memory is lost");
                 Ok(())
             }
             Err(panicked) => {
-                tracing::error!(task, panicked, "the last work of a background task failed");
+                tracing::error!(task, panicked, "the last work of a background task panicked");
                 Err(panicked)
             }
         }
@@ -297,9 +297,9 @@ impl Running {
     }
 }
 
-/// Runs work, and turns a panic into its message.
+/// Runs work, and returns the message of a panic.
 async fn guarded(work: &Work, stop: CancellationToken) -> Result<RunResult, String> {
-    // A run begins with the state that the store has, so nothing half-changed is used again.
+    // A run reads its state from the store, so no run uses state that a panic left incomplete.
     AssertUnwindSafe(async { work(stop).await }).catch_unwind().await.map_err(|panic| message_of(&*panic))
 }
 

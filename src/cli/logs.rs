@@ -31,7 +31,12 @@ impl Levels {
 pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     let filter = EnvFilter::try_new(&config.level)?;
     let colours = io::stderr().is_terminal();
-    let log = Subscriber::builder().with_env_filter(filter).with_writer(OneLine { colours }).with_ansi(colours);
+    let log = Subscriber::builder()
+        .with_env_filter(filter)
+        .with_writer(OneLine { colours })
+        .with_ansi(colours)
+        // Otherwise the subscriber reports a failed write on standard error, which panics if standard error is closed.
+        .log_internal_errors(false);
     let (started, levels) = match config.format {
         LogFormat::Text => {
             let log = log.with_filter_reloading();

@@ -284,11 +284,11 @@ impl FolderLock {
 }
 
 impl FolderLock {
-    /// Notes that the folder has a catalog, so that a database that goes missing is told from one that never was. What a server
-    /// writes stays.
+    /// Records in the lock file that the folder has a catalog, so that a missing database is not taken for a new folder. Does not
+    /// change a server's record.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails if the file cannot be written.
     pub fn note_catalog(&self) -> io::Result<()> {
         if self.file.metadata()?.len() > 0 {
             return Ok(());

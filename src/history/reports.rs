@@ -160,7 +160,7 @@ impl Reports {
         }
     }
 
-    /// Removes what is too old, batch by batch, so that changes get in between. Returns the number of reports.
+    /// Removes expired reports in batches, so that other changes can run between them. Returns the number of removed reports.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -141,10 +141,10 @@ impl Maintenance {
         ]
     }
 
-    /// Does what is due now, to its end. What fails is logged, and stays due.
+    /// Completes all due work. Logs failures; failed work stays due.
     pub async fn sweep(&self) {
         if let Err(error) = self.sweep_all().await {
-            tracing::warn!(%error, "could not do all that was due");
+            tracing::warn!(%error, "could not complete all due work: trying again");
         }
     }
 
@@ -208,8 +208,8 @@ impl Maintenance {
         }
     }
 
-    /// Forgets what is due, and claims up to `free` tables whose files are to be removed. Returns how many were forgotten, and
-    /// the claimed tables.
+    /// Forgets due dropped tables and views, and claims up to `free` tables to remove their files. Returns the number of forgotten
+    /// objects and the claimed tables.
     async fn begin_due(&self, free: usize) -> Result<(u64, Vec<Dropped>), StoreError> {
         let forgotten = self.forget().await?;
         let jobs = if free > 0 { self.claim(free).await? } else { Vec::new() };

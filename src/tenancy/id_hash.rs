@@ -1,7 +1,7 @@
-//! A hasher for keys that are made of ids.
+//! A hasher for map keys that consist of ids.
 //!
-//! The server makes these ids, with 74 random bits each, so no client can choose ids that share a hash. To mix them takes a
-//! tenth of the instructions of the standard hasher, twice in every request.
+//! The server creates these ids with 74 random bits each, so no client can choose ids with the same hash. This hasher needs fewer
+//! instructions than the standard one, and every request uses it twice.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -13,7 +13,7 @@ pub(super) type BuildIdHasher = BuildHasherDefault<IdHasher>;
 pub(super) struct IdHasher(u64);
 
 impl IdHasher {
-    /// An odd number with bits everywhere: 2^64 divided by the golden ratio.
+    /// 2^64 divided by the golden ratio: an odd number without a pattern.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
     const fn mix(&mut self, word: u64) {
@@ -38,11 +38,11 @@ impl Hasher for IdHasher {
         self.mix(word.cast_unsigned());
     }
 
-    /// The length of an id, which is always the same.
+    /// Ignores the length of an id, which is always the same.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
-        // A map takes its slot from the lowest bits, which one multiplication mixes least.
+        // A map uses the lowest bits, which one multiplication mixes least.
         let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(Self::FACTOR);
         mixed ^ mixed >> 32
     }

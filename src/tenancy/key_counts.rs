@@ -30,7 +30,7 @@ impl KeyCounts {
         *self.shards[shard].lock().entry((organisation, key, day)).or_default() += requests;
     }
 
-    /// Writes what was counted. Returns the number of counts.
+    /// Writes the counts. Returns their number.
     ///
     /// # Errors
     /// When the store does not answer; what was to be written is kept for the next time.

@@ -1,7 +1,7 @@
-//! What was made of credentials for a client, kept as long as the credentials.
+//! The settings that were vended with some credentials, cached with the credentials.
 //!
-//! To put settings together and to spell them as JSON takes longer than all else of a warm load. All loads of a table
-//! that are given the same credentials are given the same text.
+//! Combining the settings and writing their JSON takes longer than the rest of a warm load. So all loads of a table with the
+//! same credentials share one JSON text.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use parking_lot::Mutex;
 
 use super::valid_location::ValidLocations;
 
-/// The last that was given with some credentials. These are for the locations of one table, whose path seldom changes.
+/// The settings that were last vended with some credentials. Credentials are for the locations of one table, whose path seldom
+/// changes, so one entry is enough.
 pub(super) struct LastGiven<T>(Mutex<Option<Given<T>>>);
 
 struct Given<T> {
-    /// The table's path in the API, which clients are told.
+    /// The table's path in the API, which the settings contain.
     path: String,
-    /// Where the table's files are, in all spellings.
+    /// The table's locations, in all spellings.
     locations: ValidLocations,
     vended: Arc<T>,
 }
@@ -25,7 +26,7 @@ impl<T> LastGiven<T> {
         Self(Mutex::new(None))
     }
 
-    /// Returns what was given for the same path and locations, or makes and keeps it.
+    /// Returns the cached settings if path and locations are the same. Otherwise makes and caches them.
     pub(super) fn get_or_make(&self, path: &str, locations: &ValidLocations, make: impl FnOnce() -> T) -> Arc<T> {
         let mut last = self.0.lock();
         if let Some(given) = last.as_ref().filter(|given| given.path == path && given.locations == *locations) {

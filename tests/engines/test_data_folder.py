@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from support.rest import Rest, answer
 from support.server import Server, clean_environment
@@ -241,3 +242,20 @@ def test_root_commands_reach_the_running_server_of_another_user(binary: Path) ->
             finally:
                 process.terminate()
         assert process.returncode == 0
+
+
+def test_server_without_a_reader_of_its_log_answers_and_stops_cleanly(binary: Path, tmp_path: Path) -> None:
+    serve = [str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=clean_environment()) as process:
+        assert process.stderr is not None
+        try:
+            serving = next(line for line in process.stderr if " serving " in line)
+            process.stderr.close()
+            address = re.search(r"127\.0\.0\.1:\d+", serving)
+            assert address is not None, serving
+            # Each of these refusals writes a line.
+            for _ in range(3):
+                assert requests.get(f"http://{address[0]}/v1/config", timeout=30).status_code == 401
+        finally:
+            process.terminate()
+    assert process.returncode == 0

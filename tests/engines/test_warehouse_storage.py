@@ -188,7 +188,7 @@ def test_master_key_is_changed_while_a_server_runs(
     rest.create_table(unique, create_body("t"))
     file.write_text(old)
     refused = server.command("warehouse", "check", "lake", "--org", lake.organisation, check=False)
-    assert refused.returncode == 1 and "not among those" in refused.stderr
+    assert refused.returncode == 1 and "which this process does not have" in refused.stderr
 
 
 def test_missing_ambient_credentials_are_reported_with_the_searched_sources(

@@ -202,13 +202,13 @@ impl OfOrganisation {
         self.asking.change(api)
     }
 
-    /// Fails for an operator, who sees what was dropped in a warehouse, and changes nothing of what is or was in one.
+    /// Fails for an operator, who can list dropped tables and views but not change a warehouse's contents.
     pub(super) fn check_may_change_contents(&self) -> Result<(), ApiError> {
         match self.asking.administrator {
             Administrator::Machine(_) | Administrator::OrganisationAdmin(_) => Ok(()),
             Administrator::Operator(_) => Err(ApiError::forbidden(
-                "An operator manages organisations and not their data, and only lists what was dropped: use a key of the \
-                 organisation, or the command line on the server's machine",
+                "An operator manages organisations, not their data, and can only list dropped tables and views: use a key of \
+                 the organisation, or the command line on the server's machine",
             )),
         }
     }
@@ -225,7 +225,7 @@ impl OfOrganisation {
         Ok(api.admin.organisation_find(&named).await?)
     }
 
-    /// Who asks for permits in the organisation.
+    /// Returns the principal for permits in the organisation.
     pub(in crate::api) fn principal(&self, api: &Api) -> Principal {
         self.asking.administrator.principal(&self.organisation, api.admin.max_tables(&self.organisation))
     }

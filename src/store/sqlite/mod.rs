@@ -66,7 +66,7 @@ const LIST_READERS: usize = 4;
 
 /// The store in one SQLite file.
 ///
-/// Dropping it does what [`SqliteStore::close`] does.
+/// Dropping it completes pending writes and moves the log into the database file.
 pub(crate) struct SqliteStore {
     writer: Arc<Writer>,
     point_readers: Arc<Readers>,

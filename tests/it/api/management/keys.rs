@@ -185,6 +185,20 @@ async fn rotation_gives_a_new_key_and_ends_the_old_one_after_the_overlap() {
 }
 
 #[tokio::test]
+async fn expired_key_becomes_usable_again_only_under_a_free_name() {
+    let (catalog, tenant) = acme().await;
+    let old = catalog.post(&tenant.key, KEYS, &json!({ "name": "ci", "role": "writer" })).await.ok(200);
+    catalog.post(&tenant.key, &format!("{KEYS}/ci/rotate"), &json!({ "overlap-s": 0 })).await.ok(200);
+    let path = format!("{KEYS}/{}", text(&old["id"]));
+    let message =
+        catalog.patch(&tenant.key, &path, &json!({ "expires-ms": null })).await.error(409, "AlreadyExistsException");
+    assert!(message.contains("has a key 'ci' already"), "{message}");
+    catalog.get(text(&old["api_key"]), "/v1/namespaces").await.error(401, "NotAuthorizedException");
+    catalog.patch(&tenant.key, &path, &json!({ "name": "old", "expires-ms": null })).await.ok(200);
+    catalog.get(text(&old["api_key"]), "/v1/namespaces").await.ok(200);
+}
+
+#[tokio::test]
 async fn second_rotation_of_a_key_is_refused() {
     let (catalog, tenant) = acme().await;
     let old = catalog.post(&tenant.key, KEYS, &json!({ "name": "ci", "role": "writer" })).await.ok(200);

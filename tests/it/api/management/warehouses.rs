@@ -181,7 +181,7 @@ async fn contents_are_shown_to_local_user_and_admin_but_not_to_an_operator() {
         catalog.delete(&operator, &format!("{one}?purgeRequested=true")).await,
     ] {
         let message = refused.error(403, "ForbiddenException");
-        assert!(message.contains("only lists what was dropped"), "{message}");
+        assert!(message.contains("can only list dropped tables and views"), "{message}");
     }
     catalog.machine(Method::POST, &format!("{one}/restore"), &json!({})).await.ok(204);
     catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200);
