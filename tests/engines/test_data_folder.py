@@ -177,7 +177,7 @@ def test_root_commands_keep_the_folder_accessible_to_its_owner(binary: Path) -> 
         closed = lakes / "closed"
         closed.mkdir(mode=0o755)
         told = command("warehouse", "create", "closed", "--root", closed.as_uri())
-        assert told.returncode == 1 and "the user 'nobody', to whom the data folder belongs, may not" in told.stderr
+        assert told.returncode == 1 and "the user 'nobody', who owns the data folder, may not" in told.stderr
         assert "closed" not in command("warehouse", "list").stdout
         closed.chmod(0o777)
         assert command("warehouse", "create", "closed", "--root", closed.as_uri()).returncode == 0

@@ -118,7 +118,7 @@ async fn warehouse_is_dropped_only_when_empty() {
     let (catalog, tenant, _) = acme().await;
     catalog.with_table(&tenant).await;
     let message = catalog.delete(&tenant.key, MAIN).await.error(409, "ConflictException");
-    assert!(message.contains("still holds namespaces"), "{message}");
+    assert!(message.contains("still has namespaces"), "{message}");
     catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
     let dropped = catalog.get(&tenant.key, &format!("{MAIN}/dropped")).await.ok(200);
     let id = dropped["dropped"][0]["id"].as_str().unwrap().to_owned();
