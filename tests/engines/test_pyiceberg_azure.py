@@ -264,7 +264,7 @@ def test_check_reports_an_account_without_a_hierarchical_namespace(
         flat.close()
 
 
-def test_check_reports_the_wrong_azure_setting(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_wrong_setting(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
     by_key = azure.profile(tmp_path, account.endpoint)
     by_identity = azure.profile(tmp_path, account.endpoint, identity=account)
 

@@ -229,7 +229,7 @@ def test_check_shows_that_tokens_are_limited_to_their_table(
     assert code != 0 and "the store does not enforce access boundaries" in said, said
 
 
-def test_check_reports_the_wrong_google_setting(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_wrong_setting(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
     root = f"gs://{BUCKET}/{unique}"
     for where, profile, says in (
         (f"gs://none-such/{unique}", google.profile(tmp_path, cloud), "check the bucket's name"),
