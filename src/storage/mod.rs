@@ -72,7 +72,8 @@ pub enum StorageError {
         /// The maximum size.
         limit_bytes: u64,
     },
-    /// The store refuses the catalog's own credentials, or they do not allow the request.
+    /// The store refuses the catalog's own credentials, or they do not allow the request. On the local disk: the server's
+    /// user may not access the file, or the file system is read-only.
     #[error("storage refuses the catalog at {location}: {source}{}", and_hint(location, source))]
     Refused {
         /// The object's location.
@@ -433,6 +434,9 @@ fn local_error(location: &Location, path: &std::path::Path, root: Option<&Locati
     let source = Arc::new(object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) });
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::NoSpace { location: at, source },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StorageError::Refused { location: at, source }
+        }
         _ => StorageError::Unavailable { location: at, source },
     }
 }
@@ -453,11 +457,16 @@ fn is_impossible(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidFilename
 }
 
-/// Returns whether [`is_impossible`] holds for a cause of the error.
-fn comes_from_an_impossible_path(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Returns whether the system's error means that the server's user may not access a file, or that nobody can write it.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Returns whether the error or one of its causes is a system's error for which `is_kind` returns true.
+fn has_system_error(error: &(dyn std::error::Error + 'static), is_kind: fn(&io::Error) -> bool) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(is_impossible) {
+        if error.downcast_ref::<io::Error>().is_some_and(is_kind) {
             return true;
         }
         next = error.source();
@@ -499,7 +508,11 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
             StorageError::Refused { location, source: Arc::new(source) }
         }
-        source if comes_from_an_impossible_path(&source) => StorageError::NotFound(location),
+        source if has_system_error(&source, is_impossible) => StorageError::NotFound(location),
+        // Only for files: a connection to a store can fail with the same kind of error.
+        source if location.scheme() == "file" && has_system_error(&source, is_forbidden) => {
+            StorageError::Refused { location, source: Arc::new(source) }
+        }
         source => match ambient::none_found(&location, &source) {
             Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Arc::new(source) },
             None => StorageError::Unavailable { location, source: Arc::new(source) },
@@ -536,7 +549,31 @@ mod tests {
         assert!(said.contains("set-storage`: check `access-key-id`"), "{said}");
     }
 
-    /// Reading it whole would take 64 GiB.
+    /// Nobody can create files below `/sys`, root included.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn write_without_the_systems_permission_is_refused() {
+        let storage = Storage::local();
+        let folder = Location::parse("/sys/tidewater").unwrap();
+        let written = storage.create(&folder.join("x").unwrap(), Bytes::new()).await;
+        assert!(matches!(written, Err(StorageError::Refused { .. })), "{written:?}");
+        let prepared = storage.prepare(&folder).await;
+        assert!(matches!(prepared, Err(StorageError::Refused { .. })), "{prepared:?}");
+    }
+
+    #[test]
+    fn denied_read_is_refused_for_a_file_and_unavailable_for_a_store() {
+        let denied = || {
+            let source = Box::new(io::Error::from(io::ErrorKind::PermissionDenied));
+            object_store::Error::Generic { store: "a", source }
+        };
+        let file = translate(&Location::parse("/srv/lake/x").unwrap(), denied());
+        assert!(matches!(file, StorageError::Refused { .. }), "{file:?}");
+        let object = translate(&Location::parse("s3://b/x").unwrap(), denied());
+        assert!(matches!(object, StorageError::Unavailable { .. }), "{object:?}");
+    }
+
+    /// Reading the whole object would take 64 GiB.
     #[tokio::test]
     async fn object_over_the_limit_is_refused_before_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
