@@ -260,3 +260,35 @@ def test_server_without_a_reader_of_its_log_answers_and_stops_cleanly(binary: Pa
         finally:
             process.terminate()
     assert process.returncode == 0
+
+
+def test_server_counts_the_log_lines_that_nobody_read(binary: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(pipe, os.O_WRONLY)
+    os.set_blocking(reader, True)
+    serve = [str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(serve, stderr=writer, env=clean_environment()) as process:
+        os.close(writer)
+        try:
+            with open(reader) as log:
+                serving = next(line for line in log if " serving " in line)
+            address = re.search(r"127\.0\.0\.1:\d+", serving)
+            assert address is not None, serving
+
+            def refuse() -> None:
+                assert requests.get(f"http://{address[0]}/v1/config", timeout=30).status_code == 401
+
+            # Each of these refusals writes a line: three without a reader, and one for a new reader.
+            for _ in range(3):
+                refuse()
+            with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as log:
+                os.set_blocking(log.fileno(), True)
+                refuse()
+                note = log.readline()
+                assert "could not be written" in note and "lines=3" in note, note
+                assert "lines=" not in log.readline()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
