@@ -86,10 +86,10 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Connects.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// If nothing listens.
+    /// Fails if no server listens.
     pub async fn open(target: &Target) -> Result<Self> {
         Ok(Self { connection: Connection::open(target.addr).await?, target: target.clone() })
     }

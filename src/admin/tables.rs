@@ -14,10 +14,10 @@ use crate::metadata::MetadataError;
 use crate::store::{Page, PageRequest, Place, Properties, Resource, StoreError, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 
-/// The number of tables that one answer checks.
-const CHECKED_AT_ONCE: usize = 100;
+/// The most tables that one answer checks.
+const CHECKED_AT_ONCE: u32 = 100;
 
-/// How many namespaces are looked into for one answer, with tables or without.
+/// The most namespaces that are read for one answer. Some may have no tables.
 const NAMESPACES_AT_ONCE: usize = 1_000;
 
 /// The most names of each kind that a namespace is shown with.
@@ -152,7 +152,7 @@ impl Admin {
         Ok(CheckedTable { checked: 1, findings, next: None })
     }
 
-    /// Checks the metadata of a page of a warehouse's tables or views, from the position `after`.
+    /// Checks the metadata of a page of a warehouse's tables or views, at most [`CHECKED_AT_ONCE`].
     ///
     /// # Errors
     /// `Store`.
@@ -160,19 +160,20 @@ impl Admin {
         &self,
         warehouse: &OpenWarehouse,
         kind: TableKind,
-        after: Option<&str>,
+        page: &PageRequest,
     ) -> Result<CheckedTable, AdminError> {
+        let at_most = page.limit.map_or(CHECKED_AT_ONCE, |limit| limit.min(CHECKED_AT_ONCE)) as usize;
         let place = warehouse.place;
-        let (mut namespace, mut name) = match after.and_then(|after| after.split_once(SEPARATOR)) {
+        let (mut namespace, mut name) = match page.after.as_deref().and_then(|after| after.split_once(SEPARATOR)) {
             Some((key, name)) => (NamespaceIdent::from_key(key).ok(), Some(name.to_owned())),
             None => (first_namespace(self.store.as_ref(), place, None, None).await?, None),
         };
         let (mut done, mut looked_at) = (CheckedTable::default(), 0);
         while let Some(current) = namespace {
-            let limit = u32::try_from(CHECKED_AT_ONCE - done.checked).unwrap_or(1);
+            let limit = u32::try_from(at_most - done.checked).unwrap_or(1);
             let page = PageRequest { after: name.take(), limit: Some(limit) };
             let (found, more) = match self.table_list(place, &current, kind, &page).await {
-                // A namespace that was dropped meanwhile holds none.
+                // A namespace that was dropped meanwhile has no tables.
                 Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => (Vec::new(), None),
                 found => found?,
             };
@@ -182,7 +183,7 @@ impl Admin {
                 done.findings.extend(self.check(warehouse, kind, &ident, record).await);
             }
             looked_at += 1;
-            if more.is_some() || done.checked >= CHECKED_AT_ONCE || looked_at >= NAMESPACES_AT_ONCE {
+            if more.is_some() || done.checked >= at_most || looked_at >= NAMESPACES_AT_ONCE {
                 let last =
                     more.or_else(|| found.last().map(|(name, _)| name.clone()).or(page.after)).unwrap_or_default();
                 done.next = Some(format!("{}{SEPARATOR}{last}", current.as_key()));

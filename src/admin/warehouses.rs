@@ -345,8 +345,8 @@ fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminErr
             "Root {root} overlaps that of another warehouse: choose a folder that no other uses"
         )),
         StoreError::NotEmpty(_) => AdminError::Conflict(format!(
-            "Warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
-             delete these for good (`tidewater table dropped` and `tidewater view dropped` list them)"
+            "Warehouse '{name}' still has namespaces, or dropped tables or views that can be restored. Drop the namespaces, \
+             and delete the dropped objects for good (`tidewater table dropped` and `tidewater view dropped` list them)"
         )),
         error => AdminError::Store(error),
     }

@@ -116,7 +116,7 @@ impl ApiError {
 
     /// Returns 500. The cause goes to the log, and not to the client.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        let message = "Something went wrong in the catalog; its log says more under this answer's x-request-id";
+        let message = "Internal error: the server's log has the details under this answer's x-request-id";
         let answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         answer.because("internal error: a request failed", cause)
     }
@@ -142,8 +142,8 @@ impl ApiError {
     }
 
     fn storage_refuses(cause: &dyn std::fmt::Display) -> Self {
-        let message = "The warehouse's storage refuses the catalog: an administrator must look at it \
-                       (`tidewater warehouse check`)";
+        let message = "The warehouse's storage refuses the catalog: an administrator finds the cause with \
+                       `tidewater warehouse check`";
         Self::out_of_service(message).because("a warehouse's storage refuses the catalog", cause)
     }
 

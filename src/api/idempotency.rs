@@ -147,7 +147,7 @@ impl Keyed {
                 return Ok(response);
             }
         }
-        Err(ApiError::internal(&"an answer that is kept was not found"))
+        Err(ApiError::internal(&"the stored answer was not found"))
     }
 
     /// Serves the request and records its answer. Returns `None` if another process was faster.

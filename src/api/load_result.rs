@@ -1,4 +1,4 @@
-//! A table's or view's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
+//! Answers with the metadata of a table or view: the bytes of the cached document, with a few bytes before and after it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
 
-/// How many headers an answer has: type, tag, two of limits (three in their older form), request id. A map for one more
-/// takes twice the memory.
+/// The number of headers of an answer: type, tag, two of limits (three in their older form), request id. A map for one more
+/// header takes twice the memory.
 const HEADERS: usize = 6;
 
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
@@ -50,7 +50,7 @@ pub(super) fn credentials(vended: &Vended) -> Response {
     json_response(Body::from(json!({ "storage-credentials": vended.credentials }).to_string()))
 }
 
-/// What follows a document where anything is vended: the same settings for older clients, which read `config`, and newer ones.
+/// Returns the text after a document: the vended settings, once as `config` for older clients, and once for newer ones.
 fn after(vended: &Vended) -> String {
     let mut after = format!(",\"config\":{}", json!(vended.config));
     if !vended.credentials.is_empty() {
@@ -87,7 +87,7 @@ pub(super) fn view(view: &LoadedView) -> Response {
     json_response(body(view.load_result.without_config()))
 }
 
-/// A body in one piece, or in several that are not copied.
+/// Returns a body of one or several pieces. Does not copy them.
 fn body(mut pieces: Vec<Bytes>) -> Body {
     match (pieces.pop(), pieces.is_empty()) {
         (Some(only), true) => Body::from(only),
@@ -98,17 +98,17 @@ fn body(mut pieces: Vec<Bytes>) -> Body {
     }
 }
 
-/// An answer in JSON, with room for the headers that are still to come.
+/// Returns an answer in JSON.
 pub(super) fn json_response(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    // Room for all that are still to come, so that the map need not grow on its way out.
+    // Reserve space for the headers that are added later, so that the map need not grow.
     headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// A body in pieces that are not copied, with a length that is known.
+/// A body of several pieces that are not copied, with a known length.
 struct Pieces(std::vec::IntoIter<Bytes>);
 
 impl hyper::body::Body for Pieces {

@@ -47,9 +47,9 @@ pub(super) fn token_after(last: &str) -> String {
 
 pub(super) fn read_token(token: &str) -> Result<String, ApiError> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        ApiError::bad_request("pageToken is not one that this catalog gave: start again with an empty one")
-    })
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| ApiError::bad_request("this catalog did not issue pageToken: start again with an empty one"))
 }
 
 #[cfg(test)]

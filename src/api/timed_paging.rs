@@ -48,9 +48,7 @@ fn read_token(token: &str) -> Result<Moment, ApiError> {
         let (at_ms, id) = text.split_once(' ')?;
         Some(Moment { at_ms: at_ms.parse().ok()?, id: Uuid::parse_str(id).ok()? })
     };
-    read().ok_or_else(|| {
-        ApiError::bad_request("page-token is not one that this catalog gave: start again with an empty one")
-    })
+    read().ok_or_else(|| ApiError::bad_request("this catalog did not issue page-token: start again with an empty one"))
 }
 
 #[cfg(test)]

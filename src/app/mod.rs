@@ -1,4 +1,4 @@
-//! Puts the concrete parts together. Only this file knows them all.
+//! Assembles the server from its parts. Only this module imports all of them.
 
 mod running;
 
@@ -56,7 +56,7 @@ impl InProcess {
     /// Fails if the database cannot be used, or the database of an earlier catalog is missing. The text says what to do.
     pub async fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Self> {
         let store = open_store(config, &lock)?;
-        // Commands that need the master key check it themselves: one mends a lost key.
+        // Commands that need the master key check it themselves: one of them repairs a lost key.
         let api = api_over(config, store, storage_access(config));
         Ok(Self { service: service_over(&api).await?, _lock: lock })
     }
@@ -201,10 +201,10 @@ impl App {
         let Self { server, api, running, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
-        let told = OnceLock::new();
+        let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;
-            let _ = told.set(Instant::now());
+            let _ = stopping_since.set(Instant::now());
             let (grace_s, changes) = (grace().as_secs(), api.catalog.running_changes());
             tracing::info!(
                 grace_s,
@@ -215,7 +215,7 @@ impl App {
         let cut_off = server.serve(shutdown, grace).await;
         let grace = grace();
         // Wait for running changes, including those whose clients have disconnected.
-        let left = grace.saturating_sub(told.get().map_or(Duration::ZERO, Instant::elapsed));
+        let left = grace.saturating_sub(stopping_since.get().map_or(Duration::ZERO, Instant::elapsed));
         let changes = match tokio::time::timeout(left, api.catalog.finish()).await {
             Ok(()) => 0,
             Err(_elapsed) => api.catalog.running_changes(),
@@ -321,9 +321,9 @@ fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
             left_out_bytes,
             later_commits,
             missing_frames,
-            "the log of the database is damaged: changes that were acknowledged are lost. Those up to the last readable \
-             commit are kept. Tables whose last change may be lost are named below; to go back to a whole state instead, \
-             stop the server and restore a backup"
+            "the log of the database is damaged: acknowledged changes after the last readable commit are lost. Tables whose \
+             last change may be lost are named below. To return to a consistent state instead, stop the server and restore \
+             a backup"
         );
     } else if size_bytes > 0 {
         tracing::warn!(
@@ -337,11 +337,12 @@ fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
     Ok(size_bytes > 0 || found.is_damaged())
 }
 
-/// The most tables that are checked for lost changes after an unclean stop, and the most that the log names.
+/// The most tables that are searched for lost changes after an unclean stop, and the most that the log names.
 const TABLES_LOOKED_AT: usize = 10_000;
 const TABLES_NAMED: usize = 100;
 
-/// Looks for tables whose pointer is behind their newest document, and names them in the log. Returns how many it looked at.
+/// Searches for tables whose pointer is behind their newest document, and names them in the log. Returns the number of
+/// searched tables.
 async fn look_for_lost_changes(store: Arc<dyn Store>) -> Result<u64, StoreError> {
     let mut behind = 0_usize;
     let tell = |found: Behind| {
@@ -354,8 +355,8 @@ async fn look_for_lost_changes(store: Arc<dyn Store>) -> Result<u64, StoreError>
                 table = %ident,
                 metadata_location,
                 newest = %newest.display(),
-                "a table has a newer metadata document than the one that it points at: its last change was lost with the \
-                 database's log, or was never acknowledged. If it is wanted, register the newer document with `overwrite`"
+                "a table has a newer metadata document than its current one: its last change was lost with the database's \
+                 log, or was never acknowledged. To keep the change, register the newer document with `overwrite`"
             );
         }
     };
@@ -427,8 +428,8 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
 /// Opens the configured store, for the process that has the folder's lock. No other process may open it meanwhile.
 ///
 /// # Errors
-/// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
-/// text says what to do.
+/// Fails if the folder cannot be created or used, the database of an earlier catalog is missing, or the database is from a newer
+/// version. The text says what to do.
 pub fn open_store(config: &Config, alone: &FolderLock) -> anyhow::Result<Arc<dyn Store>> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;

@@ -255,13 +255,13 @@ impl Authenticator {
         self.verify_principal(credential).await
     }
 
-    /// Has an organisation's keys looked up anew, since one or the organisation was changed by this process: a revoked key is
-    /// refused from then on, also one that is being looked up at this moment.
+    /// Invalidates the cached checks of an organisation's keys, after this process changed a key or the organisation. A revoked key
+    /// is refused from then on, also if a request is reading it at this moment.
     pub fn forget_keys(&self, organisation: OrganisationId) {
         self.source.changes.add(Some(organisation));
     }
 
-    /// Has operators looked up anew, since one was changed by this process, as [`Self::forget_keys`] does.
+    /// Invalidates the cached checks of operators, after this process changed one. See [`Self::forget_keys`].
     pub fn forget_operators(&self) {
         self.source.changes.add(None);
     }
@@ -370,7 +370,7 @@ impl Authenticator {
     /// Writes when keys were last used. Returns the number of keys.
     ///
     /// # Errors
-    /// When the store does not answer; what was to be written is kept for the next time.
+    /// Fails if the store does not answer. Unwritten times are kept for the next call.
     pub async fn flush(&self) -> Result<u64, StoreError> {
         let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
         if uses.is_empty() {
@@ -412,11 +412,11 @@ impl Authenticator {
         self.signing.reload().await
     }
 
-    /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.
+    /// Does the work of every minute: [`Self::flush`], reads the signing keys, and removes those without valid tokens.
     /// Returns the number of keys whose use was written.
     ///
     /// # Errors
-    /// When the store does not answer. The next time makes good for it.
+    /// Fails if the store does not answer. The next call repeats the work.
     pub async fn maintain(&self) -> Result<u64, StoreError> {
         let used = self.flush().await?;
         self.signing.reload().await?;

@@ -28,7 +28,7 @@ const LONG_RUN: Duration = Duration::from_secs(60);
 /// wait becomes longer.
 const JITTER_PERCENT: u64 = 10;
 
-/// What a task does now.
+/// The present activity of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Waits for its next run.
@@ -56,7 +56,7 @@ impl Stage {
 pub struct TaskState {
     /// The name of the task.
     pub name: &'static str,
-    /// What it does now.
+    /// Its present activity.
     pub stage: Stage,
     /// The start of the present run.
     pub running_since_ms: Option<i64>,
@@ -64,7 +64,7 @@ pub struct TaskState {
     pub last_run_ms: Option<i64>,
     /// The duration of the last run that ended, in milliseconds.
     pub last_duration_ms: Option<u64>,
-    /// The error of the last run; none if it succeeded.
+    /// The error of the last run. `None` if it succeeded.
     pub last_error: Option<String>,
     /// How many runs have failed in a row.
     pub failures: u32,
@@ -76,7 +76,7 @@ pub struct TaskState {
 pub struct Runner {
     clock: Clock,
     stop: CancellationToken,
-    /// Where the sequence of jitter begins.
+    /// The seed of the jitter.
     seed: u64,
     started: Mutex<Vec<Started>>,
 }

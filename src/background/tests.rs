@@ -18,7 +18,7 @@ fn runner() -> Runner {
     Runner::new(Clock::Manual(Arc::new(AtomicI64::new(5_000))), 7)
 }
 
-/// A task that tells of each run, with a switch that lets its runs fail.
+/// A task that reports each run, with a switch that makes its runs fail.
 struct Probe {
     runs: mpsc::UnboundedSender<Instant>,
     fails: AtomicBool,
@@ -87,7 +87,7 @@ async fn failed_task_is_tried_again_after_a_growing_bounded_pause() {
     {
         assert!((whole_ms * 9 / 10..=whole_ms + 1).contains(&wait_ms), "{wait_ms} ms of {whole_ms} ms");
     }
-    // The task tells of a run before it fails.
+    // The task reports a run before it fails.
     while state(&runner, "probe").stage == Stage::Running {
         tokio::task::yield_now().await;
     }

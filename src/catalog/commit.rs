@@ -23,7 +23,7 @@ use crate::heavy::Large;
 use crate::metadata::Document;
 use crate::store::{Answer, Change, EventDetails, TableRecord};
 
-/// How often a commit is applied when other processes keep moving the pointer first, as long as its requirements hold.
+/// The most times that a commit is applied because another process moved the pointer first. Its requirements must hold each time.
 pub(super) const ATTEMPTS: usize = 10;
 
 /// The commits of a request to one table or view, in a form that can move to a worker.

@@ -98,7 +98,7 @@ impl Catalog {
 #[must_use]
 pub fn missing_document(file: &str) -> String {
     format!(
-        "Its metadata file {file} is missing: somebody has removed its files, as Spark does at DROP TABLE ... PURGE. Put \
-         them back, or remove it from the list"
+        "Its metadata file {file} is missing. An engine may have removed the files, as Spark does at DROP TABLE ... PURGE. \
+         Restore the files, or delete the dropped table for good"
     )
 }

@@ -25,7 +25,7 @@ pub enum CatalogError {
     NoDefaultWarehouse,
     /// The warehouse's settings do not give access to its storage.
     #[error(
-        "Warehouse {0} cannot be used as it is set up: an administrator must look at it (`tidewater warehouse check`)"
+        "Warehouse {0} cannot be used with its settings: an administrator finds the cause with `tidewater warehouse check`"
     )]
     WarehouseUnusable(String),
     /// The namespace does not exist.
@@ -77,9 +77,9 @@ pub enum CatalogError {
     },
     /// A location would overlap one of a dropped table, or is one whose files are being removed.
     #[error(
-        "Location '{location}' of {ident} overlaps that of a dropped table, whose files are kept or being removed: choose \
-         another location, or none; or have an administrator remove the dropped table for good; or, where its files are \
-         being removed, try again when they are gone"
+        "Location '{location}' of {ident} overlaps that of a dropped table, whose files are kept or being removed. Choose \
+         another location or none, ask an administrator to delete the dropped table for good, or try again when its files \
+         are removed"
     )]
     LocationHeld {
         /// The requested location.

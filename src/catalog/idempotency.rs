@@ -20,7 +20,7 @@ use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError
 /// How much longer than promised an answer is kept, for requests that are sent at the last moment.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// How often expired receipts are removed.
+/// The interval between removals of expired receipts.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most receipts that one transaction removes, so that commits do not wait long.
@@ -51,7 +51,7 @@ impl FromStr for IdempotencyKey {
 pub enum IdempotencyError {
     /// The key was used with another request.
     #[error(
-        "The Idempotency-Key was used for another request: repeat a request exactly as it was, or make a new key for a new one"
+        "The Idempotency-Key was used for another request: repeat the request unchanged, or use a new key for a new request"
     )]
     OtherRequest,
     /// The store failed.
@@ -149,10 +149,10 @@ impl Idempotency {
         }
     }
 
-    /// Removes what has expired, batch by batch, so that changes get in between. Returns the number of answers.
+    /// Removes expired answers in batches, so that other changes can run between them. Returns the number of removed answers.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now_ms = self.clock.now_ms();
         let mut removed = 0;

@@ -1,7 +1,7 @@
-//! Metadata documents that are newer than the pointer of their table: what a database leaves that has lost its last changes.
+//! Finds metadata documents that are newer than the pointer of their table. A database that lost its last changes leaves them.
 //!
-//! Also a change that was never acknowledged can leave one, when the process was killed between its document and its pointer,
-//! so this is for a person to look at. Only warehouses on local disk are looked through.
+//! An unacknowledged change leaves one too, if the process was killed after it wrote the document and before it moved the
+//! pointer. So a person must decide about each. Searches only warehouses on local disk.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use tidewater_core::name::TableIdent;
 use crate::metadata::version_of;
 use crate::store::{PageRequest, Place, Store, StoreError, TableKind};
 
-/// The most entries of one folder that are looked at.
+/// The most entries that are read of one folder.
 const ENTRIES: usize = 100_000;
 
-/// A table or view whose folder has newer documents than the one that it points at.
+/// A table or view whose folder has a newer document than the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// Its organisation's name.
@@ -22,25 +22,25 @@ pub struct Behind {
     pub warehouse: String,
     /// Its name.
     pub ident: TableIdent,
-    /// Where its pointer leads.
+    /// The location of its current document.
     pub metadata_location: String,
     /// The newest document, in the same folder.
     pub newest: PathBuf,
 }
 
-/// How a look through the warehouses ended.
+/// The extent of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Looked {
-    /// Tables and views that were looked at.
+    /// The number of searched tables and views.
     pub tables: usize,
-    /// Whether these were all.
+    /// Whether these are all tables and views.
     pub all: bool,
 }
 
-/// Looks at up to `at_most` tables and views in the warehouses on local disk, and tells of those that are behind.
+/// Searches up to `at_most` tables and views in the warehouses on local disk. Calls `tell` for each whose pointer is behind.
 ///
 /// # Errors
-/// When the store does not answer. A folder that cannot be read is passed over.
+/// Fails if the store does not answer. Skips folders that cannot be read.
 pub async fn find_behind(
     store: &dyn Store,
     at_most: usize,
@@ -74,7 +74,7 @@ pub async fn find_behind(
     Ok(looked)
 }
 
-/// Returns the names of a warehouse's tables and views: one more than wanted, when there are more.
+/// Returns the names of a warehouse's tables and views: one more than requested, if there are more.
 async fn idents(store: &dyn Store, place: Place, wanted: usize) -> Result<Vec<TableIdent>, StoreError> {
     let all = PageRequest::default();
     let mut namespaces = store.namespace_list(place, None, &all).await?.items.clone();
@@ -95,7 +95,7 @@ async fn idents(store: &dyn Store, place: Place, wanted: usize) -> Result<Vec<Ta
     Ok(found)
 }
 
-/// Returns the newest document in the folder of the one at `location`, if that is not it.
+/// Returns the newest document in the folder of the document at `location`, unless that is the newest.
 pub async fn newest_beside(location: &str) -> Option<PathBuf> {
     let path = PathBuf::from(location.strip_prefix("file://")?);
     tokio::task::spawn_blocking(move || newest_in_folder_of(&path)).await.ok().flatten()

@@ -145,13 +145,12 @@ impl Catalog {
 
 fn outside(ident: &TableIdent) -> CatalogError {
     CatalogError::Forbidden(format!(
-        "The files of {ident} lie outside of its warehouse by now, so nothing is signed for them: an administrator must \
-         look at it"
+        "The files of {ident} are outside of its warehouse now, so requests for them are not signed: an administrator \
+         must check the table"
     ))
 }
 
-/// In a warehouse that vends nothing a load has no proof of locations, and a request to sign gets the answer that nothing is
-/// signed.
+/// Returns the checked locations of a document. `None` in a warehouse that vends nothing: requests to sign are then refused.
 fn proof(warehouse: &OpenWarehouse, document: &Document) -> Option<ValidLocations> {
     ValidLocations::of(&document.metadata, &warehouse.root).ok()
 }

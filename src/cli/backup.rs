@@ -161,12 +161,12 @@ fn print_missing(not_inside: &NotInside, config: &Config) {
     }
 }
 
-/// Whether a restored catalog starts only with its master key.
+/// Returns whether a restored catalog needs its master key to start.
 const fn needs_master_key(not_inside: &NotInside) -> bool {
     not_inside.has_master_key || not_inside.sealed > 0
 }
 
-/// Where the master key is: its file, or the setting that holds it.
+/// Returns the place of the master key: its file, or the name of its setting.
 fn master_key_place(config: &Config) -> String {
     match config.storage.master_key.expose().is_empty() {
         true => config.master_key_file().display().to_string(),

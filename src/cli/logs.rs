@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, anyhow};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{MakeWriter, Subscriber};
 use tracing_subscriber::{EnvFilter, reload};
 
@@ -33,9 +36,10 @@ pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     let colours = io::stderr().is_terminal();
     let log = Subscriber::builder()
         .with_env_filter(filter)
-        .with_writer(OneLine { colours })
+        .with_writer(Lines { colours, format: config.format, lost: AtomicU64::new(0) })
         .with_ansi(colours)
-        // Otherwise the subscriber reports a failed write on standard error, which panics if standard error is closed.
+        // Otherwise the subscriber reports a failed write on standard error, which panics if standard error is closed. `Lines`
+        // counts failed writes.
         .log_internal_errors(false);
     let (started, levels) = match config.format {
         LogFormat::Text => {
@@ -55,30 +59,67 @@ pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     Ok(levels)
 }
 
-/// Writes each event on one line. So no text from a client or a storage service can forge a log line.
-#[derive(Clone, Copy)]
-struct OneLine {
+/// Writes each event on one line. So no text from a client or a storage service can forge a log line. Counts the lines that
+/// could not be written, and writes their number before the next line that can be written.
+struct Lines {
     /// Whether events have colours. Colour codes begin with a control character.
     colours: bool,
+    format: LogFormat,
+    /// The number of lost lines since the last line that was written.
+    lost: AtomicU64,
 }
 
-impl<'a> MakeWriter<'a> for OneLine {
-    type Writer = Self;
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
 
-    fn make_writer(&'a self) -> Self {
-        *self
+    fn make_writer(&'a self) -> &'a Self {
+        self
     }
 }
 
-impl Write for OneLine {
+impl Lines {
+    /// Writes one whole event to `output`.
+    fn write_to(&self, output: &mut impl Write, event: &[u8]) -> io::Result<()> {
+        let event = one_line(event, self.colours);
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let written = if lost == 0 {
+            output.write_all(&event)
+        } else {
+            output.write_all(&[lost_lines(self.format, lost).as_bytes(), &event].concat())
+        };
+        if written.is_err() {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+impl Write for &Lines {
     /// Writes one whole event: the subscriber calls this once per event.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(&one_line(event, self.colours))?;
+        self.write_to(&mut io::stderr(), event)?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Returns the log line about lost lines.
+fn lost_lines(format: LogFormat, lines: u64) -> String {
+    const MESSAGE: &str = "log lines before this one could not be written";
+    let (mut time, target) = (String::new(), module_path!());
+    // The time of the system is always formatted.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    match format {
+        LogFormat::Text => format!("{time}  WARN {target}: {MESSAGE} lines={lines}\n"),
+        LogFormat::Json => {
+            let line = serde_json::json!(
+                { "timestamp": time, "level": "WARN", "message": MESSAGE, "lines": lines, "target": target }
+            );
+            format!("{line}\n")
+        }
     }
 }
 
@@ -111,5 +152,47 @@ mod tests {
         assert_eq!(&*one_line(forged, false), "INFO it\\r\\n2026-01-01 INFO forged\\x1b[31m größe\n".as_bytes());
         assert_eq!(&*one_line(b"\x1b[32m INFO\x1b[0m a\n", true), b"\x1b[32m INFO\x1b[0m a\n");
         assert!(matches!(one_line(b"INFO a\n", false), Cow::Borrowed(b"INFO a\n")));
+    }
+
+    /// An output that fails while it is closed.
+    struct Output {
+        is_open: bool,
+        text: Vec<u8>,
+    }
+
+    impl Write for Output {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            if self.is_open { self.text.write(piece) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lost_lines_are_counted_before_the_next_written_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let lines = Lines { colours: false, format, lost: AtomicU64::new(0) };
+            let mut output = Output { is_open: true, text: Vec::new() };
+            lines.write_to(&mut output, b"first\n").unwrap();
+            output.is_open = false;
+            lines.write_to(&mut output, b"second\n").unwrap_err();
+            lines.write_to(&mut output, b"third\n").unwrap_err();
+            output.is_open = true;
+            lines.write_to(&mut output, b"fourth\n").unwrap();
+            lines.write_to(&mut output, b"fifth\n").unwrap();
+            let text = String::from_utf8(output.text).unwrap();
+            let written: Vec<&str> = text.lines().collect();
+            let [first, note, fourth, fifth] = written[..] else { panic!("{text}") };
+            assert_eq!((first, fourth, fifth), ("first", "fourth", "fifth"));
+            match format {
+                LogFormat::Text => assert!(note.ends_with("could not be written lines=2"), "{note}"),
+                LogFormat::Json => {
+                    let note: serde_json::Value = serde_json::from_str(note).unwrap();
+                    assert_eq!((&note["level"], &note["lines"]), (&"WARN".into(), &2.into()), "{note}");
+                }
+            }
+        }
     }
 }

@@ -287,7 +287,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether a command works on a remote server. A data folder that the command line names has precedence over an address
+    /// Returns whether a command uses a remote server. A data folder that the command line names has precedence over an address
     /// that only the environment names.
     ///
     /// # Errors
@@ -306,8 +306,8 @@ fn is_from_environment(uri: &str) -> bool {
     environment().any(|(name, value)| name == "TIDEWATER_URI" && value == uri)
 }
 
-/// Fails where there is no catalog in the folder that nobody named, and a configuration file or a service's data folder is
-/// there, which others use.
+/// Fails if the default data folder has no catalog, but this machine has a service's configuration file or data folder: the
+/// user probably means the catalog of the service.
 fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], data: &Path) -> anyhow::Result<()> {
     if database.exists() || folder == data {
         return Ok(());

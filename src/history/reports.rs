@@ -26,7 +26,7 @@ const WAITING_BYTES: usize = 16 << 20;
 /// The most reports in one transaction.
 const BATCH: usize = 500;
 
-/// How long a report waits at most.
+/// The longest time that a report waits.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often old reports are removed, and how many in one transaction.
@@ -132,10 +132,10 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes all that waits. Returns the number of reports.
+    /// Writes all waiting reports. Returns their number.
     ///
     /// # Errors
-    /// When the store does not answer; then what was not written waits on.
+    /// Fails if the store does not answer. Unwritten reports keep waiting.
     pub async fn write(&self) -> Result<u64, StoreError> {
         let mut written = 0;
         loop {
@@ -163,7 +163,7 @@ impl Reports {
     /// Removes expired reports in batches, so that other changes can run between them. Returns the number of removed reports.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let retention_ms = i64::try_from(self.kept().retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
@@ -177,7 +177,7 @@ impl Reports {
         }
     }
 
-    /// Returns the tasks that write reports, at the end those that are left, and remove old ones.
+    /// Returns the tasks that write reports and remove old ones. At the stop, the first writes the reports that are left.
     pub fn tasks(self: &Arc<Self>) -> [Task; 2] {
         let write = |reports: Arc<Self>, _| async move { Ok(reports.write().await?) };
         let sweep = |reports: Arc<Self>, _| async move { Ok(reports.sweep().await?) };

@@ -68,7 +68,7 @@ struct Running {
     ended: CancellationToken,
 }
 
-/// Notes at its drop that a purge runs no more.
+/// Records at its drop that a purge has ended.
 struct Ended<'a> {
     maintenance: &'a Maintenance,
     id: TableId,
@@ -92,7 +92,7 @@ impl Maintenance {
         Self { store, access, documents, clock, wake, ended, running }
     }
 
-    /// Wakes the background work, since something has become due.
+    /// Wakes the background work, because more work is due.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -125,7 +125,7 @@ impl Maintenance {
         }
     }
 
-    /// Returns the tasks of the background. At the stop they let go of what they have begun, for whoever comes next.
+    /// Returns the background tasks. At the stop they release the leases of unfinished work, so that another server can continue it.
     pub fn tasks(self: &Arc<Self>) -> [Task; 3] {
         let dropped = |this: Arc<Self>, stop| async move { Ok(this.end_dropped(&stop).await?) };
         let documents = |this: Arc<Self>, stop| async move { Ok(this.remove_old_documents(&stop).await?) };
@@ -163,12 +163,11 @@ impl Maintenance {
         }
     }
 
-    /// Ends dropped tables and views that are due, until none is left that can be begun now. Returns how many it handled.
-    ///
-    /// While files of tables are removed, it begins others that become due.
+    /// Forgets dropped tables and views that are due, and removes their files. Also begins those that become due meanwhile. Returns
+    /// their number.
     ///
     /// # Errors
-    /// If the store does not answer. What was begun is ended first.
+    /// Fails if the store does not answer, after the begun removals have ended.
     async fn end_dropped(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,7 +185,7 @@ impl Maintenance {
                     Err(error) => failed = Some(error),
                 }
             }
-            // Waits until more may be due, while those that run go on.
+            // Wait until more may be due. Running removals continue.
             let mut waited = pin!(async {
                 tokio::select! {
                     () = self.wake.notified() => {}
@@ -271,7 +270,7 @@ impl Maintenance {
         let all = self.store.warehouse_list(place.organisation).await.map_err(|error| error.to_string())?;
         let found = all.into_iter().find(|warehouse| warehouse.id == place.warehouse);
         let found = found.ok_or_else(|| "its warehouse is gone".to_owned())?;
-        self.access.open(found).map_err(|error| format!("its warehouse cannot be used as it is set up: {error}"))
+        self.access.open(found).map_err(|error| format!("its warehouse cannot be used with its settings: {error}"))
     }
 
     /// Records the outcome of an attempt.

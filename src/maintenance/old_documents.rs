@@ -52,10 +52,10 @@ enum Outcome {
 }
 
 impl Maintenance {
-    /// Removes all that is due, until `stopped`. Returns the number of documents that were handled.
+    /// Removes all due documents, until `stopped`. Returns the number of handled documents.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// Fails if the store does not answer.
     pub(super) async fn remove_old_documents(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
         let mut handled = 0;
         while !stopped.is_cancelled() {

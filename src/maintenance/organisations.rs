@@ -12,10 +12,10 @@ const ORGANISATIONS: u32 = 16;
 const ROWS: u32 = 200;
 
 impl Maintenance {
-    /// Removes organisations that are due, as far as that can be done now. Returns how many are gone.
+    /// Removes organisations that are due, as far as possible now. Returns the number of completely removed ones.
     ///
     /// # Errors
-    /// If the store does not answer. Other organisations are removed nevertheless.
+    /// Fails if the store does not answer. The other organisations are removed nevertheless.
     pub(super) async fn remove_organisations(&self, stopped: &CancellationToken) -> Result<u64, StoreError> {
         let (mut removed, mut failed) = (0, None);
         for organisation in self.store.organisation_due(self.clock.now_ms(), ORGANISATIONS).await? {
@@ -31,7 +31,7 @@ impl Maintenance {
         failed.map_or(Ok(removed), Err)
     }
 
-    /// Removes an organisation, as far as that can be done now. Returns whether it is gone.
+    /// Removes an organisation, as far as possible now. Returns whether it is completely removed.
     async fn remove_organisation(
         &self,
         organisation: &Organisation,

@@ -164,7 +164,7 @@ impl<'a> Purge<'a> {
             0 => {}
             count => tracing::warn!(
                 table = %self.job.id, count,
-                "files that a dropped table names lie outside of its own locations, and stay"
+                "files of a dropped table are outside of its own locations, and stay"
             ),
         }
         Ok(())
@@ -216,8 +216,7 @@ impl<'a> Purge<'a> {
         let valid = valid.map_err(|refused| Stopped::Never(refused.to_string()))?;
         let (own, others) = (valid.all().own(), valid.all().others());
         if own.as_str() != self.job.location {
-            let message =
-                format!("its document says that it is at {own}, the catalog that it is at {}", self.job.location);
+            let message = format!("its document has the location {own}, but the catalog has {}", self.job.location);
             return Err(Stopped::Never(message));
         }
         let mut alone = match others {

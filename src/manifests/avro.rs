@@ -59,7 +59,7 @@ pub(super) fn read_texts(file: &[u8], path: &[&str], limit_bytes: u64) -> Result
         let block = header.codec.unpack(input.take(size)?, left)?.ok_or(AvroError::TooLarge(limit_bytes))?;
         left -= block.len() as u64;
         if input.take(SYNC_BYTES)? != header.sync {
-            return Err(AvroError::Malformed("a block does not end where its length says"));
+            return Err(AvroError::Malformed("a block has another length than announced"));
         }
         let mut records = Input::new(&block);
         for _ in 0..count {
@@ -259,7 +259,8 @@ impl Schema {
             Type::Array(items) => self.skip_blocks(items, false, input, depth)?,
             Type::Map(values) => self.skip_blocks(values, true, input, depth)?,
             Type::Union(branches) => {
-                let branch = branches.get(input.length()?).ok_or(AvroError::Malformed("a union has no such branch"))?;
+                let branch =
+                    branches.get(input.length()?).ok_or(AvroError::Malformed("a union's branch does not exist"))?;
                 found = self.read_text(branch, input, path, depth)?;
             }
             Type::Record(fields) => {

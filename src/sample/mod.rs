@@ -40,7 +40,7 @@ pub const BRANCH: &str = "corrections";
 
 const MAIN_BRANCH: &str = "main";
 
-/// The body of `POST /v1/namespaces/{namespace}/tables` that creates the sample table.
+/// Returns the body of `POST /v1/namespaces/{namespace}/tables` that creates the sample table.
 #[must_use]
 pub fn create_request() -> Value {
     let column = |id: i32, name: &str, kind: Value, required: bool, doc: &str| json!({"id": id, "name": name, "type": kind, "required": required, "doc": doc});

@@ -32,7 +32,7 @@ pub enum MasterKeyError {
         needed_for: String,
     },
     /// The key belongs to another catalog.
-    #[error("the master key ({place}) is not the one of this catalog. {needed_for}. {ADVICE}")]
+    #[error("the master key ({place}) does not belong to this catalog. {needed_for}. {ADVICE}")]
     Other {
         /// The file or setting that has the key.
         place: String,
@@ -199,10 +199,7 @@ impl MasterKeyWatch {
             Ok(true) => true,
             Ok(false) => {
                 if log {
-                    tracing::error!(
-                        place,
-                        "the master key is no longer the one of this catalog: restore the right key"
-                    );
+                    tracing::error!(place, "the master key no longer belongs to this catalog: restore the right key");
                 }
                 false
             }

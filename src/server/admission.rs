@@ -149,7 +149,7 @@ impl Admission {
         }
     }
 
-    /// Moves every connection to that stage.
+    /// Moves every connection to a stage.
     pub(super) fn all_go_on_to(&self, stage: Stage) {
         let connections: Vec<_> = self.open.lock().connections.values().cloned().collect();
         for connection in connections {

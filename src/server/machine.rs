@@ -27,7 +27,7 @@ pub(super) fn admission() -> Arc<Admission> {
     }))
 }
 
-/// Serves connections until it is dropped. Those that were accepted go on.
+/// Accepts connections until its future is dropped. Accepted connections continue.
 pub(super) async fn accept(socket: ControlSocket, admission: Arc<Admission>, serving: Arc<Serving>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {

@@ -163,7 +163,7 @@ impl Server {
         Ok(Self { listener, admission, serving, live, socket: None })
     }
 
-    /// Also serves commands of this machine over `socket`.
+    /// Adds `socket`, over which the server answers commands of this machine.
     #[must_use]
     pub fn with_socket(self, socket: ControlSocket) -> Self {
         Self { socket: Some(socket), ..self }

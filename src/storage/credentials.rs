@@ -37,7 +37,7 @@ pub enum StorageCredentials {
         /// One of its secrets.
         #[serde(serialize_with = "exposed")]
         client_secret: Secret<String>,
-        /// The address that gives tokens, where it is not Microsoft's public one.
+        /// The address of the token service, if it is not Microsoft's public one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         authority_host: Option<String>,
     },
@@ -56,13 +56,13 @@ pub enum StorageCredentials {
     /// A vended token, to test it as a client would. It cannot be configured.
     #[serde(skip)]
     GcsToken {
-        /// What goes into the header.
+        /// The text for the `Authorization` header, without its scheme.
         token: Secret<String>,
     },
 }
 
 impl StorageCredentials {
-    /// What they are, without what they say.
+    /// Returns the name of their kind, without the secrets.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl StorageCredentials {
     }
 }
 
-/// For content that is sealed at once.
+/// Serializes a secret as text. Only for content that is sealed next.
 fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_read_as_people_write_them_and_print_nothing() {
+    fn credentials_are_parsed_from_toml_and_print_no_secret() {
         let text = "kind = 'aws-key'\naccess-key-id = 'AKIA'\nsecret-access-key = 'hush'";
         let credentials: StorageCredentials = toml::from_str(text).unwrap();
         let sealed = serde_json::to_vec(&credentials).unwrap();

@@ -30,7 +30,7 @@ mod tests {
 
     const AFTER: Duration = Duration::from_secs(1);
 
-    /// Runs calls that each take so long and end so; gives the outcome and how many were begun.
+    /// Runs calls with these durations in seconds and outcomes. Returns the outcome, and the number of begun calls.
     async fn run(calls: &[(u64, Result<u32, u32>)]) -> (Result<u32, u32>, u32) {
         let begun = AtomicU32::new(0);
         let outcome = first_of_two(AFTER, || {

@@ -1,8 +1,8 @@
 //! Hints which setting to change, from the error of a store or the network.
 //!
 //! The texts are the stores' own codes, which their documentation lists: S3's and STS' error responses, Azure's common REST
-//! error codes and Entra's AADSTS codes, and the errors of Google's OAuth2 and JSON API. A code is looked for as it stands in an
-//! answer, since an error also has the address of the object, with names that anybody may have chosen.
+//! error codes and Entra's AADSTS codes, and the errors of Google's OAuth2 and JSON API. A code is searched together with the
+//! punctuation around it in an answer: an error also contains the object's address, and anybody can choose the names in it.
 
 /// Texts that an error must all contain, with the advice for it.
 struct Hint {
@@ -15,7 +15,7 @@ const fn hint(words: &'static [&'static str], advice: &'static str) -> Hint {
 }
 
 const CLOCK: &str = "the clock of this machine is wrong: set it, best with a time service";
-const PATH_STYLE: &str = "the bucket's name stands in front of the endpoint's host name: set `path-style = true` if the store wants it in the path";
+const PATH_STYLE: &str = "the bucket's name is put before the endpoint's host name: set `path-style = true` if the store wants it in the path";
 const REGION: &str = "set `region` to the bucket's own region";
 
 const S3: &[Hint] = &[

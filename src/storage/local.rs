@@ -1,18 +1,18 @@
-//! Writes new files on the local disk, with durable content and name and no intermediate file.
+//! Writes new files on the local disk, with durable content and name and without an intermediate file.
 //!
-//! `object_store` writes beside, links the name and removes what it wrote first: two more changes of a folder, each of
-//! which the file system's journal waits for. A document needs none of that. Its name holds a fresh id and nothing leads
-//! to it before it is whole, so it may be written where it stays (docs/decisions/0009).
+//! `object_store` writes an intermediate file, links it to the final name and removes the first name. These are two more
+//! changes of a folder, and each waits for the file system's journal. A document does not need them: its name contains a new
+//! id, and no pointer refers to it before it is complete. So it is written under its final name (docs/decisions/0009).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-/// Writes a new file at `path`, with the folders above it as needed. It survives a power cut when this returns.
-/// If it cannot be written whole, nothing is left.
+/// Writes a new file at `path`, and creates missing folders above it. The file survives a power cut when this returns.
+/// Removes an incomplete file.
 ///
 /// # Errors
-/// `ErrorKind::AlreadyExists` when something is there, which then is untouched; whatever else the disk says.
+/// `ErrorKind::AlreadyExists` if the path exists, which stays unchanged; otherwise the system's error.
 pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = match open_new(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -23,7 +23,7 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     };
     let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| sync_folder_of(path));
     if written.is_err() {
-        // Best effort: what is left is a file that nothing points to.
+        // A remaining file does no harm: no pointer refers to it.
         let _ = fs::remove_file(path);
     } else if content.len() >= NOT_KEPT_BYTES {
         give_up_memory(&file);
@@ -31,12 +31,12 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     written
 }
 
-/// From this size on the system is told that it need not keep a file's content in memory, in bytes. It would keep it
-/// beside the copy that the catalog keeps, and take memory from elsewhere for each new document of a large table, which takes
-/// longer than writing it (docs/decisions/0015).
+/// The size in bytes from which the system need not cache a new file's content. The catalog has a copy in memory already.
+/// For each new document of a large table, the system would have to free memory, which takes longer than the write
+/// (docs/decisions/0015).
 const NOT_KEPT_BYTES: usize = 64 * 1024;
 
-/// Best effort, on systems with a call for it.
+/// Tells the system that it need not cache the file's content. Ignores an error.
 #[cfg(target_os = "linux")]
 fn give_up_memory(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_made_as_needed() {
+    fn create_makes_missing_folders() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b/c.json");
         create(&path, b"{}").unwrap();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_written_whole() {
+    fn large_file_is_written_completely() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("c.json");
         let content: Vec<u8> = (0..3 * NOT_KEPT_BYTES).map(|n| (n % 251) as u8).collect();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays_untouched() {
+    fn create_over_an_existing_file_fails_and_keeps_it() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("c.json");
         create(&path, b"first").unwrap();

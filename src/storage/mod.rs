@@ -41,7 +41,7 @@ pub enum StorageError {
     #[error("an object is at {0} already")]
     AlreadyExists(Location),
     /// The location is not in this storage.
-    #[error("{0} does not lie in this storage")]
+    #[error("{0} is not in this storage")]
     Elsewhere(Location),
     /// No file with this name can exist on the disk.
     #[error("no file can be written at {0}: a name in it is longer than the disk allows. Choose another location")]
@@ -49,7 +49,7 @@ pub enum StorageError {
     /// A folder of the path is a file.
     #[error("no file can be written at {location}: {} is a file, not a folder", .file.display())]
     BelowFile {
-        /// What was to be written.
+        /// The location of the new object.
         location: Location,
         /// The file.
         file: PathBuf,
@@ -57,56 +57,57 @@ pub enum StorageError {
     /// The storage is full, or the catalog's quota is.
     #[error("storage has no space left for {location}: {source}")]
     NoSpace {
-        /// What was to be written.
+        /// The location of the new object.
         location: Location,
-        /// What the system says.
+        /// The store's error.
         source: Arc<object_store::Error>,
     },
     /// The object is larger than the limit. Nothing was read.
     #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
     TooLarge {
-        /// What was to be read.
+        /// The object's location.
         location: Location,
-        /// How large it is.
+        /// Its size.
         size_bytes: u64,
-        /// How large it may be.
+        /// The maximum size.
         limit_bytes: u64,
     },
-    /// The store refuses the catalog's own credentials, or they do not allow the request.
+    /// The store refuses the catalog's own credentials, or they do not allow the request. On the local disk: the server's
+    /// user may not access the file, or the file system is read-only.
     #[error("storage refuses the catalog at {location}: {source}{}", and_hint(location, source))]
     Refused {
-        /// What was to be read or written.
+        /// The object's location.
         location: Location,
-        /// What it said.
+        /// The store's error.
         source: Arc<object_store::Error>,
     },
     /// The settings name the machine's own credentials, and it has none, or the service that issues them does not answer.
     #[error(
-        "no credentials were found on this machine for {location}, though the warehouse's are to be the machine's own \
-         (`kind = \"ambient\"`, or no section [credentials]). Looked at, in this order: {looked_at}. Give the server one of \
-         these, or the warehouse a section [credentials] of its own (in the file that `warehouse create` and `warehouse \
-         set-storage` take with --storage). The last said: {source}"
+        "no credentials were found on this machine for {location}. The warehouse uses the machine's credentials \
+         (`kind = \"ambient\"`, or no section [credentials]). Checked places, in this order: {looked_at}. Add credentials in \
+         one of them, or a section [credentials] to the warehouse's storage settings (`warehouse create` and `warehouse \
+         set-storage` read them with --storage). The last place failed: {source}"
     )]
     NoCredentials {
-        /// What was to be read or written.
+        /// The object's location.
         location: Location,
-        /// Where credentials were looked for.
+        /// The places where the catalog looked for credentials, as a text for people.
         looked_at: &'static str,
-        /// What the last of these said.
+        /// The error of the last of these places.
         source: Arc<object_store::Error>,
     },
     /// The store did not answer, or failed.
     #[error("storage is not available for {location}: {source}{}", and_hint(location, source))]
     Unavailable {
-        /// What was to be read or written.
+        /// The object's location.
         location: Location,
-        /// What it said.
+        /// The store's error.
         source: Arc<object_store::Error>,
     },
 }
 
 impl StorageError {
-    /// Returns which setting of the warehouse to change, if the error of the store or the network tells.
+    /// Returns which setting of the warehouse to change, if the error of the store or the network shows it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -136,13 +137,13 @@ fn and_hint(location: &Location, source: &object_store::Error) -> String {
     hints::with_hint(String::new(), hint_of(location, source))
 }
 
-/// A handle on a warehouse's storage. It reaches nothing outside of it.
+/// A handle on a warehouse's storage. It reaches no location outside the warehouse's root.
 #[derive(Debug, Clone)]
 pub struct Storage {
     id: Uuid,
-    /// The organisation that the work on its objects is counted for.
+    /// The organisation to which work on its objects is charged.
     owner: Uuid,
-    /// The only location that it reaches; with none, the whole local disk.
+    /// The warehouse's root: the handle reaches only locations below it. `None` for the whole local disk.
     root: Option<Arc<Location>>,
     backend: Backend,
     budget: Budget,
@@ -158,13 +159,13 @@ enum Backend {
     },
     Azure {
         store: Arc<MicrosoftAzure>,
-        /// The account's key, where it signs in with that.
+        /// The account's key, if the catalog signs in with it.
         account_key: Option<Secret<String>>,
         delete: azure_delete::SingleDelete,
     },
     Gcs {
         store: Arc<GoogleCloudStorage>,
-        /// The service account's key file, where it signs in with that.
+        /// The service account's key file, if the catalog signs in with it.
         service_account_key: Option<Secret<String>>,
     },
 }
@@ -191,25 +192,26 @@ impl Storage {
         Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
     }
 
-    /// What tells it from other storages, where the same location may be another object.
+    /// Returns the storage's id. Caches use it as a part of their key, since two storages can have different objects at the
+    /// same location.
     #[must_use]
     pub const fn id(&self) -> Uuid {
         self.id
     }
 
-    /// The organisation that the work on its objects is counted for.
+    /// Returns the organisation to which work on its objects is charged.
     #[must_use]
     pub const fn owner(&self) -> Uuid {
         self.owner
     }
 
-    /// Returns the same storage for an organisation.
+    /// Returns the same storage, with its work charged to an organisation.
     #[must_use]
     pub fn owned_by(self, owner: Uuid) -> Self {
         Self { owner, ..self }
     }
 
-    /// Returns the only location that it reaches, if there is one.
+    /// Returns the warehouse's root. `None` for the whole local disk.
     #[must_use]
     pub fn root(&self) -> Option<&Location> {
         self.root.as_deref()
@@ -246,8 +248,8 @@ impl Storage {
     /// Writes a new object. It is durable when this returns, so that a pointer never outlives its document in a power cut.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `BelowFile`, `NoSpace`,
-    /// `Refused`; `Unavailable`: then it may be there, or come to be there, all the same.
+    /// `AlreadyExists` if the location has another object, which stays unchanged; `Elsewhere`, `Impossible`, `BelowFile`,
+    /// `NoSpace`, `Refused`; `Unavailable`: the object may exist, or appear later.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let mode = match &self.backend {
@@ -264,9 +266,9 @@ impl Storage {
         loop {
             match store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), mode.clone().into()).await {
                 Ok(_) => return Ok(()),
-                // One whose answer was lost is sent again, and finds what it wrote itself.
+                // A repeated request whose first answer was lost finds the object that it wrote itself.
                 Err(object_store::Error::AlreadyExists { .. }) if self.read(location).await? == bytes => return Ok(()),
-                // A cut connection: the client of the store repeats what failed, but not what may have been done.
+                // The connection was cut. The store's client repeats failed requests, but not those that may have succeeded.
                 Err(object_store::Error::Generic { .. })
                     if tries_left > 0 && begun.elapsed() < self.budget.retry_timeout =>
                 {
@@ -293,12 +295,12 @@ impl Storage {
         }
     }
 
-    /// Removes an empty folder on the local disk; elsewhere there are no folders. Ignores a failure.
+    /// Removes an empty folder on the local disk. Other storages have no folders. Ignores a failure.
     pub async fn remove_empty(&self, folder: &Location) {
         if !matches!(self.backend, Backend::Local(_)) || self.resolve(folder).is_err() {
             return;
         }
-        // Fails where something is in it, as it should.
+        // Fails if the folder is not empty, as it should.
         let _ = tokio::fs::remove_dir(folder.path()).await;
     }
 
@@ -327,20 +329,20 @@ impl Storage {
         Ok(found.try_filter_map(move |object| future::ready(Ok(below(object)))))
     }
 
-    /// Whether an object that was read or written before has been taken away since, where to look costs next to nothing:
-    /// on the local disk, where people move files by hand. Elsewhere, and when the look itself fails, the answer is no.
+    /// Returns whether an object that was read or written before is now missing from the local disk, where people move files
+    /// by hand. Returns false for other storages, where the check is expensive, and if the check fails.
     #[must_use]
     pub fn was_taken_away(&self, location: &Location) -> bool {
-        // Not in a task for blocking calls: that costs ten times the call itself, which takes about a microsecond.
+        // Not in a task for blocking calls: a task costs ten times the call, which takes about a microsecond.
         matches!(self.backend, Backend::Local(_))
             && matches!(std::path::Path::new(location.path()).try_exists(), Ok(false))
     }
 
-    /// Makes ready a place that a client is about to write to. On the local disk a folder has to be there first (DuckDB
-    /// writes a staged table's manifests before anything else is); elsewhere there are no folders.
+    /// Creates the folder for a client that will write into it, on the local disk. DuckDB writes a staged table's manifests
+    /// before the table's folder exists. Other storages have no folders.
     ///
     /// # Errors
-    /// `Impossible`, `BelowFile`, `NoSpace`, `Unavailable` when it cannot be made.
+    /// `Elsewhere`, `Impossible`, `BelowFile`, `NoSpace`, `Refused`, `Unavailable`.
     pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
         match self.backend {
             Backend::Local(_) => {
@@ -383,7 +385,7 @@ impl Storage {
         if let Backend::Gcs { store, .. } = &self.backend { Some(store.credentials()) } else { None }
     }
 
-    /// The key file of the service account on Google Cloud, where the catalog has it; what it is in truth is not checked.
+    /// Returns the key file of the service account on Google Cloud, if the catalog has it. Its content is not checked.
     #[must_use]
     pub fn gcp_service_account_key(&self) -> Option<&Secret<String>> {
         if let Backend::Gcs { service_account_key, .. } = &self.backend { service_account_key.as_ref() } else { None }
@@ -407,18 +409,18 @@ async fn create_on_disk(location: &Location, bytes: Bytes) -> io::Result<()> {
     created.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
-/// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
+/// Returns a location's path unchanged. `Path::from` would escape a `%`, and engines would then read another file.
 fn literal(location: &Location) -> Result<Path, StorageError> {
     Path::parse(location.path())
         .map_err(|error| StorageError::Unavailable { location: location.clone(), source: Arc::new(error.into()) })
 }
 
-/// Says what it means that the file at `path` could not be written, for `location`, in the storage with that root.
+/// Returns the error for `location` after the file at `path` could not be written, in the storage with this root.
 fn local_error(location: &Location, path: &std::path::Path, root: Option<&Location>, error: io::Error) -> StorageError {
     let (kind, at) = (error.kind(), location.clone());
     match kind {
         _ if is_impossible(&error) => return StorageError::Impossible(at),
-        // A folder that is to be made finds its own name taken; a file finds that of a folder above it.
+        // A new folder's own name is taken by a file, or the name of a folder above a new file is.
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             if let Some(file) = file_above(path, root) {
                 return StorageError::BelowFile { location: at, file };
@@ -432,12 +434,15 @@ fn local_error(location: &Location, path: &std::path::Path, root: Option<&Locati
     let source = Arc::new(object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) });
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::NoSpace { location: at, source },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StorageError::Refused { location: at, source }
+        }
         _ => StorageError::Unavailable { location: at, source },
     }
 }
 
-/// Returns the file that stands above `path` in place of a folder, if it is below the root. A file in place of the root or
-/// of a folder above it is a fault of the storage.
+/// Returns the file below the root that has the name of a folder of `path`. A file in place of the root or of a folder above
+/// the root is a fault of the storage, and is not returned.
 fn file_above(path: &std::path::Path, root: Option<&Location>) -> Option<PathBuf> {
     let is_below_root = |folder: &&std::path::Path| {
         root.is_none_or(|root| folder.starts_with(root.path()) && *folder != std::path::Path::new(root.path()))
@@ -446,17 +451,22 @@ fn file_above(path: &std::path::Path, root: Option<&Location>) -> Option<PathBuf
     folders.find(|folder| folder.is_file()).map(std::path::Path::to_owned)
 }
 
-/// Whether the system says that no file can ever be at a path. A file in place of a folder is none of that: it may be a
-/// fault of the storage, below a table that exists.
+/// Returns whether the system's error means that no file can ever have the path. A file in place of a folder does not mean
+/// this: it may be a fault of the storage, below an existing table.
 fn is_impossible(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidFilename
 }
 
-/// Whether that is what is behind an error.
-fn comes_from_an_impossible_path(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Returns whether the system's error means that the server's user may not access a file, or that nobody can write it.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Returns whether the error or one of its causes is a system's error for which `is_kind` returns true.
+fn has_system_error(error: &(dyn std::error::Error + 'static), is_kind: fn(&io::Error) -> bool) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(is_impossible) {
+        if error.downcast_ref::<io::Error>().is_some_and(is_kind) {
             return true;
         }
         next = error.source();
@@ -464,13 +474,13 @@ fn comes_from_an_impossible_path(error: &(dyn std::error::Error + 'static)) -> b
     false
 }
 
-/// What reading a whole object gave.
+/// The outcome of reading a whole object.
 enum Whole {
     Read(Bytes),
     TooLarge { size_bytes: u64 },
 }
 
-/// Fails if a store sent fewer bytes than it announced.
+/// Reads an object, if it has at most `limit_bytes` bytes. Fails if the store sends another number of bytes than it announced.
 async fn read_whole(store: &dyn ObjectStore, path: &Path, limit_bytes: u64) -> object_store::Result<Whole> {
     let got = store.get(path).await?;
     let promised = got.meta.size;
@@ -482,14 +492,14 @@ async fn read_whole(store: &dyn ObjectStore, path: &Path, limit_bytes: u64) -> o
 }
 
 fn cut_short(promised: u64, got: usize) -> object_store::Error {
-    let source = format!("it promised {promised} bytes and gave {got}").into();
+    let source = format!("the store announced {promised} bytes and sent {got}").into();
     object_store::Error::Generic { store: "storage", source }
 }
 
 fn translate(location: &Location, error: object_store::Error) -> StorageError {
     let location = location.clone();
     match error {
-        // Versity's gateway answers 404 to a key that it does not know: the object may be there.
+        // Versity's gateway answers 404 to an unknown access key. The object may exist.
         source @ object_store::Error::NotFound { .. } if all_said(&source).contains("<Code>XAdminUserNotFound<") => {
             StorageError::Refused { location, source: Arc::new(source) }
         }
@@ -498,7 +508,11 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
             StorageError::Refused { location, source: Arc::new(source) }
         }
-        source if comes_from_an_impossible_path(&source) => StorageError::NotFound(location),
+        source if has_system_error(&source, is_impossible) => StorageError::NotFound(location),
+        // Only for files: a connection to a store can fail with the same kind of error.
+        source if location.scheme() == "file" && has_system_error(&source, is_forbidden) => {
+            StorageError::Refused { location, source: Arc::new(source) }
+        }
         source => match ambient::none_found(&location, &source) {
             Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Arc::new(source) },
             None => StorageError::Unavailable { location, source: Arc::new(source) },
@@ -515,7 +529,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_is_written_once_and_never_overwritten() {
+    async fn create_over_an_existing_object_fails_and_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::local();
         let at = place(&folder, "t/metadata/a b%20c+ü.json");
@@ -535,7 +549,31 @@ mod tests {
         assert!(said.contains("set-storage`: check `access-key-id`"), "{said}");
     }
 
-    /// Reading it whole would take 64 GiB.
+    /// Nobody can create files below `/sys`, root included.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn write_without_the_systems_permission_is_refused() {
+        let storage = Storage::local();
+        let folder = Location::parse("/sys/tidewater").unwrap();
+        let written = storage.create(&folder.join("x").unwrap(), Bytes::new()).await;
+        assert!(matches!(written, Err(StorageError::Refused { .. })), "{written:?}");
+        let prepared = storage.prepare(&folder).await;
+        assert!(matches!(prepared, Err(StorageError::Refused { .. })), "{prepared:?}");
+    }
+
+    #[test]
+    fn denied_read_is_refused_for_a_file_and_unavailable_for_a_store() {
+        let denied = || {
+            let source = Box::new(io::Error::from(io::ErrorKind::PermissionDenied));
+            object_store::Error::Generic { store: "a", source }
+        };
+        let file = translate(&Location::parse("/srv/lake/x").unwrap(), denied());
+        assert!(matches!(file, StorageError::Refused { .. }), "{file:?}");
+        let object = translate(&Location::parse("s3://b/x").unwrap(), denied());
+        assert!(matches!(object, StorageError::Unavailable { .. }), "{object:?}");
+    }
+
+    /// Reading the whole object would take 64 GiB.
     #[tokio::test]
     async fn object_over_the_limit_is_refused_before_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -550,7 +588,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_taken_away_is_missed_on_the_local_disk() {
+    async fn removed_file_on_the_local_disk_is_reported_missing() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::local();
         let at = place(&folder, "a b%20c.json");

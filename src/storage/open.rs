@@ -31,7 +31,7 @@ pub enum OpenError {
         profile: &'static str,
     },
     /// The store's client cannot be created with the settings.
-    #[error("the storage cannot be used as it is set up: {0}")]
+    #[error("the storage cannot be used with its settings: {0}")]
     Client(#[from] object_store::Error),
 }
 

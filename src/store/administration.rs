@@ -112,7 +112,7 @@ pub trait AdministrationStore: Send + Sync + 'static {
     async fn usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<(i64, u64)>>;
 }
 
-/// How far the removal of an organisation came.
+/// The progress of an organisation's removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgotten {
     /// There are more rows to remove.

@@ -1,4 +1,4 @@
-//! What every change of the store carries: actor, request, client address, time and receipt.
+//! The origin of every change of the store: actor, request, client address, time and receipt.
 
 use std::net::IpAddr;
 use std::sync::Arc;

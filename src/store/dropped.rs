@@ -65,7 +65,7 @@ pub struct Dropped {
     pub purge: bool,
     /// Its state.
     pub state: DroppedState,
-    /// How often the removal was begun; the number of the present lease.
+    /// The number of begun removals, which is also the number of the present lease.
     pub attempts: u32,
     /// When background work handles it next; none when it waits for a person.
     pub due_ms: Option<i64>,
@@ -108,7 +108,7 @@ pub struct DroppedFilter {
     pub kind: Option<TableKind>,
 }
 
-/// What the holder of a lease reports about the removal of files.
+/// A server's report about its removal of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// The removal continues; this renews the lease.
@@ -118,7 +118,7 @@ pub enum Progress {
         /// Whether only the current document remains.
         finishing: bool,
     },
-    /// The removal is to be tried again.
+    /// The attempt failed, and another one is due later.
     Retry {
         /// When, in milliseconds since 1970.
         at_ms: i64,

@@ -49,7 +49,7 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Why a store did not do what the caller asked for.
+/// Why a store did not make a change or a read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The object, or its parent, does not exist. Nothing was changed.
@@ -112,7 +112,7 @@ pub enum StoreError {
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A value in the database cannot be read. A person has to look. A write may have happened.
-    #[error("the database holds something unreadable: {0}")]
+    #[error("the database has an unreadable value: {0}")]
     Corrupt(String),
 }
 

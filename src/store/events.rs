@@ -29,7 +29,7 @@ impl std::error::Error for UnknownOperation {}
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
-        /// What a change does, with Iceberg's name where there is one.
+        /// The operation of a change, with Iceberg's name if there is one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operation {
             $($(#[$doc])* $name),*

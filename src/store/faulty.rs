@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
-    /// The database has no space left, and says so.
+    /// The database has no space left, and reports it.
     Full,
     /// The change is made, and the database's answer cannot be read.
     DoneUnreadable,
@@ -97,12 +97,12 @@ impl FaultyStore {
         *self.after_change.lock() = Some(Box::pin(happens));
     }
 
-    /// Returns how often a method was called.
+    /// Returns the number of calls of a method.
     pub(crate) fn call_count(&self, method: &str) -> usize {
         self.calls.lock().get(method).copied().unwrap_or(0)
     }
 
-    /// Returns how often any method was called.
+    /// Returns the number of calls of all methods.
     pub(crate) fn total_call_count(&self) -> usize {
         self.calls.lock().values().sum()
     }

@@ -1,4 +1,4 @@
-//! Metadata documents that are no longer in their table's log and are to be removed.
+//! Old metadata documents: no longer in their table's log, and queued for removal.
 
 use async_trait::async_trait;
 use tidewater_core::ids::TableId;
@@ -13,7 +13,7 @@ pub enum Past {
     /// All of them stay.
     #[default]
     Kept,
-    /// These are no longer in the new document's log. They are to be removed from `due_ms` on, unless the table's locations
+    /// These are no longer in the new document's log. Their removal is due at `due_ms`, unless the table's locations
     /// change with this move.
     Removed {
         /// Their locations.
@@ -34,7 +34,7 @@ pub struct OldDocument {
     pub document: Location,
     /// The table's locations.
     pub locations: Vec<Location>,
-    /// How often its removal was begun, which is the number of the present lease.
+    /// The number of begun removals, which is also the number of the present lease.
     pub attempts: u32,
 }
 
@@ -43,17 +43,17 @@ pub struct OldDocument {
 pub struct EndedDocument {
     /// The document, as it was claimed.
     pub document: OldDocument,
-    /// When its removal is tried again; none when the file is removed, or is to stay.
+    /// The time of the next attempt. `None` if the file is removed, or stays.
     pub retry_at_ms: Option<i64>,
 }
 
-/// Queues metadata documents that are to be removed.
+/// Queues metadata documents for removal.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 /// A claim whose future is dropped may have leased documents: they are claimed again when the lease ends.
 #[async_trait]
 pub trait OldDocumentStore: Send + Sync + 'static {
-    /// Returns a table's last document that the catalog did not write for it at its present locations; none when the catalog
+    /// Returns a table's last document that the catalog did not write for it at its present locations. `None` if the catalog
     /// wrote all of them, or the table does not exist.
     async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>>;
 

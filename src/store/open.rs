@@ -57,7 +57,7 @@ pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
     SqliteStore::check_backup(path)
 }
 
-/// The store at `database`, and what tests break in it from behind.
+/// Opens the store at `database`. Also returns a handle with which tests damage it.
 #[cfg(test)]
 pub(crate) fn open_to_break(database: &Path) -> (Arc<dyn Store>, Breaker) {
     let store = Arc::new(SqliteStore::open(database).unwrap());
@@ -70,7 +70,7 @@ pub(crate) struct Breaker(Arc<SqliteStore>);
 
 #[cfg(test)]
 impl Breaker {
-    /// Lets the database grow no further than `spare_pages` beyond what it has.
+    /// Limits the growth of the database to `spare_pages` more than its present pages.
     pub(crate) async fn leave_room(&self, spare_pages: i64) {
         self.0.leave_room(spare_pages).await;
     }

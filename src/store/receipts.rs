@@ -11,7 +11,7 @@ use super::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 32]);
 
-/// What the store keeps with a change, so that a repeated request changes nothing again.
+/// The record that the store keeps with a change, so that a repeated request changes nothing again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The client's key.
@@ -22,7 +22,7 @@ pub struct Receipt {
     pub expires_ms: i64,
 }
 
-/// The answer to a request, as it is stored for a repeated request.
+/// The stored answer to a request, for its repetitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Success, without further content.
@@ -31,7 +31,7 @@ pub enum Answer {
     Document(KeptDocument),
     /// The result of a change of properties.
     Properties(PropertyChanges),
-    /// A refusal, with status and body as they were sent.
+    /// A refusal, with the status and body that were sent.
     Said {
         /// The status.
         status: u16,

@@ -36,7 +36,7 @@ pub struct KeptReport {
     pub ident: Option<TableIdent>,
 }
 
-/// How many reports the store keeps. Beyond a limit it removes the oldest.
+/// The limits of stored reports. Beyond a limit, the store removes the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportLimits {
     /// The most bytes of reports per organisation.

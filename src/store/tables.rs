@@ -78,7 +78,7 @@ pub struct Swap<'a> {
 /// One change of a transaction. Each change is about a different table.
 #[derive(Debug, Clone)]
 pub enum TableChange {
-    /// Adds a table, as a [`NewTable`] says.
+    /// Adds a table.
     Create {
         /// Its id.
         id: TableId,
@@ -91,7 +91,7 @@ pub enum TableChange {
         /// Details for the event.
         details: EventDetails,
     },
-    /// Moves a table's pointer, as a [`Swap`] says.
+    /// Moves a table's pointer.
     Swap {
         /// The table.
         id: TableId,
@@ -131,7 +131,7 @@ pub struct Undo<'a> {
 pub struct DropTerms {
     /// When the restore time ends, in milliseconds since 1970. It cannot be restored at all if this is not after the change.
     pub restorable_until_ms: i64,
-    /// Whether its files are to be removed after that.
+    /// Whether its files are removed after that.
     pub purge: bool,
 }
 
@@ -215,7 +215,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// reserved. Without terms, the store forgets it, with the reports on it. Returns its last state.
     ///
     /// # Errors
-    /// `NotFound` when what has the name is not of that id and kind: it was dropped or renamed since it was looked up.
+    /// `NotFound` if no object of that id and kind has the name: it was dropped or renamed since the caller read it.
     async fn table_drop(
         &self,
         place: Place,

@@ -43,7 +43,7 @@ pub struct WarehouseOptions {
 pub struct WarehouseStorage {
     /// Its settings.
     pub profile: StorageProfile,
-    /// The catalog's sealed credentials; none where it uses those of the machine.
+    /// The catalog's sealed credentials. `None` if it uses the machine's credentials.
     pub sealed_credentials: Option<Vec<u8>>,
 }
 

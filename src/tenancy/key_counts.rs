@@ -11,7 +11,7 @@ use crate::store::{KeyUsage, Store, StoreError};
 /// Counts of different keys seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// How many counts are written in one transaction. The limit keeps commits from waiting long.
+/// The most counts in one transaction. The limit keeps commits from waiting long.
 const BATCH: usize = 200;
 
 type Counts = HashMap<(OrganisationId, KeyId, i64), u64, BuildIdHasher>;
@@ -33,7 +33,7 @@ impl KeyCounts {
     /// Writes the counts. Returns their number.
     ///
     /// # Errors
-    /// When the store does not answer; what was to be written is kept for the next time.
+    /// Fails if the store does not answer. Unwritten counts are kept for the next call.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<u64, StoreError> {
         let mut usage = Vec::new();
         for shard in &self.shards {

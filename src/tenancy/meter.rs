@@ -60,7 +60,7 @@ pub(super) struct Meter {
     lease: AtomicU64,
     /// Requests of organisations without a limit that are not written yet: the day in the upper 20 bits, their number below.
     uncounted: AtomicU64,
-    /// Such requests of earlier days, and those whose write failed.
+    /// Unwritten requests of earlier days, and requests whose write failed.
     pub(super) backlog: Mutex<BTreeMap<u64, u64>>,
     pub(super) exhausted: Mutex<Option<Exhausted>>,
     /// The day and the limit whose exhaustion was logged.

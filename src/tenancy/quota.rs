@@ -25,7 +25,7 @@ use super::id_hash::BuildIdHasher;
 use super::key_counts::KeyCounts;
 use super::meter::{Exhausted, Lease, Meter};
 
-/// How often the requests of organisations without a limit are written.
+/// The interval at which the requests of organisations without a limit are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An organisation's remaining requests of the day after a request: the source of the `RateLimit` headers.
@@ -168,11 +168,11 @@ impl Quota {
         }
     }
 
-    /// Gives back what is leased of days that are over and what tiers without a limit have no use for, and writes the
-    /// requests of organisations without a limit. Returns how many counts of keys were written.
+    /// Gives back leases of past days and of organisations that have no limit now. Writes the requests of organisations
+    /// without a limit, and the counts of keys. Returns the number of written counts of keys.
     ///
     /// # Errors
-    /// If the store does not answer. What was not written is kept for the next time.
+    /// Fails if the store does not answer. Unwritten requests are kept for the next call.
     pub async fn tick(&self) -> Result<u64, StoreError> {
         let mut failed = None;
         let today = day_number(self.clock.now_ms());

@@ -79,7 +79,7 @@ impl AzureVendor {
         if self.profile.hierarchical_namespace {
             "`vended-credentials` is off: clients use their own credentials"
         } else {
-            "without a hierarchical namespace a signature cannot be kept to one table, so none is vended: clients use their \
+            "without a hierarchical namespace a signature cannot be limited to one table, so none is vended: clients use their \
              own credentials"
         }
     }

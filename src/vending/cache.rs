@@ -247,7 +247,7 @@ mod tests {
         assert!(issued.is_usable(hour_ms - LEAST_LEFT_MS) && !issued.is_usable(hour_ms - LEAST_LEFT_MS + 1));
     }
 
-    /// The token service does not answer, and the cached session ages.
+    /// Moves the clock while the token service does not answer.
     #[tokio::test]
     async fn cached_credentials_serve_while_the_service_is_dead_until_minutes_before_expiry() {
         let now_ms = Arc::new(AtomicI64::new(0));

@@ -33,9 +33,9 @@ impl Vendor for LocalVendor {
             why_none: "the local disk has no credentials",
             when_too_wide: "the store does not enforce session policies: remove `role-arn`, and let the catalog sign requests \
                             instead",
-            when_refused: "check that this process's user can read and write in the root",
+            when_refused: "check that the server's user may read and write there, and that the disk is not mounted read-only",
             when_not_found: "check the folder's name",
-            when_unavailable: "check that the folder's disk is mounted and works, and that the server's user may write there",
+            when_unavailable: "check that the folder's disk is mounted and works",
             when_vended_is_refused: "check the policy of the role in `role-arn`",
             when_overwritten: "it ignores the conditions of requests, as emulators do, so it cannot store metadata safely",
         }

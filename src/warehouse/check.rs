@@ -161,7 +161,7 @@ impl Trial<'_> {
                 removed_by_us.map_err(|error| self.advice(&error))?;
                 match removed {
                     Err(StorageError::Refused { .. }) => {}
-                    Err(error) => return Err(format!("whether they remove files cannot be told: {error}")),
+                    Err(error) => return Err(format!("a removal with them failed for another reason: {error}")),
                     Ok(()) => return Err("they remove files from their table, and should not".to_owned()),
                 }
             }
@@ -169,7 +169,7 @@ impl Trial<'_> {
         }
         match client.read(&object(&self.sibling)?).await {
             Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
-            Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),
+            Err(error) => Err(format!("a read of another table with them failed for another reason: {error}")),
             Ok(_) => Err(format!("they reach other tables too: {}", vendor.advice().when_too_wide)),
         }
     }

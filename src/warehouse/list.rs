@@ -26,7 +26,7 @@ pub(crate) enum FindWarehouseError {
     #[error("the organisation has no default warehouse")]
     NoDefault,
     /// The warehouse's settings do not give access to its storage.
-    #[error("warehouse '{0}' cannot be used as it is set up")]
+    #[error("warehouse '{0}' cannot be used with its settings")]
     Unusable(String),
     /// The store does not answer.
     #[error(transparent)]
@@ -114,7 +114,7 @@ impl Warehouses {
         match self.access.open(record.clone()) {
             Ok(open) => Listed { record, open: Some(Arc::new(open)) },
             Err(error) => {
-                tracing::error!(warehouse = %record.id, name = record.name, %error, "a warehouse cannot be used as it is set up");
+                tracing::error!(warehouse = %record.id, name = record.name, %error, "a warehouse cannot be used with its settings");
                 Listed { record, open: None }
             }
         }

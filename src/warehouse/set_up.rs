@@ -97,8 +97,8 @@ impl StorageAccess {
 pub fn check_owner_can_write(owner: Owner, root: &Path) -> Result<(), InvalidSettings> {
     if root.exists() && owner.can_write(root) == Some(false) {
         return Err(InvalidSettings(format!(
-            "root may write in {root}, and {owner}, to whom the data folder belongs, may not: give the folder over with \
-             `chown -R`, or send `check` as false if the server runs as somebody else",
+            "root may write in {root}, but {owner}, who owns the data folder, may not: change the folder's owner with \
+             `chown -R`, or send `check` as false if the server runs as another user",
             root = root.display(),
             owner = owner.name()
         )));

@@ -97,7 +97,7 @@ fn without_values(message: &str) -> &str {
 pub fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), InvalidSettings> {
     if options.no_delete && *storage == StorageProfile::File {
         return Err(InvalidSettings(
-            "`no-delete` cannot hold on the local disk: engines reach the files there as the system's users, and nothing is \
+            "`no-delete` is not possible on the local disk: engines reach the files there as the system's users, and nothing is \
              vended. Set the rights of the folder instead"
                 .to_owned(),
         ));

@@ -177,7 +177,7 @@ def test_root_commands_keep_the_folder_accessible_to_its_owner(binary: Path) -> 
         closed = lakes / "closed"
         closed.mkdir(mode=0o755)
         told = command("warehouse", "create", "closed", "--root", closed.as_uri())
-        assert told.returncode == 1 and "the user 'nobody', to whom the data folder belongs, may not" in told.stderr
+        assert told.returncode == 1 and "the user 'nobody', who owns the data folder, may not" in told.stderr
         assert "closed" not in command("warehouse", "list").stdout
         closed.chmod(0o777)
         assert command("warehouse", "create", "closed", "--root", closed.as_uri()).returncode == 0
@@ -231,7 +231,8 @@ def test_root_commands_reach_the_running_server_of_another_user(binary: Path) ->
                 command("warehouse", "create", "lake", "--root", (theirs / "lake").as_uri())
                 assert (theirs / "lake").stat().st_uid == NOBODY
                 refused = command("warehouse", "create", "other", "--root", (Path(root) / "new").as_uri(), check=False)
-                assert refused.returncode == 1 and "the server's user may write there" in refused.stderr, refused.stderr
+                assert refused.returncode == 1, refused.stderr
+                assert "the server's user may read and write there" in refused.stderr, refused.stderr
                 backup = theirs / "backup.db"
                 command("backup", str(backup))
                 assert (backup.stat().st_uid, backup.stat().st_mode & 0o777) == (0, 0o600)
@@ -256,6 +257,38 @@ def test_server_without_a_reader_of_its_log_answers_and_stops_cleanly(binary: Pa
             # Each of these refusals writes a line.
             for _ in range(3):
                 assert requests.get(f"http://{address[0]}/v1/config", timeout=30).status_code == 401
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def test_server_counts_the_log_lines_that_nobody_read(binary: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(pipe, os.O_WRONLY)
+    os.set_blocking(reader, True)
+    serve = [str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(serve, stderr=writer, env=clean_environment()) as process:
+        os.close(writer)
+        try:
+            with open(reader) as log:
+                serving = next(line for line in log if " serving " in line)
+            address = re.search(r"127\.0\.0\.1:\d+", serving)
+            assert address is not None, serving
+
+            def refuse() -> None:
+                assert requests.get(f"http://{address[0]}/v1/config", timeout=30).status_code == 401
+
+            # Each of these refusals writes a line: three without a reader, and one for a new reader.
+            for _ in range(3):
+                refuse()
+            with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as log:
+                os.set_blocking(log.fileno(), True)
+                refuse()
+                note = log.readline()
+                assert "could not be written" in note and "lines=3" in note, note
+                assert "lines=" not in log.readline()
         finally:
             process.terminate()
     assert process.returncode == 0

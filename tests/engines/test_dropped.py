@@ -326,10 +326,10 @@ def test_purge_removes_no_files_outside_of_the_tables_locations(hasty: Server, u
     until(lambda: not dropped(hasty))
     assert not files(own)
     assert files(path_of(victim.location())) == before
-    assert "lie outside of its own locations" in hasty.stderr()
+    assert "are outside of its own locations" in hasty.stderr()
 
 
-def test_retention_ends_without_a_command(make_server: Callable[..., Server], unique: str) -> None:
+def test_dropped_table_is_removed_after_its_retention(make_server: Callable[..., Server], unique: str) -> None:
     server = make_server("short", env={"TIDEWATER_DROP__RETENTION_S": "2"})
     server.start()
     purged, kept = furnished(server, unique, "purged"), furnished(server, unique, "kept")
@@ -461,7 +461,7 @@ def test_purge_interrupted_by_a_stop_continues_without_waiting_for_a_lease(brief
     assert not files(path_of(table.location()))
 
 
-def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
+def test_metrics_reports_are_stored_and_listed(server: Server, unique: str) -> None:
     """PyIceberg sends no reports, so these follow the specification."""
     rest = Rest(server.uri, server.key)
     furnished(server, unique, "t")

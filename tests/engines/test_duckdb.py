@@ -79,7 +79,7 @@ def rows(duck: duckdb.DuckDBPyConnection, query: str) -> list[tuple]:
 
 @pytest.mark.parametrize("ending", ["", "/v1"], ids=["plain", "v1"])
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_each_form_opens_the_catalog(
+def test_each_attach_form_opens_the_catalog(
     server: Server, catalog: Catalog, attach: Connect, sign_in: str, ending: str
 ) -> None:
     assert server.printed is not None
@@ -139,7 +139,7 @@ def test_table_written_by_pyiceberg_is_read(
     assert rows(duck, f"SELECT id FROM ic.{namespace}.t WHERE town = 'Bergen'") == [(2,)]
 
 
-def test_tables_are_shown(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+def test_show_tables_lists_every_table(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
     for name in ("a", "b"):
         catalog.create_table((namespace, name), SIGHTINGS)
     query = (
@@ -353,7 +353,7 @@ def test_two_writers_from_the_same_state_lose_no_acknowledged_rows(attach: Conne
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == landed
 
 
-def test_view_beside_a_table_does_not_disturb_it(
+def test_table_beside_a_view_is_created_and_read(
     rest: Rest, catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     """DuckDB 1.5 knows no views of a catalog: it must find the tables all the same."""

@@ -127,7 +127,7 @@ def test_rows_are_inserted_updated_deleted_and_read(named: Named, namespace: str
     assert named.tunnel.hosts >= named.hosts, "DuckDB did not use the cloud's own host names"
 
 
-def test_reader_cannot_write(named: Named, namespace: str) -> None:
+def test_write_with_a_readers_key_is_refused(named: Named, namespace: str) -> None:
     table = f"ic.{namespace}.t"
     named.duckdb(named.lake.writer, f"CREATE TABLE {table} AS SELECT 1 AS id")
     with pytest.raises(RuntimeError, match="403|(?i:forbidden|denied|not allow|may not)"):

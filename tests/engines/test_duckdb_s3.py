@@ -50,7 +50,7 @@ def test_rows_are_inserted_updated_and_deleted(lake: Lake, writer: duckdb.DuckDB
     assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 9.5)]
 
 
-def test_reader_cannot_write(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
+def test_write_with_a_readers_key_is_refused(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
     lake.rest().create_namespace(unique)
     table = lake.catalog().create_table((unique, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))

@@ -168,7 +168,7 @@ def test_commits_succeed_and_stale_commits_are_refused(client: IcebergJs, rest: 
 FIELD = {"required": False, "type": "double"}
 
 
-def test_unchanged_table_is_not_sent_again(client: IcebergJs, catalog: Catalog, namespace: str) -> None:
+def test_load_with_a_current_etag_gets_no_metadata(client: IcebergJs, catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     table.overwrite(sightings((2, "Bergen", 2.5)))
@@ -216,7 +216,7 @@ def test_access_delegation_is_requested_and_local_files_need_no_credentials(serv
         assert result["config"] == {} and not result.get("storage-credentials")
 
 
-def test_invalid_request_gets_the_reason(client: IcebergJs, rest: Rest, namespace: str) -> None:
+def test_invalid_request_is_refused_with_the_reason(client: IcebergJs, rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     unknown, nameless = client.outcomes(
         ("commitTable", ident(namespace, "t"), {"requirements": [], "updates": [{"action": "paint", "colour": "blue"}]}),

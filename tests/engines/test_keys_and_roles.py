@@ -42,7 +42,7 @@ WRITES: dict[str, Callable[[Rest, str], object]] = {
 }
 
 
-def test_reader_reads_and_changes_nothing(admin: Admin, organisation: str, unique: str) -> None:
+def test_readers_key_reads_and_is_refused_every_change(admin: Admin, organisation: str, unique: str) -> None:
     writer = admin.rest(admin.key(organisation, "writer"))
     reader = admin.rest(admin.key(organisation, "reader"))
     writer.create_namespace(unique)
@@ -66,7 +66,7 @@ def test_token_of_a_readers_key_has_only_the_readers_role(admin: Admin, organisa
 
 
 @pytest.mark.parametrize("role", ["writer", "admin"])
-def test_writers_and_admins_can_make_changes(admin: Admin, organisation: str, unique: str, role: str) -> None:
+def test_change_with_a_writers_or_admins_key_succeeds(admin: Admin, organisation: str, unique: str, role: str) -> None:
     rest = admin.rest(admin.key(organisation, role))
     for name in (unique, f"{unique}_empty"):
         rest.create_namespace(name)

@@ -187,7 +187,7 @@ def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server
 
     fresh = subprocess.run(["openssl", "rand", "-base64", "32"], capture_output=True, check=True, text=True).stdout
     key.write_text(fresh)
-    assert "is not the one" in refused_start(server)
+    assert "does not belong to this catalog" in refused_start(server)
     # The advice of the message.
     resealed = json.loads(run(server, "warehouse", "reseal", "--key-is-lost", "--json").stdout)
     assert resealed["lost"] == ["'sealed' of 'quickstart'"]
@@ -197,4 +197,4 @@ def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server
     assert server.stop() == 0
     # The old one is the wrong one now.
     key.write_text(away.read_text())
-    assert "is not the one" in refused_start(server)
+    assert "does not belong to this catalog" in refused_start(server)

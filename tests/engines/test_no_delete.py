@@ -113,7 +113,7 @@ def test_option_is_refused_on_the_local_disk(make_server: Callable[..., Server],
     for command in (("create", "safe", "--root", tmp_path.as_uri(), "--no-delete"), ("set-options", "main", "--no-delete")):
         refusal = server.command("warehouse", *command, *of, check=False)
         assert refusal.returncode == 1
-        assert "cannot hold on the local disk" in refusal.stderr
+        assert "is not possible on the local disk" in refusal.stderr
 
 
 def test_warehouse_with_purge_at_once_shows_the_option_and_purges_at_once(make_server: Callable[..., Server]) -> None:

@@ -105,7 +105,7 @@ def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: CloudLake, 
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
+def test_file_write_with_a_readers_key_is_refused(lake: CloudLake, namespace: str) -> None:
     lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = lake.catalog(lake.reader).load_table((namespace, "t"))
     with pytest.raises(Exception) as error:
@@ -259,12 +259,12 @@ def test_check_reports_an_account_without_a_hierarchical_namespace(
         assert code != 0 and "set `hierarchical-namespace = false`" in said, said
         none = azure.profile(tmp_path, flat.endpoint, "hierarchical-namespace = false")
         code, said = check(azure_server, root(unique), none)
-        assert code == 0 and "a signature cannot be kept to one table" in said, said
+        assert code == 0 and "a signature cannot be limited to one table" in said, said
     finally:
         flat.close()
 
 
-def test_check_reports_the_fault(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_wrong_setting(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
     by_key = azure.profile(tmp_path, account.endpoint)
     by_identity = azure.profile(tmp_path, account.endpoint, identity=account)
 
@@ -276,7 +276,7 @@ def test_check_reports_the_fault(azure_server: Server, account: Account, tmp_pat
     for where, profile, says in (
         (f"abfss://none-such@{HOST}/x", by_key, "check the container's name"),
         (root(unique), changed(by_key, azure.KEY, azure.wrong_key()), "check the account's name in the root"),
-        (root(unique), changed(by_key, azure.KEY, "not base64!"), "the storage cannot be used as it is set up"),
+        (root(unique), changed(by_key, azure.KEY, "not base64!"), "the storage cannot be used with its settings"),
         (f"abfss://{CONTAINER}@other.dfs.core.windows.net/x", by_key, "check the account's name in the root"),
         (root(unique), changed(by_identity, azure.SECRET, "another"), "in the section [credentials]"),
         (f"abfss://{CONTAINER}@{ACCOUNT}.blob.core.windows.net/x", by_key, "abfss://container@account.dfs.core"),

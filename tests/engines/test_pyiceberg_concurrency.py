@@ -32,7 +32,7 @@ def check_history(catalog: Catalog, name: tuple[str, ...], expected: list[int]) 
     assert [snapshot.parent_snapshot_id for snapshot in snapshots] == [None, *(s.snapshot_id for s in snapshots[:-1])]
 
 
-def test_threads_append_to_one_table(connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_appends_of_threads_lose_no_rows(connect: Callable[..., RestCatalog], namespace: str) -> None:
     name = (namespace, "t")
     connect().create_table(name, SIGHTINGS)
 
@@ -46,7 +46,7 @@ def test_threads_append_to_one_table(connect: Callable[..., RestCatalog], namesp
     check_history(connect(), name, list(range(WRITERS * APPENDS_EACH)))
 
 
-def test_processes_append_to_one_table(server: Server, connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_appends_of_processes_lose_no_rows(server: Server, connect: Callable[..., RestCatalog], namespace: str) -> None:
     name = (namespace, "t")
     connect().create_table(name, SIGHTINGS)
     writers = [
@@ -78,7 +78,7 @@ def test_stale_append_without_retries_is_refused(catalog: Catalog, namespace: st
     check_history(catalog, table.name(), [1])
 
 
-def test_one_of_many_creates_of_the_same_name_succeeds(connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_concurrent_creates_of_one_name_succeed_once(connect: Callable[..., RestCatalog], namespace: str) -> None:
     def create(writer: int) -> str | None:
         catalog = connect()
         with suppress(NamespaceAlreadyExistsError):
@@ -99,7 +99,7 @@ def test_one_of_many_creates_of_the_same_name_succeeds(connect: Callable[..., Re
     assert str(connect().load_table((namespace, "child", "t")).metadata.table_uuid) == winners[0]
 
 
-def test_one_of_many_renames_to_the_same_name_succeeds(connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_concurrent_renames_to_one_name_succeed_once(connect: Callable[..., RestCatalog], namespace: str) -> None:
     for writer in range(WRITERS):
         connect().create_table((namespace, f"t{writer}"), SIGHTINGS)
 

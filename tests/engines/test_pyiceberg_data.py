@@ -69,7 +69,7 @@ def test_delete_removes_the_rows_of_a_filter(catalog: Catalog, table: Table) -> 
     assert read(catalog, table) == []
 
 
-def test_upsert_updates_and_inserts(catalog: Catalog, table: Table) -> None:
+def test_upsert_updates_existing_rows_and_inserts_new_rows(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     result = table.upsert(sightings((0, "Oslo", 99.0), (1, "Bergen", 0.5), (50, "Tromsø", 1.0)), join_cols=["id"])
     assert (result.rows_updated, result.rows_inserted) == (1, 1)
@@ -83,7 +83,7 @@ def test_dynamic_partition_overwrite_replaces_whole_partitions(catalog: Catalog,
     assert read(catalog, table) == [row for row in ROWS if row[1] != "Oslo"] + [(70, "Oslo", 7.0)]
 
 
-def test_several_changes_in_one_transaction_are_made_together(catalog: Catalog, table: Table) -> None:
+def test_changes_of_one_transaction_are_visible_together(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     with table.transaction() as transaction:
         transaction.delete("id >= 6")
@@ -105,7 +105,7 @@ def test_failed_transaction_changes_nothing(catalog: Catalog, table: Table) -> N
     assert catalog.load_table(table.name()).metadata_location == before.metadata_location
 
 
-def test_snapshots_can_be_read_again_and_inspected(catalog: Catalog, table: Table) -> None:
+def test_old_snapshot_is_read_and_history_is_inspected(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS[:4]))
     first = table.current_snapshot()
     assert first is not None

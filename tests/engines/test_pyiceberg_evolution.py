@@ -56,7 +56,7 @@ def test_column_with_a_dropped_columns_name_is_a_new_column(catalog: Catalog, ta
     assert loaded.scan().to_arrow()["size"].to_pylist() == [None, None]
 
 
-def test_types_are_widened(catalog: Catalog, namespace: str) -> None:
+def test_column_types_are_widened_over_old_rows(catalog: Catalog, namespace: str) -> None:
     narrow = pa.schema([pa.field("a", pa.int32()), pa.field("b", pa.float32()), pa.field("c", pa.decimal128(9, 2))])
     table = catalog.create_table((namespace, "t"), narrow)
     rows = {"a": [1], "b": [0.5], "c": [None]}
@@ -118,7 +118,7 @@ def test_default_value_of_a_new_column_is_kept(catalog: Catalog, namespace: str)
     assert (field.initial_default, field.write_default) == (5, 5)
 
 
-def test_earlier_schema_is_used_again(catalog: Catalog, table: Table) -> None:
+def test_schema_equal_to_an_earlier_one_gets_its_id(catalog: Catalog, table: Table) -> None:
     first = table.schema().schema_id
     with table.update_schema() as update:
         update.rename_column("city", "town")
@@ -156,7 +156,7 @@ def test_partition_spec_evolves_and_old_files_stay_readable(catalog: Catalog, ta
     assert [row[0] for row in in_order(loaded.scan(row_filter="city == 'Oslo'").to_arrow())] == [1, 3, 5]
 
 
-def test_sort_order_changes(catalog: Catalog, table: Table) -> None:
+def test_replaced_sort_order_is_loaded(catalog: Catalog, table: Table) -> None:
     assert table.sort_order().is_unsorted
     with table.update_sort_order() as update:
         update.asc("city", IdentityTransform(), NullOrder.NULLS_FIRST)
@@ -171,7 +171,7 @@ def test_sort_order_changes(catalog: Catalog, table: Table) -> None:
     assert len(loaded.sort_orders()) == 3
 
 
-def test_identifier_fields_change(catalog: Catalog, table: Table) -> None:
+def test_replaced_identifier_fields_are_loaded(catalog: Catalog, table: Table) -> None:
     with table.update_schema(allow_incompatible_changes=True) as update:
         update.update_column("id", required=True)
         update.set_identifier_fields("id")

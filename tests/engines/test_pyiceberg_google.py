@@ -95,7 +95,7 @@ def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: CloudLake, 
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
+def test_file_write_with_a_readers_key_is_refused(lake: CloudLake, namespace: str) -> None:
     Apart(lake, lake.writer.text, (namespace, "t")).create_with((1, "Oslo", 1.5))
     table = Apart(lake, lake.reader.text, (namespace, "t"))
     wrong = table.append((2, "Bergen", 2.5))
@@ -229,12 +229,12 @@ def test_check_shows_that_tokens_are_limited_to_their_table(
     assert code != 0 and "the store does not enforce access boundaries" in said, said
 
 
-def test_check_reports_the_fault(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_wrong_setting(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
     root = f"gs://{BUCKET}/{unique}"
     for where, profile, says in (
         (f"gs://none-such/{unique}", google.profile(tmp_path, cloud), "check the bucket's name"),
-        (root, google.profile(tmp_path, cloud, key="no JSON"), "the storage cannot be used as it is set up"),
-        (root, google.profile(tmp_path, cloud, key=cloud.key(private_key="none")), "cannot be used as it is set up"),
+        (root, google.profile(tmp_path, cloud, key="no JSON"), "the storage cannot be used with its settings"),
+        (root, google.profile(tmp_path, cloud, key=cloud.key(private_key="none")), "cannot be used with its settings"),
         (root, google.profile(tmp_path, cloud, key=cloud.key(token_uri=f"{cloud.uri}/v2")), "Google's token service"),
         (root, google.profile(tmp_path, cloud, 'unknown = "x"'), "unknown"),
         ("s3://bucket/x", google.profile(tmp_path, cloud), "gs://bucket/lake"),

@@ -66,7 +66,7 @@ def test_names_that_differ_only_in_case_or_form_are_different(catalog: Catalog, 
         assert catalog.load_table((namespace, name)).properties["is"] == name
 
 
-def test_level_with_a_dot_is_not_two_levels(catalog: Catalog, namespace: str) -> None:
+def test_level_with_a_dot_stays_one_level(catalog: Catalog, namespace: str) -> None:
     catalog.create_namespace((namespace, "a.b"))
     catalog.create_namespace((namespace, "a"))
     catalog.create_namespace((namespace, "a", "b"))

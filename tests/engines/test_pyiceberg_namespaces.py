@@ -14,7 +14,7 @@ from pyiceberg.types import LongType, NestedField
 SCHEMA = Schema(NestedField(1, "id", LongType(), required=True))
 
 
-def test_create_list_and_drop(catalog: Catalog, unique: str) -> None:
+def test_namespace_is_created_listed_and_dropped(catalog: Catalog, unique: str) -> None:
     catalog.create_namespace(unique)
     assert (unique,) in catalog.list_namespaces()
     assert catalog.namespace_exists(unique)
@@ -30,7 +30,7 @@ def test_existing_object_cannot_be_created_again(catalog: Catalog, unique: str) 
     catalog.create_namespace_if_not_exists(unique)
 
 
-def test_missing_namespace_is_reported(catalog: Catalog, unique: str) -> None:
+def test_call_for_a_missing_namespace_is_refused(catalog: Catalog, unique: str) -> None:
     for attempt in (
         lambda: catalog.load_namespace_properties(unique),
         lambda: catalog.drop_namespace(unique),
@@ -66,7 +66,7 @@ def test_namespace_with_children_or_tables_is_not_dropped(catalog: Catalog, uniq
     catalog.drop_namespace(unique)
 
 
-def test_tables_live_in_nested_namespaces(catalog: Catalog, unique: str) -> None:
+def test_table_in_a_nested_namespace_is_listed_there_only(catalog: Catalog, unique: str) -> None:
     deep = (unique, "a", "b")
     for depth in range(1, 4):
         catalog.create_namespace(deep[:depth])

@@ -42,7 +42,7 @@ def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: Lake, names
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_reader_cannot_write_files(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
+def test_file_write_with_a_readers_key_is_refused(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
     lake.catalog(**file_io).create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = lake.catalog(lake.reader, **file_io).load_table((namespace, "t"))
     with pytest.raises(OSError) as refused:

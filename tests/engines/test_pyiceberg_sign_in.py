@@ -55,7 +55,7 @@ FORMS = {
 @pytest.mark.parametrize("with_warehouse", [True, False], ids=["warehouse", "no warehouse"])
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"], ids=["plain", "slash", "v1", "v1 slash"])
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_opens_the_catalog(server: Server, form: str, ending: str, with_warehouse: bool) -> None:
+def test_each_sign_in_form_opens_the_catalog(server: Server, form: str, ending: str, with_warehouse: bool) -> None:
     assert server.printed is not None
     properties = {"uri": server.uri + ending, **FORMS[form](server)}
     if with_warehouse:

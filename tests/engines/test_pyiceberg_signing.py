@@ -78,7 +78,7 @@ def test_removal_without_named_files_is_refused(signing_lake: Lake, namespace: s
     assert table.io.new_input(path).exists()
 
 
-def test_reader_cannot_write_files(signing_lake: Lake, namespace: str) -> None:
+def test_file_write_with_a_readers_key_is_refused(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = signing_lake.catalog(signing_lake.reader).load_table((namespace, "t"))
     with pytest.raises(SignError, match="403"):

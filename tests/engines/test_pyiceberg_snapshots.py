@@ -66,7 +66,7 @@ def test_moved_ref_is_not_overwritten(catalog: Catalog, table: Table) -> None:
     assert catalog.load_table(table.name()).refs()["release"].snapshot_id == table.snapshots()[0].snapshot_id
 
 
-def test_rollback_goes_back_and_on_from_there(catalog: Catalog, table: Table) -> None:
+def test_append_after_a_rollback_continues_from_the_old_snapshot(catalog: Catalog, table: Table) -> None:
     first = table.snapshots()[0]
     with table.manage_snapshots() as manage:
         manage.rollback_to_snapshot(first.snapshot_id)
@@ -89,7 +89,7 @@ def test_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) -> N
     assert ids(catalog.load_table(table.name())) == [1, 2]
 
 
-def test_snapshots_expire_except_those_of_a_ref(catalog: Catalog, table: Table) -> None:
+def test_expiry_keeps_the_snapshots_of_refs(catalog: Catalog, table: Table) -> None:
     first, second, third = (snapshot.snapshot_id for snapshot in table.snapshots())
     with table.manage_snapshots() as manage:
         manage.create_tag(first, "keep")

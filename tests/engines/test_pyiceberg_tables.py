@@ -87,7 +87,7 @@ def test_schema_with_every_type_is_loaded_unchanged(catalog: Catalog, namespace:
     assert loaded.metadata.last_column_id == 24
 
 
-def test_partition_spec_and_sort_order_come_back(catalog: Catalog, namespace: str) -> None:
+def test_partition_spec_and_sort_order_are_loaded_unchanged(catalog: Catalog, namespace: str) -> None:
     spec = PartitionSpec(
         PartitionField(source_id=10, field_id=1000, transform=DayTransform(), name="instant_day"),
         PartitionField(source_id=1, field_id=1001, transform=BucketTransform(16), name="id_bucket"),
@@ -160,7 +160,7 @@ def test_table_in_a_missing_namespace_is_refused(catalog: Catalog, unique: str) 
         catalog.create_table((unique, "t"), SIGHTINGS)
 
 
-def test_exists_and_drop(catalog: Catalog, namespace: str) -> None:
+def test_dropped_table_no_longer_exists(catalog: Catalog, namespace: str) -> None:
     assert not catalog.table_exists((namespace, "t"))
     catalog.create_table((namespace, "t"), SIGHTINGS)
     assert catalog.table_exists((namespace, "t"))
@@ -270,7 +270,7 @@ def test_staged_table_does_not_exist_before_its_commit(catalog: Catalog, namespa
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_staged_create_keeps_its_format_version(catalog: Catalog, namespace: str, version: str) -> None:
+def test_staged_create_has_the_requested_format_version(catalog: Catalog, namespace: str, version: str) -> None:
     transaction = catalog.create_table_transaction((namespace, "t"), SIGHTINGS, properties={"format-version": version})
     transaction.append(sightings((1, "Oslo", 1.5)))
     transaction.commit_transaction()

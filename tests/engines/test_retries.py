@@ -38,7 +38,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_pyiceberg_works_when_answers_are_lost(catalog: Catalog, unique: str, lost: list[str]) -> None:
+def test_pyiceberg_changes_are_made_once_when_answers_are_lost(catalog: Catalog, unique: str, lost: list[str]) -> None:
     catalog.create_namespace(unique, {"a": "1"})
     with pytest.raises(NamespaceAlreadyExistsError):
         catalog.create_namespace(unique)

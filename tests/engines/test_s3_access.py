@@ -120,7 +120,7 @@ def test_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: st
     neighbours.catalogs.head_object(Bucket=neighbours.bucket, Key=neighbours.other_key)
 
 
-def test_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_readers_credentials_read_and_are_refused_changes(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own", lake.reader))
     for operation in READS.values():
         operation(s3, neighbours, neighbours.own_key)
@@ -280,7 +280,7 @@ def test_vended_answers_satisfy_snowflakes_checks(lake: Lake, namespace: str) ->
             assert complaints(loaded, time.time_ns() // 1_000_000) == []
 
 
-def test_delegation_none_gets_no_secret(lake: Lake, namespace: str) -> None:
+def test_load_without_access_delegation_gets_no_secret(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
     for wanted, gets in (("vended-credentials", True), ("remote-signing,vended-credentials", True), ("none", False)):

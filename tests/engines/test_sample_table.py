@@ -33,13 +33,13 @@ def test_sample_table_row_counts_match_its_snapshots(sample: Table) -> None:
     assert sample.scan().count() == sample.scan().to_arrow().num_rows
 
 
-def test_sample_table_columns_have_values(sample: Table) -> None:
+def test_every_sample_table_column_has_values(sample: Table) -> None:
     rows = sample.scan().to_arrow()
     assert rows.column_names == [field.name for field in sample.schema().fields]
     assert all(rows[name].null_count < rows.num_rows for name in rows.column_names)
 
 
-def test_sample_table_partitions_prune(sample: Table) -> None:
+def test_partition_filter_reads_fewer_files(sample: Table) -> None:
     fields = [field for field in sample.spec().fields if not isinstance(field.transform, VoidTransform)]
     assert fields
     files = list(sample.scan().plan_files())

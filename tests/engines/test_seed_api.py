@@ -36,7 +36,7 @@ def entity_tag(response: requests.Response) -> str:
 # ---- namespaces ----
 
 
-def test_namespaces_are_listed_and_by_parent(rest: Rest, namespace: str) -> None:
+def test_namespaces_are_listed_at_the_top_and_below_a_parent(rest: Rest, namespace: str) -> None:
     rest.create_namespace(namespace, "b")
     rest.create_namespace(namespace, "a")
     body = answer(rest.get("/namespaces"))
@@ -93,7 +93,7 @@ def test_namespace_with_tables_is_not_dropped(rest: Rest, namespace: str) -> Non
     empty(rest.delete(f"/namespaces/{namespace}"))
 
 
-def test_namespace_properties_change(rest: Rest, namespace: str) -> None:
+def test_namespace_properties_are_set_and_removed(rest: Rest, namespace: str) -> None:
     path = f"/namespaces/{namespace}/properties"
     body = answer(rest.post(path, json={"updates": {"a": "1", "b": "2"}}))
     assert sorted(body["updated"]) == ["a", "b"] and body["removed"] == []
@@ -265,7 +265,7 @@ def test_stale_sequence_number_is_refused_with_409(rest: Rest, namespace: str) -
     refused(rest.commit(namespace, "t", documents.append(stale)), 409, "CommitFailedException")
 
 
-def test_commit_to_a_missing_table_is_404(rest: Rest, namespace: str) -> None:
+def test_commit_to_a_missing_table_gets_404(rest: Rest, namespace: str) -> None:
     refused(
         rest.commit(namespace, "t", [documents.set_properties(a="1")]), 404, "NoSuchTableException", f"{namespace}.t"
     )
@@ -411,7 +411,7 @@ def test_plus_in_a_path_matches_the_existing_name(rest: Rest, unique: str) -> No
     assert answer(rest.get(f"/namespaces/{unique}%2Ba"))["namespace"] == [f"{unique}+a"]
 
 
-def test_metadata_table_is_not_found(rest: Rest, namespace: str) -> None:
+def test_load_of_a_metadata_table_gets_404(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     refused(rest.get(f"/namespaces/{namespace_path(namespace, 't')}/tables/files"), 404)
 

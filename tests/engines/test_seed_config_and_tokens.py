@@ -194,11 +194,11 @@ def test_configuration_is_returned_for_a_named_warehouse(server: Server, rest: R
     refused(rest.get(rest.uri + base, params={"warehouse": "no-such"}), 404, "NoSuchWarehouseException", "no-such")
 
 
-def test_configuration_needs_a_key(rest: Rest) -> None:
+def test_configuration_without_a_key_is_refused(rest: Rest) -> None:
     response = Rest(rest.uri, None).get("/config")
     refused(response, 401, "NotAuthorizedException")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_health_needs_no_key(rest: Rest) -> None:
+def test_health_without_a_key_is_answered(rest: Rest) -> None:
     assert Rest(rest.uri, None).get(f"{rest.uri}/health").status_code == 200

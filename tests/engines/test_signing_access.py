@@ -185,7 +185,7 @@ def test_signature_for_another_host_or_bucket_is_refused(pair: Neighbours) -> No
         signer.refused("GET", url)
 
 
-def test_signature_for_another_organisations_table_is_404(pair: Neighbours) -> None:
+def test_signature_for_another_organisations_table_gets_404(pair: Neighbours) -> None:
     admin = Admin(pair.writer.lake.server)
     stranger = admin.key(admin.organisation("enterprise"), "admin")
     pair.writer.rest = admin.rest(stranger)
@@ -210,7 +210,7 @@ def test_signature_uses_the_warehouses_region(pair: Neighbours) -> None:
     assert "/us-east-1/s3/aws4_request" in signed["Authorization"][0]
 
 
-def test_invalid_requests_get_the_reason(pair: Neighbours) -> None:
+def test_invalid_request_is_refused_with_the_reason(pair: Neighbours) -> None:
     signer = pair.writer
     for body in ({}, [], {"uri": 1}, {"uri": "x", "method": "GET", "headers": {"a": "b"}}, "x"):
         assert signer.rest.post(signer.path, json=body).status_code == 400, body

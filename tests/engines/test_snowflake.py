@@ -60,11 +60,11 @@ def test_catalog_integration_is_verified(server: Server, form: str, ending: str)
     assert list(snowflake.names(("demo",), "tables")) == ["tides"]
 
 
-def test_without_a_catalog_name_the_default_warehouse_is_used(server: Server) -> None:
+def test_integration_without_a_catalog_name_uses_the_default_warehouse(server: Server) -> None:
     assert ("demo",) in set(Integration(server.uri, None, oauth(server)).namespaces())
 
 
-def test_invalid_integration_gets_the_reason(server: Server, rest: Rest) -> None:
+def test_invalid_integration_is_refused_with_the_reason(server: Server, rest: Rest) -> None:
     form = {"grant_type": "client_credentials", "client_id": "snowflake", "scope": "catalog"}
     wrong = {**form, "client_secret": f"{server.key[:-4]}AAAA"}
     refused_oauth(Rest(server.uri, None).post("/oauth/tokens", data=wrong), 401, "invalid_client")
@@ -169,7 +169,7 @@ def test_refresh_without_changes_transfers_few_bytes(snowflake: Integration, res
     assert answer(snowflake.send("GET", path, headers=known))["metadata"]["properties"]["a"] == "b"
 
 
-def test_linked_database_writes(snowflake: Integration, unique: str) -> None:
+def test_linked_database_creates_changes_and_drops_a_table(snowflake: Integration, unique: str) -> None:
     """CREATE SCHEMA, CREATE ICEBERG TABLE (staged, then committed), INSERT, ALTER, DROP."""
     namespace = (unique,)
     answer(snowflake.send("POST", "/namespaces", {"namespace": [unique], "properties": {}}))

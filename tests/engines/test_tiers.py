@@ -49,7 +49,7 @@ def check_limited(response: requests.Response, limit: int) -> None:
     assert "RateLimit" in response.headers or "RateLimit-Remaining" in response.headers
 
 
-def test_free_organisation_is_refused_every_request(own: Server) -> None:
+def test_every_request_of_a_free_organisation_is_refused(own: Server) -> None:
     admin = Admin(own)
     key = admin.key(admin.organisation("free"), "admin")
     rest = admin.rest(key)
@@ -127,7 +127,7 @@ def test_default_tiers_match_the_seed(own: Server) -> None:
         assert str(limit) in told, told
 
 
-def test_spent_day_is_logged_once(own: Server) -> None:
+def test_exhausted_daily_limit_is_logged_once(own: Server) -> None:
     admin = Admin(own)
     organisation = admin.organisation("tiny")
     rest = admin.rest(admin.key(organisation, "reader"))

@@ -230,7 +230,7 @@ def test_registered_file_at_another_tables_location_is_refused(scene: Scene, nam
     assert scene.is_untouched()
 
 
-def test_readers_key_cannot_make_changes(scene: Scene) -> None:
+def test_change_with_a_readers_key_is_refused(scene: Scene) -> None:
     rest = scene.victim.rest(scene.victim.reader)
     given = rest.load("ns", "prize")
     for credentials in given["storage-credentials"]:
@@ -250,7 +250,7 @@ def test_readers_key_cannot_make_changes(scene: Scene) -> None:
     assert scene.is_untouched()
 
 
-def test_other_organisations_names_are_404(scene: Scene) -> None:
+def test_name_of_another_organisation_gets_404(scene: Scene) -> None:
     """No header changes this."""
     writer = scene.own.writer.text
     pretences: list[dict[str, str]] = [

@@ -159,7 +159,7 @@ def test_unknown_fields_are_kept(catalog: Catalog, rest: Rest, namespace: str) -
     assert current["x-lineage"] == {"from": ["t"]}
 
 
-def test_invalid_requests_get_the_reason(rest: Rest, catalog: Catalog, namespace: str) -> None:
+def test_invalid_request_is_refused_with_the_reason(rest: Rest, catalog: Catalog, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"))
     view = f"/namespaces/{namespace}/views/v"
     before = answer(rest.get(view))

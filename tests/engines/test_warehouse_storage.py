@@ -158,7 +158,7 @@ def test_storage_is_changed_while_a_server_runs(
     assert eventually(rest, path, 200).json()["storage-credentials"]
 
 
-def test_without_a_role_nothing_secret_is_vended(server: Server, s3: S3Server, tmp_path: Path, unique: str) -> None:
+def test_warehouse_without_a_role_vends_no_secret(server: Server, s3: S3Server, tmp_path: Path, unique: str) -> None:
     lake = make_lake(server, s3, "norole", tmp_path, "remote-signing = false", role=None)
     rest = lake.rest()
     rest.create_namespace(unique)

@@ -66,13 +66,39 @@ impl Listening {
         format!("{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{more}\r\n", self.tenant.key)
     }
 
-    /// Stops the server. Returns its result and how long the stop took.
+    /// Waits until the server answers another connection: until then, it refuses it because of `connections.max`.
+    async fn wait_for_a_free_connection(&self) {
+        let free = async {
+            loop {
+                let mut stream = self.connect().await;
+                // A refused connection may be reset before the request is sent.
+                let _ = stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+                if read_to_end(&mut stream).await.starts_with(b"HTTP/1.1 200") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(AT_MOST, free).await.expect("the server closes a connection");
+    }
+
+    /// Stops the server. Returns its result and the duration of the stop.
     async fn stop(self) -> (anyhow::Result<()>, Duration) {
         let begun = Instant::now();
         self.stop.send(()).unwrap();
         let ended = timeout(AT_MOST, self.ended).await.expect("it stops").unwrap();
         (ended, begun.elapsed())
     }
+}
+
+/// Waits until a stopping server accepts no more connections.
+async fn wait_for_the_stop(address: SocketAddr) {
+    let stopping = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(AT_MOST, stopping).await.expect("the server stops to accept connections");
 }
 
 /// Reads until the server closes the connection. Returns the bytes.
@@ -153,7 +179,11 @@ async fn idle_connection_is_closed_over_http_1_and_http_2() {
 
 #[tokio::test]
 async fn connection_of_a_client_that_does_not_read_is_closed_over_http_1() {
-    let server = Listening::start(|config| config.connections.idle_timeout_s = 600).await;
+    let server = Listening::start(|config| {
+        config.connections.idle_timeout_s = 600;
+        config.connections.max = 1;
+    })
+    .await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(server.address).await.unwrap();
@@ -161,8 +191,9 @@ async fn connection_of_a_client_that_does_not_read_is_closed_over_http_1() {
     for _ in 0..8 {
         stream.write_all(load.as_bytes()).await.unwrap();
     }
-    // By then the server has closed the connection, and the client gets only the bytes in the system's buffers.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // The server accepts another connection only after it has closed this one. Then the client gets only the bytes in the
+    // system's buffers.
+    server.wait_for_a_free_connection().await;
     assert!(read_to_end(&mut stream).await.len() < 8 * (6 << 20));
 }
 
@@ -401,8 +432,9 @@ async fn stop_finishes_a_running_request_over_http_2() {
     // A response on the same connection shows that the request before it has arrived.
     let health = hyper::Request::get("http://a/health").body(Body::empty()).unwrap();
     assert_eq!(sender.send_request(health).await.unwrap().status(), 200);
+    let address = server.address;
     let stopped = tokio::spawn(server.stop());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    wait_for_the_stop(address).await;
     body.send(Ok(Bytes::from_static(b"\"namespace\":[\"late\"]}"))).await.unwrap();
     drop(body);
     let response = timeout(AT_MOST, response).await.unwrap().unwrap().unwrap();
@@ -437,8 +469,9 @@ async fn stop_finishes_a_running_request_and_aborts_after_the_grace_time() {
     let server = Listening::start(change(15)).await;
     let mut stream = server.connect().await;
     asked(&mut stream, head(&server)).await;
+    let address = server.address;
     let stopped = tokio::spawn(server.stop());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    wait_for_the_stop(address).await;
     assert_eq!(exchange(&mut stream, body).await.0, 200);
     stopped.await.unwrap().0.unwrap();
 

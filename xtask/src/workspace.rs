@@ -25,7 +25,10 @@ impl Workspace {
         ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
         let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         let folder = |key: &str| {
-            metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata gave no {key}"))
+            metadata[key]
+                .as_str()
+                .map(PathBuf::from)
+                .with_context(|| format!("the output of cargo metadata has no {key}"))
         };
         Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }

@@ -7,6 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+/// Waits at most 20 seconds until `test` with these arguments succeeds.
+const WAIT_FOR: &str = r#"
+    wait_for() {
+        for ((looks = 0; looks < 2000; looks++)); do
+            if test "$@"; then return; fi
+            sleep 0.01
+        done
+        echo "waited too long for: test $*"
+        exit 99
+    }"#;
+
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/lanes.sh")
 }
@@ -15,7 +26,7 @@ fn library() -> PathBuf {
 fn run(name: &str, lanes: &str) -> (PathBuf, Output) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lanes-{name}"));
     let script = format!(
-        "set -euo pipefail\nLANE_LOGS=\"$FOLDER/output\"\n. {}\n{lanes}\necho after the lanes\n",
+        "set -euo pipefail\nLANE_LOGS=\"$FOLDER/output\"\n. {}\n{WAIT_FOR}\n{lanes}\necho after the lanes\n",
         library().display()
     );
     drop(std::fs::remove_dir_all(&folder));
@@ -32,7 +43,7 @@ fn text(output: &Output) -> String {
 fn lanes_run_in_parallel_and_outputs_do_not_mix() {
     // Each lane waits for the other's file between its two lines.
     let lanes = r#"
-        meet() { touch "$FOLDER/$1"; until [ -e "$FOLDER/$2" ]; do sleep 0.01; done; }
+        meet() { touch "$FOLDER/$1"; wait_for -e "$FOLDER/$2"; }
         say() { echo "$1 begins"; meet "$1" "$2"; echo "$1 ends"; }
         left() { step say left right; }
         right() { step say right left; }
@@ -48,7 +59,7 @@ fn lanes_run_in_parallel_and_outputs_do_not_mix() {
 #[test]
 fn failed_step_is_named_last_and_ends_the_other_lane_with_its_children() {
     let lanes = r#"
-        breaks() { echo before; until [ -s "$FOLDER/child" ]; do sleep 0.01; done; return 7; }
+        breaks() { echo before; wait_for -s "$FOLDER/child"; return 7; }
         waits() { sleep 300 & echo $! >"$FOLDER/child"; wait; }
         failing() { step breaks; step echo never; }
         waiting() { step waits; }

@@ -120,7 +120,7 @@ pub async fn list_tables(target: &Target, namespace: &str, count: usize) -> Resu
     let (mut reading, body) = try_out(target, What::Path(path)).await?;
     let listed = serde_json::from_slice::<ListAnswer>(&body)?.identifiers.len();
     if listed != count {
-        reading.remark = Some(format!("a page of this catalog holds {listed} of {count} tables"));
+        reading.remark = Some(format!("a page of this catalog has only {listed} of {count} tables"));
     }
     Ok(reading)
 }

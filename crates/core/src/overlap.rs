@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(now.beyond(&[]).len(), 3);
     }
 
-    /// The rule in its simplest form, as the oracle for the index.
+    /// Compares two locations by the simplest form of the rule, as the oracle for the index.
     fn overlap(one: &LocationKey, other: &[u8]) -> bool {
         let holds = |outer: &[u8], inner: &[u8]| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))

@@ -93,7 +93,6 @@ fn operation(name: &str) -> Result<Operation, ApiError> {
 }
 
 fn token(text: &str) -> Result<i64, ApiError> {
-    text.parse().map_err(|_| {
-        ApiError::bad_request("page-token is not one that this catalog gave: start again with an empty one")
-    })
+    text.parse()
+        .map_err(|_| ApiError::bad_request("this catalog did not issue page-token: start again with an empty one"))
 }

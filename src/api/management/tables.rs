@@ -175,7 +175,7 @@ pub(in crate::api) async fn check(
     let page = paging.request(api.settings.default_page_size)?;
     let CheckedTable { checked, findings, next } = match &request.identifier {
         Some(identifier) => api.admin.table_check(&of.warehouse, &identifier.ident()?, kind).await?,
-        None => api.admin.table_check_all(&of.warehouse, kind, page.after.as_deref()).await?,
+        None => api.admin.table_check_all(&of.warehouse, kind, &page).await?,
     };
     let findings = findings.into_iter().map(FindingEntry::from).collect();
     Ok(Json(Checked { checked, next_page_token: next.as_deref().map(token_after), findings }))

@@ -330,7 +330,7 @@ async fn background_task_purges_due_tables_and_releases_its_lease_on_stop() {
     let maintenance = &fixture.maintenance;
     let stopped = CancellationToken::new();
     stopped.cancel();
-    // Told to stop before it could begin: it lets go at once.
+    // A purge that must stop before it begins releases its lease at once.
     let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     maintenance.see_to(job, &stopped).await;
     let job = fixture.dropped(&table).await;

@@ -88,7 +88,7 @@ async fn other_key_is_refused_until_its_fingerprint_is_stored() {
     fixture.seal().await;
     fixture.write_fresh_key(&fixture.file());
     let refused = text(fixture.check().await);
-    assert!(refused.contains("is not the one") && refused.contains("'lake' of 'acme'"), "{refused}");
+    assert!(refused.contains("does not belong to this catalog") && refused.contains("'lake' of 'acme'"), "{refused}");
     assert!(check_or_make(fixture.store.as_ref(), &fixture.source).await.is_err());
     set_fingerprint(fixture.store.as_ref(), &fixture.source.read().unwrap()).await.unwrap();
     fixture.check().await.unwrap();
@@ -101,7 +101,7 @@ async fn catalog_without_secrets_refuses_another_key_once_it_has_one() {
     std::fs::remove_file(fixture.file()).unwrap();
     assert!(text(fixture.check().await).contains("No credentials are sealed"));
     fixture.write_fresh_key(&fixture.file());
-    assert!(text(fixture.check().await).contains("is not the one"));
+    assert!(text(fixture.check().await).contains("does not belong to this catalog"));
 }
 
 #[tokio::test]
@@ -111,14 +111,14 @@ async fn catalog_without_fingerprint_refuses_a_key_that_opens_no_seal() {
     let seal = fixture.source.read().unwrap().seal(b"hush", b"o").unwrap();
     fixture.add_warehouse(seal).await;
     fixture.write_fresh_key(&fixture.file());
-    assert!(text(fixture.check().await).contains("is not the one"));
+    assert!(text(fixture.check().await).contains("does not belong to this catalog"));
     // While keys are changed, the older one is still needed.
     let new = fixture.write_fresh_key(&fixture.file());
     std::fs::write(fixture.file(), format!("{new}\n{old}\n")).unwrap();
     fixture.check().await.unwrap();
     std::fs::write(fixture.file(), &new).unwrap();
     assert!(
-        text(fixture.check().await).contains("is not the one"),
+        text(fixture.check().await).contains("does not belong to this catalog"),
         "the old key was removed before all secrets were resealed"
     );
 }

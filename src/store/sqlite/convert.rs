@@ -33,9 +33,9 @@ pub(super) fn not_made(error: &Arc<Error>) -> StoreError {
 
 /// Returns the error of a change whose commit failed with `error`.
 ///
-/// A full disk, a lock, a file that can only be read and a constraint stop a commit before its last frame is written to the
-/// log, and SQLite then undoes it. After a failed write, sync or growth of the shared memory the whole of it may be in the log
-/// all the same, and be found by a recovery.
+/// A full disk, a lock, a read-only file and a constraint stop a commit before its last frame is written to the log, and SQLite
+/// then undoes it. After a failed write, sync or growth of the shared memory, the log may contain the whole commit, and a
+/// recovery may find it.
 pub(super) fn commit_failed(error: &Arc<Error>) -> StoreError {
     match error.sqlite_error_code() {
         Some(
@@ -83,7 +83,7 @@ pub(super) enum Violation {
     ForeignKey,
 }
 
-/// Whether a statement failed because of a constraint that says something about the caller's request.
+/// Returns the constraint that a statement violated, if the caller's request can cause this violation.
 pub(super) fn violation(error: &Error) -> Option<Violation> {
     let Error::SqliteFailure(failure, _) = error else { return None };
     match failure.extended_code {
@@ -93,17 +93,17 @@ pub(super) fn violation(error: &Error) -> Option<Violation> {
     }
 }
 
-/// A cause of [`StoreError::Unavailable`] that is not SQLite's own.
+/// Returns [`StoreError::Unavailable`] with a cause outside SQLite.
 pub(super) fn unavailable(cause: &'static str) -> StoreError {
     StoreError::Unavailable(cause.into())
 }
 
-/// An id, of whatever kind, from its column.
+/// Reads an id of any kind from its column.
 pub(super) fn id<T>(kind: fn(Uuid) -> T, bytes: [u8; 16]) -> T {
     kind(Uuid::from_bytes(bytes))
 }
 
-/// A count from its column, where it is never negative.
+/// Reads a count from its column, which is never negative.
 pub(super) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
@@ -113,27 +113,27 @@ pub(super) fn bounded(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A role from its column.
+/// Parses a role from its column.
 pub(super) fn role(text: &str) -> Result<Role> {
     Role::from_str(text).map_err(|error| StoreError::Corrupt(format!("api_key.role: {error}")))
 }
 
-/// How a storage profile stands in its column: JSON.
+/// Formats a storage profile for its column, as JSON.
 pub(super) fn profile_text(profile: &StorageProfile) -> Result<String> {
     serde_json::to_string(profile).map_err(|error| StoreError::Unavailable(Box::new(error)))
 }
 
-/// A storage profile from its column.
+/// Parses a storage profile from its column.
 pub(super) fn profile(text: &str) -> Result<StorageProfile> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.profile: {error}")))
 }
 
-/// A time of purges from its column.
+/// Parses a time of purges from its column.
 pub(super) fn purge_time(text: &str) -> Result<PurgeTime> {
     PurgeTime::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.purge: {error}")))
 }
 
-/// How a kind stands in its column.
+/// Returns the text of a kind in its column.
 pub(super) const fn kind_text(kind: TableKind) -> &'static str {
     match kind {
         TableKind::Table => "table",
@@ -141,7 +141,7 @@ pub(super) const fn kind_text(kind: TableKind) -> &'static str {
     }
 }
 
-/// A kind from its column.
+/// Parses a kind from its column.
 pub(super) fn kind(text: &str) -> Result<TableKind> {
     match text {
         "table" => Ok(TableKind::Table),
@@ -150,22 +150,22 @@ pub(super) fn kind(text: &str) -> Result<TableKind> {
     }
 }
 
-/// A namespace from its column.
+/// Parses a namespace from its column.
 pub(super) fn namespace(key: &str) -> Result<NamespaceIdent> {
     NamespaceIdent::from_key(key).map_err(|error| StoreError::Corrupt(format!("namespace.key: {error}")))
 }
 
-/// How properties stand in their column: a JSON object.
+/// Formats properties for their column, as a JSON object.
 pub(super) fn properties_text(properties: &Properties) -> Result<String> {
     serde_json::to_string(properties).map_err(|error| StoreError::Unavailable(Box::new(error)))
 }
 
-/// Properties from their column.
+/// Parses properties from their column.
 pub(super) fn properties(text: &str) -> Result<Properties> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("namespace.properties: {error}")))
 }
 
-/// The error of an insert whose key may be taken, and whose organisation may be missing.
+/// Returns the error of a failed insert: the key is taken, or the organisation does not exist.
 pub(super) fn not_inserted(error: Error, what: Resource) -> StoreError {
     match violation(&error) {
         Some(Violation::Unique) => StoreError::AlreadyExists(what),

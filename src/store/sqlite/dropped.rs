@@ -91,7 +91,7 @@ pub(super) fn dropped_get(connection: &Connection, place: Place, id: TableId) ->
     rows.next()?.map(dropped_at).transpose()
 }
 
-/// An error undoes what was done before it.
+/// Restores a dropped table or view. The caller undoes the transaction after an error.
 pub(super) fn dropped_restore(
     connection: &Connection,
     place: Place,
@@ -134,7 +134,7 @@ pub(super) fn dropped_restore(
             .and_then(|()| check_limit(connection, place.organisation, max_tables));
     }
     if let Some(now) = now {
-        // The pointer stays; so do its locations, unless its document names others than the store has.
+        // The pointer stays. The locations stay too, unless the document names others than the store has.
         let pointer = &dropped.metadata_location;
         let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
         let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin, past, details };
@@ -145,7 +145,7 @@ pub(super) fn dropped_restore(
     check_limit(connection, place.organisation, max_tables)
 }
 
-/// A dropped view reserves nothing, so what a restored one reserves has to be free.
+/// Reserves the locations of a restored view, which must be free: a dropped view reserves none.
 fn restore_view_locations(connection: &Connection, place: Place, restore: &Restore<'_>) -> Result<()> {
     let id = restore.id;
     let (own, others): (String, String) = connection
@@ -237,7 +237,7 @@ pub(super) fn dropped_progress(
         .optional()?;
     let Some(goes_on) = held else { return Ok(false) };
     if !goes_on {
-        // It is to stop; and it has, unless the lease is only to be renewed.
+        // The removal must stop. A renewal of the lease means that it has not stopped yet.
         let has_stopped = !matches!(progress, Progress::Continue { .. });
         if has_stopped {
             forget(connection, organisation, id)?;
@@ -248,7 +248,7 @@ pub(super) fn dropped_progress(
         Progress::Continue { until_ms, finishing } => (finishing.then_some("finishing"), Some(*until_ms), None),
         Progress::Retry { at_ms, message } => (None, Some(*at_ms), message.as_deref()),
         Progress::Blocked { message } => (Some("blocked"), None, Some(message.as_str())),
-        // It was told to stop, and then to go on.
+        // The removal stopped as requested, but a later request continues it.
         Progress::Stopped => return Ok(false),
         Progress::Gone => {
             let mut statement = connection
@@ -272,18 +272,18 @@ pub(super) fn dropped_progress(
     Ok(true)
 }
 
-/// What an event about something dropped names.
+/// Returns the object of an event about a dropped table or view.
 fn event_object(dropped: &Dropped) -> EventObject {
     EventObject::new(dropped.kind, Some(dropped.id.0), dropped.ident.to_string())
 }
 
-/// Writes the event that something dropped is forgotten, and its files stay.
+/// Writes the event that a dropped table or view is forgotten and its files stay.
 fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Result<()> {
     let operation = Operation::forget(dropped.kind);
     event_add(connection, change, dropped.place, operation, &event_object(dropped), &EventDetails::new())
 }
 
-/// Removes the row and all that is kept of the table: it is gone for good, and its locations are free.
+/// Removes the row, and the table's locations, grants and reports. The table cannot be restored, and its locations are free.
 fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     remove_row(connection, organisation, id)?;
     location_forget(connection, organisation, id)?;

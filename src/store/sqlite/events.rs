@@ -13,13 +13,13 @@ use crate::store::{
     Result, StoreError,
 };
 
-/// How many events are looked at for one page at most, so that a filter that few events fit ends soon.
+/// The most events that are read for one page, so that a filter with few matches ends soon.
 const MOST_LOOKED_AT: usize = 20_000;
 
 const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
     object_id, object_name, new_name, request_id, client, details";
 
-/// Whose things are changed: nobody's, an organisation's, or those in a warehouse.
+/// The owner of a changed object: the server, an organisation, or a warehouse.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope {
     organisation: Option<OrganisationId>,
@@ -93,7 +93,7 @@ pub(super) fn event_list(
     let (mut events, mut looked_at) = (Vec::new(), 0);
     let mut last = None;
     while let Some(row) = rows.next()? {
-        // One more than wanted tells that another page follows, and so does one more than may be looked at.
+        // Another row after the last one of the page, or of the limit, means that another page follows.
         if events.len() == limit || looked_at == MOST_LOOKED_AT {
             return Ok(EventPage { events, before: last });
         }
@@ -109,7 +109,7 @@ pub(super) fn event_list(
 
 type Parameters = Vec<Box<dyn ToSql>>;
 
-/// The statement that reads what may fit, newest first, each row by an index.
+/// Returns the statement and parameters that read the events that may match, newest first, each row by an index.
 fn statement(organisation: Option<OrganisationId>, filter: &EventFilter, before: i64) -> (String, Parameters) {
     let Some(organisation) = organisation else {
         return (format!("SELECT {COLUMNS} FROM event WHERE id < ?1 ORDER BY id DESC"), vec![Box::new(before)]);
@@ -120,7 +120,7 @@ fn statement(organisation: Option<OrganisationId>, filter: &EventFilter, before:
         None => format!("{of_organisation} ORDER BY id DESC"),
         Some(name) => {
             parameters.push(Box::new(name.clone()));
-            // Two runs of an index, merged.
+            // SQLite merges two scans of an index.
             format!(
                 "{of_organisation} AND object_name = ?3
                  UNION ALL {of_organisation} AND new_name = ?3 AND object_name <> ?3 ORDER BY id DESC"
@@ -199,7 +199,7 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
     })
 }
 
-/// The details of an event from pairs.
+/// Returns the details of an event from pairs of names and values.
 pub(super) fn details<const N: usize>(pairs: [(&str, serde_json::Value); N]) -> EventDetails {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

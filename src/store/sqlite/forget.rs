@@ -13,7 +13,7 @@ use crate::store::{
     TableKind,
 };
 
-/// The tables with an organisation's rows and what a row is found by, in the order in which they are emptied.
+/// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
 const TABLES: [(&str, &str); 18] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
@@ -25,7 +25,7 @@ const TABLES: [(&str, &str); 18] = [
     ("principal_role_member", "principal, role"),
     ("catalog_role", "id"),
     ("principal_role", "id"),
-    // Those with others below them go in a later step.
+    // Namespaces with children are removed in a later step.
     ("namespace", "warehouse, key"),
     ("receipt", "key"),
     ("key_usage", "day, key"),
@@ -93,8 +93,8 @@ fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u
     Ok(found.len())
 }
 
-/// Ends what was dropped and could still be restored: its files go if its drop, or this deletion, asked for that. Returns
-/// how many.
+/// Ends the restore time of all dropped tables and views. Their files are removed if the drop or this deletion requested a
+/// purge. Returns their number.
 fn end_dropped(
     connection: &Connection,
     organisation: OrganisationId,
@@ -115,7 +115,8 @@ fn end_dropped(
     Ok(found.len())
 }
 
-/// Whether files are being removed, or were to be and could not: a person has to look at that if this deletion asked for it.
+/// Returns whether files are being removed, or their removal is blocked. A person must look at a blocked removal if this
+/// deletion requested the purge.
 fn is_purging(connection: &Connection, organisation: OrganisationId, purge: bool) -> Result<bool> {
     let found = connection
         .prepare_cached(

@@ -8,20 +8,20 @@ use tidewater_core::overlap::{LocationKey, Locations, OverlappingKeys};
 use super::convert::id;
 use crate::store::{Place, Result, StoreError, TableKind};
 
-/// A table or view, but two, with a location at, inside or around one. `?3` is a JSON array of keys in hexadecimal digits: JSON has
-/// no bytes.
+/// Finds a table or view with a location at, inside or around another. Ignores two tables. `?3` is a JSON array of keys in
+/// hexadecimal digits, since JSON has no bytes.
 pub(super) const OVERLAPPING: &str = "SELECT tabular FROM json_each(?3) AS holder CROSS JOIN location
     WHERE organisation = ?1 AND warehouse = ?2 AND location = unhex(holder.value) AND tabular NOT IN (?6, ?7)
     UNION ALL SELECT tabular FROM location
     WHERE organisation = ?1 AND warehouse = ?2 AND location > ?4 AND location < ?5 AND tabular NOT IN (?6, ?7)
     LIMIT 1";
 
-/// How a table's other locations stand in their column: no location has a line break.
+/// Formats a table's other locations for their column, one per line. No location has a line break.
 pub(super) fn others_text(others: &[Location]) -> String {
     others.iter().map(Location::as_str).collect::<Vec<_>>().join("\n")
 }
 
-/// What a table or view reserves, from the columns of its own location and the others.
+/// Returns the locations that a table or view reserves, from the columns of its own location and the others.
 pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<Location>> {
     let parse = |text: &str| {
         Location::parse(text).map_err(|error| StoreError::Corrupt(format!("a location of a table: {error}")))
@@ -87,7 +87,7 @@ pub(super) fn check_free<'a>(
     check_free_but_for(connection, place, [id, id], claimed)
 }
 
-/// Does the same, but ignores two tables: the table itself, and the dropped one that it replaces.
+/// Checks the same as [`check_free`], but ignores two tables: the table itself, and the dropped table that it replaces.
 pub(super) fn check_free_but_for<'a>(
     connection: &Connection,
     place: Place,

@@ -1,4 +1,4 @@
-//! Where tables' and views' files are: which locations are taken.
+//! The locations of tables' and views' files: which are taken.
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -11,7 +11,7 @@ use super::dropped_rows::replaceable;
 use super::location_rows::{check_free_but_for, find_overlapping};
 use crate::store::{LocationStore, Place, Result};
 
-/// An error of the check, without any change. What would give way to the table is in nobody's way.
+/// Checks that a future table could have these locations. Ignores dropped tables that would give way to it. Changes nothing.
 pub(super) fn location_check(connection: &Connection, place: Place, id: TableId, locations: &Locations) -> Result<()> {
     let gives_way = replaceable(connection, place, locations.own(), i64::MIN)?.into_iter().next();
     check_free_but_for(connection, place, [id, gives_way.unwrap_or(id)], locations.reserved())

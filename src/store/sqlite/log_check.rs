@@ -1,8 +1,8 @@
 //! Inspects the database's log after an unclean stop, before the database is opened.
 //!
-//! SQLite reads the log up to the first frame that is damaged and says nothing of what it leaves out ("WAL-mode File Format",
-//! sections 4 and 5). Here the same frames are read, and what follows them is looked at too. The index of the log, in shared
-//! memory, outlives a process that is killed: it tells how many frames had been committed.
+//! SQLite reads the log up to the first damaged frame, and does not report the frames after it ("WAL-mode File Format",
+//! sections 4 and 5). This module reads the same frames and also the frames after them. The log's index in shared memory
+//! survives a killed process. It has the number of committed frames.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The magic number; its last bit says whether checksums read the words in big-endian order.
+/// The magic number. If its last bit is set, checksums read the words in big-endian order.
 const MAGIC: u32 = 0x377f_0682;
 /// Both copies of the index's header and the checkpoint's progress behind them.
 const INDEX_BYTES: usize = 136;
@@ -29,7 +29,7 @@ pub struct LogFound {
     pub left_out_bytes: u64,
     /// Whole commits among these, behind a frame that is damaged.
     pub later_commits: u64,
-    /// Frames that had been committed, by the index, and are neither among those read nor in the database.
+    /// Frames that are committed according to the index, but are neither readable nor in the database.
     pub missing_frames: u64,
 }
 
@@ -44,7 +44,7 @@ impl LogFound {
 /// Reads the log beside the database at `database`, which no process may be using. Changes nothing.
 ///
 /// # Errors
-/// When the log or its index is there and cannot be read.
+/// Fails if the log or its index exists and cannot be read.
 pub(super) fn inspect(database: &Path) -> io::Result<LogFound> {
     let index = read_index(&beside(database, "-shm"))?;
     let mut found = LogFound::default();
@@ -60,7 +60,7 @@ pub(super) fn inspect(database: &Path) -> io::Result<LogFound> {
             }
         }
     }
-    // The index of another run of the log says nothing of this one.
+    // An index with other salts belongs to an earlier run of the log.
     if let Some(index) = index.filter(|index| salts.is_none_or(|salts| salts == index.salts)) {
         found.missing_frames = index.committed.saturating_sub(found.frames.max(index.folded_back));
     }
@@ -73,16 +73,16 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What the index says of the log.
+/// The content of the log's index.
 struct Index {
     salts: [u8; 8],
     /// Frames that are committed.
     committed: u64,
-    /// How many of them are in the database too.
+    /// The number of these frames that are in the database too.
     folded_back: u64,
 }
 
-/// Returns nothing where there is no index, or none that was written to its end.
+/// Reads the log's index. Returns `None` if the index does not exist or is incomplete.
 fn read_index(path: &Path) -> io::Result<Option<Index>> {
     let mut bytes = [0; INDEX_BYTES];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
@@ -93,14 +93,14 @@ fn read_index(path: &Path) -> io::Result<Option<Index>> {
     }
     let (first, second) = bytes[..2 * INDEX_HEADER_BYTES].split_at(INDEX_HEADER_BYTES);
     let is_whole = first == second && first[12] == 1;
-    // In the machine's own byte order, but for the salts, which are copied from the log.
+    // All numbers are in the machine's byte order, except the salts, which are copied from the log.
     let number = |at: usize| u64::from(u32::from_ne_bytes(word(&bytes, at)));
     let mut salts = [0; 8];
     salts.copy_from_slice(&bytes[32..40]);
     Ok(is_whole.then(|| Index { salts, committed: number(16), folded_back: number(2 * INDEX_HEADER_BYTES) }))
 }
 
-/// Reads the frames, and returns the salts of this run of the log; none when its header is not one.
+/// Reads the frames into `found`. Returns the salts of this run of the log, or `None` if the header is invalid.
 fn read_frames(log: &mut impl Read, found: &mut LogFound) -> io::Result<Option<[u8; 8]>> {
     let mut header = [0; HEADER_BYTES];
     if !read_whole(log, &mut header)? {
@@ -139,7 +139,7 @@ fn read_frames(log: &mut impl Read, found: &mut LogFound) -> io::Result<Option<[
     Ok(Some(salts))
 }
 
-/// The checksum of the log (section 4.2).
+/// Computes checksums of the log (section 4.2).
 struct Sum {
     is_big_endian: bool,
 }
@@ -166,7 +166,7 @@ fn big_endian(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(word(bytes, at))
 }
 
-/// Fills the buffer; false at the end of the file.
+/// Fills the buffer. Returns false at the end of the file.
 fn read_whole(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(buffer) {
         Ok(()) => Ok(true),

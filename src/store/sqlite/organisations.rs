@@ -86,7 +86,7 @@ pub(super) fn organisation_page(connection: &Connection, page: &PageRequest) -> 
     let mut statement = connection
         .prepare_cached(&format!("SELECT {ORGANISATION} FROM organisation WHERE name > ?1 ORDER BY name LIMIT ?2"))?;
     let after = page.after.as_deref().unwrap_or_default();
-    // One more than wanted tells whether there are more.
+    // One row more than the page's size shows whether another page follows.
     let found = statement.query_and_then(params![after, limit.saturating_add(1)], |row| organisation_at(row, 0))?;
     let mut items = found.collect::<Result<Vec<Organisation>>>()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -110,7 +110,7 @@ fn existing_organisation(connection: &Connection, id: OrganisationId) -> Result<
     organisation_get(connection, id)?.ok_or(StoreError::NotFound(Resource::Organisation))
 }
 
-/// The object of an organisation's events.
+/// Returns the object of an organisation's events.
 fn object(organisation: &Organisation) -> EventObject {
     EventObject::new(ObjectKind::Organisation, Some(organisation.id.0), organisation.name.as_str())
 }

@@ -2,12 +2,13 @@
 
 use crate::store::{Page, PageRequest, TimedPage};
 
-/// How many rows to read for a page: one more than it holds, which tells whether another follows. Negative is no limit.
+/// Returns the number of rows to read for a page: one more than its size, to see whether another page follows. Negative means
+/// no limit.
 pub(super) fn one_more(page: &PageRequest) -> i64 {
     page.limit.map_or(-1, |limit| i64::from(limit) + 1)
 }
 
-/// The page from the rows that [`one_more`] asked for.
+/// Returns the page from the rows of a statement with the limit [`one_more`].
 pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
     let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let more = items.len() > limit;
@@ -15,12 +16,12 @@ pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
     Page { items, more }
 }
 
-/// Returns the position before which a page's rows are; without one, a position after all rows.
+/// Returns the position before which a page's rows are. Without a position in the request, returns one after all rows.
 pub(super) fn before(page: &TimedPage) -> (i64, [u8; 16]) {
     page.before.map_or((i64::MAX, [0xFF; 16]), |moment| (moment.at_ms, moment.id.into_bytes()))
 }
 
-/// How many rows to read for a page: one more than it holds. Negative is no limit.
+/// Returns the number of rows to read for a page: one more than its size. Negative means no limit.
 pub(super) fn one_more_before(page: &TimedPage) -> i64 {
     page.limit.map_or(-1, |limit| i64::from(limit) + 1)
 }

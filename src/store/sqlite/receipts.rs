@@ -122,7 +122,7 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
     })
 }
 
-/// A document's location and, behind a line break, which none has, the id of its table.
+/// Formats a document's location and, after a line break, the id of its table. No location has a line break.
 fn document_text(KeptDocument { location, id, .. }: &KeptDocument) -> String {
     format!("{location}\n{id}")
 }
@@ -153,7 +153,8 @@ fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
 }
 
 impl SqliteStore {
-    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the key of the change's receipt.
+    /// Does `work`. If it succeeds and the change has a receipt, stores the answer that `answer` makes of the result under the
+    /// receipt's key.
     pub(super) async fn change<T, F, A>(
         &self,
         organisation: OrganisationId,

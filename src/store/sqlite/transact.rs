@@ -1,4 +1,4 @@
-//! Changes of several tables as one.
+//! Changes of several tables in one transaction.
 
 use rusqlite::Connection;
 use tidewater_core::location::Location;
@@ -8,7 +8,7 @@ use super::location_rows::check_free;
 use super::pointers::{check_limit, check_pointer, insert, move_pointer_and_tell};
 use crate::store::{Change, NewTable, Origin, Place, Result, StoreError, Swap, TableChange, TableKind};
 
-/// All of the changes, or an error that undoes them.
+/// Makes all of the changes. The caller undoes the transaction after an error.
 pub(super) fn table_transact(
     connection: &Connection,
     place: Place,

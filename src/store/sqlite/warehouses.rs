@@ -38,7 +38,7 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
             new.options.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Warehouse))?;
-    // Last, so that a name that is taken is told first; what fails here is undone as a whole.
+    // Checked last, so that a taken name is reported first. After an error here, the caller undoes the insert.
     root_is_free(connection, new.id, &new.root, &new.storage.profile)?;
     let details = details([("root", new.root.as_str().into())]);
     add_warehouse_event(connection, new.organisation, (new.id, &new.name), Operation::CreateWarehouse, &details, change)
@@ -146,10 +146,9 @@ pub(super) fn warehouse_set_options(
     add_warehouse_event(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
 
-/// Fails when a warehouse with that root would share a place with another than itself. There are few warehouses, and one is
-/// seldom made: all are looked at.
+/// Fails if the root overlaps the root of another warehouse. Compares with all of them: there are few, and creations are rare.
 fn root_is_free(connection: &Connection, own: WarehouseId, root: &str, storage: &StorageProfile) -> Result<()> {
-    // What is no location overlaps none, and is told to whoever opens the warehouse.
+    // An invalid root overlaps no other. Opening the warehouse reports it.
     let Ok(root) = Location::parse(root) else { return Ok(()) };
     let mut statement = connection.prepare_cached("SELECT root, profile FROM warehouse WHERE id <> ?1")?;
     let mut rows = statement.query([own.0.as_bytes()])?;
@@ -223,7 +222,7 @@ pub(super) fn warehouse_drop(
     }
 }
 
-/// Whether the organisation has that warehouse.
+/// Returns whether the organisation has the warehouse.
 pub(super) fn warehouse_exists(
     connection: &Connection,
     organisation: OrganisationId,

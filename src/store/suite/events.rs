@@ -53,27 +53,11 @@ pub(in crate::store) async fn each_change_writes_its_event(store: Subject) {
     let (orders, renamed, view) = (ident(&sales, "orders"), ident(&sales, "renamed"), ident(&sales, "v"));
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    store
-        .table_rename(place, &orders, id_at(&store, place, &orders).await, &renamed, TableKind::Table, &change())
-        .await
-        .unwrap();
-    store
-        .table_drop(
-            place,
-            &renamed,
-            id_at(&store, place, &renamed).await,
-            TableKind::Table,
-            Some(&terms(false)),
-            &change(),
-        )
-        .await
-        .unwrap();
+    store.table_rename(place, &orders, id, &renamed, TableKind::Table, &change()).await.unwrap();
+    store.table_drop(place, &renamed, id, TableKind::Table, Some(&terms(false)), &change()).await.unwrap();
     let back = Restore { id, ident: &orders, locations: None };
     store.dropped_restore(place, &back, None, &change()).await.unwrap();
-    store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
-        .await
-        .unwrap();
+    store.table_drop(place, &orders, id, TableKind::Table, None, &change()).await.unwrap();
     super::fixture::create(&store, place, &view, TableKind::View, None).await.unwrap();
     store.table_drop(place, &view, id_at(&store, place, &view).await, TableKind::View, None, &change()).await.unwrap();
     store.namespace_drop(place, &sales, &change()).await.unwrap();

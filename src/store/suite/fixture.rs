@@ -1,4 +1,4 @@
-//! Makes the objects that the cases need.
+//! Creates the objects of the cases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,34 +23,34 @@ pub(super) type Subject = Arc<dyn Store>;
 /// The present time of most cases.
 pub(super) const NOW_MS: i64 = 1_790_000_000_000;
 
-/// A change at [`NOW_MS`].
+/// Returns a change at [`NOW_MS`].
 pub(super) fn change() -> Change {
     change_at(NOW_MS)
 }
 
-/// A change at a time.
+/// Returns a change at a time.
 pub(super) fn change_at(at_ms: i64) -> Change {
     Change::by_catalog(at_ms)
 }
 
-/// A change at [`NOW_MS`] with a receipt.
+/// Returns a change at [`NOW_MS`] with a receipt.
 pub(super) fn keyed(receipt: &Receipt) -> Change {
     Change { receipt: Some(Arc::new(receipt.clone())), ..change() }
 }
 
-/// An organisation of that name, not yet stored.
+/// Returns an organisation that is not yet stored.
 pub(super) fn organisation(name: &str) -> Organisation {
     Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), "professional".to_owned(), NOW_MS)
 }
 
-/// A digest made from a number.
+/// Returns a digest that contains a number.
 pub(super) fn digest(number: u128) -> KeyDigest {
     let mut bytes = [7; 32];
     bytes[..16].copy_from_slice(&number.to_be_bytes());
     KeyDigest(bytes)
 }
 
-/// A key, not yet stored.
+/// Returns a key that is not yet stored.
 pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
     let id = fresh_uuid();
     ApiKey {
@@ -68,12 +68,12 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
     }
 }
 
-/// A signing key, not yet stored.
+/// Returns a signing key that is not yet stored.
 pub(super) fn signing_key(id: &str, created_ms: i64) -> SigningKey {
     SigningKey { id: id.to_owned(), secret: Secret::new([created_ms.to_le_bytes()[0]; 32]), created_ms }
 }
 
-/// A warehouse, not yet stored.
+/// Returns a warehouse that is not yet stored.
 pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
     Warehouse {
         id: WarehouseId(fresh_uuid()),
@@ -87,58 +87,58 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
     }
 }
 
-/// A place in a new organisation with a new warehouse, both stored.
+/// Stores a new organisation with a new warehouse.
 pub(super) async fn place(store: &Subject) -> Place {
     let organisation = organisation(&format!("org-{}", fresh_uuid()));
     store.organisation_create(&organisation, &change()).await.unwrap();
     place_of(store, organisation.id, "lake").await
 }
 
-/// A place in a new warehouse of that organisation.
+/// Stores a new warehouse of an organisation.
 pub(super) async fn place_of(store: &Subject, organisation: OrganisationId, name: &str) -> Place {
     let warehouse = warehouse(organisation, name);
     store.warehouse_create(&warehouse, &change()).await.unwrap();
     Place { organisation, warehouse: warehouse.id }
 }
 
-/// A namespace by its levels.
+/// Returns the namespace with these levels.
 pub(super) fn namespace(levels: &[&str]) -> NamespaceIdent {
     NamespaceIdent::new(levels).unwrap()
 }
 
-/// A table's identifier in a namespace.
+/// Returns the identifier of a table in a namespace.
 pub(super) fn ident(namespace: &NamespaceIdent, name: &str) -> TableIdent {
     TableIdent::new(namespace.clone(), name).unwrap()
 }
 
-/// Properties from pairs.
+/// Returns properties from pairs.
 pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-/// A namespace of one level without properties, stored.
+/// Stores a namespace of one level without properties.
 pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
     let namespace = namespace(&[name]);
     store.namespace_create(place, &namespace, &BTreeMap::new(), &change()).await.unwrap();
     namespace
 }
 
-/// The location of a document by its number, for any table.
+/// Returns the location of a document with a number, for any table.
 pub(super) fn document(number: usize) -> String {
     format!("s3://bucket/lake/t/metadata/{number:05}-{}.metadata.json", Uuid::from_u128(number as u128))
 }
 
-/// The location of a table's files.
+/// Returns the location of a table's files.
 pub(super) fn location(id: TableId) -> String {
     format!("s3://bucket/lake/{id}")
 }
 
-/// The locations of a table with a single location.
+/// Returns the locations of a table with a single location.
 pub(super) fn at(own: &str) -> Locations {
     spread(own, &[])
 }
 
-/// The locations of a table whose properties name further ones.
+/// Returns the locations of a table whose properties name others.
 pub(super) fn spread(own: &str, others: &[&str]) -> Locations {
     let parse = |text: &str| Location::parse(text).unwrap();
     Locations::new(parse(own), others.iter().map(|other| parse(other)))
@@ -186,12 +186,12 @@ pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize
     store.table_swap(place, &swap, &change()).await
 }
 
-/// The document that a table points at.
+/// Returns the location of a table's current document.
 pub(super) async fn pointer(store: &Subject, place: Place, ident: &TableIdent) -> String {
     store.table_get(place, ident).await.unwrap().unwrap().metadata_location
 }
 
-/// Returns the id of the table or view that has the name, or one that nothing has.
+/// Returns the id of the table or view with the name, or an unused id.
 pub(super) async fn id_at(store: &Subject, place: Place, ident: &TableIdent) -> TableId {
     store.table_get(place, ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
 }

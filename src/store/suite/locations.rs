@@ -467,7 +467,7 @@ struct Known {
     dropped: bool,
 }
 
-/// The rule in its simplest form: compares with every table.
+/// Compares with every table: the rule in its simplest form.
 fn is_taken(tables: &BTreeMap<TableId, Known>, id: Option<TableId>, claimed: &[&Location]) -> bool {
     let others = tables.iter().filter(|(other, _)| Some(**other) != id);
     let mut places = others.flat_map(|(_, known)| known.locations.as_slice());

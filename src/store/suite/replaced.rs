@@ -277,8 +277,8 @@ pub(in crate::store) async fn purge_that_is_stopped_is_forgotten_after_it_ends(s
         let site = Site::new(&store).await;
         let old = site.dropped(true).await;
         let [job] = site.claim().await.try_into().unwrap();
-        assert!(!site.remove(old, false, during).await, "somebody is removing its files");
-        assert!(!site.get(old).await.unwrap().purge, "who removes them sees that");
+        assert!(!site.remove(old, false, during).await, "a server is removing its files");
+        assert!(!site.get(old).await.unwrap().purge, "that server sees the request");
         assert_refused!(site.create("new", PLACE).await, StoreError::LocationHeld(_));
         let renewal = Progress::Continue { until_ms: during + HOUR_MS, finishing: true };
         assert!(!site.progress(&job, &renewal).await);

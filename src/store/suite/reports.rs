@@ -138,13 +138,13 @@ pub(in crate::store) async fn reports_beyond_the_byte_limit_are_removed_oldest_f
     assert_eq!(times(&store, place, id).await, [4, 3, 2], "1,000 bytes each");
     store.report_add(&(5..20).map(|at_ms| large(place, id, at_ms)).collect::<Vec<_>>(), limits).await.unwrap();
     assert_eq!(times(&store, place, id).await, [19, 18, 17]);
-    // What is removed in other ways makes room.
+    // Removal by age makes room too.
     store.report_remove_before(19, 9).await.unwrap();
     store.report_add(&[large(place, id, 20), large(place, id, 21)], limits).await.unwrap();
     assert_eq!(times(&store, place, id).await, [21, 20, 19]);
     let huge = Report { body: "x".repeat(3_001), ..report(place, id, ReportKind::Scan, 22) };
     store.report_add(&[huge], limits).await.unwrap();
-    assert_eq!(times(&store, place, id).await, [0; 0], "one that is larger than all may be is not kept");
+    assert_eq!(times(&store, place, id).await, [0; 0], "a report above the limit is not kept");
     assert_eq!(times(&store, elsewhere, there).await, [102, 101]);
 }
 

@@ -28,11 +28,7 @@ pub(in crate::store) async fn old_signing_keys_are_removed_except_the_newest(sto
     for created_ms in [1, 2, 3] {
         store.signing_key_add(&signing_key(&format!("k{created_ms}"), created_ms), false, &change()).await.unwrap();
     }
-    assert_eq!(
-        store.signing_key_remove_before(2, &change()).await.unwrap(),
-        1,
-        "what was made at the time itself stays"
-    );
+    assert_eq!(store.signing_key_remove_before(2, &change()).await.unwrap(), 1, "a key of exactly that time stays");
     assert_eq!(store.signing_key_remove_before(NOW_MS, &change()).await.unwrap(), 1);
     let left = store.signing_key_list().await.unwrap();
     assert_eq!(left.iter().map(|key| key.id.as_str()).collect::<Vec<_>>(), ["k3"]);

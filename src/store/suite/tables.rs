@@ -98,7 +98,7 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     let third = create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await;
     assert_refused!(third, StoreError::LimitReached { limit: 2 });
     assert_eq!(store.table_get(place, &ident(&here, "t3")).await.unwrap(), None);
-    // What is wrong apart from the limit is told first, since more room would not help.
+    // Other errors are reported before the limit, since a higher limit would not help.
     let taken = create(&store, place, &ident(&here, "t1"), TableKind::Table, limit).await;
     assert_refused!(taken, StoreError::AlreadyExists(Resource::Table));
     let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
@@ -144,7 +144,7 @@ pub(in crate::store) async fn swap_from_another_pointer_is_refused(store: Subjec
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
     assert_refused!(swap(&store, place, id, 0, 2).await, StoreError::PointerMoved);
-    // A swap whose answer was lost, done again: it must not look as if it had happened now.
+    // A repeated swap whose answer was lost must not look as if it had happened now.
     assert_refused!(swap(&store, place, id, 0, 1).await, StoreError::PointerMoved);
     assert_eq!(pointer(&store, place, &orders).await, document(1));
 }
@@ -162,7 +162,7 @@ pub(in crate::store) async fn swap_of_a_missing_table_is_not_found(store: Subjec
         .await
         .unwrap();
     stored_table(&store, place, &orders).await;
-    // Another table has the name, and even the same pointer: it is not the one that was read.
+    // Another table has the name and even the same pointer, but another id.
     assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
     assert_eq!(pointer(&store, place, &orders).await, document(0));
 }

@@ -124,7 +124,7 @@ pub(in crate::store) async fn transaction_that_creates_overlapping_tables_is_ref
 pub(in crate::store) async fn transaction_can_pass_a_location_to_another_table(store: Subject) {
     let place = place(&store).await;
     let (_, [a, b], ids) = two_tables(&store, place).await;
-    // Whoever stands first in the transaction.
+    // In any order within the transaction.
     let first = vec![move_to(ids[0], 0, 1, &location(ids[1])), move_to(ids[1], 0, 1, "s3://bucket/lake/elsewhere")];
     transact(&store, place, first).await.unwrap();
     let swapped = vec![move_to(ids[1], 1, 2, &location(ids[1])), move_to(ids[0], 1, 2, &location(ids[0]))];
@@ -140,7 +140,7 @@ pub(in crate::store) async fn creates_of_a_transaction_count_towards_the_limit(s
     assert_refused!(limited(vec![new("c"), step(ids[0], 0, 1), new("d")]).await, StoreError::LimitReached { limit: 3 });
     assert_eq!(pointer(&store, place, &a).await, document(0));
     limited(vec![new("c"), step(ids[0], 0, 1)]).await.unwrap();
-    // Who has more than a lowered limit can still commit to what there is.
+    // An organisation above a lowered limit can still commit to existing tables.
     let over = store.table_transact(place, vec![step(ids[0], 1, 2)], Some(1), &change()).await;
     over.unwrap();
 }
@@ -162,7 +162,7 @@ pub(in crate::store) async fn transaction_cannot_change_another_organisations_ta
 pub(in crate::store) async fn concurrent_transactions_are_atomic(store: Subject) {
     let place = place(&store).await;
     let (_, names, ids) = two_tables(&store, place).await;
-    // Everyone moves both tables on by one, ten times, from wherever they are: both always stand at the same step.
+    // Each caller moves both tables by one step, ten times, from their present step. Both tables always have the same step.
     at_once(8, |_| {
         let (store, names) = (Arc::clone(&store), names.clone());
         async move {
@@ -176,7 +176,7 @@ pub(in crate::store) async fn concurrent_transactions_are_atomic(store: Subject)
                         Err(StoreError::InTransaction { at: 0, error }) => {
                             assert!(matches!(*error, StoreError::PointerMoved), "{error:?}");
                         }
-                        // The first table was where it was read, so the second cannot be elsewhere.
+                        // The first pointer has not moved, so the second cannot have moved either.
                         Err(other) => panic!("{other:?}"),
                     }
                 }

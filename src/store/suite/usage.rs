@@ -50,7 +50,7 @@ pub(in crate::store) async fn usage_under_a_lowered_limit_gives_nothing(store: S
     let organisation = place(&store).await.organisation;
     store.usage_take(organisation, DAY, 80, Some(100)).await.unwrap();
     let lowered = store.usage_take(organisation, DAY, 1, Some(50)).await.unwrap();
-    assert_eq!(lowered, UsageTaken { granted: 0, total: 80 }, "what was served stays counted");
+    assert_eq!(lowered, UsageTaken { granted: 0, total: 80 }, "served requests stay counted");
     let raised = store.usage_take(organisation, DAY, 1, Some(81)).await.unwrap();
     assert_eq!(raised, UsageTaken { granted: 1, total: 81 });
 }

@@ -30,7 +30,7 @@ pub(in crate::store) async fn warehouse_can_become_the_default_on_creation(store
     assert_eq!(defaults(&store, acme.id).await, ["b"]);
     let taken = store.warehouse_create(&as_default("a"), &change()).await;
     assert_refused!(taken, StoreError::AlreadyExists(Resource::Warehouse));
-    assert_eq!(defaults(&store, acme.id).await, ["b"], "what is refused changes nothing");
+    assert_eq!(defaults(&store, acme.id).await, ["b"], "a refused creation changes nothing");
 }
 
 pub(in crate::store) async fn second_warehouse_of_a_name_in_an_organisation_is_refused(store: Subject) {
@@ -82,7 +82,7 @@ pub(in crate::store) async fn root_that_overlaps_another_warehouse_is_refused(st
         }
     }
     store.warehouse_create(&at(other.id, "lake", "file:///srv/lake2"), &change()).await.unwrap();
-    assert_eq!(store.warehouse_list(acme.id).await.unwrap().len(), 1, "what is refused changes nothing");
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap().len(), 1, "a refused creation changes nothing");
 
     let storage = |endpoint: &str| WarehouseStorage {
         profile: serde_json::from_str(&format!(r#"{{"type":"s3","region":"a","endpoint":"{endpoint}"}}"#)).unwrap(),

@@ -68,7 +68,7 @@ def test_table_is_created_from_a_query(on_cloud: OnCloud, sql: Sql) -> None:
     assert sql(f"SELECT count(*), max(id) FROM {table}") == [(100, 99)]
 
 
-def test_reader_reads_and_cannot_write(on_cloud: OnCloud, sql: Sql) -> None:
+def test_reader_reads_rows_and_its_write_is_refused(on_cloud: OnCloud, sql: Sql) -> None:
     sql(f"CREATE TABLE {on_cloud.writer}.ns.seen USING iceberg AS SELECT 1 AS id")
     with pytest.raises(Exception, match="(?i)403|forbidden|denied|the token may not|AuthorizationPermissionMismatch"):
         sql(f"INSERT INTO {on_cloud.reader}.ns.seen VALUES (2)")

@@ -54,7 +54,7 @@ def test_position_deletes_are_rewritten(server: Server, sql: Sql, worn: str) -> 
     assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING[:-1]
 
 
-def test_snapshots_expire_and_their_files_go(server: Server, sql: Sql, worn: str) -> None:
+def test_expiry_removes_old_snapshots_and_their_files(server: Server, sql: Sql, worn: str) -> None:
     sql(f"CALL tw.system.rewrite_data_files(table => '{worn}', options => map('rewrite-all', 'true'))")
     before = snapshots(sql, worn)
     ((data_files, *_),) = sql(f"CALL tw.system.expire_snapshots(table => '{worn}', older_than => now(), retain_last => 1)")
@@ -64,7 +64,7 @@ def test_snapshots_expire_and_their_files_go(server: Server, sql: Sql, worn: str
     assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING
 
 
-def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, worn: str) -> None:
+def test_only_orphan_files_are_removed(server: Server, sql: Sql, worn: str) -> None:
     root = Path(pyiceberg(server).load_table(worn).location().removeprefix("file://"))
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:

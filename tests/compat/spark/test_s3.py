@@ -40,7 +40,7 @@ def on_s3(
     yield OnS3(lake, writer, reader)
 
 
-def test_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
+def test_writer_creates_changes_and_expires_snapshots(on_s3: OnS3, sql: Sql) -> None:
     table = f"{on_s3.writer}.ns.changed"
     sql(f"CREATE TABLE {table} (id BIGINT, city STRING) USING iceberg PARTITIONED BY (city)")
     sql(f"INSERT INTO {table} VALUES (1, 'Oslo'), (2, 'Bergen'), (3, 'Voss')")
@@ -59,7 +59,7 @@ def test_table_is_created_from_a_query(on_s3: OnS3, sql: Sql) -> None:
     assert sql(f"SELECT count(*), max(id) FROM {table}") == [(100, 99)]
 
 
-def test_reader_reads_and_cannot_write(on_s3: OnS3, sql: Sql) -> None:
+def test_reader_reads_rows_and_its_write_is_refused(on_s3: OnS3, sql: Sql) -> None:
     sql(f"CREATE TABLE {on_s3.writer}.ns.seen USING iceberg AS SELECT 1 AS id")
     with pytest.raises(Exception, match="(?i)403|forbidden|denied"):
         sql(f"INSERT INTO {on_s3.reader}.ns.seen VALUES (2)")

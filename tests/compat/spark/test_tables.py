@@ -11,7 +11,7 @@ from support.readers import duckdb_rows, pyiceberg, pyiceberg_rows
 from support.server import Server
 
 
-def test_namespaces_nest_and_have_properties(sql: Sql, space: str) -> None:
+def test_nested_namespace_is_created_with_properties(sql: Sql, space: str) -> None:
     sql(f"CREATE NAMESPACE tw.{space}.inner COMMENT 'within' WITH PROPERTIES ('a'='b')")
     sql(f"CREATE NAMESPACE tw.{space}.inner.innermost")
     assert sql(f"SHOW NAMESPACES IN tw.{space}") == [(f"{space}.inner",)]
@@ -91,7 +91,7 @@ def test_partition_fields_are_added_replaced_and_dropped(server: Server, sql: Sq
     assert len(loaded.specs()) == 3, "equal partition fields created another spec"
 
 
-def test_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> None:
+def test_table_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('a'='b', 'c'='d', 'comment'='seen')")
     sql(f"ALTER TABLE tw.{table} UNSET TBLPROPERTIES ('a')")
     properties = pyiceberg(server).load_table(table).properties
@@ -151,7 +151,7 @@ def test_names_with_dots_spaces_and_foreign_letters_are_kept(sql: Sql, space: st
         sql(f"DROP TABLE tw.{space}.`{name}`")
 
 
-def test_files_lie_where_the_catalog_says(server: Server, sql: Sql, table: str) -> None:
+def test_all_files_are_below_the_tables_location(server: Server, sql: Sql, table: str) -> None:
     root = Path(pyiceberg(server).load_table(table).location().removeprefix("file://"))
     for (file,) in sql(f"SELECT file_path FROM tw.{table}.all_files"):
         assert Path(file.removeprefix("file:")).is_relative_to(root), file

@@ -28,7 +28,7 @@ def test_concurrent_commits_of_two_sessions_lose_nothing(server: Server, spark: 
     assert len(pyiceberg(server).load_table(table).metadata.snapshots) == 1 + 2 * EACH
 
 
-def test_two_merges_of_the_same_rows_lose_no_change_silently(
+def test_concurrent_updates_of_the_same_rows_are_made_or_refused(
     server: Server, spark: SparkSession, sql: Sql, table: str
 ) -> None:
     """Under serialisable isolation, the later merge is refused and changes nothing, unless both run one after the other."""

@@ -86,7 +86,7 @@ def test_manifests_are_compacted(server: Server, sql: Sql, worn: str) -> None:
     assert [row[0] for row in duckdb_rows(server, worn)] == REMAINING
 
 
-def test_snapshots_expire(server: Server, sql: Sql, worn: str) -> None:
+def test_expiry_removes_old_snapshots(server: Server, sql: Sql, worn: str) -> None:
     newest = snapshots(sql, worn)[-1]
     sql(f"ALTER TABLE tw.{worn} EXECUTE expire_snapshots(retention_threshold => '0s')", expire_snapshots_min_retention="0s")
     assert snapshots(sql, worn) == [newest]
@@ -94,7 +94,7 @@ def test_snapshots_expire(server: Server, sql: Sql, worn: str) -> None:
     assert [row[0] for row in duckdb_rows(server, worn)] == REMAINING
 
 
-def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, worn: str) -> None:
+def test_only_orphan_files_are_removed(server: Server, sql: Sql, worn: str) -> None:
     root = Path(pyiceberg(server).load_table(worn).location().removeprefix("file://"))
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:

@@ -33,7 +33,7 @@ def test_schemas_are_created_shown_and_dropped(sql: Sql, space: str) -> None:
         sql(f"DROP SCHEMA tw.{space}")
 
 
-def test_schemas_nest(server: Server, sql: Sql, space: str) -> None:
+def test_nested_schema_and_its_table_are_created_and_dropped(server: Server, sql: Sql, space: str) -> None:
     sql(f'CREATE SCHEMA tw."{space}.inner"')
     sql(f'CREATE SCHEMA tw."{space}.inner.innermost"')
     sql(f'CREATE TABLE tw."{space}.inner.innermost".t AS SELECT 1 AS x')
@@ -90,7 +90,7 @@ def test_columns_are_added_renamed_retyped_and_dropped(server: Server, sql: Sql,
     assert pyiceberg_rows(server, table) == expected
 
 
-def test_partitioning_and_sorting_change_with_the_table_s_rows(server: Server, sql: Sql, table: str) -> None:
+def test_rows_stay_readable_after_changes_of_partitioning_and_sorting(server: Server, sql: Sql, table: str) -> None:
     for row, partitioning in enumerate(("'truncate(city, 2)'", "'bucket(id, 4)', 'city'", "", "'bucket(id, 4)'"), start=3):
         sql(f"ALTER TABLE tw.{table} SET PROPERTIES partitioning = ARRAY[{partitioning}]")
         sql(f"INSERT INTO tw.{table} VALUES ({row}, 'Rome', 3.5, 30)")
@@ -103,7 +103,7 @@ def test_partitioning_and_sorting_change_with_the_table_s_rows(server: Server, s
     assert [str(field.direction) for field in loaded.sort_order().fields] == ["DESC"]
 
 
-def test_properties_are_set(server: Server, sql: Sql, table: str) -> None:
+def test_table_properties_are_set(server: Server, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET PROPERTIES extra_properties = MAP(ARRAY['a'], ARRAY['b'])")
     assert pyiceberg(server).load_table(table).properties["a"] == "b"
     sql(f"ALTER TABLE tw.{table} SET PROPERTIES object_store_layout_enabled = true")

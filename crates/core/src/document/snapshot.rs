@@ -161,7 +161,7 @@ impl Snapshot {
         let id = object.i64("snapshot-id")?;
         let refuse = |why: &str| Err(DocumentError::invalid(format!("Invalid snapshot {id}: {why}")));
         if id == NO_SNAPSHOT_ID {
-            return refuse("this id stands for no snapshot");
+            return refuse("this id means that there is no snapshot");
         }
         if object.optional_i64("parent-snapshot-id")? == Some(id) {
             return refuse("it is its own parent");
@@ -189,7 +189,7 @@ impl Snapshot {
         match summary.get("operation").map(String::as_str) {
             Some(operation) if OPERATIONS.contains(&operation) => Ok(()),
             Some(operation) => refuse(&format!(
-                "its operation '{}' is none of {}",
+                "its operation '{}' is not one of {}",
                 super::json::excerpt(operation),
                 OPERATIONS.join(", ")
             )),

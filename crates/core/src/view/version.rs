@@ -138,7 +138,7 @@ impl ViewVersion {
             )));
         }
         if self.definition.default_namespace.iter().any(|level| level.contains('\0')) {
-            return Err(DocumentError::invalid("Invalid view version: default-namespace holds a null character"));
+            return Err(DocumentError::invalid("Invalid view version: default-namespace contains a null character"));
         }
         let mut seen = HashSet::new();
         for (dialect, _) in self.queries() {

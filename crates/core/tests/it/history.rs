@@ -51,7 +51,7 @@ fn snapshot_with_the_id_for_no_snapshot_is_refused() {
     // With this id, `main` would be read back as "no current snapshot", and the document would be refused.
     for (version, number) in [(1, 0), (2, 1)] {
         let message = refused(&table(version), &json!([add_snapshot(-1, None, number), set_main(-1)]));
-        assert_eq!(message, "Invalid snapshot -1: this id stands for no snapshot");
+        assert_eq!(message, "Invalid snapshot -1: this id means that there is no snapshot");
     }
 }
 

@@ -196,7 +196,7 @@ fn snapshot_that_breaks_a_rule_is_refused() {
         json!([update])
     };
     let cases: [(Change, &str); 9] = [
-        (|s| s["summary"] = json!({"operation": "upsert"}), "its operation 'upsert' is none of append"),
+        (|s| s["summary"] = json!({"operation": "upsert"}), "its operation 'upsert' is not one of append"),
         (|s| s["summary"] = json!({}), "its summary has no operation"),
         (|s| s["summary"] = json!({"operation": "append", "n": 1}), "its summary is not a map of strings"),
         (|s| drop(s.as_object_mut().unwrap().remove("summary")), "missing field 'summary'"),
@@ -227,8 +227,8 @@ fn registered_snapshot_without_an_operation_is_tolerated_and_reported() {
         assert_eq!(value(&commit(&parse(&document), &set))["snapshots"][0]["summary"], summary);
     }
     for (summary, expected) in [
-        (json!({"operation": "upsert"}), "its operation 'upsert' is none of append"),
-        (json!({"operation": ""}), "its operation '' is none of append"),
+        (json!({"operation": "upsert"}), "its operation 'upsert' is not one of append"),
+        (json!({"operation": ""}), "its operation '' is not one of append"),
         (json!({"a": 1}), "its summary is not a map of strings"),
     ] {
         document["snapshots"][0]["summary"] = summary;

@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Explained] = &[
     row("is null: leave it out", AS_IT_CAME).of(REGISTERED),
     row("is not in the specification's form", AS_IT_CAME).of(REGISTERED),
     row("is reserved, as all above", RESERVED),
-    row("is none of append, replace, overwrite, delete", OPERATION),
+    row("is not one of append, replace, overwrite, delete", OPERATION),
     row("its summary has no operation", NO_OPERATION).of(&[Operation::Commit]),
     row("missing field 'summary'", REQUIRED),
     row("missing field 'sequence-number'", REQUIRED),
@@ -122,6 +122,9 @@ pub(super) const ROWS: &[Explained] = &[
     row("it is its own parent", OWN_PARENT),
     row("must be Base64", "RFC 4648: Base64 is padded; Java takes it without, and iceberg-rust does not"),
     row("main is a tag", "specification: main is a branch; Java checks it only when a reference is set"),
-    row("stands for no snapshot", "-1 is what Java writes for no snapshot, so that a snapshot of this id is lost"),
+    row(
+        "means that there is no snapshot",
+        "-1 is what Java writes for no snapshot, so that a snapshot of this id is lost",
+    ),
     row("the default 1e400", "no 64-bit number holds it; Java stores infinity, which is no JSON"),
 ];
