@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidewater_core::client_address::client_network;
 use tidewater_core::guesses::{WrongLimit, is_remembered};
 use tidewater_core::pace::Pace;
@@ -41,6 +42,9 @@ const TURNS_PER_SECOND: u32 = 100;
 
 /// The longest wait for a turn, in microseconds.
 const MAX_TURN_WAIT_US: u32 = 10_000_000;
+
+/// The least time between two lines in the log, in milliseconds.
+const LINE_INTERVAL_MS: i64 = 10_000;
 
 /// The part of a key that counts as its prefix, in bytes after `flx_`: 48 of its 256 random bits.
 const PREFIX_LEN: usize = 8;
@@ -73,6 +77,28 @@ pub(super) struct Guesses {
     pairs: Table,
     turns: Table,
     pace: Pace,
+    line: Mutex<NextLine>,
+}
+
+/// The next line in the log.
+#[derive(Debug, Default)]
+struct NextLine {
+    /// The time from which it may be written.
+    from_ms: i64,
+    /// The wrong credentials that it reports.
+    refused: u64,
+}
+
+impl NextLine {
+    /// Counts a wrong credential. Returns their number since the last line, if it is time for the next one.
+    fn count(&mut self, now_ms: i64) -> Option<u64> {
+        self.refused += 1;
+        if now_ms < self.from_ms {
+            return None;
+        }
+        self.from_ms = now_ms.saturating_add(LINE_INTERVAL_MS);
+        Some(std::mem::take(&mut self.refused))
+    }
 }
 
 impl Guesses {
@@ -85,6 +111,7 @@ impl Guesses {
             pairs: table(),
             turns: table(),
             pace: Pace::new(TURNS_PER_SECOND, MAX_TURN_WAIT_US),
+            line: Mutex::default(),
         }
     }
 
@@ -157,11 +184,20 @@ impl Guesses {
     /// milliseconds.
     pub(super) fn count_address(&self, attempt: &Attempt) -> Option<u64> {
         let now_ms = self.now_ms();
-        self.addresses.change(&attempt.address, |until_ms| {
+        let wait_ms = self.addresses.change(&attempt.address, |until_ms| {
             let next_ms = ADDRESS.add(until_ms, now_ms);
             let is_over = ADDRESS.wait_ms(until_ms, now_ms) > 0;
             (Some(next_ms), is_over.then(|| ADDRESS.wait_ms(next_ms, now_ms)))
-        })
+        })?;
+        if let Some(refused) = self.line.lock().count(now_ms) {
+            let last_address = attempt.address.to_string();
+            tracing::warn!(
+                refused,
+                last_address,
+                "too many wrong credentials: further ones of the address are answered 429"
+            );
+        }
+        Some(wait_ms)
     }
 
     fn too_many_of(&self, attempt: &Attempt) -> AuthError {

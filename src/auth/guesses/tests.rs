@@ -223,6 +223,13 @@ async fn turn_that_is_too_far_away_is_refused() {
 }
 
 #[test]
+fn log_has_one_line_in_ten_seconds() {
+    let mut line = NextLine::default();
+    let told: Vec<_> = (0..25_000).step_by(100).filter_map(|now_ms| line.count(now_ms)).collect();
+    assert_eq!(told, [1, 100, 100]);
+}
+
+#[test]
 fn made_up_addresses_and_prefixes_do_not_wash_a_record() {
     let now_ms = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
     let guesses = Guesses::new(Clock::Manual(now_ms));
