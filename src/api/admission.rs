@@ -11,17 +11,17 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::error::ApiError;
 use super::idempotency;
-use super::limit_headers::BudgetHeaders;
-use super::permission::RequestOrigin;
+use super::limit_headers::{self, BudgetHeaders};
+use super::permission::source_of;
 use super::request_log::{self, RequestFacts};
-use crate::auth::{Caller, LastCredential};
+use crate::auth::{Caller, CredentialSource};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 
 /// Passes on an authenticated request within its organisation's limits. Adds the remaining budget to the answer.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let last = request.extensions().get::<RequestOrigin>().and_then(|origin| origin.last.clone());
     let (facts, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
-    let admitted = match admit(&api, request.headers(), facts, last.as_deref(), now_ms).await {
+    let source = source_of(request.extensions());
+    let admitted = match admit(&api, request.headers(), facts, source, now_ms).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
@@ -61,7 +61,7 @@ pub(super) struct Admitted {
     pub(super) left: BudgetHeaders,
 }
 
-/// Authenticates a request and counts it. `last` is the credential of the connection's previous request, `now_ms` the time.
+/// Authenticates a request from `source` at `now_ms`, and counts it.
 /// If the request exceeds a limit, records its caller in `facts`.
 ///
 /// # Errors
@@ -70,12 +70,12 @@ pub(super) async fn admit(
     api: &Api,
     headers: &HeaderMap,
     facts: Option<&RequestFacts>,
-    last: Option<&LastCredential>,
+    source: CredentialSource<'_>,
     now_ms: i64,
 ) -> Result<Admitted, Box<Response>> {
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
-    let caller = api.authenticator.authenticate_again(authorization, last, now_ms).await;
+    let caller = api.authenticator.authenticate_again(authorization, source, now_ms).await;
     let caller = caller.map_err(|error| refuse(error.into()))?;
     let charged = charge(api, &caller, now_ms).await;
     if let (Err(_), Some(facts)) = (&charged, facts) {
@@ -84,7 +84,7 @@ pub(super) async fn admit(
     charged.map(|left| Admitted { caller, left })
 }
 
-/// Counts a request at `now_ms` against the daily limit of its caller's organisation.
+/// Counts a request at `now_ms` against the limits of its caller and organisation.
 ///
 /// # Errors
 /// The answer to a request beyond the limits.
@@ -97,6 +97,9 @@ pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Bu
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             Err(Box::new(BudgetHeaders::new(spent, form).add_to(*refuse(QuotaError::LimitExceeded(limit).into()))))
         }
+        Err(QuotaError::TooFast(fast)) => {
+            Err(Box::new(limit_headers::add_burst(*refuse(QuotaError::TooFast(fast).into()), &fast, form)))
+        }
         Err(error) => Err(refuse(error.into())),
     }
 }
@@ -108,7 +111,7 @@ pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut requ
         Ok(authorization) => authorization,
         Err(error) => return error.into_response(),
     };
-    let caller = match api.authenticator.authenticate(authorization).await {
+    let caller = match api.authenticator.authenticate(authorization, source_of(request.extensions())).await {
         Ok(caller) => caller,
         Err(error) => return ApiError::from(error).into_response(),
     };

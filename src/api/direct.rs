@@ -25,7 +25,7 @@ use super::permission::{Allowed, Scope};
 use super::request_log::RequestFacts;
 use super::{config, namespaces, tables};
 use crate::access::action::{self, Action};
-use crate::auth::{Caller, LastCredential};
+use crate::auth::{Caller, CredentialSource};
 
 /// A request that needs no router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +80,9 @@ pub(super) async fn answer(
     direct: &Direct,
     request: &Parts,
     learned: &RequestFacts,
-    last: Option<&LastCredential>,
+    source: CredentialSource<'_>,
 ) -> Response {
-    match admission::admit(api, &request.headers, Some(learned), last, api.clock.now_ms()).await {
+    match admission::admit(api, &request.headers, Some(learned), source, api.clock.now_ms()).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
             left.add_to(handled(api, direct, caller, request).await.into_response())

@@ -90,6 +90,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
     }
 
+    fn too_many_requests(message: String, retry_after_s: u64) -> Self {
+        let answer = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message);
+        Self { retry_after_s: Some(retry_after_s), ..answer }
+    }
+
     pub(super) fn no_such_function(name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NoSuchFunctionException", format!("Function does not exist: {name}"))
     }
@@ -348,6 +353,7 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
+            AuthError::TooManyGuesses { retry_after_s } => Self::too_many_requests(error.to_string(), retry_after_s),
             error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
                 Self::forbidden(error.to_string())
             }
@@ -405,10 +411,8 @@ impl From<QuotaError> for ApiError {
         let message = error.to_string();
         match error {
             QuotaError::TierExcludes { .. } => Self::forbidden(message),
-            QuotaError::LimitExceeded(limit) => Self {
-                retry_after_s: Some(limit.retry_after_s),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
-            },
+            QuotaError::LimitExceeded(limit) => Self::too_many_requests(message, limit.retry_after_s),
+            QuotaError::TooFast(fast) => Self::too_many_requests(message, fast.retry_after_s),
             QuotaError::Unavailable(error) => Self::unavailable(&error),
         }
     }
@@ -416,10 +420,7 @@ impl From<QuotaError> for ApiError {
 
 impl From<TooManySignatures> for ApiError {
     fn from(error: TooManySignatures) -> Self {
-        Self {
-            retry_after_s: Some(TooManySignatures::RETRY_AFTER_S),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", error.to_string())
-        }
+        Self::too_many_requests(error.to_string(), TooManySignatures::RETRY_AFTER_S)
     }
 }
 

@@ -1,10 +1,11 @@
-//! Rate-limit headers: the organisation's remaining requests of the day.
+//! Rate-limit headers: the organisation's remaining requests of the day, or the limit per second that a request exceeds.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::{BufMut, BytesMut};
 
 use crate::config::LimitHeaders;
+use crate::tenancy::TooFast;
 use crate::tenancy::quota::Budget;
 
 /// An organisation's remaining requests of the day.
@@ -21,10 +22,23 @@ impl BudgetHeaders {
 
     /// Adds the headers to an answer.
     pub(super) fn add_to(&self, mut response: Response) -> Response {
-        add_headers(response.headers_mut(), &self.budget, self.form);
+        add_headers(response.headers_mut(), &DAY, &self.budget, self.form);
         response
     }
 }
+
+/// Adds the headers of a limit per second to the answer to a request that exceeds it.
+pub(super) fn add_burst(mut response: Response, exceeded: &TooFast, form: LimitHeaders) -> Response {
+    let budget = Budget { limit: Some(exceeded.per_second), remaining: 0, reset_s: exceeded.retry_after_s };
+    add_headers(response.headers_mut(), &SECOND, &budget, form);
+    response
+}
+
+/// The fixed texts of the structured fields: before and after the quota, and before the remaining requests and the reset.
+struct Policy([&'static str; 4]);
+
+const DAY: Policy = Policy(["\"day\";q=", ";w=86400", "\"day\";r=", ";t="]);
+const SECOND: Policy = Policy(["\"second\";q=", ";w=1", "\"second\";r=", ";t="]);
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -37,14 +51,14 @@ const MOST_BYTES: usize = 96;
 
 /// Adds the headers that `api.limit_headers` asks for: the two structured fields of
 /// draft-ietf-httpapi-ratelimit-headers, the three fields of its older versions, or both.
-fn add_headers(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
+fn add_headers(headers: &mut HeaderMap, policy: &Policy, budget: &Budget, form: LimitHeaders) {
     let Some(limit) = budget.limit else { return };
     let mut buffers = [itoa::Buffer::new(); 3];
     let [for_limit, for_remaining, for_reset] = &mut buffers;
     let (limit, remaining) = (for_limit.format(limit), for_remaining.format(budget.remaining));
     let reset = for_reset.format(budget.reset_s);
     // Every request takes this path: one allocation holds all values.
-    let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
+    let Policy([policy_start, policy_end, state_start, state_middle]) = policy;
     let mut text = BytesMut::with_capacity(MOST_BYTES);
     for piece in [policy_start, limit, policy_end, state_start, remaining, state_middle, reset] {
         text.put_slice(piece.as_bytes());
@@ -75,7 +89,7 @@ mod tests {
 
     fn said(form: LimitHeaders) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        add_headers(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
+        add_headers(&mut headers, &DAY, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
         headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
 
@@ -96,7 +110,7 @@ mod tests {
     fn answer_without_a_limit_has_no_limit_headers() {
         let mut headers = HeaderMap::new();
         let unlimited = Budget { limit: None, remaining: u64::MAX, reset_s: 1 };
-        add_headers(&mut headers, &unlimited, LimitHeaders::Both);
+        add_headers(&mut headers, &DAY, &unlimited, LimitHeaders::Both);
         assert!(headers.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod body;
+mod client_address;
 mod client_version;
 mod commit;
 mod config;
@@ -64,6 +65,7 @@ use crate::store::Store;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
+pub use client_address::ClientAddress;
 pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
 pub use service::ApiService;
@@ -102,6 +104,8 @@ pub struct Api {
     pub limits: RequestLimits,
     /// The settings of the API.
     pub settings: ApiConfig,
+    /// Finds the address of a request's client.
+    pub client_address: ClientAddress,
     /// The longest pause in a request's body.
     pub body_timeout: Duration,
 }

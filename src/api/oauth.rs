@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use super::Api;
 use super::admission;
 use super::body::Form;
 use super::error::{ApiError, cut};
+use super::permission::source_of;
 use super::request_log::RequestFacts;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
 
@@ -22,6 +23,7 @@ pub(super) async fn token(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     facts: Option<Extension<Arc<RequestFacts>>>,
+    extensions: Extensions,
     body: Result<Form, ApiError>,
 ) -> Response {
     let body = match body {
@@ -37,6 +39,7 @@ pub(super) async fn token(
         content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
         authorization,
         body: &body,
+        source: source_of(&extensions),
     };
     let mut response = match api.authenticator.sign_in(request).await {
         Ok(token) => {
@@ -54,6 +57,7 @@ pub(super) async fn token(
 fn refusal(error: &OAuthError) -> Response {
     let status = match error.kind {
         OAuthErrorKind::InvalidClient => StatusCode::UNAUTHORIZED,
+        OAuthErrorKind::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
         OAuthErrorKind::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         OAuthErrorKind::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
@@ -62,6 +66,9 @@ fn refusal(error: &OAuthError) -> Response {
     let mut response = (status, Json(body)).into_response();
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewater\""));
+    }
+    if let OAuthErrorKind::TooManyGuesses { retry_after_s } = error.kind {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
     }
     response
 }

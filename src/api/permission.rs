@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderValue};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
@@ -23,7 +23,7 @@ use crate::access::action::{Action, On};
 use crate::access::{
     Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Principal, Table, View, Warehouse,
 };
-use crate::auth::{Caller, LastCredential};
+use crate::auth::{Caller, CredentialSource, LastCredential};
 use crate::catalog::CatalogError;
 use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
@@ -104,6 +104,14 @@ pub(super) struct RequestOrigin {
     pub(super) from: Option<IpAddr>,
     /// The credential of the connection's previous request.
     pub(super) last: Option<Arc<LastCredential>>,
+}
+
+/// Returns the source of a request's credential.
+pub(super) fn source_of(extensions: &Extensions) -> CredentialSource<'_> {
+    extensions.get::<RequestOrigin>().map_or_else(CredentialSource::default, |origin| CredentialSource {
+        address: origin.from,
+        last: origin.last.as_deref(),
+    })
 }
 
 impl RequestOrigin {

@@ -30,7 +30,7 @@ use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
 use super::{Api, Machine, cors, direct, router, wire};
-use crate::auth::LastCredential;
+use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
 
@@ -85,9 +85,10 @@ impl ApiService {
         self.handle_request(None, None, request).await
     }
 
-    /// Answers a request that arrived from `address`. `last` is the credential of the connection's previous request.
-    pub async fn handle_from(&self, address: IpAddr, last: &Arc<LastCredential>, request: Request<Body>) -> Response {
-        self.handle_request(Some(address), Some(last), request).await
+    /// Answers a request over a connection from `peer`. `last` is the credential of the connection's previous request.
+    pub async fn handle_from(&self, peer: IpAddr, last: &Arc<LastCredential>, request: Request<Body>) -> Response {
+        let client = self.api.client_address.find(peer, request.headers());
+        self.handle_request(Some(client), Some(last), request).await
     }
 
     /// Answers a request from the control socket or from this process, with the rights of the machine's user.
@@ -163,9 +164,10 @@ impl ApiService {
             return *refusal;
         }
         if let Some(direct) = direct {
-            let (learned, last) = (RequestFacts::default(), arrival.last.map(Arc::as_ref));
+            let learned = RequestFacts::default();
+            let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
             // Pinned here, because the surrounding futures then move only a reference.
-            let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, last));
+            let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
@@ -184,7 +186,8 @@ impl ApiService {
 
     /// Counts refused sign-ins by address, to limit their lines in the log.
     fn count_refusal(&self, arrival: Arrival<'_>, learned: &RequestFacts, status: StatusCode) {
-        if status == StatusCode::UNAUTHORIZED && learned.is_nobody() {
+        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+        if is_refused && learned.is_nobody() {
             learned.refused(self.refused.count(arrival.from.unwrap_or(NO_ADDRESS)));
         }
     }

@@ -38,7 +38,7 @@ use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
 pub use running::Running;
-use running::{auth_settings, catalog_settings, report_limits};
+use running::{auth_settings, catalog_settings, client_address, report_limits};
 
 /// How long the background tasks may take at a stop to write their state in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ impl InProcess {
     pub async fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Self> {
         let store = open_store(config, &lock)?;
         // Commands that need the master key check it themselves: one of them repairs a lost key.
-        let api = api_over(config, store, storage_access(config));
+        let api = api_over(config, store, storage_access(config), Clock::System);
         Ok(Self { service: service_over(&api).await?, _lock: lock })
     }
 
@@ -117,12 +117,20 @@ impl App {
     /// # Errors
     /// Fails if the store does not answer, or the port is not free.
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        Self::over_with_clock(config, store, Clock::System).await
+    }
+
+    /// Starts a server over a store, with another clock.
+    ///
+    /// # Errors
+    /// See [`Self::over`].
+    pub async fn over_with_clock(config: &Config, store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<Self> {
         let access = storage_access(config);
         if let Some(keys) = master_key::check(store.as_ref(), &access.keys).await? {
             // The value is new, so it is never set twice.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
-        let api = api_over(config, store, access);
+        let api = api_over(config, store, access, clock);
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
         let server = Server::bind(&config.listen, &config.connections, service).await?;
@@ -245,8 +253,7 @@ impl App {
 }
 
 /// Creates the parts over a store.
-fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Arc<Api> {
-    let clock = Clock::System;
+fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Arc<Api> {
     let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
     // Half is for bodies, which wait for work, and half for the work. So work never waits for the memory of a body.
     let memory_bytes = config.heavy.memory_bytes / 2;
@@ -294,6 +301,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Ar
         bodies: Arc::new(Heavy::new(heavy_settings)),
         limits: config.limits,
         settings: config.api.clone(),
+        client_address: client_address(config),
         body_timeout: config.connections.body_timeout(),
     })
 }

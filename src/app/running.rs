@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::api::{Api, ApiService};
+use crate::api::{Api, ApiService, ClientAddress};
 use crate::auth::AuthSettings;
 use crate::catalog::CatalogSettings;
 use crate::config::{Config, Reload};
@@ -79,8 +79,13 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         bodies: Arc::clone(&api.bodies),
         limits: config.limits,
         settings: config.api.clone(),
+        client_address: client_address(config),
         body_timeout: config.connections.body_timeout(),
     }
+}
+
+pub(super) fn client_address(config: &Config) -> ClientAddress {
+    ClientAddress { trusted: config.connections.trusted_proxies.clone(), header: config.connections.forwarded_header }
 }
 
 pub(super) fn catalog_settings(config: &Config) -> CatalogSettings {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,9 +19,11 @@ use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::store::{Change, KeyDigest, Store, StoreError};
 
+use super::buckets::BucketRegistry;
 use super::caller::{Caller, Identity};
 use super::error::AuthError;
 use super::grants::GrantsCache;
+use super::guesses::{Attempt, Guesses};
 use super::header::{self, HeaderError};
 use super::key;
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
@@ -72,17 +75,31 @@ pub struct Authenticator {
     marks: RandomState,
     /// When keys were last used, until it is written.
     used_ms: UsesMs,
+    pub(super) guesses: Arc<Guesses>,
 }
 
 /// The last credential of a connection, by a keyed hash of its header. Contains neither the credential nor whether it is valid:
 /// that is checked for each request.
 #[derive(Default)]
-pub struct LastCredential(Mutex<Option<(Mark, Presented)>>);
+pub struct LastCredential {
+    seen: Mutex<Option<(Mark, Presented)>>,
+    /// Whether a request of the connection waits until its credential may be checked.
+    is_waiting: AtomicBool,
+}
 
 impl fmt::Debug for LastCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LastCredential(***)")
     }
+}
+
+/// The source of a credential. The default is a request of this process, which has no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CredentialSource<'a> {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The last credential of the connection.
+    pub last: Option<&'a LastCredential>,
 }
 
 /// A header's length and its hash, by a key that only one [`Authenticator`] knows.
@@ -112,6 +129,8 @@ struct Shared {
     signing: Arc<SigningKeys>,
     used_ms: UsesMs,
     changes: Arc<Changes>,
+    buckets: Arc<BucketRegistry>,
+    guesses: Arc<Guesses>,
 }
 
 /// When keys and operators were last used.
@@ -148,19 +167,18 @@ impl Authenticator {
         clock: Clock,
         settings: &AuthSettings,
     ) -> Self {
-        let signing = Arc::new(SigningKeys::new(Arc::clone(&store)));
-        Self::over(
-            remembered,
-            store,
-            tiers,
-            clock,
-            settings,
-            Shared { signing, used_ms: Arc::default(), changes: Arc::default() },
-        )
+        let shared = Shared {
+            signing: Arc::new(SigningKeys::new(Arc::clone(&store))),
+            used_ms: Arc::default(),
+            changes: Arc::default(),
+            buckets: Arc::new(BucketRegistry::new(clock.clone())),
+            guesses: Arc::new(Guesses::new(clock.clone())),
+        };
+        Self::over(remembered, store, tiers, clock, settings, shared)
     }
 
     /// Returns an authenticator with other settings and an empty cache: the old cache refers to the old tiers. Both share the
-    /// signing keys and the times of keys' uses.
+    /// signing keys, the times of keys' uses, recent requests and wrong credentials.
     #[must_use]
     pub fn with_settings(&self, tiers: &BTreeMap<String, Tier>, settings: &AuthSettings) -> Self {
         let (store, clock) = (Arc::clone(&self.source.store), self.source.clock.clone());
@@ -168,6 +186,8 @@ impl Authenticator {
             signing: Arc::clone(&self.signing),
             used_ms: Arc::clone(&self.used_ms),
             changes: Arc::clone(&self.source.changes),
+            buckets: Arc::clone(&self.source.buckets),
+            guesses: Arc::clone(&self.guesses),
         };
         Self::over(REMEMBERED, store, tiers, clock, settings, shared)
     }
@@ -178,7 +198,7 @@ impl Authenticator {
         tiers: &BTreeMap<String, Tier>,
         clock: Clock,
         settings: &AuthSettings,
-        Shared { signing, used_ms, changes }: Shared,
+        Shared { signing, used_ms, changes, buckets, guesses }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
@@ -186,6 +206,7 @@ impl Authenticator {
                 store,
                 tiers,
                 grants: GrantsCache::new(remembered),
+                buckets,
                 told: Mutex::default(),
                 clock,
                 changes,
@@ -198,6 +219,7 @@ impl Authenticator {
             by_id: Cache::new(remembered),
             marks: RandomState::new(),
             used_ms,
+            guesses,
         }
     }
 
@@ -217,32 +239,37 @@ impl Authenticator {
     ///
     /// # Errors
     /// All of [`AuthError`].
-    pub async fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Arc<Caller>, AuthError> {
-        self.identify(authorization).await?.into_caller()
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        source: CredentialSource<'_>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        self.identify(authorization, source).await?.into_caller()
     }
 
-    /// Authenticates a request over a connection with the last credential `last`, at `now_ms`. Does not parse and hash the same
-    /// header again. Checks the key as always.
+    /// Authenticates a request at `now_ms`. If the connection's last credential is the same, does not parse, hash and limit it
+    /// again. Checks the key as always.
     ///
     /// # Errors
     /// Those of [`Self::authenticate`].
     pub async fn authenticate_again(
         &self,
         authorization: Option<&[u8]>,
-        last: Option<&LastCredential>,
+        source: CredentialSource<'_>,
         now_ms: i64,
     ) -> Result<Arc<Caller>, AuthError> {
-        let (header, Some(last)) = (authorization.ok_or(AuthError::Missing)?, last) else {
-            return self.authenticate(authorization).await;
+        let (header, Some(last)) = (authorization.ok_or(AuthError::Missing)?, source.last) else {
+            return self.authenticate(authorization, source).await;
         };
         let mark = Mark { len: header.len(), hash: self.marks.hash_one(header) };
-        let same = last.0.lock().as_ref().filter(|(known, _)| *known == mark).map(|(_, presented)| presented.clone());
+        let same =
+            last.seen.lock().as_ref().filter(|(known, _)| *known == mark).map(|(_, presented)| presented.clone());
         if let Some(presented) = same.filter(|seen| self.is_current(seen)) {
             return self.admit(&presented, now_ms).await?.into_caller();
         }
-        let presented = self.present(header::parse_bearer(header)?, now_ms).await?;
-        let caller = self.admit(&presented, now_ms).await?.into_caller()?;
-        *last.0.lock() = Some((mark, presented));
+        let (presented, identity) = self.check(header::parse_bearer(header)?, source, now_ms).await?;
+        let caller = identity.into_caller()?;
+        *last.seen.lock() = Some((mark, presented));
         Ok(caller)
     }
 
@@ -250,9 +277,13 @@ impl Authenticator {
     ///
     /// # Errors
     /// See [`AuthError`]: each says what to do.
-    pub async fn identify(&self, authorization: Option<&[u8]>) -> Result<Identity, AuthError> {
+    pub async fn identify(
+        &self,
+        authorization: Option<&[u8]>,
+        source: CredentialSource<'_>,
+    ) -> Result<Identity, AuthError> {
         let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
-        self.verify_principal(credential).await
+        Ok(self.check(credential, source, self.now_ms()).await?.1)
     }
 
     /// Invalidates the cached checks of an organisation's keys, after this process changed a key or the organisation. A revoked key
@@ -267,14 +298,42 @@ impl Authenticator {
     }
 
     /// Checks an organisation's API key or a token of this catalog.
-    pub(super) async fn verify(&self, credential: &[u8]) -> Result<Arc<Caller>, AuthError> {
-        self.verify_principal(credential).await?.into_caller()
+    pub(super) async fn verify(
+        &self,
+        credential: &[u8],
+        source: CredentialSource<'_>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        self.check(credential, source, self.now_ms()).await?.1.into_caller()
     }
 
-    async fn verify_principal(&self, credential: &[u8]) -> Result<Identity, AuthError> {
-        let now_ms = self.now_ms();
+    /// Checks a credential, unless its source must wait after too many wrong ones.
+    async fn check(
+        &self,
+        credential: &[u8],
+        source: CredentialSource<'_>,
+        now_ms: i64,
+    ) -> Result<(Presented, Identity), AuthError> {
+        let Some(address) = source.address else { return self.check_unlimited(credential, now_ms).await };
+        let attempt = Attempt::new(address, credential);
+        self.guesses.check_prefix(&attempt)?;
+        // A token needs no turn: its signature is checked without the store.
+        if self.guesses.is_slowed(&attempt) && key::looks_like_key(credential) && !self.was_valid(credential) {
+            let is_waiting = source.last.map(|last| &last.is_waiting);
+            Box::pin(self.guesses.wait_for_turn(&attempt, is_waiting)).await?;
+        }
+        let checked = self.check_unlimited(credential, now_ms).await;
+        checked.map_err(|error| self.guesses.refuse(&attempt, error))
+    }
+
+    async fn check_unlimited(&self, credential: &[u8], now_ms: i64) -> Result<(Presented, Identity), AuthError> {
         let presented = self.present(credential, now_ms).await?;
-        self.admit(&presented, now_ms).await
+        let identity = self.admit(&presented, now_ms).await?;
+        Ok((presented, identity))
+    }
+
+    /// Returns whether a key is cached and was valid when it was checked last.
+    fn was_valid(&self, key: &[u8]) -> bool {
+        self.presented.get(&key::digest(key)).is_some_and(|seen| seen.key.was_valid())
     }
 
     /// Returns a credential from the cache, or parses it.

@@ -6,6 +6,7 @@ use tidewater_core::access::{Grants, Role};
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
+use super::buckets::Buckets;
 use super::error::AuthError;
 use super::grants::PrincipalGrants;
 use crate::store::Actor;
@@ -23,6 +24,7 @@ pub struct Caller {
     pub(super) no_delete: bool,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
+    pub(super) buckets: Buckets,
 }
 
 impl Caller {
@@ -78,6 +80,12 @@ impl Caller {
     #[must_use]
     pub const fn no_delete(&self) -> bool {
         self.no_delete
+    }
+
+    /// Returns the recent requests of the principal and its organisation.
+    #[must_use]
+    pub const fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 
     /// Returns the tier of the caller's organisation.

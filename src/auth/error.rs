@@ -43,6 +43,12 @@ pub enum AuthError {
     /// The token is invalid, expired or not valid yet.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Too many wrong credentials came from the client's address, or with this key's prefix; answer 429.
+    #[error("too many wrong credentials came from your address: check the API key, and try again in {retry_after_s} s")]
+    TooManyGuesses {
+        /// The time to wait, in seconds.
+        retry_after_s: u64,
+    },
     /// The store did not answer; answer 503.
     #[error("cannot check credentials now: {0}")]
     Unavailable(#[source] Arc<StoreError>),

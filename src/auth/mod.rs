@@ -4,10 +4,12 @@
 //! look-ups in memory; see [`Authenticator::authenticate`].
 
 mod authenticator;
+mod buckets;
 mod caller;
 mod error;
 mod form;
 mod grants;
+mod guesses;
 pub mod header;
 pub mod key;
 mod oauth_error;
@@ -20,7 +22,8 @@ pub(crate) mod testing;
 mod tests;
 pub mod token;
 
-pub use authenticator::{AuthSettings, Authenticator, LastCredential};
+pub use authenticator::{AuthSettings, Authenticator, CredentialSource, LastCredential};
+pub use buckets::{Bucket, Buckets, PrincipalBuckets};
 pub use caller::{Caller, Identity, OperatorCaller};
 pub use error::AuthError;
 pub use grants::PrincipalGrants;

@@ -15,6 +15,11 @@ pub enum OAuthErrorKind {
     UnsupportedGrantType,
     /// The scope is invalid.
     InvalidScope,
+    /// Too many wrong credentials came from the client's address; answer 429.
+    TooManyGuesses {
+        /// The time to wait, in seconds.
+        retry_after_s: u64,
+    },
     /// The server is temporarily unavailable; answer 503.
     TemporarilyUnavailable,
     /// The server has failed; answer 500.
@@ -31,7 +36,7 @@ impl OAuthErrorKind {
             Self::InvalidGrant => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::TooManyGuesses { .. } | Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
     }
@@ -56,6 +61,9 @@ impl OAuthError {
     /// `InvalidGrant` for a token that it exchanges.
     pub(super) fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
         let kind = match error {
+            AuthError::TooManyGuesses { retry_after_s } => {
+                OAuthErrorKind::TooManyGuesses { retry_after_s: *retry_after_s }
+            }
             AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
             AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
             _ => kind,

@@ -11,10 +11,11 @@ use tidewater_core::ids::OrganisationId;
 
 use crate::base::secret::Secret;
 
-use super::authenticator::Authenticator;
+use super::authenticator::{Authenticator, CredentialSource};
 use super::caller::Caller;
 use super::error::AuthError;
 use super::form::{Form, is_in_query};
+use super::guesses::{Attempt, too_many};
 use super::header::{self, Authorization, HeaderError};
 use super::key;
 use super::oauth_error::{OAuthError, OAuthErrorKind};
@@ -42,6 +43,8 @@ pub struct SignIn<'a> {
     pub query: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
+    /// The client.
+    pub source: CredentialSource<'a>,
 }
 
 /// The answer to a granted token request. It must be sent with `Cache-Control: no-store`.
@@ -99,8 +102,8 @@ impl Authenticator {
         let form = Form::parse(request.body)?;
         let scope = scope_of(&form)?;
         let granted = match form.get("grant_type") {
-            Some(CLIENT_CREDENTIALS) => self.just_signed_in(self.by_key(&form, request.authorization).await?),
-            Some(TOKEN_EXCHANGE) => self.by_token(&form, request.authorization).await?,
+            Some(CLIENT_CREDENTIALS) => self.just_signed_in(self.by_key(&form, &request).await?),
+            Some(TOKEN_EXCHANGE) => self.by_token(&form, &request).await?,
             Some(_) => {
                 return Err(OAuthError::new(
                     OAuthErrorKind::UnsupportedGrantType,
@@ -122,13 +125,13 @@ impl Authenticator {
     }
 
     /// Handles `client_credentials`, with the key in any field.
-    async fn by_key(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Arc<Caller>, OAuthError> {
+    async fn by_key(&self, form: &Form, request: &SignIn<'_>) -> Result<Arc<Caller>, OAuthError> {
         let in_form =
             key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
-        let client = match read_client(authorization) {
+        let client = match read_client(request.authorization) {
             // A client that has no token yet may say so in this header, and have its key in the form.
             Err(_) if in_form.is_some() => Client::Nobody,
-            client => client?,
+            client => client.map_err(|error| self.count_wrong(request.source, error))?,
         };
         let found = match (&client, in_form) {
             (Client::Key(key), Some(in_form)) => key_among([Some(key.as_slice()), Some(in_form)])?,
@@ -137,18 +140,22 @@ impl Authenticator {
             (_, in_form) => in_form,
         };
         let Some(found) = found else {
-            return Err(OAuthError::new(
+            let error = OAuthError::new(
                 OAuthErrorKind::InvalidClient,
                 "no API key (flx_...) found: send it as client_secret, as client_id, or with HTTP Basic",
-            ));
+            );
+            return Err(self.count_wrong(request.source, error));
         };
-        self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
+        self.verify(found, request.source)
+            .await
+            .map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
     }
 
     /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
     /// must be valid and of the same organisation. An expired token is renewed only with a key. Without a key, the new token
     /// belongs to the sign-in of the old one.
-    async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Granted, OAuthError> {
+    async fn by_token(&self, form: &Form, request: &SignIn<'_>) -> Result<Granted, OAuthError> {
+        let source = request.source;
         check_token_types(form)?;
         let Some(subject) = form.get("subject_token") else {
             return Err(OAuthError::new(OAuthErrorKind::InvalidRequest, "subject_token is missing"));
@@ -156,23 +163,24 @@ impl Authenticator {
         let invalid_client = |error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error);
         let in_form =
             key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
-        let (by_key, presented) = match (read_client(authorization)?, in_form) {
+        let client = read_client(request.authorization).map_err(|error| self.count_wrong(source, error))?;
+        let (by_key, presented) = match (client, in_form) {
             (Client::Key(key), _) => (true, Some(key)),
             (Client::Bearer(bearer), _) => (key::looks_like_key(&bearer), Some(bearer)),
             (Client::Nobody, in_form) => (in_form.is_some(), in_form.map(<[u8]>::to_vec)),
         };
         let client = match presented {
-            Some(presented) => Some(self.verify(&presented).await.map_err(invalid_client)?),
+            Some(presented) => Some(self.verify(&presented, source).await.map_err(invalid_client)?),
             None => None,
         };
         let invalid_grant = |error| OAuthError::refused(OAuthErrorKind::InvalidGrant, &error);
         let actor = match form.get("actor_token") {
-            Some(actor) => Some(self.verify(actor.as_bytes()).await.map_err(invalid_grant)?),
+            Some(actor) => Some(self.verify(actor.as_bytes(), source).await.map_err(invalid_grant)?),
             None => None,
         };
         let others = [client.as_ref(), actor.as_ref()];
         check_same_organisation(client.as_ref(), actor.as_ref().map(|actor| actor.organisation()))?;
-        match self.verify(subject.as_bytes()).await {
+        match self.verify(subject.as_bytes(), source).await {
             Ok(caller) => {
                 others.into_iter().try_for_each(|other| check_same_organisation(other, Some(caller.organisation())))?;
                 if by_key || key::looks_like_key(subject.as_bytes()) {
@@ -189,6 +197,15 @@ impl Authenticator {
             }
             Err(error) => Err(invalid_grant(error)),
         }
+    }
+
+    /// Counts a request without an API key as a wrong credential of its client. Returns the refusal.
+    fn count_wrong(&self, source: CredentialSource<'_>, error: OAuthError) -> OAuthError {
+        if error.kind != OAuthErrorKind::InvalidClient {
+            return error;
+        }
+        let wait_ms = source.address.and_then(|address| self.guesses.count_address(&Attempt::new(address, &[])));
+        wait_ms.map_or(error, |wait_ms| OAuthError::refused(OAuthErrorKind::InvalidClient, &too_many(wait_ms)))
     }
 
     /// Signs a token. It has at most the key's role and ends no later than the key and the sign-in.

@@ -12,6 +12,7 @@ use crate::base::clock::Clock;
 use crate::base::flight::{Flight, Joined};
 use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError};
 
+use super::buckets::BucketRegistry;
 use super::caller::{Caller, Identity, OperatorCaller};
 use super::error::AuthError;
 use super::grants::GrantsCache;
@@ -22,6 +23,8 @@ pub(super) struct Source {
     pub(super) tiers: BTreeMap<String, Tier>,
     /// The grants of recent callers.
     pub(super) grants: GrantsCache,
+    /// The recent requests of callers.
+    pub(super) buckets: Arc<BucketRegistry>,
     /// The organisations whose unknown tier was logged, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
@@ -130,6 +133,12 @@ impl Standing {
         }
     }
 
+    /// Returns whether the key was valid when the store was asked last.
+    pub(super) fn was_valid(&self) -> bool {
+        let answer = self.answer.read();
+        matches!(answer.as_ref().map(|answer| &answer.verdict), Some(Verdict::Good(_) | Verdict::Operator(_)))
+    }
+
     /// Returns the cached answer and its age in milliseconds, if it is still valid. An answer from the future is not: the clock
     /// was set back.
     fn answer_within(&self, source: &Source, now_ms: i64) -> Option<(i64, Verdict)> {
@@ -211,6 +220,7 @@ impl Source {
             no_delete: key.no_delete,
             tier: Arc::new(tier),
             tier_name: tier_name.into(),
+            buckets: self.buckets.find(key.organisation, key.principal),
         }))
     }
 
@@ -229,7 +239,7 @@ impl Source {
             );
         }
         let tier = serving.and_then(|name| Some((name.to_owned(), self.tiers.get(name)?.clone())));
-        tier.unwrap_or_else(|| (owner.tier.clone(), Tier { catalog: false, requests_per_day: None, max_tables: None }))
+        tier.unwrap_or_else(|| (owner.tier.clone(), Tier { catalog: false, ..Tier::default() }))
     }
 }
 

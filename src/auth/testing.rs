@@ -14,7 +14,7 @@ use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
 use crate::store::{ApiKey, Change, Organisation, Store};
 
-use super::{AuthSettings, Authenticator, Caller, NewKey, entropy, issue_key};
+use super::{AuthSettings, Authenticator, Caller, CredentialSource, NewKey, entropy, issue_key};
 
 /// 2026-08-01T12:00:00Z.
 pub(crate) const NOON_MS: i64 = 1_785_585_600_000;
@@ -75,7 +75,7 @@ impl World {
     /// Returns a caller of `acme` with a new key.
     pub(crate) async fn caller(&self) -> Arc<Caller> {
         let (_, text) = self.key(Role::Writer, None).await;
-        self.server().authenticate(Some(bearer(&text).as_bytes())).await.unwrap()
+        self.server().authenticate(Some(bearer(&text).as_bytes()), CredentialSource::default()).await.unwrap()
     }
 
     pub(crate) async fn set_tier(&self, tier: &str) {
@@ -93,5 +93,5 @@ pub(crate) fn bearer(credential: &str) -> String {
 
 /// Returns a tier with a daily limit of requests.
 pub(crate) fn limited(requests_per_day: u64) -> Tier {
-    Tier { catalog: true, requests_per_day: Some(requests_per_day), max_tables: None }
+    Tier { requests_per_day: Some(requests_per_day), ..Tier::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
@@ -27,6 +27,30 @@ impl Clock {
                 i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
             }
             Self::Manual(now_ms) => now_ms.load(Ordering::SeqCst),
+        }
+    }
+}
+
+/// A clock for intervals. It does not step back when the machine's time is set.
+#[derive(Debug, Clone)]
+pub struct IntervalClock {
+    clock: Clock,
+    started: Instant,
+}
+
+impl IntervalClock {
+    /// Creates a clock that follows the machine, or the time that a test sets.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, started: Instant::now() }
+    }
+
+    /// Returns a time in milliseconds. Only differences have a meaning.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        match &self.clock {
+            Clock::System => u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            Clock::Manual(_) => self.clock.now_ms().unsigned_abs(),
         }
     }
 }

@@ -325,14 +325,24 @@ async fn usage_today(client: &Client, organisation: &Organisation, format: Forma
             "requests-per-day": usage["limit"],
             "tables": usage["tables"],
             "max-tables": usage["max-tables"],
+            "requests-per-second": usage["requests-per-second"],
+            "burst": usage["burst"],
+            "requests-per-second-per-key": usage["requests-per-second-per-key"],
+            "burst-per-key": usage["burst-per-key"],
         }));
     }
+    let per_second = |rate: &Value, burst: &Value| match rate.as_u64() {
+        Some(rate) => format!("at most {rate}, {burst} at once"),
+        None => "without limit".to_owned(),
+    };
     let of = |limit: &Value| limit.as_u64().map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));
     output::fields(&[
         ("organisation", organisation.name.clone()),
         ("tier", tier_with_stand_in(&tier, served_by)),
         ("requests today", format!("{requests} {}", of(&usage["limit"]))),
         ("tables", format!("{} {}", usage["tables"], of(&usage["max-tables"]))),
+        ("requests a second", per_second(&usage["requests-per-second"], &usage["burst"])),
+        ("requests a second, each key", per_second(&usage["requests-per-second-per-key"], &usage["burst-per-key"])),
     ])?;
     if usage["limit"].is_u64() {
         // A server takes requests from the day's budget in slices. It returns the unspent rest when it stops.

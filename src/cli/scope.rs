@@ -164,11 +164,23 @@ struct TierEntry {
     catalog: bool,
     requests_per_day: Option<u64>,
     max_tables: Option<u64>,
+    requests_per_second: Option<u32>,
+    burst: Option<u32>,
+    requests_per_second_per_key: Option<u32>,
+    burst_per_key: Option<u32>,
 }
 
 impl From<TierEntry> for Tier {
-    fn from(TierEntry { catalog, requests_per_day, max_tables }: TierEntry) -> Self {
-        Self { catalog, requests_per_day, max_tables }
+    fn from(entry: TierEntry) -> Self {
+        Self {
+            catalog: entry.catalog,
+            requests_per_day: entry.requests_per_day,
+            max_tables: entry.max_tables,
+            requests_per_second: entry.requests_per_second,
+            burst: entry.burst,
+            requests_per_second_per_key: entry.requests_per_second_per_key,
+            burst_per_key: entry.burst_per_key,
+        }
     }
 }
 

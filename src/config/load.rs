@@ -143,6 +143,10 @@ impl Config {
             let why = super::origins::check(origin).err()?;
             Some(format!("`api.cors_origins` has '{origin}', {why}"))
         }));
+        wrong.extend(self.tiers.iter().filter_map(|(name, tier)| {
+            let why = tier.check().err()?;
+            Some(format!("`tiers.{name}`: {why}"))
+        }));
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

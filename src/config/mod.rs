@@ -5,6 +5,7 @@
 mod listen;
 mod load;
 mod origins;
+mod proxies;
 mod reload;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::data_folder::MASTER_KEY_FILE;
 
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
+pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
 
 /// All settings of a server and of commands.
@@ -131,6 +133,10 @@ pub struct ConnectionsConfig {
     pub write_timeout_s: u64,
     /// After how many seconds without a request a connection is closed.
     pub idle_timeout_s: u64,
+    /// The addresses and networks of reverse proxies whose header about the client is trusted.
+    pub trusted_proxies: TrustedProxies,
+    /// The header in which trusted proxies name the client's address.
+    pub forwarded_header: ForwardedHeader,
 }
 
 /// Settings of caches in memory.
@@ -304,6 +310,8 @@ impl Default for ConnectionsConfig {
             // Longer than the idle time-outs of reverse proxies (nginx 60 s, Caddy 120 s), so that a proxy never sends a
             // request on a connection that the server is closing.
             idle_timeout_s: 180,
+            trusted_proxies: TrustedProxies::default(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
         }
     }
 }

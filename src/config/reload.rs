@@ -122,7 +122,7 @@ mod tests {
         new.api.max_body_bytes = 7;
         new.log.level = "debug".to_owned();
         new.log.format = super::super::LogFormat::Json;
-        new.tiers.insert("gold".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: None });
+        new.tiers.insert("gold".to_owned(), Tier { requests_per_day: Some(5), ..Tier::default() });
         new.tiers.remove("free");
         let reload = old.reload(new.clone());
         let taken = names(&reload.taken);

@@ -147,11 +147,38 @@ fn missing_or_malformed_file_is_refused() {
 #[test]
 fn configured_tier_replaces_its_default_and_keeps_the_others() {
     let config = load(Some("[tiers.premium]\nmax_tables = 7\n[tiers.gold]"), &[], &Flags::default()).unwrap();
-    assert_eq!(config.tiers["premium"], Tier { catalog: true, requests_per_day: None, max_tables: Some(7) });
-    assert_eq!(config.tiers["gold"], Tier { catalog: true, requests_per_day: None, max_tables: None });
+    assert_eq!(config.tiers["premium"], Tier { max_tables: Some(7), ..Tier::default() });
+    assert_eq!(config.tiers["gold"], Tier::default());
     assert_eq!(config.tiers["professional"], default_tiers()["professional"]);
     let config = load(None, &[("TIDEWATER_TIERS__PREMIUM__REQUESTS_PER_DAY", "9")], &Flags::default()).unwrap();
     assert_eq!(config.tiers["premium"].requests_per_day, Some(9));
+    let variables = [
+        ("TIDEWATER_TIERS__PREMIUM__REQUESTS_PER_SECOND", "5"),
+        ("TIDEWATER_TIERS__PREMIUM__BURST", "50"),
+        ("TIDEWATER_TIERS__PREMIUM__REQUESTS_PER_SECOND_PER_KEY", "2"),
+    ];
+    let premium = load(None, &variables, &Flags::default()).unwrap().tiers.remove("premium").unwrap();
+    assert_eq!((premium.requests_per_second, premium.burst), (Some(5), Some(50)));
+    assert_eq!((premium.requests_per_second_per_key, premium.burst_per_key), (Some(2), None));
+    let text = refused(Some("[tiers.gold]\nburst = 5\n[tiers.free]\nrequests_per_second = 0"), &[]);
+    assert!(text.contains("`tiers.gold`: `burst` needs `requests_per_second`"), "{text}");
+    assert!(text.contains("`tiers.free`: `requests_per_second` must be 1 to 250000"), "{text}");
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks_in_a_list_or_a_variable() {
+    let file = "[connections]\ntrusted_proxies = ['127.0.0.1', '10.0.0.0/8']\nforwarded_header = 'forwarded'";
+    let connections = load(Some(file), &[], &Flags::default()).unwrap().connections;
+    let has = |address: &str| connections.trusted_proxies.contains(address.parse().unwrap());
+    assert!(has("127.0.0.1") && has("10.9.9.9") && !has("127.0.0.2") && !has("::1"));
+    assert_eq!(connections.forwarded_header, ForwardedHeader::Forwarded);
+    let variables = [("TIDEWATER_CONNECTIONS__TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")];
+    let from_variable = load(None, &variables, &Flags::default()).unwrap().connections;
+    assert_eq!(from_variable.trusted_proxies, connections.trusted_proxies);
+    let text = refused(Some("[connections]\ntrusted_proxies = ['10.1.2.3/8']"), &[]);
+    assert!(text.contains("`connections.trusted_proxies") && text.contains("write 10.0.0.0/8"), "{text}");
+    let text = refused(Some("[connections]\nforwarded_header = 'via'"), &[]);
+    assert!(text.contains("is 'via', but can be: x-forwarded-for, forwarded"), "{text}");
 }
 
 #[test]

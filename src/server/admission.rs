@@ -1,20 +1,21 @@
 //! Limits connections, in total and for each address. At the limit, an idle connection is closed for a new one.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use tidewater_core::client_address::client_network;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::activity::{Activity, Stage};
 use super::descriptors::{connections_for, descriptor_limit};
 use super::throttle::Throttle;
-use crate::config::ConnectionsConfig;
+use crate::config::{ConnectionsConfig, TrustedProxies};
 
 /// How long a connection must be idle before it is closed for a new one: after this, its next request is not in flight.
 const IDLE_ENOUGH: Duration = Duration::from_secs(1);
@@ -32,11 +33,13 @@ pub(super) struct Admission {
 }
 
 /// The limits of connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Room {
     max: usize,
     /// The most of one address; `None` without a limit.
     max_per_address: Option<usize>,
+    /// The reverse proxies that have no limit of their own, because their connections are those of many clients.
+    proxies: Arc<TrustedProxies>,
 }
 
 #[derive(Default)]
@@ -89,7 +92,7 @@ impl Admission {
     }
 
     fn room(&self) -> Room {
-        *self.room.lock()
+        self.room.lock().clone()
     }
 
     /// Returns the most open connections.
@@ -99,7 +102,7 @@ impl Admission {
 
     /// Admits a connection of that address. Returns `None` at the limit, and logs it.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        match self.take_room(client_network(address)) {
+        match self.take_room(address) {
             Ok(permit) => Some(permit),
             Err(full) => {
                 self.log_refused(full, address);
@@ -110,8 +113,10 @@ impl Admission {
 
     fn take_room(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
         let room = self.room();
+        let max_per_address = room.max_per_address.filter(|_| !room.proxies.contains(address));
+        let address = client_network(address);
         let mut open = self.open.lock();
-        if room.max_per_address.is_some_and(|max| open.count_of(address) >= max) && !open.close_idle(Some(address)) {
+        if max_per_address.is_some_and(|max| open.count_of(address) >= max) && !open.close_idle(Some(address)) {
             return Err(Full::Address);
         }
         if open.connections.len() - open.leaving >= room.max && !open.close_idle(None) {
@@ -132,7 +137,7 @@ impl Admission {
 
     fn log_refused(&self, full: Full, address: IpAddr) {
         let Some(refused) = self.refused.count() else { return };
-        let (last_address, Room { max, max_per_address }) = (address.to_string(), self.room());
+        let (last_address, Room { max, max_per_address, .. }) = (address.to_string(), self.room());
         match full {
             Full::All => tracing::warn!(
                 refused,
@@ -183,7 +188,11 @@ impl Room {
         let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
         // One address must not be able to take all connections.
         let of_one = config.max_per_address.min(max.div_ceil(2));
-        Self { max, max_per_address: (config.max_per_address > 0).then_some(of_one) }
+        Self {
+            max,
+            max_per_address: (config.max_per_address > 0).then_some(of_one),
+            proxies: Arc::new(config.trusted_proxies.clone()),
+        }
     }
 }
 
@@ -238,14 +247,6 @@ impl Drop for Permit {
         if open.connections.is_empty() {
             self.admission.all_ended.notify_waiters();
         }
-    }
-}
-
-/// Returns the address for the limit. Of an IPv6 address, this is the network of 64 bits: a client usually has all its addresses.
-fn client_network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
@@ -340,11 +341,5 @@ mod tests {
         let _request = busy.connection.activity.begin_request(Version::HTTP_11);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(admission.admit(address("10.0.0.2")).is_none());
-    }
-
-    #[test]
-    fn address_of_ipv6_counts_with_its_network() {
-        assert_eq!(client_network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
-        assert_eq!(client_network(address("::ffff:10.0.0.1")), address("10.0.0.1"));
     }
 }

@@ -1,5 +1,6 @@
 //! Organisations, their tiers and their usage.
 
+mod bursts;
 mod id_hash;
 mod key_counts;
 mod meter;
@@ -16,6 +17,7 @@ use tidewater_core::limits::{Tier, day_of, seconds_left_of_day};
 
 use crate::store::{Change, Organisation, Resource, Store, StoreError};
 
+pub use bursts::{BurstScope, TooFast, take_management};
 pub use quota::{Budget, LimitExceeded, Quota, QuotaError};
 pub use signatures::{Signatures, TooManySignatures};
 

@@ -21,6 +21,7 @@ use crate::base::clock::Clock;
 use crate::base::flight::{AskGuard, Joined};
 use crate::store::{Store, StoreError};
 
+use super::bursts::{self, TooFast};
 use super::id_hash::BuildIdHasher;
 use super::key_counts::KeyCounts;
 use super::meter::{Exhausted, Lease, Meter};
@@ -68,6 +69,9 @@ pub enum QuotaError {
     /// The day's budget is spent. Answered 429.
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
+    /// The request comes too soon after others. Answered 429.
+    #[error(transparent)]
+    TooFast(#[from] TooFast),
     /// The lease is spent and the store does not answer. Answered 503.
     #[error("cannot count requests now: {0}")]
     Unavailable(#[source] Arc<StoreError>),
@@ -89,7 +93,7 @@ impl Quota {
         Self { store, clock, meters: RwLock::default(), keys: KeyCounts::default() }
     }
 
-    /// Takes one request from the budget of the caller's organisation, at `now_ms`.
+    /// Takes one request from the caller's limits per second, and from the day's budget of its organisation, at `now_ms`.
     ///
     /// # Errors
     /// All of [`QuotaError`]. Then no request is taken.
@@ -101,6 +105,7 @@ impl Quota {
             let_go_of_lease(&meter);
             return Err(excluded);
         }
+        bursts::take(caller)?;
         let Some(limit) = tier.requests_per_day else {
             let_go_of_lease(&meter);
             meter.count(day);

@@ -430,7 +430,7 @@ fn usage_is_exact_after_random_changes_of_tiers_once_servers_have_settled() {
     )| {
         let (served, used) = runtime.block_on(async {
             let tiers: Vec<(&str, Tier)> = NAMES.into_iter().zip(LIMITS).map(|(name, requests_per_day)| {
-                (name, Tier { catalog: true, requests_per_day, max_tables: None })
+                (name, Tier { requests_per_day, ..Tier::default() })
             }).collect();
             let world = World::new("a", &tiers).await;
             let servers = [server(&world), server(&world)];

@@ -98,6 +98,8 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
         ("api.limit_headers", _) => "both".into(),
+        ("connections.forwarded_header", _) => "forwarded".into(),
+        ("connections.trusted_proxies", _) => vec!["10.0.0.0/8"].into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
         (_, Value::Array(_)) => vec!["https://app.example.com"].into(),
         _ => "other".into(),

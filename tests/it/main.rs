@@ -7,6 +7,7 @@ mod architecture;
 mod circles;
 mod connections;
 mod documentation;
+mod floods;
 mod project;
 mod reload;
 mod support;

@@ -44,9 +44,7 @@ async fn requests_after_a_reload_have_the_new_settings() {
         config.api.max_body_bytes = 500;
         config.api.cors_origins = vec!["https://app.example.com".to_owned()];
         config.api.idempotency_key_lifetime_s = 120;
-        config
-            .tiers
-            .insert("enterprise".to_owned(), Tier { catalog: true, requests_per_day: Some(7), max_tables: None });
+        config.tiers.insert("enterprise".to_owned(), Tier { requests_per_day: Some(7), ..Tier::default() });
     });
     assert_eq!(needs_restart, [] as [&str; 0]);
     assert_eq!(create_namespace(&catalog, &tenant, "after", 3).await, 400);

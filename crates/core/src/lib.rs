@@ -4,8 +4,11 @@
 //! `tests/it/architecture.rs` checks this.
 
 pub mod access;
+pub mod burst;
+pub mod client_address;
 pub mod commit;
 pub mod document;
+pub mod guesses;
 mod hex;
 pub mod ids;
 pub mod limits;

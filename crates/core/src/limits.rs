@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::burst::{BurstLimit, MAX_BURST};
+
 /// What an organisation of this tier gets. The configuration defines the tiers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +19,85 @@ pub struct Tier {
     /// Tables and views in all warehouses of the organisation. `None` means unlimited.
     #[serde(default)]
     pub max_tables: Option<u64>,
+    /// Requests per second, over all keys of the organisation and for each server. `None` means unlimited.
+    #[serde(default)]
+    pub requests_per_second: Option<u32>,
+    /// Requests at the same time within `requests_per_second`. `None` means as many as in one second.
+    #[serde(default)]
+    pub burst: Option<u32>,
+    /// Requests per second of each key, for each server. `None` means unlimited.
+    #[serde(default)]
+    pub requests_per_second_per_key: Option<u32>,
+    /// Requests at the same time within `requests_per_second_per_key`. `None` means as many as in one second.
+    #[serde(default)]
+    pub burst_per_key: Option<u32>,
+}
+
+/// A tier with the catalog and without limits.
+impl Default for Tier {
+    fn default() -> Self {
+        Self {
+            catalog: true,
+            requests_per_day: None,
+            max_tables: None,
+            requests_per_second: None,
+            burst: None,
+            requests_per_second_per_key: None,
+            burst_per_key: None,
+        }
+    }
+}
+
+/// Why a tier's settings are invalid. Each message has the setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TierError {
+    /// A limit of requests per second is zero or too large.
+    #[error("`{0}` must be 1 to {MAX_BURST}")]
+    Range(&'static str),
+    /// A burst has no rate.
+    #[error("`{burst}` needs `{rate}`")]
+    BurstWithoutRate {
+        /// The setting of the burst.
+        burst: &'static str,
+        /// The missing setting.
+        rate: &'static str,
+    },
+}
+
+impl Tier {
+    /// Returns the organisation's limit of requests per second, if there is one.
+    #[must_use]
+    pub fn organisation_burst(&self) -> Option<BurstLimit> {
+        self.requests_per_second.map(|rate| BurstLimit::new(rate, self.burst.unwrap_or(rate)))
+    }
+
+    /// Returns the limit of requests per second of each key, if there is one.
+    #[must_use]
+    pub fn key_burst(&self) -> Option<BurstLimit> {
+        self.requests_per_second_per_key.map(|rate| BurstLimit::new(rate, self.burst_per_key.unwrap_or(rate)))
+    }
+
+    /// Checks the limits of requests per second.
+    ///
+    /// # Errors
+    /// Returns the first error.
+    pub fn check(&self) -> Result<(), TierError> {
+        let pairs = [
+            ("requests_per_second", self.requests_per_second, "burst", self.burst),
+            ("requests_per_second_per_key", self.requests_per_second_per_key, "burst_per_key", self.burst_per_key),
+        ];
+        for (rate, rate_value, burst, burst_value) in pairs {
+            for (setting, value) in [(rate, rate_value), (burst, burst_value)] {
+                if value.is_some_and(|value| !(1..=MAX_BURST).contains(&value)) {
+                    return Err(TierError::Range(setting));
+                }
+            }
+            if burst_value.is_some() && rate_value.is_none() {
+                return Err(TierError::BurstWithoutRate { burst, rate });
+            }
+        }
+        Ok(())
+    }
 }
 
 const fn included() -> bool {
@@ -26,7 +107,7 @@ const fn included() -> bool {
 /// Returns the default tiers by name.
 #[must_use]
 pub fn default_tiers() -> BTreeMap<String, Tier> {
-    let tier = |catalog, requests_per_day| Tier { catalog, requests_per_day, max_tables: None };
+    let tier = |catalog, requests_per_day| Tier { catalog, requests_per_day, ..Tier::default() };
     BTreeMap::from([
         ("free".to_owned(), tier(false, None)),
         ("professional".to_owned(), tier(true, Some(10_000))),
@@ -35,11 +116,15 @@ pub fn default_tiers() -> BTreeMap<String, Tier> {
     ])
 }
 
-/// Returns the name of the smallest tier that includes the catalog: fewest requests per day, then fewest tables.
+/// Returns the name of the smallest tier that includes the catalog: fewest requests per day, then fewest tables,
+/// then fewest requests per second.
 /// `None` if no tier includes it.
 #[must_use]
 pub fn smallest_tier(tiers: &BTreeMap<String, Tier>) -> Option<&str> {
-    let size = |tier: &Tier| [tier.requests_per_day, tier.max_tables].map(|limit| limit.unwrap_or(u64::MAX));
+    let size = |tier: &Tier| {
+        let per_second = tier.requests_per_second.map(u64::from);
+        [tier.requests_per_day, tier.max_tables, per_second].map(|limit| limit.unwrap_or(u64::MAX))
+    };
     tiers.iter().filter(|(_, tier)| tier.catalog).min_by_key(|(_, tier)| size(tier)).map(|(name, _)| name.as_str())
 }
 
@@ -104,7 +189,7 @@ mod tests {
     fn smallest_tier_has_the_fewest_requests_and_includes_the_catalog() {
         let mut tiers = default_tiers();
         assert_eq!(smallest_tier(&tiers), Some("professional"));
-        let tier = |max_tables| Tier { catalog: true, requests_per_day: Some(10_000), max_tables };
+        let tier = |max_tables| Tier { requests_per_day: Some(10_000), max_tables, ..Tier::default() };
         tiers.insert("trial".to_owned(), tier(Some(5)));
         tiers.insert("trial-large".to_owned(), tier(Some(50)));
         assert_eq!(smallest_tier(&tiers), Some("trial"));
@@ -112,6 +197,28 @@ mod tests {
         assert_eq!(serving_tier(&tiers, "free"), Some("free"));
         tiers.retain(|name, _| name == "free");
         assert_eq!((smallest_tier(&tiers), serving_tier(&tiers, "gold")), (None, None));
+    }
+
+    #[test]
+    fn burst_is_one_second_of_requests_unless_set() {
+        let tier = Tier { requests_per_second: Some(50), requests_per_second_per_key: Some(5), ..Tier::default() };
+        assert_eq!(tier.organisation_burst(), Some(BurstLimit::new(50, 50)));
+        let tier = Tier { burst: Some(200), burst_per_key: Some(9), ..tier };
+        assert_eq!(tier.organisation_burst(), Some(BurstLimit::new(50, 200)));
+        assert_eq!(tier.key_burst(), Some(BurstLimit::new(5, 9)));
+        assert_eq!((Tier::default().organisation_burst(), Tier::default().key_burst()), (None, None));
+    }
+
+    #[test]
+    fn invalid_limit_of_requests_per_second_is_refused() {
+        let message = |tier: Tier| tier.check().map_err(|error| error.to_string());
+        let zero = Tier { requests_per_second: Some(0), ..Tier::default() };
+        assert_eq!(message(zero), Err("`requests_per_second` must be 1 to 250000".to_owned()));
+        let large = Tier { requests_per_second_per_key: Some(1), burst_per_key: Some(250_001), ..Tier::default() };
+        assert_eq!(message(large), Err("`burst_per_key` must be 1 to 250000".to_owned()));
+        let alone = Tier { burst: Some(5), ..Tier::default() };
+        assert_eq!(message(alone), Err("`burst` needs `requests_per_second`".to_owned()));
+        assert_eq!(message(Tier { requests_per_second: Some(1), burst: Some(5), ..Tier::default() }), Ok(()));
     }
 
     proptest! {

@@ -13,10 +13,12 @@ use crate::admin::{AdminError, OwnStorage};
 use crate::api::Api;
 use crate::api::admission::{authorization, charge, note_route};
 use crate::api::error::ApiError;
+use crate::api::limit_headers;
 use crate::api::path::PathParameters;
-use crate::api::permission::{Allowed, RequestOrigin};
+use crate::api::permission::{Allowed, RequestOrigin, source_of};
 use crate::auth::{AuthError, Caller, Identity, OperatorCaller};
 use crate::store::{Actor, Change, Organisation};
+use crate::tenancy::{QuotaError, take_management};
 use crate::warehouse::OpenWarehouse;
 
 /// Marks a request of a user of the server's machine: it arrived over the Unix socket in the data folder, or this process
@@ -34,7 +36,8 @@ enum Sender {
     Identity(Identity),
 }
 
-/// Passes on an authenticated request. Does not count it, so that an admin can revoke a key that has spent the daily limit.
+/// Passes on an authenticated request. Does not count it against the organisation's limits, so that an admin can revoke a key
+/// that has spent them. The key's requests to the management API have a limit per second of their own.
 pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let facts = note_route(&request).cloned();
     let sender = match request.extensions().get::<Machine>() {
@@ -44,7 +47,7 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
                 Ok(authorization) => authorization,
                 Err(error) => return error.into_response(),
             };
-            match api.authenticator.identify(authorization).await {
+            match api.authenticator.identify(authorization, source_of(request.extensions())).await {
                 Ok(identity) => Sender::Identity(identity),
                 Err(error) => return ApiError::from(error).into_response(),
             }
@@ -58,6 +61,12 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
             Sender::Identity(Identity::Operator(operator)) => facts.operator(Arc::clone(operator)),
             Sender::Machine(_) => {}
         }
+    }
+    if let Sender::Identity(Identity::Key(caller)) = &sender
+        && let Err(fast) = take_management(caller)
+    {
+        let refusal = ApiError::from(QuotaError::TooFast(fast)).into_response();
+        return limit_headers::add_burst(refusal, &fast, api.settings.limit_headers);
     }
     request.extensions_mut().insert(sender);
     next.run(request).await

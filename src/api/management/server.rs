@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use tidewater_core::burst::BurstLimit;
 use tidewater_core::limits::Tier;
 
 use super::administrator::{Administrator, Manager};
@@ -68,13 +69,24 @@ struct TierEntry {
     catalog: bool,
     requests_per_day: Option<u64>,
     max_tables: Option<u64>,
+    requests_per_second: Option<u64>,
+    burst: Option<u64>,
+    requests_per_second_per_key: Option<u64>,
+    burst_per_key: Option<u64>,
 }
 
 fn tier_entries(tiers: &BTreeMap<String, Tier>) -> BTreeMap<String, TierEntry> {
-    let entry = |tier: &Tier| TierEntry {
-        catalog: tier.catalog,
-        requests_per_day: tier.requests_per_day,
-        max_tables: tier.max_tables,
+    let entry = |tier: &Tier| {
+        let (organisation, key) = (tier.organisation_burst(), tier.key_burst());
+        TierEntry {
+            catalog: tier.catalog,
+            requests_per_day: tier.requests_per_day,
+            max_tables: tier.max_tables,
+            requests_per_second: organisation.map(BurstLimit::per_second),
+            burst: organisation.map(BurstLimit::size),
+            requests_per_second_per_key: key.map(BurstLimit::per_second),
+            burst_per_key: key.map(BurstLimit::size),
+        }
     };
     tiers.iter().map(|(name, tier)| (name.clone(), entry(tier))).collect()
 }

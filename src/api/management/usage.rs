@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
+use tidewater_core::burst::BurstLimit;
 use tidewater_core::ids::KeyId;
+use tidewater_core::limits::Tier;
 
 use super::administrator::OfOrganisation;
 use crate::admin::Days;
@@ -42,6 +44,10 @@ pub(in crate::api) struct Usage {
     limit: Option<u64>,
     tables: u64,
     max_tables: Option<u64>,
+    requests_per_second: Option<u64>,
+    burst: Option<u64>,
+    requests_per_second_per_key: Option<u64>,
+    burst_per_key: Option<u64>,
     usage: Vec<Row>,
 }
 
@@ -73,10 +79,15 @@ pub(in crate::api) async fn get(
     };
     let limits = api.admin.usage_limits(&of.organisation).await?;
     let tier = limits.tier.as_ref().map(|(_, tier)| tier);
+    let (organisation_burst, key_burst) = (tier.and_then(Tier::organisation_burst), tier.and_then(Tier::key_burst));
     Ok(Json(Usage {
         tier: of.organisation.tier,
         limit: tier.and_then(|tier| tier.requests_per_day),
         max_tables: tier.and_then(|tier| tier.max_tables),
+        requests_per_second: organisation_burst.map(BurstLimit::per_second),
+        burst: organisation_burst.map(BurstLimit::size),
+        requests_per_second_per_key: key_burst.map(BurstLimit::per_second),
+        burst_per_key: key_burst.map(BurstLimit::size),
         tables: limits.tables,
         served_by_tier: limits.tier.map(|(name, _)| name),
         usage,

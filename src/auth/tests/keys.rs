@@ -9,14 +9,15 @@ use tidewater_core::ids::OrganisationId;
 use crate::auth::key::key_text;
 use crate::auth::testing::{Mode, World, bearer};
 use crate::auth::{
-    AuthError, AuthSettings, Authenticator, Caller, IssueError, LastCredential, NewKey, entropy, issue_key,
+    AuthError, AuthSettings, Authenticator, Caller, CredentialSource, IssueError, LastCredential, NewKey, entropy,
+    issue_key,
 };
 use crate::background::Runner;
 use crate::base::clock::fresh_uuid;
 use crate::store::{Change, Resource, Store, StoreError};
 
 async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, AuthError> {
-    server.authenticate(Some(bearer(text).as_bytes())).await
+    server.authenticate(Some(bearer(text).as_bytes()), CredentialSource::default()).await
 }
 
 /// Returns whether the error is the caller's: another credential is needed. Other errors are for the operator.
@@ -166,7 +167,8 @@ async fn refusals_name_the_reason_and_not_the_credential() {
         (Some(bearer("a.b.c")), "cannot be read"),
     ];
     for (header, expected) in cases {
-        let error = server.authenticate(header.as_deref().map(str::as_bytes)).await.unwrap_err();
+        let error =
+            server.authenticate(header.as_deref().map(str::as_bytes), CredentialSource::default()).await.unwrap_err();
         let said = format!("{error} {error:?}");
         assert!(said.contains(expected), "{header:?}: {said}");
         assert!(is_callers(&error));
@@ -347,9 +349,13 @@ fn random_header_is_refused_without_a_panic() {
     ];
     proptest!(|(scheme in "(Bearer |bearer\t|Basic |)", rest in pieces)| {
         let header = [scheme.as_bytes(), &rest].concat();
-        let refused = runtime.block_on(server.authenticate(Some(&header)));
+        let refused = runtime.block_on(server.authenticate(Some(&header), CredentialSource::default()));
         prop_assert!(refused.is_err_and(|error| is_callers(&error)));
     });
+}
+
+fn over(last: &LastCredential) -> CredentialSource<'_> {
+    CredentialSource { address: None, last: Some(last) }
 }
 
 #[tokio::test]
@@ -359,13 +365,13 @@ async fn another_key_on_a_connection_returns_its_own_caller() {
     let (other, other_text) = world.key(Role::Writer, None).await;
     let (server, last) = (world.server(), LastCredential::default());
     let again =
-        async |text: &str| server.authenticate_again(Some(bearer(text).as_bytes()), Some(&last), world.now_ms()).await;
+        async |text: &str| server.authenticate_again(Some(bearer(text).as_bytes()), over(&last), world.now_ms()).await;
     for (text, key) in [(&one_text, one.id), (&one_text, one.id), (&other_text, other.id), (&one_text, one.id)] {
         assert_eq!(again(text).await.unwrap().key(), key);
     }
     assert!(matches!(again("flx_rubbish").await, Err(AuthError::KeyFormat(_))));
     assert_eq!(again(&one_text).await.unwrap().key(), one.id);
-    let missing = server.authenticate_again(None, Some(&last), world.now_ms()).await;
+    let missing = server.authenticate_again(None, over(&last), world.now_ms()).await;
     assert!(matches!(missing, Err(AuthError::Missing)));
 }
 
@@ -374,7 +380,7 @@ async fn revoked_key_is_refused_on_a_connection_that_used_it_before() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let (server, last) = (world.server(), LastCredential::default());
-    let again = async || server.authenticate_again(Some(bearer(&text).as_bytes()), Some(&last), world.now_ms()).await;
+    let again = async || server.authenticate_again(Some(bearer(&text).as_bytes()), over(&last), world.now_ms()).await;
     again().await.unwrap();
     again().await.unwrap();
     world.store.key_revoke(world.organisation.id, key.id, &Change::by_catalog(world.now_ms())).await.unwrap();
@@ -388,10 +394,10 @@ async fn credential_of_a_connection_is_checked_again_after_a_reload() {
     let (key, text) = world.key(Role::Reader, None).await;
     let (server, last) = (world.server(), LastCredential::default());
     let header = bearer(&text);
-    server.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
+    server.authenticate_again(Some(header.as_bytes()), over(&last), world.now_ms()).await.unwrap();
     let other = world.server();
     let asked = world.store.total_call_count();
-    let caller = other.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
+    let caller = other.authenticate_again(Some(header.as_bytes()), over(&last), world.now_ms()).await.unwrap();
     assert_eq!(caller.key(), key.id);
     assert!(world.store.total_call_count() > asked, "it asks the store itself");
 }

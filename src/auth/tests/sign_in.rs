@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use tidewater_core::access::Role;
 
 use crate::auth::testing::{Mode, World, bearer, organisation};
-use crate::auth::{Authenticator, OAuthError, OAuthErrorKind, SignIn, TokenResponse};
+use crate::auth::{Authenticator, CredentialSource, OAuthError, OAuthErrorKind, SignIn, TokenResponse};
 use crate::store::Change;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
@@ -18,7 +18,15 @@ fn basic(user: &str, password: &str) -> String {
 
 async fn sign_in(server: &Authenticator, body: &str, header: Option<&str>) -> Result<TokenResponse, OAuthError> {
     let authorization = header.map(str::as_bytes);
-    server.sign_in(SignIn { content_type: Some(FORM), authorization, query: None, body: body.as_bytes() }).await
+    server
+        .sign_in(SignIn {
+            content_type: Some(FORM),
+            authorization,
+            query: None,
+            body: body.as_bytes(),
+            source: CredentialSource::default(),
+        })
+        .await
 }
 
 async fn refusal(server: &Authenticator, body: &str, header: Option<&str>) -> OAuthErrorKind {
@@ -27,7 +35,11 @@ async fn refusal(server: &Authenticator, body: &str, header: Option<&str>) -> OA
 
 /// Returns the role of a caller with the token.
 async fn role_of(server: &Authenticator, answer: &TokenResponse) -> Role {
-    server.authenticate(Some(bearer(answer.access_token.expose()).as_bytes())).await.unwrap().role()
+    server
+        .authenticate(Some(bearer(answer.access_token.expose()).as_bytes()), CredentialSource::default())
+        .await
+        .unwrap()
+        .role()
 }
 
 #[tokio::test]
@@ -131,7 +143,13 @@ async fn key_in_the_url_and_body_without_a_form_are_refused() {
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();
     let body = format!("grant_type=client_credentials&client_id={key}");
-    let request = SignIn { content_type: Some(FORM), authorization: None, query: None, body: body.as_bytes() };
+    let request = SignIn {
+        content_type: Some(FORM),
+        authorization: None,
+        query: None,
+        body: body.as_bytes(),
+        source: CredentialSource::default(),
+    };
     let in_url = format!("client_secret={key}");
     let refused = server.sign_in(SignIn { query: Some(&in_url), ..request }).await.unwrap_err();
     assert_eq!(refused.kind, OAuthErrorKind::InvalidRequest);

@@ -11,14 +11,16 @@ use tidewater_core::access::Role;
 
 use crate::auth::testing::{World, bearer, organisation};
 use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
-use crate::auth::{ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, MAX_TOKEN_LIFETIME_MS, OlderKeys};
+use crate::auth::{
+    ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, CredentialSource, MAX_TOKEN_LIFETIME_MS, OlderKeys,
+};
 use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, SigningKey};
 
 const HOUR_MS: i64 = 3_600_000;
 
 async fn present(server: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthError> {
-    server.authenticate(Some(bearer(token).as_bytes())).await
+    server.authenticate(Some(bearer(token).as_bytes()), CredentialSource::default()).await
 }
 
 async fn refusal(server: &Authenticator, token: &str) -> TokenError {

@@ -275,7 +275,7 @@ async fn caller_without_write_permission_gets_403_for_a_recorded_key() {
 async fn limit_is_checked_before_the_key_and_not_recorded() {
     let catalog = Catalog::with(|config| {
         config.auth.cache_s = 0;
-        let none = Tier { catalog: true, requests_per_day: None, max_tables: Some(0) };
+        let none = Tier { max_tables: Some(0), ..Tier::default() };
         config.tiers.insert("no-tables".to_owned(), none);
     })
     .await;

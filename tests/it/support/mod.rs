@@ -82,6 +82,16 @@ impl Catalog {
         Self { app: App::start(config).await.expect("a catalog"), folder }
     }
 
+    /// Creates a catalog with another clock.
+    pub(crate) async fn with_clock(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+        let config = config_in(&folder, change);
+        std::fs::create_dir_all(&config.data_dir).expect("a data folder");
+        let store = store::open(&config.database()).expect("a store");
+        let app = App::over_with_clock(&config, store, clock).await.expect("a catalog");
+        Self { app, folder }
+    }
+
     /// Starts a second server over the same database, as another process would.
     pub(crate) async fn second_server(&self) -> Self {
         let config = config_in(&self.folder, |_| ());
@@ -204,7 +214,7 @@ fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Co
         data_dir: folder.path().join("data"),
         ..Config::default()
     };
-    config.tiers.insert("tiny".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: Some(2) });
+    config.tiers.insert("tiny".to_owned(), Tier { requests_per_day: Some(5), max_tables: Some(2), ..Tier::default() });
     change(&mut config);
     config
 }
