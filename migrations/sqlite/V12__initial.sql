@@ -33,7 +33,7 @@ CREATE TABLE principal (
 
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
 -- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
--- place.
+-- place. `acts_for_users`: its holder is an engine that may act for users.
 CREATE TABLE api_key (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     id           BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -47,6 +47,7 @@ CREATE TABLE api_key (
     no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
     successor    BLOB CHECK (length(successor) = 16),
     principal    BLOB NOT NULL CHECK (length(principal) = 16),
+    acts_for_users INTEGER NOT NULL DEFAULT 0 CHECK (acts_for_users IN (0, 1)),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -321,6 +322,60 @@ CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse,
 -- All grants on one table or view.
 CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 
+-- How many roles, assignments and grants an organisation has: a limit on them reads one row.
+CREATE TABLE access_count (
+    organisation    BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    principal_roles INTEGER NOT NULL DEFAULT 0,
+    catalog_roles   INTEGER NOT NULL DEFAULT 0,
+    assignments     INTEGER NOT NULL DEFAULT 0,
+    grants          INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER principal_role_added AFTER INSERT ON principal_role BEGIN
+    INSERT INTO access_count (organisation, principal_roles) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET principal_roles = principal_roles + 1;
+END;
+
+CREATE TRIGGER principal_role_removed AFTER DELETE ON principal_role BEGIN
+    UPDATE access_count SET principal_roles = principal_roles - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER catalog_role_added AFTER INSERT ON catalog_role BEGIN
+    INSERT INTO access_count (organisation, catalog_roles) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET catalog_roles = catalog_roles + 1;
+END;
+
+CREATE TRIGGER catalog_role_removed AFTER DELETE ON catalog_role BEGIN
+    UPDATE access_count SET catalog_roles = catalog_roles - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER principal_role_member_added AFTER INSERT ON principal_role_member BEGIN
+    INSERT INTO access_count (organisation, assignments) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET assignments = assignments + 1;
+END;
+
+CREATE TRIGGER principal_role_member_removed AFTER DELETE ON principal_role_member BEGIN
+    UPDATE access_count SET assignments = assignments - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER catalog_role_member_added AFTER INSERT ON catalog_role_member BEGIN
+    INSERT INTO access_count (organisation, assignments) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET assignments = assignments + 1;
+END;
+
+CREATE TRIGGER catalog_role_member_removed AFTER DELETE ON catalog_role_member BEGIN
+    UPDATE access_count SET assignments = assignments - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER access_grant_added AFTER INSERT ON access_grant BEGIN
+    INSERT INTO access_count (organisation, grants) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET grants = grants + 1;
+END;
+
+CREATE TRIGGER access_grant_removed AFTER DELETE ON access_grant BEGIN
+    UPDATE access_count SET grants = grants - 1 WHERE organisation = old.organisation;
+END;
+
 
 -- Requests: their answers, their budget, what they reported and what they changed
 
@@ -329,16 +384,18 @@ CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 --
 -- `request` is a digest of the request: the same key must not come with another. `kind` says how the answer is kept:
 -- 'done' needs no more, 'document' has the location of a table's or view's document and its id, 'properties' has JSON of the
--- properties that were changed, 'said' has the status and the body of an answer that changed nothing.
+-- properties that were changed, 'said' has the status and the body of an answer that changed nothing. `principal` sent the request:
+-- the keys of one principal say nothing about those of another.
 CREATE TABLE receipt (
     organisation BLOB NOT NULL REFERENCES organisation (id),
+    principal    BLOB NOT NULL CHECK (length(principal) = 16),
     key          BLOB NOT NULL CHECK (length(key) = 16),
     request      BLOB NOT NULL CHECK (length(request) = 32),
     kind         TEXT NOT NULL CHECK (kind IN ('done', 'document', 'properties', 'said')),
     status       INTEGER CHECK ((status IS NOT NULL) = (kind = 'said')),
     text         TEXT CHECK ((text IS NULL) = (kind = 'done')),
     expires_ms   INTEGER NOT NULL,
-    PRIMARY KEY (organisation, key)
+    PRIMARY KEY (organisation, principal, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Expired receipts, of all organisations.
@@ -402,7 +459,8 @@ END;
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --
 -- `organisation` is NULL where the server itself is concerned. `object_name` has the levels of its namespace before it, joined
--- by dots; `new_name` is what a rename or a restore gave it. `details` is a JSON object. Ids ascend and are never used again.
+-- by dots; `new_name` is what a rename or a restore gave it. `engine_id` and `engine_name` are of the key of the engine that acted
+-- for the actor. `details` is a JSON object. Ids ascend and are never used again.
 CREATE TABLE event (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     organisation BLOB CHECK (length(organisation) = 16),
@@ -411,6 +469,8 @@ CREATE TABLE event (
     actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'operator', 'command-line', 'catalog')),
     actor_id     BLOB CHECK (length(actor_id) = 16),
     actor_name   TEXT,
+    engine_id    BLOB CHECK (length(engine_id) = 16),
+    engine_name  TEXT CHECK ((engine_name IS NULL) = (engine_id IS NULL)),
     operation    TEXT NOT NULL,
     object_kind  TEXT NOT NULL,
     object_id    BLOB CHECK (length(object_id) = 16),

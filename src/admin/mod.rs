@@ -4,6 +4,7 @@
 //! the author of the change ([`Change`](crate::store::Change)).
 
 mod access;
+mod access_limits;
 mod backup;
 mod error;
 mod keys;
@@ -35,7 +36,7 @@ use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
-pub use access::{ExplainedAccess, NamedObject, Verdict};
+pub use access::{ExplainedAccess, ExplainedToken, NamedObject, Verdict};
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;

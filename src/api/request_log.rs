@@ -160,6 +160,7 @@ impl<'a> LoggedRequest<'a> {
         let key_id = caller.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
         let key_id = key_id.map(|id| id.to_string());
         let key = caller.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
+        let engine = caller.and_then(|caller| caller.engine()).map(|engine| engine.key_name());
         let template = facts.route_text();
         let names = template.map(|template| Names::from_path(template, self.uri.path())).unwrap_or_default();
         let text = |value: Option<&HeaderValue>, max| {
@@ -180,6 +181,7 @@ impl<'a> LoggedRequest<'a> {
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
                     key = key.map(|key| shown(key, MAX_NAME)),
+                    engine = engine.map(|engine| shown(engine, MAX_NAME)),
                     operator = operator.map(|_| true),
                     route = template,
                     warehouse = names.warehouse,

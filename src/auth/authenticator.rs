@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
@@ -23,6 +22,7 @@ use super::error::AuthError;
 use super::grants::GrantsCache;
 use super::header::{self, HeaderError};
 use super::key;
+use super::restriction::{restrict, with_engine, with_grants};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
 use super::standing::{Changes, Lookup, Source, Standing};
 use super::token::{self, Claims, TokenError};
@@ -100,9 +100,11 @@ struct Presented {
     token: Option<SeenToken>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct SeenToken {
-    claims: Claims,
+    claims: Arc<Claims>,
+    /// The key of the engine that acts for the token's subject.
+    engine: Option<Arc<Standing>>,
     /// The list of signing keys that it was verified with.
     generation: u64,
 }
@@ -185,7 +187,7 @@ impl Authenticator {
             source: Arc::new(Source {
                 store,
                 tiers,
-                grants: GrantsCache::new(remembered),
+                grants: GrantsCache::new(),
                 told: Mutex::default(),
                 clock,
                 changes,
@@ -290,6 +292,10 @@ impl Authenticator {
         Ok(self.signing.verify(token, self.now_ms()).await?.0)
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        self.source.store.as_ref()
+    }
+
     pub(super) fn now_ms(&self) -> i64 {
         self.source.clock.now_ms()
     }
@@ -307,7 +313,7 @@ impl Authenticator {
 
     /// Returns whether a token was verified with the present signing keys. Always true for API keys.
     fn is_current(&self, seen: &Presented) -> bool {
-        seen.token.is_none_or(|token| token.generation == self.signing.generation())
+        seen.token.as_ref().is_none_or(|token| token.generation == self.signing.generation())
     }
 
     /// Parses a credential. Caches only tokens with a valid signature and texts in the form of a key.
@@ -322,30 +328,39 @@ impl Authenticator {
             return Err(HeaderError::Neither.into());
         }
         let (claims, generation) = self.signing.verify(credential, now_ms).await?;
-        let Ok(key) =
-            self.by_id.get_or_insert_with(&claims.key, || Ok::<_, Infallible>(standing(Lookup::Id(claims.key))));
-        let presented = Presented { key, token: Some(SeenToken { claims, generation }) };
+        let key = self.by_id(claims.key);
+        let engine = claims.engine.as_ref().map(|engine| self.by_id(engine.key));
+        let presented = Presented { key, token: Some(SeenToken { claims: Arc::new(claims), engine, generation }) };
         self.presented.insert(digest, presented.clone());
         Ok(presented)
     }
 
+    fn by_id(&self, id: KeyId) -> Arc<Standing> {
+        let Ok(key) = self.by_id.get_or_insert_with(&id, || Ok::<_, Infallible>(standing(Lookup::Id(id))));
+        key
+    }
+
     async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Identity, AuthError> {
-        let claims = presented.token.map(|token| token.claims);
-        if let Some(claims) = &claims {
-            claims.check_time(now_ms)?;
+        let token = presented.token.as_ref();
+        if let Some(token) = token {
+            token.claims.check_time(now_ms)?;
         }
         let caller = presented.key.caller(&self.source, now_ms).await;
-        let principal = match (&claims, caller) {
+        let principal = match (token, caller) {
             (None, caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
-            (Some(claims), caller) => Identity::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
+            (Some(SeenToken { claims, engine, .. }), caller) => {
+                let caller = restrict(&self.source, claims, caller?.into_caller()?)?;
+                Identity::Key(match engine {
+                    Some(engine) => with_engine(&self.source, claims, caller, engine, now_ms).await?,
+                    None => caller,
+                })
+            }
         };
-        // An admin needs no grants.
-        if let Identity::Key(caller) = &principal
-            && caller.role() != Role::Admin
-        {
-            caller.grants.refresh(self.source.store.as_ref()).await.map_err(AuthError::Unavailable)?;
-        }
+        let principal = match principal {
+            Identity::Key(caller) => Identity::Key(with_grants(&self.source, caller).await?),
+            operator @ Identity::Operator(_) => operator,
+        };
         self.note_use(&presented.key, &principal, now_ms);
         Ok(principal)
     }
@@ -438,17 +453,6 @@ impl Authenticator {
 
 fn standing(lookup: Lookup) -> Arc<Standing> {
     Arc::new(Standing::new(lookup))
-}
-
-/// Returns the caller of a token. It never has more rights than the key, and never another organisation.
-fn within(organisation: OrganisationId, role: Role, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthError> {
-    if caller.organisation() != organisation {
-        return Err(TokenError::UnknownKey.into());
-    }
-    if caller.role() <= role {
-        return Ok(caller);
-    }
-    Ok(Arc::new(Caller { role, ..(*caller).clone() }))
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tidewater_core::access::{Grants, Role};
-use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
 use tidewater_core::limits::Tier;
 
 use super::error::AuthError;
 use super::grants::PrincipalGrants;
-use crate::store::Actor;
+use crate::store::{Actor, EngineKey};
 
 /// An authenticated caller. Only [`super::Authenticator`] creates one, so a value is proof of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,12 @@ pub struct Caller {
     pub(super) key_expires_ms: Option<i64>,
     pub(super) role: Role,
     pub(super) grants: Arc<PrincipalGrants>,
+    /// The grants at the time of the request.
+    pub(super) compiled: Arc<Grants>,
     pub(super) no_delete: bool,
+    pub(super) acts_for_users: bool,
+    /// The engine that acts for the caller.
+    pub(super) engine: Option<Arc<Self>>,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
 }
@@ -53,7 +58,32 @@ impl Caller {
     /// Returns the actor in the events of their changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Key { id: self.key, name: Arc::clone(&self.key_name) }
+        let actor = Actor::Key { id: self.key, name: Arc::clone(&self.key_name) };
+        match &self.engine {
+            Some(engine) => {
+                let engine = EngineKey { id: engine.key, name: Arc::clone(&engine.key_name) };
+                Actor::Through { actor: Box::new(actor), engine }
+            }
+            None => actor,
+        }
+    }
+
+    /// Returns the engine that acts for the caller. Decisions need the permission of both.
+    #[must_use]
+    pub const fn engine(&self) -> Option<&Arc<Self>> {
+        self.engine.as_ref()
+    }
+
+    /// Returns the principal roles that the caller's token is narrowed to.
+    #[must_use]
+    pub fn selected_roles(&self) -> Option<&[PrincipalRoleId]> {
+        self.grants.selected().as_deref()
+    }
+
+    /// Returns the id with which the caller owns objects. A narrowed token has only the grants of its roles.
+    #[must_use]
+    pub fn owner(&self) -> Option<PrincipalId> {
+        self.grants.selected().is_none().then(|| self.principal())
     }
 
     /// Returns the caller's role.
@@ -70,14 +100,31 @@ impl Caller {
 
     /// Returns the principal's grants at the time of authentication. They are empty for an admin, who needs none.
     #[must_use]
-    pub fn grants(&self) -> Arc<Grants> {
-        self.grants.compiled()
+    pub const fn grants(&self) -> &Arc<Grants> {
+        &self.compiled
     }
 
     /// Returns whether the key's vended credentials cannot remove files.
     #[must_use]
-    pub const fn no_delete(&self) -> bool {
-        self.no_delete
+    pub fn no_delete(&self) -> bool {
+        self.no_delete || self.engine.as_ref().is_some_and(|engine| engine.no_delete)
+    }
+
+    /// Returns a digest of the token's restrictions: the roles that it is narrowed to, and its engine. A repeated request must
+    /// have the same.
+    #[must_use]
+    pub fn restriction_digest(&self) -> Vec<u8> {
+        let roles = |caller: &Self| {
+            let roles = caller.selected_roles().unwrap_or_default().iter();
+            roles.flat_map(|role| *role.0.as_bytes()).collect::<Vec<_>>()
+        };
+        let mut digest = roles(self);
+        if let Some(engine) = &self.engine {
+            digest.push(u8::MAX);
+            digest.extend(*engine.principal().0.as_bytes());
+            digest.extend(roles(engine));
+        }
+        digest
     }
 
     /// Returns the tier of the caller's organisation.

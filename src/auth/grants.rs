@@ -1,82 +1,83 @@
 //! The compiled grants of principals, cached in memory until they change.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use tidewater_core::access::Grants;
-use tidewater_core::ids::{OrganisationId, PrincipalId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, PrincipalRoleId};
+use tokio::sync::Semaphore;
 
 use crate::base::flight::{Flight, Joined};
 use crate::store::{Store, StoreError};
 
-/// The grants of a principal. All its keys share them.
+/// The principal roles that a token is narrowed to, sorted. `None` for all roles, the built-in one included.
+pub(super) type Selected = Option<Arc<[PrincipalRoleId]>>;
+
+/// Whose grants: a principal, and the roles that its token is narrowed to.
+type Key = (OrganisationId, PrincipalId, Selected);
+
+/// The memory for compiled grants, in bytes. Others are compiled again when they are needed.
+const CAPACITY_BYTES: u64 = 128 << 20;
+
+/// What an entry of the cache takes beside the grants, in bytes.
+const ENTRY_BYTES: u64 = 512;
+
+/// The number of grants that are read and compiled at the same time, so that requests of other callers keep their threads.
+const COMPILED_AT_ONCE: usize = 2;
+
+/// The number of handles from which unused ones are removed.
+const FEW: usize = 1_024;
+
+/// The grants of a principal, or of its tokens that are narrowed to some roles. All its keys share them.
 pub struct PrincipalGrants {
-    organisation: OrganisationId,
-    principal: PrincipalId,
-    /// Increases with each change of the organisation's access.
+    key: Key,
+    /// Increases with each change of the principal's access.
     generation: Arc<AtomicU64>,
     compiled: RwLock<Option<(u64, Arc<Grants>)>>,
     flight: Flight<Arc<StoreError>>,
 }
 
 impl PrincipalGrants {
-    fn new(store: &dyn Store, organisation: OrganisationId, principal: PrincipalId) -> Self {
-        let generation = store.access_generation(organisation);
-        Self { organisation, principal, generation, compiled: RwLock::new(None), flight: Flight::default() }
+    fn new(store: &dyn Store, key: Key) -> Self {
+        let generation = store.access_generation(key.0, key.1);
+        Self { key, generation, compiled: RwLock::new(None), flight: Flight::default() }
     }
 
     /// Returns the principal.
     pub(super) const fn principal(&self) -> PrincipalId {
-        self.principal
+        self.key.1
     }
 
-    /// Returns the grants that were compiled last. They are empty before the first [`Self::refresh`].
-    pub(super) fn compiled(&self) -> Arc<Grants> {
-        self.compiled.read().as_ref().map(|(_, grants)| Arc::clone(grants)).unwrap_or_default()
+    /// Returns the roles that they are narrowed to.
+    pub(super) const fn selected(&self) -> &Selected {
+        &self.key.2
     }
 
-    /// Compiles the grants again if they have changed.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer.
-    pub(super) async fn refresh(&self, store: &dyn Store) -> Result<(), Arc<StoreError>> {
-        if self.is_current() {
-            return Ok(());
-        }
-        Box::pin(self.compile(store)).await
-    }
-
-    fn is_current(&self) -> bool {
+    /// Returns the compiled grants if they have not changed since.
+    fn current(&self) -> Option<Arc<Grants>> {
         let generation = self.generation.load(Ordering::Acquire);
-        self.compiled.read().as_ref().is_some_and(|(compiled, _)| *compiled == generation)
+        let compiled = self.compiled.read();
+        compiled.as_ref().filter(|(compiled, _)| *compiled == generation).map(|(_, grants)| Arc::clone(grants))
     }
 
-    async fn compile(&self, store: &dyn Store) -> Result<(), Arc<StoreError>> {
-        match self.flight.join(|| self.is_current().then_some(())).await? {
-            Joined::Ready(()) => Ok(()),
-            Joined::Ask(_turn) => {
-                // Loaded before the read, so that the next request reads again what changes meanwhile.
-                let generation = self.generation.load(Ordering::Acquire);
-                let read = store.principal_access(self.organisation, self.principal).await;
-                let access = read.map_err(|error| self.flight.fail(Arc::new(error)))?;
-                let compile = move || Grants::compile(&access.granted, &access.owned_in);
-                let compiled = tokio::task::spawn_blocking(compile).await;
-                let compiled =
-                    compiled.map_err(|error| self.flight.fail(Arc::new(StoreError::Unavailable(Box::new(error)))))?;
-                *self.compiled.write() = Some((generation, Arc::new(compiled)));
-                Ok(())
-            }
+    /// Frees the grants.
+    fn forget(&self, grants: &Arc<Grants>) {
+        let mut compiled = self.compiled.write();
+        if compiled.as_ref().is_some_and(|(_, now)| Arc::ptr_eq(now, grants)) {
+            *compiled = None;
         }
     }
 }
 
-/// Two values are equal if they belong to the same principal.
+/// Two values are equal if they belong to the same principal and roles.
 impl PartialEq for PrincipalGrants {
     fn eq(&self, other: &Self) -> bool {
-        (self.organisation, self.principal) == (other.organisation, other.principal)
+        self.key == other.key
     }
 }
 
@@ -84,31 +85,128 @@ impl Eq for PrincipalGrants {}
 
 impl fmt::Debug for PrincipalGrants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrincipalGrants").field("principal", &self.principal).finish_non_exhaustive()
+        f.debug_struct("PrincipalGrants").field("principal", &self.key.1).finish_non_exhaustive()
     }
 }
 
-/// The grants of recent callers.
-pub(super) struct GrantsCache(Cache<PrincipalId, Arc<PrincipalGrants>>);
+/// Grants in memory, with the handle that has them.
+#[derive(Clone)]
+struct Compiled {
+    handle: Arc<PrincipalGrants>,
+    grants: Arc<Grants>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Compiled> for ByBytes {
+    fn weight(&self, _: &Key, compiled: &Compiled) -> u64 {
+        compiled.grants.size_bytes().saturating_add(ENTRY_BYTES)
+    }
+}
+
+/// Frees the grants that leave the cache.
+#[derive(Clone, Default)]
+struct Freeing;
+
+impl Lifecycle<Key, Compiled> for Freeing {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut Self::RequestState, _: Key, compiled: Compiled) {
+        compiled.handle.forget(&compiled.grants);
+    }
+}
+
+/// The grants of recent callers: bounded by their bytes.
+pub(super) struct GrantsCache {
+    /// Every handle that somebody has, so that all callers with the same key share one.
+    handles: Mutex<Handles>,
+    compiled: Cache<Key, Compiled, ByBytes, DefaultHashBuilder, Freeing>,
+    turns: Semaphore,
+}
+
+#[derive(Default)]
+struct Handles {
+    by_key: HashMap<Key, Weak<PrincipalGrants>>,
+    /// The number of handles at which unused ones are removed next.
+    full: usize,
+}
 
 impl GrantsCache {
-    /// Creates a cache for the grants of up to `remembered` principals.
-    pub(super) fn new(remembered: usize) -> Self {
-        Self(Cache::new(remembered))
+    /// Creates an empty cache.
+    pub(super) fn new() -> Self {
+        Self::with_capacity(CAPACITY_BYTES)
     }
 
-    /// Returns the grants of a principal.
+    /// Creates an empty cache with another size.
+    fn with_capacity(bytes: u64) -> Self {
+        // Few expected entries make one part, so that the grants of one principal may take all of it.
+        let compiled = Cache::with(1, bytes, ByBytes, DefaultHashBuilder::default(), Freeing);
+        Self { handles: Mutex::default(), compiled, turns: Semaphore::new(COMPILED_AT_ONCE) }
+    }
+
+    /// Returns the handle of a principal's grants, or of those through some of its roles.
     pub(super) fn find(
         &self,
         store: &dyn Store,
         organisation: OrganisationId,
         principal: PrincipalId,
+        selected: Selected,
     ) -> Arc<PrincipalGrants> {
-        if let Some(found) = self.0.get(&principal) {
+        let key = (organisation, principal, selected);
+        // Marks an entry in use: it leaves the cache later.
+        let _ = self.compiled.get(&key);
+        let mut handles = self.handles.lock();
+        if let Some(found) = handles.by_key.get(&key).and_then(Weak::upgrade) {
             return found;
         }
-        let new = Arc::new(PrincipalGrants::new(store, organisation, principal));
-        self.0.insert(principal, Arc::clone(&new));
+        if handles.by_key.len() >= handles.full.max(FEW) {
+            handles.by_key.retain(|_, handle| handle.strong_count() > 0);
+            handles.full = handles.by_key.len().saturating_mul(2);
+        }
+        let new = Arc::new(PrincipalGrants::new(store, key.clone()));
+        handles.by_key.insert(key, Arc::downgrade(&new));
         new
+    }
+
+    /// Returns the grants. Reads and compiles them if they have changed or are not in memory.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub(super) async fn load(
+        &self,
+        store: &dyn Store,
+        handle: &Arc<PrincipalGrants>,
+    ) -> Result<Arc<Grants>, Arc<StoreError>> {
+        match handle.current() {
+            Some(grants) => Ok(grants),
+            None => Box::pin(self.compile(store, handle)).await,
+        }
+    }
+
+    async fn compile(&self, store: &dyn Store, handle: &Arc<PrincipalGrants>) -> Result<Arc<Grants>, Arc<StoreError>> {
+        match handle.flight.join(|| handle.current()).await? {
+            Joined::Ready(grants) => Ok(grants),
+            Joined::Ask(_turn) => {
+                let read = self.read(store, handle).await;
+                let (generation, grants) = read.map_err(|error| handle.flight.fail(Arc::new(error)))?;
+                *handle.compiled.write() = Some((generation, Arc::clone(&grants)));
+                let compiled = Compiled { handle: Arc::clone(handle), grants: Arc::clone(&grants) };
+                self.compiled.insert(handle.key.clone(), compiled);
+                Ok(grants)
+            }
+        }
+    }
+
+    async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<(u64, Arc<Grants>), StoreError> {
+        let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(error);
+        let _turn = self.turns.acquire().await.map_err(|error| unavailable(Box::new(error)))?;
+        // Loaded before the read, so that the next request reads again what changes meanwhile.
+        let generation = handle.generation.load(Ordering::Acquire);
+        let (organisation, principal, selected) = handle.key.clone();
+        let access = store.principal_access(organisation, principal, selected).await?;
+        let compile = move || Grants::compile(&access.granted, &access.owned_in);
+        let compiled = tokio::task::spawn_blocking(compile).await.map_err(|error| unavailable(Box::new(error)))?;
+        Ok((generation, Arc::new(compiled)))
     }
 }

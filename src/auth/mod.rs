@@ -5,12 +5,15 @@
 
 mod authenticator;
 mod caller;
+mod engine;
 mod error;
 mod form;
 mod grants;
 pub mod header;
 pub mod key;
 mod oauth_error;
+mod restriction;
+mod scope;
 mod sign_in;
 mod signing;
 mod standing;
@@ -26,5 +29,6 @@ pub use error::AuthError;
 pub use grants::PrincipalGrants;
 pub use key::{IssueError, NewKey, entropy, issue_key, new_key};
 pub use oauth_error::{OAuthError, OAuthErrorKind};
+pub use scope::roles_of_scope;
 pub use sign_in::{SignIn, TokenResponse};
 pub use signing::{ACTIVE_AFTER_MS, MAX_TOKEN_LIFETIME_MS, OlderKeys, active_signing_key};

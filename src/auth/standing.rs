@@ -207,8 +207,11 @@ impl Source {
             key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
-            grants: self.grants.find(self.store.as_ref(), key.organisation, key.principal),
+            grants: self.grants.find(self.store.as_ref(), key.organisation, key.principal, None),
+            compiled: Arc::default(),
             no_delete: key.no_delete,
+            acts_for_users: key.acts_for_users,
+            engine: None,
             tier: Arc::new(tier),
             tier_name: tier_name.into(),
         }))

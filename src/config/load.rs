@@ -130,6 +130,11 @@ impl Config {
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
         at_least_one("heavy.memory_bytes", self.heavy.memory_bytes);
+        at_least_one("access.principal_roles", self.access.principal_roles);
+        at_least_one("access.catalog_roles", self.access.catalog_roles);
+        at_least_one("access.assignments", self.access.assignments);
+        at_least_one("access.grants", self.access.grants);
+        at_least_one("access.grants_per_role", self.access.grants_per_role);
         for (key, value) in self.limits.settings() {
             at_least_one(key, value);
         }

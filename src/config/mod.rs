@@ -54,6 +54,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
+    /// Limits on the roles and grants of an organisation.
+    pub access: AccessConfig,
     /// Workers and memory for heavy work.
     pub heavy: HeavyConfig,
     /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
@@ -234,6 +236,34 @@ pub struct EventsConfig {
     pub per_organisation: u32,
 }
 
+/// Limits on the roles, assignments and grants of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// The most principal roles.
+    pub principal_roles: u64,
+    /// The most catalog roles, of all warehouses together.
+    pub catalog_roles: u64,
+    /// The most assignments: of principal roles to principals, and of catalog roles to principal roles.
+    pub assignments: u64,
+    /// The most grants of all catalog roles together.
+    pub grants: u64,
+    /// The most grants of a catalog role.
+    pub grants_per_role: u64,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            principal_roles: 10_000,
+            catalog_roles: 10_000,
+            assignments: 100_000,
+            grants: 100_000,
+            grants_per_role: 10_000,
+        }
+    }
+}
+
 /// Settings of heavy work: reading, changing and writing large requests and documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -266,6 +296,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             limits: RequestLimits::default(),
+            access: AccessConfig::default(),
             heavy: HeavyConfig::default(),
             tiers: default_tiers(),
         }

@@ -45,13 +45,30 @@ pub enum Actor {
     CommandLine(Option<Arc<str>>),
     /// The catalog itself, for example its background work.
     Catalog,
+    /// An actor for whom a trusted engine acts.
+    Through {
+        /// The actor, who is not another `Through`.
+        actor: Box<Actor>,
+        /// The engine.
+        engine: EngineKey,
+    },
+}
+
+/// The key of an engine that acts for users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineKey {
+    /// The key's id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: Arc<str>,
 }
 
 impl Actor {
     /// Returns the kind of actor, as stores and the API write it.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
+            Self::Through { actor, .. } => actor.kind(),
             Self::Key { .. } => "key",
             Self::Operator { .. } => "operator",
             Self::CommandLine(_) => "command-line",
@@ -61,8 +78,9 @@ impl Actor {
 
     /// Returns the id of the actor's key, if the actor has one.
     #[must_use]
-    pub const fn id(&self) -> Option<KeyId> {
+    pub fn id(&self) -> Option<KeyId> {
         match self {
+            Self::Through { actor, .. } => actor.id(),
             Self::Key { id, .. } | Self::Operator { id, .. } => Some(*id),
             Self::CommandLine(_) | Self::Catalog => None,
         }
@@ -75,6 +93,16 @@ impl Actor {
             Self::Key { name, .. } | Self::Operator { name, .. } => Some(name),
             Self::CommandLine(user) => user.as_deref(),
             Self::Catalog => None,
+            Self::Through { actor, .. } => actor.name(),
+        }
+    }
+
+    /// Returns the engine that acts for the actor, if there is one.
+    #[must_use]
+    pub const fn engine(&self) -> Option<&EngineKey> {
+        match self {
+            Self::Through { engine, .. } => Some(engine),
+            _ => None,
         }
     }
 }

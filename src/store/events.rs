@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use uuid::Uuid;
 
-use super::change::Actor;
+use super::change::{Actor, EngineKey};
 use super::error::Result;
 use super::table_kind::TableKind;
 
@@ -354,7 +354,11 @@ impl EventFilter {
     pub fn matches(&self, event: &Event) -> bool {
         let is_actor = |actor: &str| {
             let is_key = event.actor.id().is_some_and(|id| id.to_string() == actor);
-            is_key || event.actor.name() == Some(actor) || event.actor.kind() == actor
+            let is_engine = |engine: &EngineKey| &*engine.name == actor || engine.id.to_string() == actor;
+            is_key
+                || event.actor.name() == Some(actor)
+                || event.actor.kind() == actor
+                || event.actor.engine().is_some_and(is_engine)
         };
         let is_object = |name: &String| event.object.name == *name || event.object.new_name.as_ref() == Some(name);
         self.warehouse.is_none_or(|warehouse| event.warehouse == Some(warehouse))

@@ -177,8 +177,8 @@ fn lost() -> StoreError {
 }
 
 impl AccessGenerations for FaultyStore {
-    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
-        self.inner.access_generation(organisation)
+    fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
+        self.inner.access_generation(organisation, principal)
     }
 }
 
@@ -293,7 +293,7 @@ stores_with_faults! {
         fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
     }
     ReceiptStore {
-        fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
+        fn receipt_get(organisation: OrganisationId, principal: PrincipalId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
         fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();
         fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
     }
@@ -305,7 +305,11 @@ stores_with_faults! {
     }
     GrantStore {
         fn principal_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
-        fn principal_access(organisation: OrganisationId, principal: PrincipalId) -> PrincipalAccess;
+        fn principal_access(
+            organisation: OrganisationId, principal: PrincipalId, selected: Option<Arc<[PrincipalRoleId]>>
+        ) -> PrincipalAccess;
+        fn access_counts(organisation: OrganisationId) -> AccessCounts;
+        fn principal_roles(organisation: OrganisationId, principal: PrincipalId) -> Vec<PrincipalRole>;
         fn principal_role_create(organisation: OrganisationId, new: &PrincipalRole, change: &Change) -> ();
         fn principal_role_get(organisation: OrganisationId, name: &str) -> Option<PrincipalRole>;
         fn principal_role_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRole>;

@@ -1,3 +1,5 @@
+mod engines;
 mod keys;
+mod narrowing;
 mod sign_in;
 mod tokens;

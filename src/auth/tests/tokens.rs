@@ -30,7 +30,9 @@ async fn refusal(server: &Authenticator, token: &str) -> TokenError {
 
 fn claims_for(key: &ApiKey, role: Role, now_ms: i64) -> Claims {
     let (key, organisation) = (key.id, key.organisation);
-    Claims { key, organisation, role, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
+    let (selected, engine) = (None, None);
+    let expires_ms = now_ms + HOUR_MS;
+    Claims { key, organisation, role, selected, engine, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms }
 }
 
 async fn genuine(server: &Authenticator, claims: &Claims) -> String {

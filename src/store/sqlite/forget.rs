@@ -27,7 +27,7 @@ const TABLES: [(&str, &str); 18] = [
     ("principal_role", "id"),
     // Those with others below them go in a later step.
     ("namespace", "warehouse, key"),
-    ("receipt", "key"),
+    ("receipt", "principal, key"),
     ("key_usage", "day, key"),
     ("usage", "day"),
     ("api_key", "id"),
@@ -37,7 +37,7 @@ const TABLES: [(&str, &str); 18] = [
 ];
 
 /// One row for each organisation.
-const COUNTS: [&str; 2] = ["tabular_count", "report_bytes"];
+const COUNTS: [&str; 3] = ["tabular_count", "report_bytes", "access_count"];
 
 pub(super) fn organisation_forget(
     connection: &Connection,
