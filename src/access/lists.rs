@@ -45,6 +45,19 @@ pub fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
     Page { items, more }
 }
 
+/// Returns the names that are in both sorted pages, and the name after which the next pages begin. `None` if no later name can be
+/// in both lists.
+#[must_use]
+pub fn common(one: &Page<String>, other: &Page<String>) -> (Vec<String>, Option<String>) {
+    // Up to this name both pages are complete.
+    let lists = [one, other];
+    let end = lists.iter().filter(|list| list.more).filter_map(|list| list.items.last()).min();
+    let is_common = |name: &&String| end.is_none_or(|end| *name <= end) && other.items.binary_search(name).is_ok();
+    let found = one.items.iter().filter(is_common).cloned().collect();
+    let is_over = lists.iter().any(|list| !list.more && list.items.last() <= end);
+    (found, end.filter(|_| !is_over).cloned())
+}
+
 impl<A: Action, O: Object> Permit<A, O> {
     /// Returns those whose visibility limits the object's list: the caller and its engine. One that sees all entries does not.
     #[must_use]
@@ -107,5 +120,41 @@ impl<A: Action> Permit<A, Namespace> {
         names.truncate(complete);
         let found = page_of(names, page);
         Page { more: found.more || owned.more || is_cut, ..found }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Returns the page of a list after a name.
+    fn page(list: &BTreeSet<String>, after: Option<&String>, limit: usize) -> Page<String> {
+        let later: Vec<&String> = list.iter().filter(|name| after.is_none_or(|after| *name > after)).collect();
+        Page { more: later.len() > limit, items: later.into_iter().take(limit).cloned().collect() }
+    }
+
+    fn any_list() -> impl Strategy<Value = BTreeSet<String>> {
+        prop::collection::btree_set("[a-f]{1,2}", 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn common_names_of_all_pages_are_the_intersection(one in any_list(), other in any_list(), limit in 1..5_usize) {
+            let (mut found, mut after) = (Vec::new(), None);
+            for _ in 0..100 {
+                let (names, end) = common(&page(&one, after.as_ref(), limit), &page(&other, after.as_ref(), limit));
+                found.extend(names);
+                after = end;
+                if after.is_none() {
+                    break;
+                }
+            }
+            prop_assert!(after.is_none(), "it ends");
+            prop_assert_eq!(found, one.intersection(&other).cloned().collect::<Vec<_>>());
+        }
     }
 }

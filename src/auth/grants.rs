@@ -210,3 +210,72 @@ impl GrantsCache {
         Ok((generation, Arc::new(compiled)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::access::Role;
+    use tidewater_core::name::NamespaceIdent;
+
+    use super::*;
+    use crate::auth::testing::{World, warehouse};
+    use crate::base::clock::fresh_uuid;
+    use crate::store::{Actor, ApiKey, Change, NamespaceStore, Place, WarehouseStore};
+
+    /// Creates a warehouse with a namespace that each of these keys owns.
+    async fn own_namespaces(world: &World, keys: &[ApiKey]) {
+        let warehouse = warehouse(world.organisation.id);
+        world.store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
+        let place = Place { organisation: world.organisation.id, warehouse: warehouse.id };
+        for (number, key) in keys.iter().enumerate() {
+            let actor = Actor::Key { id: key.id, name: "a key".into() };
+            let ident = NamespaceIdent::new(&[format!("n{number}")]).unwrap();
+            world.store.namespace_create(place, &ident, &Default::default(), &Change::by(actor, 0)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn grants_beyond_the_memory_leave_it_and_are_compiled_again() {
+        let world = World::new("premium", &[]).await;
+        let mut keys = Vec::new();
+        for _ in 0..40 {
+            keys.push(world.key(Role::None, None).await.0);
+        }
+        own_namespaces(&world, &keys).await;
+        let store = world.store.as_ref();
+        let find = |cache: &GrantsCache, key: &ApiKey| cache.find(store, world.organisation.id, key.principal, None);
+        let all = GrantsCache::new();
+        let one = all.load(store, &find(&all, &keys[0])).await.unwrap();
+        assert!(!one.is_empty());
+        let few = GrantsCache::with_capacity(10 * (one.size_bytes() + ENTRY_BYTES));
+        let mut handles = Vec::new();
+        for key in &keys {
+            let handle = find(&few, key);
+            assert!(!few.load(store, &handle).await.unwrap().is_empty(), "also while others leave");
+            handles.push(handle);
+        }
+        let in_memory = handles.iter().filter(|handle| handle.current().is_some()).count();
+        assert!((1..=10).contains(&in_memory), "{in_memory}");
+        for handle in &handles {
+            assert!(!few.load(store, handle).await.unwrap().is_empty());
+        }
+        assert!(few.compiled.weight() <= few.compiled.capacity());
+    }
+
+    #[tokio::test]
+    async fn callers_of_one_principal_share_its_grants_and_unused_handles_are_removed() {
+        let world = World::new("premium", &[]).await;
+        let (key, _) = world.key(Role::None, None).await;
+        let (store, cache) = (world.store.as_ref(), GrantsCache::new());
+        let find = |selected| cache.find(store, key.organisation, key.principal, selected);
+        let role: Arc<[PrincipalRoleId]> = [PrincipalRoleId(fresh_uuid())].into();
+        let (all, narrowed) = (find(None), find(Some(Arc::clone(&role))));
+        assert!(Arc::ptr_eq(&all, &find(None)) && Arc::ptr_eq(&narrowed, &find(Some(role))));
+        assert!(all != narrowed);
+        for _ in 0..5 * FEW {
+            let other = PrincipalId(fresh_uuid());
+            drop(cache.find(store, key.organisation, other, None));
+        }
+        assert!(cache.handles.lock().by_key.len() <= 2 * FEW);
+        assert!(Arc::ptr_eq(&all, &find(None)), "a handle in use stays");
+    }
+}

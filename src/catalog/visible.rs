@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::of_namespace;
 use super::{Catalog, CatalogError};
 use crate::access::action::Action;
-use crate::access::lists::{Viewer, one_more, page_of};
+use crate::access::lists::{Viewer, common, one_more, page_of};
 use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Visibility, Warehouse, action};
 use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, TableKind, TimedPage};
 
@@ -76,15 +76,9 @@ impl Catalog {
         loop {
             let of_caller = self.visible_to(namespace, caller, kind, &part).await?;
             let of_engine = self.visible_to(namespace, engine, kind, &part).await?;
-            // Up to this name both parts are complete.
-            let lists = [&of_caller, &of_engine];
-            let end = lists.iter().filter(|list| list.more).filter_map(|list| list.items.last()).min().cloned();
-            let is_in_both = |name: &&String| {
-                end.as_ref().is_none_or(|end| *name <= end) && of_engine.items.binary_search(name).is_ok()
-            };
-            both.extend(of_caller.items.iter().filter(is_in_both).cloned());
-            let is_over = |list: &&Page<String>| !list.more && list.items.last() <= end.as_ref();
-            if end.is_none() || both.len() >= one_more(page) || lists.iter().any(is_over) {
+            let (found, end) = common(&of_caller, &of_engine);
+            both.extend(found);
+            if end.is_none() || both.len() >= one_more(page) {
                 return Ok(page_of(both, page));
             }
             part.after = end;

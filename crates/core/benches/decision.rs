@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 const GRANTS: u128 = 10_000;
 const DEPTH: usize = 10;
-const ROUNDS: usize = 7;
-const DECISIONS: usize = 200_000;
+const ROUNDS: usize = 101;
+const DECISIONS: usize = 10_000;
 
 const WAREHOUSE: WarehouseId = WarehouseId(Uuid::from_u128(1));
 const ORGANISATION: OrganisationId = OrganisationId(Uuid::from_u128(2));
@@ -51,8 +51,9 @@ fn granted(roles: u128) -> Vec<Granted> {
     (0..GRANTS).map(one).collect()
 }
 
-/// Returns the median time of a decision of a warm load: whether the caller may load the table, read its data and write its data.
-fn measure(facts: &Facts<'_>, tables: &[(TableId, TableIdent)]) -> Duration {
+/// Returns the time of a decision whether the caller may load a table: in the fastest round, and in the median round. On a busy machine
+/// the fastest says more.
+fn measure(facts: &Facts<'_>, tables: &[(TableId, TableIdent)]) -> [Duration; 2] {
     let mut rounds: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let started = Instant::now();
@@ -66,7 +67,7 @@ fn measure(facts: &Facts<'_>, tables: &[(TableId, TableIdent)]) -> Duration {
         })
         .collect();
     rounds.sort_unstable();
-    rounds[ROUNDS / 2]
+    [rounds[0], rounds[ROUNDS / 2]]
 }
 
 fn main() {

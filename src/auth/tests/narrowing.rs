@@ -1,17 +1,14 @@
 //! Tests of tokens that are narrowed to some principal roles.
 
 use tidewater_core::access::{Privilege, Role, Securable};
-use tidewater_core::ids::{CatalogRoleId, PrincipalRoleId, WarehouseId};
+use tidewater_core::ids::{CatalogRoleId, PrincipalRoleId};
 
 use super::sign_in::{EXCHANGE, TOKEN_TYPE, basic, refusal, sign_in};
-use crate::auth::testing::{World, bearer};
+use crate::auth::testing::{World, bearer, warehouse};
 use crate::auth::token::MAX_SELECTED_ROLES;
 use crate::auth::{Authenticator, Caller, OAuthErrorKind};
 use crate::base::clock::fresh_uuid;
-use crate::store::{
-    ApiKey, CatalogRole, Change, Grant, GrantStore, Place, PrincipalRole, Warehouse, WarehouseOptions,
-    WarehouseStorage, WarehouseStore,
-};
+use crate::store::{ApiKey, CatalogRole, Change, Grant, GrantStore, Place, PrincipalRole, WarehouseStore};
 
 fn change() -> Change {
     Change::by_catalog(0)
@@ -26,20 +23,10 @@ struct Roles {
 impl Roles {
     async fn new() -> Self {
         let world = World::new("premium", &[]).await;
-        let warehouse = WarehouseId(fresh_uuid());
-        let organisation = world.organisation.id;
-        let new = Warehouse {
-            id: warehouse,
-            organisation,
-            name: "lake".to_owned(),
-            root: "file:///srv/lake".to_owned(),
-            storage: WarehouseStorage::local(),
-            options: WarehouseOptions::default(),
-            is_default: true,
-            created_ms: 0,
-        };
+        let new = warehouse(world.organisation.id);
         world.store.warehouse_create(&new, &change()).await.unwrap();
-        Self { world, place: Place { organisation, warehouse } }
+        let place = Place { organisation: new.organisation, warehouse: new.id };
+        Self { world, place }
     }
 
     /// Creates a principal role with a grant on the warehouse, and assigns it to the key's principal.
