@@ -362,6 +362,11 @@ impl Authenticator {
             operator @ Identity::Operator(_) => operator,
         };
         self.note_use(&presented.key, &principal, now_ms);
+        if let (Identity::Key(caller), Some(engine)) = (&principal, token.and_then(|token| token.engine.as_ref()))
+            && let Some(of_engine) = caller.engine()
+        {
+            self.note_use(engine, &Identity::Key(Arc::clone(of_engine)), now_ms);
+        }
         Ok(principal)
     }
 

@@ -1,4 +1,6 @@
 //! The compiled grants of principals, cached in memory until they change.
+//!
+//! Principals with the same grants share them: a company's thousand readers take the memory of one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
-use tidewater_core::access::Grants;
+use sha2::{Digest, Sha256};
+use tidewater_core::access::{Granted, Grants, Securable};
 use tidewater_core::ids::{OrganisationId, PrincipalId, PrincipalRoleId};
 use tokio::sync::Semaphore;
 
 use crate::base::flight::{Flight, Joined};
-use crate::store::{Store, StoreError};
+use crate::store::{PrincipalAccess, Store, StoreError};
 
 /// The principal roles that a token is narrowed to, sorted. `None` for all roles, the built-in one included.
 pub(super) type Selected = Option<Arc<[PrincipalRoleId]>>;
@@ -21,11 +24,14 @@ pub(super) type Selected = Option<Arc<[PrincipalRoleId]>>;
 /// Whose grants: a principal, and the roles that its token is narrowed to.
 type Key = (OrganisationId, PrincipalId, Selected);
 
+/// SHA-256 of grants before they are compiled.
+type GrantsDigest = [u8; 32];
+
 /// The memory for compiled grants, in bytes. Others are compiled again when they are needed.
 const CAPACITY_BYTES: u64 = 128 << 20;
 
 /// What an entry of the cache takes beside the grants, in bytes.
-const ENTRY_BYTES: u64 = 512;
+const ENTRY_BYTES: u64 = 256;
 
 /// The number of grants that are read and compiled at the same time, so that requests of other callers keep their threads.
 const COMPILED_AT_ONCE: usize = 2;
@@ -38,14 +44,29 @@ pub struct PrincipalGrants {
     key: Key,
     /// Increases with each change of the principal's access.
     generation: Arc<AtomicU64>,
-    compiled: RwLock<Option<(u64, Arc<Grants>)>>,
+    compiled: RwLock<Option<Compiled>>,
+    /// What is returned if there are none, without an allocation.
+    empty: Arc<Grants>,
     flight: Flight<Arc<StoreError>>,
 }
 
+/// What is known about grants. The cache has them, and may have dropped them since.
+struct Compiled {
+    /// The principal's counter before they were read.
+    generation: u64,
+    grants: Known,
+}
+
+enum Known {
+    /// There are none.
+    Empty,
+    Cached(GrantsDigest, Weak<Grants>),
+}
+
 impl PrincipalGrants {
-    fn new(store: &dyn Store, key: Key) -> Self {
+    fn new(store: &dyn Store, key: Key, empty: Arc<Grants>) -> Self {
         let generation = store.access_generation(key.0, key.1);
-        Self { key, generation, compiled: RwLock::new(None), flight: Flight::default() }
+        Self { key, generation, compiled: RwLock::new(None), empty, flight: Flight::default() }
     }
 
     /// Returns the principal.
@@ -58,18 +79,21 @@ impl PrincipalGrants {
         &self.key.2
     }
 
-    /// Returns the compiled grants if they have not changed since.
+    /// Returns the compiled grants if they are in memory and have not changed since.
     fn current(&self) -> Option<Arc<Grants>> {
         let generation = self.generation.load(Ordering::Acquire);
         let compiled = self.compiled.read();
-        compiled.as_ref().filter(|(compiled, _)| *compiled == generation).map(|(_, grants)| Arc::clone(grants))
+        match &compiled.as_ref().filter(|compiled| compiled.generation == generation)?.grants {
+            Known::Empty => Some(Arc::clone(&self.empty)),
+            Known::Cached(_, grants) => grants.upgrade(),
+        }
     }
 
-    /// Frees the grants.
-    fn forget(&self, grants: &Arc<Grants>) {
-        let mut compiled = self.compiled.write();
-        if compiled.as_ref().is_some_and(|(_, now)| Arc::ptr_eq(now, grants)) {
-            *compiled = None;
+    /// Returns the digest of the grants in memory.
+    fn digest(&self) -> Option<GrantsDigest> {
+        match self.compiled.read().as_ref()?.grants {
+            Known::Empty => None,
+            Known::Cached(digest, _) => Some(digest),
         }
     }
 }
@@ -89,31 +113,12 @@ impl fmt::Debug for PrincipalGrants {
     }
 }
 
-/// Grants in memory, with the handle that has them.
-#[derive(Clone)]
-struct Compiled {
-    handle: Arc<PrincipalGrants>,
-    grants: Arc<Grants>,
-}
-
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Compiled> for ByBytes {
-    fn weight(&self, _: &Key, compiled: &Compiled) -> u64 {
-        compiled.grants.size_bytes().saturating_add(ENTRY_BYTES)
-    }
-}
-
-/// Frees the grants that leave the cache.
-#[derive(Clone, Default)]
-struct Freeing;
-
-impl Lifecycle<Key, Compiled> for Freeing {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut Self::RequestState, _: Key, compiled: Compiled) {
-        compiled.handle.forget(&compiled.grants);
+impl Weighter<GrantsDigest, Arc<Grants>> for ByBytes {
+    fn weight(&self, _: &GrantsDigest, grants: &Arc<Grants>) -> u64 {
+        grants.size_bytes().saturating_add(ENTRY_BYTES)
     }
 }
 
@@ -121,7 +126,8 @@ impl Lifecycle<Key, Compiled> for Freeing {
 pub(super) struct GrantsCache {
     /// Every handle that somebody has, so that all callers with the same key share one.
     handles: Mutex<Handles>,
-    compiled: Cache<Key, Compiled, ByBytes, DefaultHashBuilder, Freeing>,
+    compiled: Arc<Cache<GrantsDigest, Arc<Grants>, ByBytes>>,
+    empty: Arc<Grants>,
     turns: Semaphore,
 }
 
@@ -141,8 +147,8 @@ impl GrantsCache {
     /// Creates an empty cache with another size.
     fn with_capacity(bytes: u64) -> Self {
         // Few expected entries make one part, so that the grants of one principal may take all of it.
-        let compiled = Cache::with(1, bytes, ByBytes, DefaultHashBuilder::default(), Freeing);
-        Self { handles: Mutex::default(), compiled, turns: Semaphore::new(COMPILED_AT_ONCE) }
+        let compiled = Arc::new(Cache::with_weighter(1, bytes, ByBytes));
+        Self { handles: Mutex::default(), compiled, empty: Arc::default(), turns: Semaphore::new(COMPILED_AT_ONCE) }
     }
 
     /// Returns the handle of a principal's grants, or of those through some of its roles.
@@ -154,17 +160,18 @@ impl GrantsCache {
         selected: Selected,
     ) -> Arc<PrincipalGrants> {
         let key = (organisation, principal, selected);
-        // Marks an entry in use: it leaves the cache later.
-        let _ = self.compiled.get(&key);
         let mut handles = self.handles.lock();
         if let Some(found) = handles.by_key.get(&key).and_then(Weak::upgrade) {
+            drop(handles);
+            // Marks the grants as used: they leave the cache later.
+            let _ = found.digest().and_then(|digest| self.compiled.get(&digest));
             return found;
         }
         if handles.by_key.len() >= handles.full.max(FEW) {
             handles.by_key.retain(|_, handle| handle.strong_count() > 0);
             handles.full = handles.by_key.len().saturating_mul(2);
         }
-        let new = Arc::new(PrincipalGrants::new(store, key.clone()));
+        let new = Arc::new(PrincipalGrants::new(store, key.clone(), Arc::clone(&self.empty)));
         handles.by_key.insert(key, Arc::downgrade(&new));
         new
     }
@@ -187,33 +194,73 @@ impl GrantsCache {
     async fn compile(&self, store: &dyn Store, handle: &Arc<PrincipalGrants>) -> Result<Arc<Grants>, Arc<StoreError>> {
         match handle.flight.join(|| handle.current()).await? {
             Joined::Ready(grants) => Ok(grants),
-            Joined::Ask(_turn) => {
-                let read = self.read(store, handle).await;
-                let (generation, grants) = read.map_err(|error| handle.flight.fail(Arc::new(error)))?;
-                *handle.compiled.write() = Some((generation, Arc::clone(&grants)));
-                let compiled = Compiled { handle: Arc::clone(handle), grants: Arc::clone(&grants) };
-                self.compiled.insert(handle.key.clone(), compiled);
-                Ok(grants)
-            }
+            Joined::Ask(_turn) => self.read(store, handle).await.map_err(|error| handle.flight.fail(Arc::new(error))),
         }
     }
 
-    async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<(u64, Arc<Grants>), StoreError> {
+    async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<Arc<Grants>, StoreError> {
         let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(error);
         let _turn = self.turns.acquire().await.map_err(|error| unavailable(Box::new(error)))?;
         // Loaded before the read, so that the next request reads again what changes meanwhile.
         let generation = handle.generation.load(Ordering::Acquire);
         let (organisation, principal, selected) = handle.key.clone();
         let access = store.principal_access(organisation, principal, selected).await?;
-        let compile = move || Grants::compile(&access.granted, &access.owned_in);
-        let compiled = tokio::task::spawn_blocking(compile).await.map_err(|error| unavailable(Box::new(error)))?;
-        Ok((generation, Arc::new(compiled)))
+        if access.granted.is_empty() && access.owned_in.is_empty() {
+            *handle.compiled.write() = Some(Compiled { generation, grants: Known::Empty });
+            return Ok(Arc::clone(&handle.empty));
+        }
+        let cache = Arc::clone(&self.compiled);
+        let compile = move || {
+            let digest = digest(&access);
+            let grants = cache.get(&digest).unwrap_or_else(|| {
+                let grants = Arc::new(Grants::compile(&access.granted, &access.owned_in));
+                cache.insert(digest, Arc::clone(&grants));
+                grants
+            });
+            (digest, grants)
+        };
+        let (digest, grants) =
+            tokio::task::spawn_blocking(compile).await.map_err(|error| unavailable(Box::new(error)))?;
+        let known = Known::Cached(digest, Arc::downgrade(&grants));
+        *handle.compiled.write() = Some(Compiled { generation, grants: known });
+        Ok(grants)
     }
+}
+
+/// Returns the digest of all that grants are compiled from.
+fn digest(access: &PrincipalAccess) -> GrantsDigest {
+    let mut digest = Sha256::new();
+    // With its length, so that moving text from one part to the next changes the digest.
+    let add = |digest: &mut Sha256, part: &[u8]| {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    };
+    digest.update((access.granted.len() as u64).to_be_bytes());
+    for Granted { warehouse, on, privilege, .. } in &access.granted {
+        digest.update(warehouse.0.as_bytes());
+        digest.update([*privilege as u8, on.kind() as u8]);
+        match on {
+            Securable::Warehouse => {}
+            Securable::Namespace(ident) => add(&mut digest, ident.as_key().as_bytes()),
+            Securable::Table(id, ident) | Securable::View(id, ident) => {
+                digest.update(id.0.as_bytes());
+                let (namespace, name) =
+                    ident.as_ref().map(|ident| (ident.namespace.as_key(), ident.name())).unwrap_or_default();
+                add(&mut digest, namespace.as_bytes());
+                add(&mut digest, name.as_bytes());
+            }
+        }
+    }
+    for (warehouse, ident) in &access.owned_in {
+        digest.update(warehouse.0.as_bytes());
+        add(&mut digest, ident.as_key().as_bytes());
+    }
+    digest.finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use tidewater_core::access::Role;
+    use tidewater_core::access::{Privilege, Role};
     use tidewater_core::name::NamespaceIdent;
 
     use super::*;
@@ -259,6 +306,35 @@ mod tests {
             assert!(!few.load(store, handle).await.unwrap().is_empty());
         }
         assert!(few.compiled.weight() <= few.compiled.capacity());
+    }
+
+    #[test]
+    fn different_grants_have_different_digests() {
+        let warehouse = tidewater_core::ids::WarehouseId(uuid::Uuid::from_u128(1));
+        let table = tidewater_core::ids::TableId(uuid::Uuid::from_u128(2));
+        let ident = |levels: &[&str]| NamespaceIdent::new(levels).unwrap();
+        let named = |levels: &[&str], name| {
+            Securable::Table(table, Some(tidewater_core::name::TableIdent::new(ident(levels), name).unwrap()))
+        };
+        let on = [
+            Securable::Warehouse,
+            Securable::Namespace(ident(&["a"])),
+            Securable::Namespace(ident(&["a", "b"])),
+            Securable::Table(table, None),
+            Securable::View(table, None),
+            named(&["a"], "bc"),
+            named(&["ab"], "c"),
+        ];
+        let mut all = Vec::new();
+        for on in &on {
+            for privilege in [Privilege::TableList, Privilege::ViewList] {
+                let granted = vec![Granted { warehouse, role: None, on: on.clone(), privilege }];
+                all.push(PrincipalAccess { granted, ..PrincipalAccess::default() });
+            }
+        }
+        all.push(PrincipalAccess { owned_in: vec![(warehouse, ident(&["a"]))], ..PrincipalAccess::default() });
+        let digests: std::collections::HashSet<_> = all.iter().map(digest).collect();
+        assert_eq!(digests.len(), all.len());
     }
 
     #[tokio::test]

@@ -121,13 +121,20 @@ pub(crate) enum AccessCommand {
     #[command(after_help = "\
 Examples:
   tidewater access explain read-table-data --key etl --table sales.orders --org acme
-  tidewater access explain drop-table --table sales.orders --org acme")]
+  tidewater access explain drop-table --table sales.orders --org acme
+  tidewater access explain load-table --key ana --engine trino --table sales.orders --org acme")]
     Explain {
         /// The action, such as load-table, read-table-data, commit-table or drop-namespace
         action: String,
         /// The name or id of a key
         #[arg(long)]
         key: Option<String>,
+        /// The scope of the key's token, such as PRINCIPAL_ROLE:analysts
+        #[arg(long, requires = "key")]
+        scope: Option<String>,
+        /// The name or id of the key of an engine that acts for the key's user
+        #[arg(long, requires = "key", value_name = "KEY")]
+        engine: Option<String>,
         #[command(flatten)]
         object: ObjectArgument,
         #[command(flatten)]
@@ -266,9 +273,11 @@ fn object_of(grant: &Value) -> String {
 
 /// Runs a command for access.
 pub(crate) async fn access(client: &Client, command: &AccessCommand) -> Result<()> {
-    let AccessCommand::Explain { action, key, object, format } = command;
-    let principal = key.as_ref().map(|key| format!("&principal={}", encoded(key))).unwrap_or_default();
-    let query = format!("/access?action={}{principal}{}", encoded(action), object.as_parameters());
+    let AccessCommand::Explain { action, key, scope, engine, object, format } = command;
+    let token = [("principal", key), ("scope", scope), ("engine", engine)].into_iter();
+    let token = token.filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?))));
+    let token: String = token.collect();
+    let query = format!("/access?action={}{token}{}", encoded(action), object.as_parameters());
     let path = object.warehouse.find(client).await?.path(&query);
     let all = client.get(&path).await?["access"].take();
     if format.json {
