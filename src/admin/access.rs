@@ -158,10 +158,10 @@ impl Admin {
         Ok(self.store.principal_role_members(organisation.id, role.id, page).await?)
     }
 
-    /// Assigns a principal role to the principal of a key, or revokes it. `principal` is the key's name or id.
+    /// Assigns a principal role to the principal of a key or to a user, or revokes it. See [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for the role or the key; `Conflict` if several keys have the name; `TooMany`.
+    /// `NotFound` for the role or the principal; `Conflict` if several have the name; `TooMany`.
     pub async fn principal_role_assign(
         &self,
         organisation: &Organisation,
@@ -170,9 +170,9 @@ impl Admin {
         change: &Change,
     ) -> Result<(), AdminError> {
         let role = self.principal_role(organisation, role).await?;
-        let key = self.key_find(organisation, principal).await?;
+        let principal = self.principal_find(organisation, principal).await?;
         let _turn = self.turn_if(assigned, organisation.id, AccessKind::Assignments).await?;
-        let assign = self.store.principal_role_assign(organisation.id, role.id, key.principal, assigned, change).await;
+        let assign = self.store.principal_role_assign(organisation.id, role.id, principal.id, assigned, change).await;
         assign.map_err(|error| named(error, &format!("principal role '{}'", role.name), &organisation.name))
     }
 
@@ -291,10 +291,11 @@ impl Admin {
         })
     }
 
-    /// Explains whether the principal of a key may do an action to an object, with a token of that scope and engine.
+    /// Explains whether the principal of a key or a user may do an action to an object, with a token of that scope and engine. See
+    /// [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for a key, the table or the view; `Invalid` for a scope that the principal cannot have.
+    /// `NotFound` for the principal, the engine, the table or the view; `Invalid` for a scope that the principal cannot have.
     pub async fn access_explain(
         &self,
         (organisation, place): (&Organisation, Place),
@@ -302,10 +303,11 @@ impl Admin {
         action: Action,
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
-        let key = self.key_find(organisation, token.principal).await?;
-        let selected = self.selected_roles(organisation, key.principal, token.scope).await?;
-        let role = if selected.is_some() { Role::None } else { key.role };
-        let principal = PrincipalRecord { id: key.principal, name: key.name, role: Some(role) };
+        let mut principal = self.principal_find(organisation, token.principal).await?;
+        let selected = self.selected_roles(organisation, principal.id, token.scope).await?;
+        if selected.is_some() {
+            principal.role = Some(Role::None);
+        }
         let explained = self.explain_principal(place, principal, selected, action, object).await?;
         let (Some(engine), false) = (token.engine, matches!(explained.verdict, Verdict::Denied { .. })) else {
             return Ok(explained);
@@ -315,7 +317,8 @@ impl Admin {
             let message = format!("Key '{}' may not act for users", engine.name);
             return Ok(ExplainedAccess { verdict: Verdict::Denied { message, missing: None }, ..explained });
         }
-        let engine = PrincipalRecord { id: engine.principal, name: engine.name, role: Some(engine.role) };
+        let engine =
+            PrincipalRecord { id: engine.principal, name: engine.name, role: Some(engine.role), is_user: false };
         let of_engine = self.explain_principal(place, engine, None, action, object).await?;
         match of_engine.verdict {
             Verdict::Denied { message, missing } => {

@@ -18,6 +18,7 @@ mod server;
 mod signing_keys;
 mod tables;
 mod usage;
+mod users;
 mod warehouse_roots;
 mod warehouses;
 
@@ -46,7 +47,7 @@ pub use reseal::Resealed;
 pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
-pub use usage::{Days, UsageLimits};
+pub use usage::{Days, UsageLimits, UsedBy};
 pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 
 /// The parts that administration uses.

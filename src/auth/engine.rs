@@ -26,7 +26,7 @@ pub(super) fn through(subject: Arc<Caller>, others: [Option<&Arc<Caller>>; 2]) -
             "the engine's own token is for a user of another engine: send the engine's own key".to_owned(),
         ));
     }
-    if !engine.acts_for_users {
+    if !engine.acts_for_users() {
         return Err(refused(format!(
             "key '{}' may not act for users: an administrator can allow it with `tidewater key update --acts-for-users`",
             engine.key_name()

@@ -51,7 +51,7 @@ pub(super) async fn with_engine(
         Err(error @ AuthError::Unavailable(_)) => return Err(error),
         Err(_) => return Err(TokenError::Engine.into()),
     };
-    if found.organisation() != caller.organisation() || !found.acts_for_users {
+    if found.organisation() != caller.organisation() || !found.acts_for_users() {
         return Err(TokenError::Engine.into());
     }
     let engine = Some(narrow(source, found, of_engine.role, &of_engine.selected));

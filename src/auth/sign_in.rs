@@ -22,12 +22,13 @@ use super::header::{self, Authorization, HeaderError};
 use super::key;
 use super::oauth_error::{OAuthError, OAuthErrorKind};
 use super::scope::RequestedScope;
-use super::token::{Claims, EngineClaims, TokenError};
+use super::token::{Claims, EngineClaims, Subject, TokenError};
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// A token request.
 #[derive(Clone, Copy)]
@@ -71,7 +72,7 @@ struct Granted {
     caller: Arc<Caller>,
     /// The principal roles that the presented token is narrowed to. The new one has no others.
     held: Selected,
-    /// The time of the sign-in with an API key.
+    /// The time of the sign-in with an API key or a provider's token.
     signed_in_ms: i64,
 }
 
@@ -152,7 +153,7 @@ impl Authenticator {
         self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
     }
 
-    /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
+    /// Handles a token exchange: a token of this catalog or of a provider, or a key, is exchanged for a newer token. All presented credentials
     /// must be valid and of the same organisation. An expired token is renewed only with a key. Without a key, the new token
     /// belongs to the sign-in of the old one. A client or actor with another principal is an engine that acts for the subject.
     async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Granted, OAuthError> {
@@ -188,7 +189,7 @@ impl Authenticator {
                 if prolongs || key::looks_like_key(subject.as_bytes()) {
                     return Ok(self.just_signed_in(caller));
                 }
-                let signed_in_ms = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?.signed_in_ms;
+                let signed_in_ms = self.signed_in_ms(subject.as_bytes()).await.map_err(invalid_grant)?;
                 Ok(Granted::new(caller, signed_in_ms))
             }
             Err(AuthError::Token(TokenError::Expired)) if by_key => {
@@ -211,9 +212,12 @@ impl Authenticator {
         }
         let unavailable =
             |error| OAuthError::refused(OAuthErrorKind::InvalidGrant, &AuthError::Unavailable(Arc::new(error)));
-        let key = self.store().key_by_id(expired.key).await.map_err(unavailable)?;
-        match key {
-            Some((key, _)) if key.principal == client.principal() => Ok(()),
+        let principal = match expired.subject {
+            Subject::Key(id) => self.store().key_by_id(id).await.map_err(unavailable)?.map(|(key, _)| key.principal),
+            Subject::User(id) => Some(id),
+        };
+        match principal {
+            Some(principal) if principal == client.principal() => Ok(()),
             _ => Err(refused(
                 "the expired token belongs to another principal than the key: sign in with that principal's key",
             )),
@@ -228,15 +232,15 @@ impl Authenticator {
         if session_end_ms <= now_ms {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidGrant,
-                "the sign-in that this token comes from is too long ago: show the API key again",
+                "the sign-in that this token comes from is too long ago: sign in again with the API key, or with a new token of the provider",
             ));
         }
         let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms).min(session_end_ms);
         let keys = [Some(&caller), caller.engine()].into_iter().flatten();
-        let expires_ms = keys.filter_map(|key| key.key_expires_ms).fold(lifetime_end_ms, i64::min);
+        let expires_ms = keys.filter_map(|key| key.key_expires_ms()).fold(lifetime_end_ms, i64::min);
         let given = self.give_scope(&caller, held, scope).await?;
         let claims = Claims {
-            key: caller.key(),
+            subject: caller.subject(),
             organisation: caller.organisation(),
             // A narrowed token does not have the built-in role.
             role: if given.selected.is_some() { Role::None } else { caller.role() },
@@ -277,7 +281,8 @@ fn check_content_type(content_type: Option<&[u8]>) -> Result<(), OAuthError> {
 
 fn check_token_types(form: &Form) -> Result<(), OAuthError> {
     for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
-        if form.get(name).is_some_and(|kind| kind != ACCESS_TOKEN && kind != JWT) {
+        let accepted = |kind| kind == ACCESS_TOKEN || kind == JWT || (kind == ID_TOKEN && name == "subject_token_type");
+        if form.get(name).is_some_and(|kind| !accepted(kind)) {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidRequest,
                 format!("{name} must be '{ACCESS_TOKEN}' or '{JWT}'"),

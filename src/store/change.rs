@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidewater_core::ids::KeyId;
+use tidewater_core::ids::{KeyId, PrincipalId};
+use uuid::Uuid;
 
 use super::receipts::Receipt;
 
@@ -32,6 +33,13 @@ pub enum Actor {
         /// The key's id.
         id: KeyId,
         /// Its name.
+        name: Arc<str>,
+    },
+    /// A user of an identity provider.
+    User {
+        /// The user's id.
+        id: PrincipalId,
+        /// The user's name.
         name: Arc<str>,
     },
     /// An operator, who manages organisations and belongs to none.
@@ -70,18 +78,20 @@ impl Actor {
         match self {
             Self::Through { actor, .. } => actor.kind(),
             Self::Key { .. } => "key",
+            Self::User { .. } => "user",
             Self::Operator { .. } => "operator",
             Self::CommandLine(_) => "command-line",
             Self::Catalog => "catalog",
         }
     }
 
-    /// Returns the id of the actor's key, if the actor has one.
+    /// Returns the id of the actor's key, or of the user.
     #[must_use]
-    pub fn id(&self) -> Option<KeyId> {
+    pub fn id(&self) -> Option<Uuid> {
         match self {
             Self::Through { actor, .. } => actor.id(),
-            Self::Key { id, .. } | Self::Operator { id, .. } => Some(*id),
+            Self::Key { id, .. } | Self::Operator { id, .. } => Some(id.0),
+            Self::User { id, .. } => Some(id.0),
             Self::CommandLine(_) | Self::Catalog => None,
         }
     }
@@ -90,7 +100,7 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Key { name, .. } | Self::Operator { name, .. } => Some(name),
+            Self::Key { name, .. } | Self::User { name, .. } | Self::Operator { name, .. } => Some(name),
             Self::CommandLine(user) => user.as_deref(),
             Self::Catalog => None,
             Self::Through { actor, .. } => actor.name(),

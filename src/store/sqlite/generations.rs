@@ -103,9 +103,12 @@ const TRIGGERS: [(&str, &str, &str, &[&str]); 12] = [
 /// Reports the principal of an assignment.
 const MEMBER: &str = "SELECT access_changed({row}.organisation, {row}.principal);";
 
-/// The trigger for keys' roles.
-const KEY_CHANGED: &str =
-    "CREATE TEMP TRIGGER access_key_changed AFTER UPDATE OF role ON main.api_key WHEN old.role <> new.role BEGIN
+/// The triggers for the roles of keys and users.
+const ROLE_CHANGED: &str = "
+    CREATE TEMP TRIGGER access_user_changed AFTER UPDATE OF role ON main.principal WHEN old.role IS NOT new.role BEGIN
+        SELECT access_changed(new.organisation, new.id);
+    END;
+    CREATE TEMP TRIGGER access_key_changed AFTER UPDATE OF role ON main.api_key WHEN old.role <> new.role BEGIN
         SELECT access_changed(new.organisation, new.principal);
     END;";
 
@@ -121,7 +124,7 @@ impl AccessChanges {
             Ok(true)
         })?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        let mut triggers = KEY_CHANGED.to_owned();
+        let mut triggers = ROLE_CHANGED.to_owned();
         for (name, event, row, reports) in TRIGGERS {
             let reports = reports.concat().replace("{row}", row);
             triggers.push_str(&format!("CREATE TEMP TRIGGER access_{name} AFTER {event} BEGIN {reports} END;"));
