@@ -304,6 +304,10 @@ impl Admin {
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
         let mut principal = self.principal_find(organisation, token.principal).await?;
+        if principal.is_user && principal.role.is_none() {
+            let message = format!("User '{}' is disabled", principal.name);
+            return Ok(ExplainedAccess { principal, verdict: Verdict::Denied { message, missing: None } });
+        }
         let selected = self.selected_roles(organisation, principal.id, token.scope).await?;
         if selected.is_some() {
             principal.role = Some(Role::None);

@@ -85,7 +85,7 @@ fn actor(event: &Value) -> String {
     let text = |field: &str| event[field].as_str().unwrap_or_default();
     let actor = match text("actor-type") {
         "command-line" => format!("machine {}", text("actor")),
-        kind @ ("key" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
+        kind @ ("key" | "user" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
         kind => kind.to_owned(),
     };
     match event["engine"].as_str() {
@@ -109,6 +109,7 @@ mod tests {
         through["engine-id"] = json!("0199");
         assert_eq!(actor(&through), "key 'ana' (0198) via engine 'trino' (0199)");
         assert_eq!(actor(&event("key", "root", Some("0198"))), "key 'root' (0198)");
+        assert_eq!(actor(&event("user", "root", Some("0197"))), "user 'root' (0197)");
         assert_eq!(actor(&event("operator", "catalog", Some("0199"))), "operator 'catalog' (0199)");
         assert_eq!(actor(&event("command-line", "root", None)), "machine root");
         assert_eq!(actor(&event("catalog", "catalog", None)), "catalog");

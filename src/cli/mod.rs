@@ -408,11 +408,16 @@ mod tests {
 
     #[test]
     fn every_subcommand_is_a_known_verb() {
-        const VERBS: [&str; 21] = [
+        const VERBS: [&str; 26] = [
+            "add",
+            "assign",
             "check",
             "create",
             "delete",
+            "disable",
             "dropped",
+            "enable",
+            "explain",
             "list",
             "metrics",
             "rename",
