@@ -23,17 +23,31 @@ CREATE TABLE organisation (
 CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
 
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
+--
+-- A user of an identity provider is a principal with an issuer and a subject, the provider's URL and the user's id there. Only
+-- users have the columns from `issuer` on. `role` is the user's built-in role. `issued_ms` is the time of the token from which
+-- its name, email address, role and groups are: an older token changes nothing.
 CREATE TABLE principal (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     id           BLOB NOT NULL CHECK (length(id) = 16),
     name         TEXT NOT NULL,
     created_ms   INTEGER NOT NULL,
+    issuer       TEXT,
+    subject      TEXT CHECK ((subject IS NULL) = (issuer IS NULL)),
+    email        TEXT,
+    role         TEXT CHECK ((role IS NULL) = (issuer IS NULL)),
+    no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    last_seen_ms INTEGER,
+    disabled_ms  INTEGER,
+    issued_ms    INTEGER CHECK ((issued_ms IS NULL) = (issuer IS NULL)),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE UNIQUE INDEX principal_user ON principal (organisation, issuer, subject) WHERE issuer IS NOT NULL;
+
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
 -- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
--- place.
+-- place. `acts_for_users`: its holder is an engine that may act for users.
 CREATE TABLE api_key (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     id           BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -47,6 +61,7 @@ CREATE TABLE api_key (
     no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
     successor    BLOB CHECK (length(successor) = 16),
     principal    BLOB NOT NULL CHECK (length(principal) = 16),
+    acts_for_users INTEGER NOT NULL DEFAULT 0 CHECK (acts_for_users IN (0, 1)),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -278,11 +293,14 @@ CREATE TABLE catalog_role (
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+-- `source` is 'assigned' by an administrator, or 'group' for the groups of a user's newest token. A principal can have a role
+-- from both.
 CREATE TABLE principal_role_member (
     organisation BLOB NOT NULL,
     principal    BLOB NOT NULL,
     role         BLOB NOT NULL,
-    PRIMARY KEY (organisation, principal, role),
+    source       TEXT NOT NULL DEFAULT 'assigned' CHECK (source IN ('assigned', 'group')),
+    PRIMARY KEY (organisation, principal, role, source),
     FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE,
     FOREIGN KEY (organisation, role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
@@ -321,6 +339,60 @@ CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse,
 -- All grants on one table or view.
 CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 
+-- How many roles, assignments and grants an organisation has: a limit on them reads one row.
+CREATE TABLE access_count (
+    organisation    BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    principal_roles INTEGER NOT NULL DEFAULT 0,
+    catalog_roles   INTEGER NOT NULL DEFAULT 0,
+    assignments     INTEGER NOT NULL DEFAULT 0,
+    grants          INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER principal_role_added AFTER INSERT ON principal_role BEGIN
+    INSERT INTO access_count (organisation, principal_roles) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET principal_roles = principal_roles + 1;
+END;
+
+CREATE TRIGGER principal_role_removed AFTER DELETE ON principal_role BEGIN
+    UPDATE access_count SET principal_roles = principal_roles - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER catalog_role_added AFTER INSERT ON catalog_role BEGIN
+    INSERT INTO access_count (organisation, catalog_roles) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET catalog_roles = catalog_roles + 1;
+END;
+
+CREATE TRIGGER catalog_role_removed AFTER DELETE ON catalog_role BEGIN
+    UPDATE access_count SET catalog_roles = catalog_roles - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER principal_role_member_added AFTER INSERT ON principal_role_member BEGIN
+    INSERT INTO access_count (organisation, assignments) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET assignments = assignments + 1;
+END;
+
+CREATE TRIGGER principal_role_member_removed AFTER DELETE ON principal_role_member BEGIN
+    UPDATE access_count SET assignments = assignments - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER catalog_role_member_added AFTER INSERT ON catalog_role_member BEGIN
+    INSERT INTO access_count (organisation, assignments) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET assignments = assignments + 1;
+END;
+
+CREATE TRIGGER catalog_role_member_removed AFTER DELETE ON catalog_role_member BEGIN
+    UPDATE access_count SET assignments = assignments - 1 WHERE organisation = old.organisation;
+END;
+
+CREATE TRIGGER access_grant_added AFTER INSERT ON access_grant BEGIN
+    INSERT INTO access_count (organisation, grants) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET grants = grants + 1;
+END;
+
+CREATE TRIGGER access_grant_removed AFTER DELETE ON access_grant BEGIN
+    UPDATE access_count SET grants = grants - 1 WHERE organisation = old.organisation;
+END;
+
 
 -- Requests: their answers, their budget, what they reported and what they changed
 
@@ -329,16 +401,18 @@ CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 --
 -- `request` is a digest of the request: the same key must not come with another. `kind` says how the answer is kept:
 -- 'done' needs no more, 'document' has the location of a table's or view's document and its id, 'properties' has JSON of the
--- properties that were changed, 'said' has the status and the body of an answer that changed nothing.
+-- properties that were changed, 'said' has the status and the body of an answer that changed nothing. `principal` sent the request:
+-- the keys of one principal say nothing about those of another.
 CREATE TABLE receipt (
     organisation BLOB NOT NULL REFERENCES organisation (id),
+    principal    BLOB NOT NULL CHECK (length(principal) = 16),
     key          BLOB NOT NULL CHECK (length(key) = 16),
     request      BLOB NOT NULL CHECK (length(request) = 32),
     kind         TEXT NOT NULL CHECK (kind IN ('done', 'document', 'properties', 'said')),
     status       INTEGER CHECK ((status IS NOT NULL) = (kind = 'said')),
     text         TEXT CHECK ((text IS NULL) = (kind = 'done')),
     expires_ms   INTEGER NOT NULL,
-    PRIMARY KEY (organisation, key)
+    PRIMARY KEY (organisation, principal, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Expired receipts, of all organisations.
@@ -353,7 +427,7 @@ CREATE TABLE usage (
     PRIMARY KEY (organisation, day)
 ) STRICT, WITHOUT ROWID;
 
--- How many requests each key sent on a day. `key` is of a row of `api_key`.
+-- How many requests each key and user sent on a day. `key` is of a row of `api_key`, or of a user's row of `principal`.
 CREATE TABLE key_usage (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     day          INTEGER NOT NULL,
@@ -402,15 +476,18 @@ END;
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --
 -- `organisation` is NULL where the server itself is concerned. `object_name` has the levels of its namespace before it, joined
--- by dots; `new_name` is what a rename or a restore gave it. `details` is a JSON object. Ids ascend and are never used again.
+-- by dots; `new_name` is what a rename or a restore gave it. `engine_id` and `engine_name` are of the key of the engine that acted
+-- for the actor. `details` is a JSON object. Ids ascend and are never used again.
 CREATE TABLE event (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     organisation BLOB CHECK (length(organisation) = 16),
     warehouse    BLOB CHECK (length(warehouse) = 16),
     at_ms        INTEGER NOT NULL,
-    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'operator', 'command-line', 'catalog')),
+    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'user', 'operator', 'command-line', 'catalog')),
     actor_id     BLOB CHECK (length(actor_id) = 16),
     actor_name   TEXT,
+    engine_id    BLOB CHECK (length(engine_id) = 16),
+    engine_name  TEXT CHECK ((engine_name IS NULL) = (engine_id IS NULL)),
     operation    TEXT NOT NULL,
     object_kind  TEXT NOT NULL,
     object_id    BLOB CHECK (length(object_id) = 16),

@@ -5,7 +5,7 @@
 //! ids, so a missing check does not compile.
 
 pub mod action;
-mod lists;
+pub mod lists;
 mod object;
 mod permit;
 mod principal;

@@ -182,13 +182,16 @@ impl<A: Action, O: Object> Permit<A, O> {
 
 impl<A: Action, O: InWarehouse> Permit<A, O> {
     /// Returns the storage access for the object's files: none, read, or read and write with or without removing. The
-    /// warehouse may also forbid removing.
+    /// warehouse may also forbid removing. With an engine, it is the lower of both.
     #[must_use]
     pub fn storage_access(&self) -> Option<Access> {
         let facts = self.principal.facts();
         // The creator of a table owns it.
         let creates = A::ACTION == Kind::CreateTable && self.principal.id().is_some();
-        let may = |action: Kind| creates || decide(&facts, action, &self.object, &self.through).is_ok();
+        let may = |action: Kind| match facts.of_engine().filter(|_| creates) {
+            Some(engine) => decide(&engine, action, &self.object, &self.through).is_ok(),
+            None => creates || decide(&facts, action, &self.object, &self.through).is_ok(),
+        };
         let no_delete = self.object.warehouse().options.no_delete || self.principal.no_delete();
         may(Kind::ReadTableData).then(|| Access::new(may(Kind::WriteTableData), no_delete))
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tidewater_core::access::{self, Facts, Grants, Role};
+use tidewater_core::access::{self, Engine, Facts, Grants, Role, Securable, Tabular, Target};
 use tidewater_core::ids::{OrganisationId, PrincipalId, WarehouseId};
 
 use crate::auth::Caller;
-use crate::store::Actor;
+use crate::store::{Actor, Place};
 
 /// The caller or administrator in a decision.
 #[derive(Debug, Clone)]
@@ -73,23 +73,41 @@ impl Principal {
         access::may_change(&self.facts())
     }
 
+    /// Returns whether it may manage access to some object of a warehouse of its organisation.
+    #[must_use]
+    pub fn may_manage_within(&self, warehouse: WarehouseId) -> bool {
+        access::may_within(&self.facts(), access::Action::ManageAccess, warehouse)
+    }
+
+    /// Returns whether it may manage access to the object of a grant. The object of a grant on a dropped table or view has no name:
+    /// only a manager of its warehouse manages access to it.
+    #[must_use]
+    pub fn may_manage(&self, place: Place, on: &Securable) -> bool {
+        let warehouse = place.warehouse;
+        let tabular = |id, ident| Tabular { warehouse, id, ident, owner: None };
+        let target = match on {
+            Securable::Namespace(ident) => Target::Namespace(warehouse, ident),
+            Securable::Table(id, Some(ident)) => Target::Table(tabular(*id, ident)),
+            Securable::View(id, Some(ident)) => Target::View(tabular(*id, ident)),
+            Securable::Warehouse | Securable::Table(_, None) | Securable::View(_, None) => Target::Warehouse(warehouse),
+        };
+        let object = access::Object { organisation: place.organisation, target };
+        access::decide(&self.facts(), access::Action::ManageAccess, &object).is_ok()
+    }
+
     /// Returns whether a warehouse of its organisation is visible to it.
     #[must_use]
     pub fn sees_warehouse(&self, warehouse: WarehouseId) -> bool {
         access::sees_warehouse(&self.facts(), warehouse)
     }
 
-    /// Returns the id with which it owns objects. An administrator from outside the organisation owns none.
+    /// Returns the id with which it owns objects. An administrator from outside the organisation owns none, and the rights of an
+    /// owner do not count for a narrowed token.
     pub(super) fn id(&self) -> Option<PrincipalId> {
         match &self.kind {
-            Kind::Caller(caller) => Some(caller.principal()),
+            Kind::Caller(caller) => caller.owner(),
             Kind::Administrator(_) => None,
         }
-    }
-
-    /// Returns its grants.
-    pub(super) fn grants(&self) -> &Grants {
-        &self.grants
     }
 
     /// Returns whether its vended credentials cannot remove files.
@@ -106,13 +124,21 @@ impl Principal {
             Kind::Caller(caller) => caller.role(),
             Kind::Administrator(_) => Role::Admin,
         };
-        Facts { organisation: self.organisation(), principal: self.id(), role, grants: &self.grants }
+        let engine = match &self.kind {
+            Kind::Caller(caller) => caller.engine().map(|engine| Engine {
+                principal: engine.owner(),
+                role: engine.role(),
+                grants: engine.grants(),
+            }),
+            Kind::Administrator(_) => None,
+        };
+        Facts { organisation: self.organisation(), principal: self.id(), role, grants: &self.grants, engine }
     }
 }
 
 impl From<Arc<Caller>> for Principal {
     fn from(caller: Arc<Caller>) -> Self {
-        let grants = caller.grants();
+        let grants = Arc::clone(caller.grants());
         Self { kind: Kind::Caller(caller), grants }
     }
 }

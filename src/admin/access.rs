@@ -1,6 +1,7 @@
 //! Access: principal roles, catalog roles, assignments, grants, and explanations of decisions.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tidewater_core::access::{
     self, Action, Explanation, Facts, Grants, Object, Privilege, Role, Securable, SecurableKind, Tabular, Target,
@@ -9,15 +10,14 @@ use tidewater_core::access::{
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::access_limits::AccessKind;
 use super::{Admin, AdminError};
+use crate::auth::roles_of_scope;
 use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{
     CatalogRole, Change, Grant, Organisation, Page, PageRequest, Place, PrincipalAccess, PrincipalRecord,
     PrincipalRole, Resource, StoreError, TableKind,
 };
-
-/// The maximum number of grants of a catalog role.
-const MAX_GRANTS: u64 = 10_000;
 
 /// The maximum number of principals that are checked for one page.
 const MAX_CHECKED: u32 = 100;
@@ -31,6 +31,17 @@ pub enum NamedObject {
     Namespace(NamespaceIdent),
     /// A table or view.
     Tabular(TableKind, TableIdent),
+}
+
+/// The principal of an explanation, with the restrictions of a token.
+#[derive(Debug, Clone, Copy)]
+pub struct ExplainedToken<'a> {
+    /// The name or id of its key.
+    pub principal: &'a str,
+    /// The scope of the token, which may narrow it to some principal roles.
+    pub scope: Option<&'a str>,
+    /// The name or id of the engine's key that acts for the principal.
+    pub engine: Option<&'a str>,
 }
 
 /// The explanation of a decision about a principal.
@@ -73,7 +84,7 @@ impl Admin {
     /// Adds a principal role.
     ///
     /// # Errors
-    /// `Invalid`; `Exists`.
+    /// `Invalid`; `Exists`; `TooMany`.
     pub async fn principal_role_create(
         &self,
         organisation: &Organisation,
@@ -81,6 +92,7 @@ impl Admin {
         change: &Change,
     ) -> Result<PrincipalRole, AdminError> {
         check_role_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let _turn = self.access_turn(organisation.id, AccessKind::PrincipalRoles).await?;
         let id = PrincipalRoleId(fresh_ordered_uuid());
         let new = PrincipalRole { id, name: name.to_owned(), created_ms: change.at_ms };
         let created = self.store.principal_role_create(organisation.id, &new, change).await;
@@ -146,10 +158,10 @@ impl Admin {
         Ok(self.store.principal_role_members(organisation.id, role.id, page).await?)
     }
 
-    /// Assigns a principal role to the principal of a key, or revokes it. `principal` is the key's name or id.
+    /// Assigns a principal role to the principal of a key or to a user, or revokes it. See [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for the role or the key; `Conflict` if several keys have the name.
+    /// `NotFound` for the role or the principal; `Conflict` if several have the name; `TooMany`.
     pub async fn principal_role_assign(
         &self,
         organisation: &Organisation,
@@ -158,15 +170,16 @@ impl Admin {
         change: &Change,
     ) -> Result<(), AdminError> {
         let role = self.principal_role(organisation, role).await?;
-        let key = self.key_find(organisation, principal).await?;
-        let assign = self.store.principal_role_assign(organisation.id, role.id, key.principal, assigned, change).await;
+        let principal = self.principal_find(organisation, principal).await?;
+        let _turn = self.turn_if(assigned, organisation.id, AccessKind::Assignments).await?;
+        let assign = self.store.principal_role_assign(organisation.id, role.id, principal.id, assigned, change).await;
         assign.map_err(|error| named(error, &format!("principal role '{}'", role.name), &organisation.name))
     }
 
     /// Adds a catalog role to a warehouse.
     ///
     /// # Errors
-    /// `Invalid`; `Exists`.
+    /// `Invalid`; `Exists`; `TooMany`.
     pub async fn catalog_role_create(
         &self,
         place: Place,
@@ -174,6 +187,7 @@ impl Admin {
         change: &Change,
     ) -> Result<CatalogRole, AdminError> {
         check_role_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let _turn = self.access_turn(place.organisation, AccessKind::CatalogRoles).await?;
         let new =
             CatalogRole { id: CatalogRoleId(fresh_ordered_uuid()), name: name.to_owned(), created_ms: change.at_ms };
         let created = self.store.catalog_role_create(place, &new, change).await;
@@ -221,7 +235,7 @@ impl Admin {
     /// Assigns a catalog role to a principal role, or revokes it.
     ///
     /// # Errors
-    /// `NotFound` for either role.
+    /// `NotFound` for either role; `TooMany`.
     pub async fn catalog_role_assign(
         &self,
         (organisation, place): (&Organisation, Place),
@@ -231,6 +245,7 @@ impl Admin {
     ) -> Result<(), AdminError> {
         let role = self.catalog_role(place, role).await?;
         let principal_role = self.principal_role(organisation, principal_role).await?;
+        let _turn = self.turn_if(assigned, place.organisation, AccessKind::Assignments).await?;
         let assign = self.store.catalog_role_assign(place, role.id, principal_role.id, assigned, change).await;
         assign.map_err(|error| in_warehouse(error, &format!("catalog role '{}'", role.name)))
     }
@@ -259,14 +274,16 @@ impl Admin {
         check_grantable(privilege, on.kind())?;
         let role = self.catalog_role(place, role).await?;
         let grant = Grant { on, privilege };
+        let _turn = self.turn_if(granted, place.organisation, AccessKind::Grants).await?;
+        let of_role = self.config.access.grants_per_role;
         let done = match granted {
-            true => self.store.grant_add(place, role.id, &grant, MAX_GRANTS, change).await,
+            true => self.store.grant_add(place, role.id, &grant, of_role, change).await,
             false => self.store.grant_revoke(place, role.id, &grant, change).await,
         };
         done.map_err(|error| match error {
             StoreError::LimitReached { limit } => AdminError::TooMany(format!(
-                "Catalog role '{}' already has {limit} grants, the maximum: grant on namespaces or the warehouse, or use \
-                 another role",
+                "Catalog role '{}' already has {limit} grants, the maximum (setting access.grants_per_role): grant on \
+                 namespaces or the warehouse, or use another role",
                 role.name
             )),
             StoreError::NotFound(Resource::Namespace) => AdminError::NotFound("Namespace does not exist".to_owned()),
@@ -274,20 +291,82 @@ impl Admin {
         })
     }
 
-    /// Explains whether the principal of a key may do an action to an object. `principal` is the key's name or id.
+    /// Explains whether the principal of a key or a user may do an action to an object, with a token of that scope and engine. See
+    /// [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for the key, the table or the view.
+    /// `NotFound` for the principal, the engine, the table or the view; `Invalid` for a scope that the principal cannot have.
     pub async fn access_explain(
         &self,
         (organisation, place): (&Organisation, Place),
-        principal: &str,
+        token: ExplainedToken<'_>,
         action: Action,
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
-        let key = self.key_find(organisation, principal).await?;
-        let principal = PrincipalRecord { id: key.principal, name: key.name, role: Some(key.role) };
-        self.explain_principal(place, principal, action, object).await
+        let mut principal = self.principal_find(organisation, token.principal).await?;
+        if principal.is_user && principal.role.is_none() {
+            let message = format!("User '{}' is disabled", principal.name);
+            return Ok(ExplainedAccess { principal, verdict: Verdict::Denied { message, missing: None } });
+        }
+        let selected = self.selected_roles(organisation, principal.id, token.scope).await?;
+        if selected.is_some() {
+            principal.role = Some(Role::None);
+        }
+        let explained = self.explain_principal(place, principal, selected, action, object).await?;
+        let (Some(engine), false) = (token.engine, matches!(explained.verdict, Verdict::Denied { .. })) else {
+            return Ok(explained);
+        };
+        let engine = self.key_find(organisation, engine).await?;
+        if !engine.acts_for_users {
+            let message = format!("Key '{}' may not act for users", engine.name);
+            return Ok(ExplainedAccess { verdict: Verdict::Denied { message, missing: None }, ..explained });
+        }
+        let engine =
+            PrincipalRecord { id: engine.principal, name: engine.name, role: Some(engine.role), is_user: false };
+        let of_engine = self.explain_principal(place, engine, None, action, object).await?;
+        match of_engine.verdict {
+            Verdict::Denied { message, missing } => {
+                let message = format!("Engine '{}': {message}", of_engine.principal.name);
+                Ok(ExplainedAccess { verdict: Verdict::Denied { message, missing }, ..explained })
+            }
+            _ => Ok(explained),
+        }
+    }
+
+    /// Returns the principal roles to which a scope narrows the tokens of a principal.
+    async fn selected_roles(
+        &self,
+        organisation: &Organisation,
+        principal: PrincipalId,
+        scope: Option<&str>,
+    ) -> Result<Option<Arc<[PrincipalRoleId]>>, AdminError> {
+        let names = roles_of_scope(scope.unwrap_or_default());
+        let names = names.map_err(|error| AdminError::Invalid(error.description))?;
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let own = self.store.principal_roles(organisation.id, principal).await?;
+        let id_of = |name: &String| {
+            let found = own.iter().find(|role| role.name == *name).map(|role| role.id);
+            found.ok_or_else(|| {
+                AdminError::Invalid(format!("The principal does not have the principal role '{}'", shortened(name)))
+            })
+        };
+        Ok(Some(names.iter().map(id_of).collect::<Result<_, _>>()?))
+    }
+
+    /// Returns the names of those of a principal's roles that are among `selected`.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn role_names(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        selected: &[PrincipalRoleId],
+    ) -> Result<Vec<String>, AdminError> {
+        let own = self.store.principal_roles(organisation, principal).await?;
+        Ok(own.into_iter().filter(|role| selected.contains(&role.id)).map(|role| role.name).collect())
     }
 
     /// Lists the principals that may do an action to an object, with the reasons. A page may be short although more pages
@@ -308,7 +387,7 @@ impl Admin {
         let next = checked.items.last().filter(|_| checked.more).map(|last| last.id.to_string());
         let mut found = Vec::new();
         for principal in checked.items.into_iter().filter(|principal| principal.role.is_some()) {
-            let explained = self.explain_principal(place, principal, action, object).await?;
+            let explained = self.explain_principal(place, principal, None, action, object).await?;
             if !matches!(explained.verdict, Verdict::Denied { .. }) {
                 found.push(explained);
             }
@@ -320,13 +399,16 @@ impl Admin {
         &self,
         place: Place,
         principal: PrincipalRecord,
+        selected: Option<Arc<[PrincipalRoleId]>>,
         action: Action,
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
-        let access = self.store.principal_access(place.organisation, principal.id).await?;
+        // The rights of an owner do not count for a narrowed token.
+        let owner = selected.is_none().then_some(principal.id);
+        let access = self.store.principal_access(place.organisation, principal.id, selected).await?;
         let grants = Grants::compile(&access.granted, &access.owned_in);
         let role = principal.role.unwrap_or(Role::None);
-        let facts = Facts { organisation: place.organisation, principal: Some(principal.id), role, grants: &grants };
+        let facts = Facts { organisation: place.organisation, principal: owner, role, grants: &grants, engine: None };
         let explain = |target| {
             let object = Object { organisation: place.organisation, target };
             verdict(access::explain(&facts, &access.granted, action, &object), &access)
@@ -356,7 +438,7 @@ impl Admin {
         found.ok_or_else(|| AdminError::NotFound(format!("{} does not exist: {ident}", Titled(kind))))
     }
 
-    /// Returns the grants and roles of a principal.
+    /// Returns the grants and roles of a principal. With `selected`, those of these roles alone.
     ///
     /// # Errors
     /// `Store`.
@@ -364,8 +446,9 @@ impl Admin {
         &self,
         organisation: OrganisationId,
         principal: PrincipalId,
+        selected: Option<&[PrincipalRoleId]>,
     ) -> Result<PrincipalAccess, AdminError> {
-        Ok(self.store.principal_access(organisation, principal).await?)
+        Ok(self.store.principal_access(organisation, principal, selected.map(Into::into)).await?)
     }
 }
 

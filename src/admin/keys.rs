@@ -167,6 +167,7 @@ impl Admin {
         let request = NewKey { name: &old.name, role: old.role, no_delete: old.no_delete, expires_ms };
         let (mut key, text) = new_key(organisation.id, &request, change.at_ms, &entropy()?);
         key.principal = old.principal;
+        key.acts_for_users = old.acts_for_users;
         let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
         let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
         self.authenticator.forget_keys(organisation.id);
@@ -310,6 +311,7 @@ mod tests {
             name: name.to_owned(),
             role: Role::Reader,
             no_delete: false,
+            acts_for_users: false,
             digest: KeyDigest([0; 32]),
             created_ms: 0,
             expires_ms: None,

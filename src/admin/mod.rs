@@ -4,6 +4,7 @@
 //! the author of the change ([`Change`](crate::store::Change)).
 
 mod access;
+mod access_limits;
 mod backup;
 mod error;
 mod keys;
@@ -17,6 +18,7 @@ mod server;
 mod signing_keys;
 mod tables;
 mod usage;
+mod users;
 mod warehouse_roots;
 mod warehouses;
 
@@ -35,7 +37,7 @@ use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
-pub use access::{ExplainedAccess, NamedObject, Verdict};
+pub use access::{ExplainedAccess, ExplainedToken, NamedObject, Verdict};
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;
@@ -45,7 +47,7 @@ pub use reseal::Resealed;
 pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
-pub use usage::{Days, UsageLimits};
+pub use usage::{Days, UsageLimits, UsedBy};
 pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 
 /// The parts that administration uses.

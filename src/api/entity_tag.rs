@@ -55,7 +55,8 @@ impl EntityTag {
     /// Returns the tag of an answer with credentials for `access`. A change of the caller's access changes the tag.
     pub(super) fn with_access(self, access: Option<Access>) -> Self {
         let suffix = match access {
-            Some(Access::ReadWrite | Access::ReadWriteNoDelete) => return self,
+            Some(Access::ReadWrite) => return self,
+            Some(Access::ReadWriteNoDelete) => "-no-delete\"",
             Some(Access::Read) => "-read\"",
             None => "-none\"",
         };
@@ -119,6 +120,7 @@ mod tests {
     fn tag_depends_on_the_callers_access_to_the_files() {
         let tag = |access| EntityTag(Bytes::from_static(b"W/\"a\"")).with_access(access).0;
         assert_eq!(&tag(Some(Access::ReadWrite))[..], b"W/\"a\"");
+        assert_eq!(&tag(Some(Access::ReadWriteNoDelete))[..], b"W/\"a-no-delete\"");
         assert_eq!(&tag(Some(Access::Read))[..], b"W/\"a-read\"");
         assert_eq!(&tag(None)[..], b"W/\"a-none\"");
     }

@@ -354,6 +354,11 @@ impl From<AuthError> for ApiError {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             AuthError::TooManyGuesses { retry_after_s } => Self::too_many_requests(error.to_string(), retry_after_s),
+            error @ AuthError::ProviderUnavailable(..) => {
+                let message =
+                    "The catalog cannot read the keys of the token's identity provider at the moment: try again";
+                Self::not_made(message, &error)
+            }
             error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
                 Self::forbidden(error.to_string())
             }

@@ -15,7 +15,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tidewater_core::ids::OrganisationId;
 use tracing::Instrument;
 
 use super::Api;
@@ -24,7 +23,7 @@ use super::error::{ApiError, Repeated};
 use crate::access::Principal;
 use crate::auth::Caller;
 use crate::base::deadline;
-use crate::catalog::idempotency::{IdempotencyKey, request_digest};
+use crate::catalog::idempotency::{IdempotencyKey, SentKey, request_digest};
 use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -83,8 +82,7 @@ impl IdempotencyState {
 
 /// A request with a key, read whole.
 struct Keyed {
-    organisation: OrganisationId,
-    key: IdempotencyKey,
+    key: SentKey,
     digest: RequestDigest,
     parts: Parts,
     body: Bytes,
@@ -120,8 +118,8 @@ impl Keyed {
     async fn read(api: &Arc<Api>, caller: &Caller, request: Request) -> Result<Self, ApiError> {
         let organisation = caller.organisation();
         // The answer to one principal is not for another.
-        let principal = caller.principal().0;
-        let key = key_of(request.headers())?;
+        let key = (organisation, caller.principal(), key_of(request.headers())?);
+        let restriction = caller.restriction_digest();
         let (mut parts, body) = request.into_parts();
         let body = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
         // It is unpacked by now.
@@ -129,16 +127,16 @@ impl Keyed {
         let (method, uri, bytes) = (parts.method.clone(), parts.uri.clone(), body.bytes.clone());
         let digest = move || {
             let target = uri.path_and_query().map_or("", |target| target.as_str());
-            request_digest(&[method.as_str().as_bytes(), target.as_bytes(), &bytes, principal.as_bytes()])
+            request_digest(&[method.as_str().as_bytes(), target.as_bytes(), &bytes, &restriction])
         };
         let digest = api.heavy.run(organisation.0, body.bytes.len() as u64, digest).await?;
-        Ok(Self { organisation, key, digest, parts, reserved: body.reserved(), body: body.bytes })
+        Ok(Self { key, digest, parts, reserved: body.reserved(), body: body.bytes })
     }
 
     async fn serve(self, api: &Api, next: Next) -> Result<Response, ApiError> {
-        let _turn = api.idempotency.enter(self.organisation, self.key).await;
+        let _turn = api.idempotency.enter(self.key).await;
         for _ in 0..ROUNDS {
-            match api.idempotency.earlier(self.organisation, self.key, self.digest).await? {
+            match api.idempotency.earlier(self.key, self.digest).await? {
                 Some(Answer::Said { status, body }) => return Ok(said(status, body.into())),
                 Some(answer) => return Ok(next.run(self.request(IdempotencyState::Again(Arc::new(answer)))).await),
                 None => {}
@@ -164,8 +162,8 @@ impl Keyed {
         let body = response.into_body().collect().await.map_err(|error| ApiError::internal(&error))?.to_bytes();
         let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::internal(&error))?;
         // Record the refusal before it is sent: an earlier attempt with an unknown outcome may be the reason for it.
-        let kept =
-            api.idempotency.store_answer(self.organisation, &receipt, &Answer::Said { status, body: text }).await?;
+        let organisation = self.key.0;
+        let kept = api.idempotency.store_answer(organisation, &receipt, &Answer::Said { status, body: text }).await?;
         Ok(kept.then(|| said(status, body)))
     }
 

@@ -1,6 +1,6 @@
 //! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
 use crate::background::Task;
-use crate::base::clock::Clock;
-use crate::store::{Change, KeyDigest, Store, StoreError};
+use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::config::IssuerConfig;
+use crate::store::{Change, KeyDigest, Store, StoreError, UserSignIn};
 
 use super::buckets::BucketRegistry;
 use super::caller::{Caller, Identity};
@@ -26,15 +26,20 @@ use super::grants::GrantsCache;
 use super::guesses::{Attempt, Guesses};
 use super::header::{self, HeaderError};
 use super::key;
+use super::oidc::{ProviderTokenError, Providers, SeenProviderToken, SharedKeys, VerifiedToken};
+use super::restriction::{restrict, with_engine, with_grants};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
 use super::standing::{Changes, Lookup, Source, Standing};
-use super::token::{self, Claims, TokenError};
+use super::token::{self, Claims, EngineClaims, Subject, TokenError};
 
 /// The number of cached credentials. Others are looked up again at each request.
 const REMEMBERED: usize = 20_000;
 
 /// The least time between two records of a key's use, in milliseconds, so that a busy key needs no lock.
 const NOTE_INTERVAL_MS: i64 = 10_000;
+
+/// The most principal roles that are remembered as missing.
+const MISSING_ROLES: usize = 1_000;
 
 /// How often key uses are written, signing keys read, and old ones removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
@@ -44,10 +49,12 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 pub struct AuthSettings {
     /// The lifetime of a token, at most a day.
     pub token_lifetime: Duration,
-    /// How long after a sign-in with an API key its tokens can be exchanged for newer ones.
+    /// How long after a sign-in its tokens can be exchanged for newer ones.
     pub session: Duration,
     /// How long a key check is cached. A revoked key may keep working for this long.
     pub cache: Duration,
+    /// The identity providers.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 impl Default for AuthSettings {
@@ -56,6 +63,7 @@ impl Default for AuthSettings {
             token_lifetime: Duration::from_secs(3_600),
             session: Duration::from_secs(86_400),
             cache: Duration::from_secs(2),
+            issuers: Vec::new(),
         }
     }
 }
@@ -69,11 +77,17 @@ pub struct Authenticator {
     /// Credentials by their digest, so that no secret is kept. The cache is bounded, and frequent credentials stay in it even
     /// if invalid ones fill it.
     presented: Cache<KeyDigest, Presented>,
-    /// The keys of tokens.
-    by_id: Cache<KeyId, Arc<Standing>>,
+    /// The keys and users of tokens.
+    by_id: Cache<Subject, Arc<Standing>>,
+    /// The identity providers.
+    providers: Providers,
+    /// The keys of the providers, which stay when the settings change.
+    pub(super) provider_keys: Arc<SharedKeys>,
+    /// The principal roles of groups that were logged as missing since the last maintenance.
+    missing_roles: Mutex<BTreeSet<String>>,
     /// Hashes connections' credentials with a random key, so that nobody else can compute the hash.
     marks: RandomState,
-    /// When keys were last used, until it is written.
+    /// When keys were last used and users last seen, until it is written.
     used_ms: UsesMs,
     pub(super) guesses: Arc<Guesses>,
 }
@@ -117,11 +131,35 @@ struct Presented {
     token: Option<SeenToken>,
 }
 
-#[derive(Clone, Copy)]
-struct SeenToken {
-    claims: Claims,
-    /// The list of signing keys that it was verified with.
-    generation: u64,
+#[derive(Clone)]
+enum SeenToken {
+    /// A token of this catalog.
+    Own {
+        claims: Arc<Claims>,
+        /// The key of the engine that acts for the token's subject.
+        engine: Option<Arc<Standing>>,
+        /// The list of signing keys that it was verified with.
+        generation: u64,
+    },
+    /// A token of an identity provider.
+    Provider(SeenProviderToken),
+}
+
+impl SeenToken {
+    fn check_time(&self, now_ms: i64) -> Result<(), AuthError> {
+        match self {
+            Self::Own { claims, .. } => Ok(claims.check_time(now_ms)?),
+            Self::Provider(seen) => Ok(seen.check_time(now_ms)?),
+        }
+    }
+
+    /// Returns the time of the sign-in that the token comes from, in milliseconds since 1970.
+    fn signed_in_ms(&self) -> i64 {
+        match self {
+            Self::Own { claims, .. } => claims.signed_in_ms,
+            Self::Provider(seen) => seen.issued_ms,
+        }
+    }
 }
 
 /// The state that authenticators of the same server share across reloads.
@@ -131,6 +169,7 @@ struct Shared {
     changes: Arc<Changes>,
     buckets: Arc<BucketRegistry>,
     guesses: Arc<Guesses>,
+    provider_keys: Arc<SharedKeys>,
 }
 
 /// When keys and operators were last used.
@@ -140,13 +179,17 @@ type UsesMs = Arc<Mutex<HashMap<UsedBy, i64>>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum UsedBy {
     Key(KeyId),
+    User(OrganisationId, PrincipalId),
     Operator(KeyId),
 }
 
 impl From<&Identity> for UsedBy {
     fn from(principal: &Identity) -> Self {
         match principal {
-            Identity::Key(caller) => Self::Key(caller.key()),
+            Identity::Key(caller) => match caller.subject() {
+                Subject::Key(id) => Self::Key(id),
+                Subject::User(id) => Self::User(caller.organisation(), id),
+            },
             Identity::Operator(operator) => Self::Operator(operator.id()),
         }
     }
@@ -173,6 +216,7 @@ impl Authenticator {
             changes: Arc::default(),
             buckets: Arc::new(BucketRegistry::new(clock.clone())),
             guesses: Arc::new(Guesses::new(clock.clone())),
+            provider_keys: Arc::new(SharedKeys::new(clock.clone())),
         };
         Self::over(remembered, store, tiers, clock, settings, shared)
     }
@@ -188,6 +232,7 @@ impl Authenticator {
             changes: Arc::clone(&self.source.changes),
             buckets: Arc::clone(&self.source.buckets),
             guesses: Arc::clone(&self.guesses),
+            provider_keys: Arc::clone(&self.provider_keys),
         };
         Self::over(REMEMBERED, store, tiers, clock, settings, shared)
     }
@@ -198,14 +243,14 @@ impl Authenticator {
         tiers: &BTreeMap<String, Tier>,
         clock: Clock,
         settings: &AuthSettings,
-        Shared { signing, used_ms, changes, buckets, guesses }: Shared,
+        Shared { signing, used_ms, changes, buckets, guesses, provider_keys }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
             source: Arc::new(Source {
                 store,
                 tiers,
-                grants: GrantsCache::new(remembered),
+                grants: GrantsCache::new(),
                 buckets,
                 told: Mutex::default(),
                 clock,
@@ -217,6 +262,9 @@ impl Authenticator {
             session_ms: millis(settings.session),
             presented: Cache::new(remembered),
             by_id: Cache::new(remembered),
+            providers: Providers::new(&settings.issuers, &provider_keys),
+            provider_keys,
+            missing_roles: Mutex::default(),
             marks: RandomState::new(),
             used_ms,
             guesses,
@@ -265,7 +313,10 @@ impl Authenticator {
         let same =
             last.seen.lock().as_ref().filter(|(known, _)| *known == mark).map(|(_, presented)| presented.clone());
         if let Some(presented) = same.filter(|seen| self.is_current(seen)) {
-            return self.admit(&presented, now_ms).await?.into_caller();
+            match self.admit(&presented, now_ms).await {
+                Err(AuthError::UnknownUser) => {}
+                admitted => return admitted?.into_caller(),
+            }
         }
         let (presented, identity) = self.check(header::parse_bearer(header)?, source, now_ms).await?;
         let caller = identity.into_caller()?;
@@ -313,7 +364,7 @@ impl Authenticator {
         source: CredentialSource<'_>,
         now_ms: i64,
     ) -> Result<(Presented, Identity), AuthError> {
-        let Some(address) = source.address else { return self.check_unlimited(credential, now_ms).await };
+        let Some(address) = source.address else { return self.present(credential, now_ms).await };
         let attempt = Attempt::new(address, credential);
         self.guesses.check_prefix(&attempt)?;
         // A token needs no turn: its signature is checked without the store.
@@ -321,14 +372,8 @@ impl Authenticator {
             let is_waiting = source.last.map(|last| &last.is_waiting);
             Box::pin(self.guesses.wait_for_turn(&attempt, is_waiting)).await?;
         }
-        let checked = self.check_unlimited(credential, now_ms).await;
+        let checked = self.present(credential, now_ms).await;
         checked.map_err(|error| self.guesses.refuse(&attempt, error))
-    }
-
-    async fn check_unlimited(&self, credential: &[u8], now_ms: i64) -> Result<(Presented, Identity), AuthError> {
-        let presented = self.present(credential, now_ms).await?;
-        let identity = self.admit(&presented, now_ms).await?;
-        Ok((presented, identity))
     }
 
     /// Returns whether a key is cached and was valid when it was checked last.
@@ -336,17 +381,35 @@ impl Authenticator {
         self.presented.get(&key::digest(key)).is_some_and(|seen| seen.key.was_valid())
     }
 
-    /// Returns a credential from the cache, or parses it.
-    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<Presented, AuthError> {
-        match self.recall(credential) {
-            (_, Some(presented)) => Ok(presented),
-            (digest, None) => Box::pin(self.examine(credential, digest, now_ms)).await,
+    /// Takes a credential from the cache, or parses it, and checks its key or user. A removed user with a provider's token that
+    /// is still valid is a new user.
+    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<(Presented, Identity), AuthError> {
+        let (digest, seen) = self.recall(credential);
+        if let Some(presented) = seen {
+            match self.admit(&presented, now_ms).await {
+                Err(AuthError::UnknownUser) if matches!(presented.token, Some(SeenToken::Provider(_))) => {}
+                admitted => return admitted.map(|identity| (presented, identity)),
+            }
         }
+        let presented = Box::pin(self.examine(credential, digest, now_ms)).await?;
+        let identity = self.admit(&presented, now_ms).await?;
+        Ok((presented, identity))
+    }
+
+    /// Returns the time of the sign-in that a valid token comes from, in milliseconds since 1970.
+    pub(super) async fn signed_in_ms(&self, token: &[u8]) -> Result<i64, AuthError> {
+        let now_ms = self.now_ms();
+        let (presented, _) = self.present(token, now_ms).await?;
+        Ok(presented.token.map_or(now_ms, |token| token.signed_in_ms()))
     }
 
     /// Returns the claims of a token with a valid signature. It may be expired.
     pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
         Ok(self.signing.verify(token, self.now_ms()).await?.0)
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.source.store.as_ref()
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -364,9 +427,13 @@ impl Authenticator {
         (digest, self.presented.get(&digest).filter(|seen| self.is_current(seen)))
     }
 
-    /// Returns whether a token was verified with the present signing keys. Always true for API keys.
+    /// Returns whether a token was verified with the present keys. Always true for API keys.
     fn is_current(&self, seen: &Presented) -> bool {
-        seen.token.is_none_or(|token| token.generation == self.signing.generation())
+        match &seen.token {
+            None => true,
+            Some(SeenToken::Own { generation, .. }) => *generation == self.signing.generation(),
+            Some(SeenToken::Provider(seen)) => self.providers.is_current(seen),
+        }
     }
 
     /// Parses a credential. Caches only tokens with a valid signature and texts in the form of a key.
@@ -380,32 +447,107 @@ impl Authenticator {
         if !token::looks_like_token(credential) {
             return Err(HeaderError::Neither.into());
         }
-        let (claims, generation) = self.signing.verify(credential, now_ms).await?;
-        let Ok(key) =
-            self.by_id.get_or_insert_with(&claims.key, || Ok::<_, Infallible>(standing(Lookup::Id(claims.key))));
-        let presented = Presented { key, token: Some(SeenToken { claims, generation }) };
+        let (subject, organisation, token) = if self.providers.are_for(credential, token::ISSUER) {
+            self.verify_user(credential, now_ms).await?
+        } else {
+            let (claims, generation) = self.signing.verify(credential, now_ms).await?;
+            let (subject, organisation) = (claims.subject, claims.organisation);
+            let of_engine = |engine: &EngineClaims| self.standing_of(Subject::Key(engine.key), organisation);
+            let engine = claims.engine.as_ref().map(of_engine);
+            (subject, organisation, SeenToken::Own { claims: Arc::new(claims), engine, generation })
+        };
+        let presented = Presented { key: self.standing_of(subject, organisation), token: Some(token) };
         self.presented.insert(digest, presented.clone());
         Ok(presented)
     }
 
+    /// Returns the check of the key or user of a token.
+    fn standing_of(&self, subject: Subject, organisation: OrganisationId) -> Arc<Standing> {
+        let lookup = match subject {
+            Subject::Key(id) => Lookup::Id(id),
+            Subject::User(id) => Lookup::User(organisation, id),
+        };
+        let Ok(found) = self.by_id.get_or_insert_with(&subject, || Ok::<_, Infallible>(standing(lookup)));
+        found
+    }
+
+    /// Verifies a provider's token, and records its user.
+    async fn verify_user(&self, token: &[u8], now_ms: i64) -> Result<(Subject, OrganisationId, SeenToken), AuthError> {
+        let VerifiedToken { provider, user, seen } = self.providers.verify(token, now_ms).await?;
+        let store = &self.source.store;
+        let unavailable = |error| AuthError::Unavailable(Arc::new(error));
+        let found = store.organisation_by_name(&provider.organisation).await.map_err(unavailable)?;
+        let no_organisation = || ProviderTokenError::NoOrganisation(provider.organisation.as_str().into());
+        let organisation = found.ok_or_else(no_organisation)?;
+        if organisation.standing.deletion.is_some() {
+            return Err(AuthError::Deleted(organisation.name.into()));
+        }
+        if organisation.standing.suspended_ms.is_some() {
+            return Err(AuthError::Suspended(organisation.name.into()));
+        }
+        let sign_in = UserSignIn {
+            organisation: organisation.id,
+            issuer: provider.issuer.clone(),
+            subject: user.subject,
+            new_id: PrincipalId(fresh_ordered_uuid()),
+            name: user.name,
+            email: user.email,
+            role: user.role,
+            principal_roles: user.principal_roles,
+            create_roles: provider.create_roles,
+            issued_ms: user.issued_ms,
+        };
+        let recorded = store.user_sign_in(&sign_in, &Change::by_catalog(now_ms)).await.map_err(unavailable)?;
+        if recorded.changed {
+            self.forget_keys(organisation.id);
+        }
+        self.log_missing_roles(&organisation.name, &provider.name, recorded.missing_roles);
+        Ok((Subject::User(recorded.id), organisation.id, SeenToken::Provider(seen)))
+    }
+
+    /// Logs principal roles of groups that do not exist, each once between two runs of [`Self::maintain`].
+    fn log_missing_roles(&self, organisation: &str, provider: &str, roles: Vec<String>) {
+        for role in roles {
+            let mut logged = self.missing_roles.lock();
+            if logged.len() < MISSING_ROLES && logged.insert(format!("{organisation}/{role}")) {
+                tracing::warn!(
+                    organisation,
+                    provider,
+                    role,
+                    "a user's group is mapped to a principal role that does not exist, so it is ignored: create the role, or set \
+                     `create_roles`"
+                );
+            }
+        }
+    }
+
     async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Identity, AuthError> {
-        let claims = presented.token.map(|token| token.claims);
-        if let Some(claims) = &claims {
-            claims.check_time(now_ms)?;
+        if let Some(token) = &presented.token {
+            token.check_time(now_ms)?;
         }
         let caller = presented.key.caller(&self.source, now_ms).await;
-        let principal = match (&claims, caller) {
-            (None, caller) => caller?,
+        let principal = match (&presented.token, caller) {
+            (None | Some(SeenToken::Provider(_)), caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
-            (Some(claims), caller) => Identity::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
+            (Some(SeenToken::Own { claims, engine, .. }), caller) => {
+                let caller = restrict(&self.source, claims, caller?.into_caller()?)?;
+                Identity::Key(match engine {
+                    Some(engine) => with_engine(&self.source, claims, caller, engine, now_ms).await?,
+                    None => caller,
+                })
+            }
         };
-        // An admin needs no grants.
-        if let Identity::Key(caller) = &principal
-            && caller.role() != Role::Admin
-        {
-            caller.grants.refresh(self.source.store.as_ref()).await.map_err(AuthError::Unavailable)?;
-        }
+        let principal = match principal {
+            Identity::Key(caller) => Identity::Key(with_grants(&self.source, caller).await?),
+            operator @ Identity::Operator(_) => operator,
+        };
         self.note_use(&presented.key, &principal, now_ms);
+        if let (Identity::Key(caller), Some(SeenToken::Own { engine: Some(engine), .. })) =
+            (&principal, &presented.token)
+            && let Some(of_engine) = caller.engine()
+        {
+            self.note_use(engine, &Identity::Key(Arc::clone(of_engine)), now_ms);
+        }
         Ok(principal)
     }
 
@@ -436,15 +578,19 @@ impl Authenticator {
             return Ok(0);
         }
         let count = uses.len() as u64;
-        let (mut keys, mut operators) = (Vec::new(), Vec::new());
+        let (mut keys, mut users, mut operators) = (Vec::new(), Vec::new(), Vec::new());
         for (by, used_ms) in &uses {
             match by {
                 UsedBy::Key(id) => keys.push((*id, *used_ms)),
+                UsedBy::User(organisation, id) => users.push((*organisation, *id, *used_ms)),
                 UsedBy::Operator(id) => operators.push((*id, *used_ms)),
             }
         }
         let store = &self.source.store;
         let mut written = store.key_touch(&keys).await;
+        if written.is_ok() && !users.is_empty() {
+            written = store.user_touch(&users).await;
+        }
         if written.is_ok() && !operators.is_empty() {
             written = store.operator_touch(&operators).await;
         }
@@ -480,7 +626,13 @@ impl Authenticator {
         let used = self.flush().await?;
         self.signing.reload().await?;
         self.signing.remove_retired(self.now_ms()).await?;
+        self.missing_roles.lock().clear();
         Ok(used)
+    }
+
+    /// Returns the task that reads the keys of identity providers.
+    pub fn provider_task(&self) -> Task {
+        self.provider_keys.task()
     }
 
     /// Returns the task that calls [`Self::maintain`] every minute, and [`Self::flush`] at the end.
@@ -497,17 +649,6 @@ impl Authenticator {
 
 fn standing(lookup: Lookup) -> Arc<Standing> {
     Arc::new(Standing::new(lookup))
-}
-
-/// Returns the caller of a token. It never has more rights than the key, and never another organisation.
-fn within(organisation: OrganisationId, role: Role, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthError> {
-    if caller.organisation() != organisation {
-        return Err(TokenError::UnknownKey.into());
-    }
-    if caller.role() <= role {
-        return Ok(caller);
-    }
-    Ok(Arc::new(Caller { role, ..(*caller).clone() }))
 }
 
 fn millis(duration: Duration) -> i64 {

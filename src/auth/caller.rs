@@ -3,28 +3,52 @@
 use std::sync::Arc;
 
 use tidewater_core::access::{Grants, Role};
-use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
 use tidewater_core::limits::Tier;
 
 use super::buckets::Buckets;
 use super::error::AuthError;
 use super::grants::PrincipalGrants;
-use crate::store::Actor;
+use super::token::Subject;
+use crate::store::{Actor, EngineKey};
 
 /// An authenticated caller. Only [`super::Authenticator`] creates one, so a value is proof of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub(super) organisation: OrganisationId,
     pub(super) organisation_name: Arc<str>,
-    pub(super) key: KeyId,
-    pub(super) key_name: Arc<str>,
-    pub(super) key_expires_ms: Option<i64>,
+    pub(super) holder: Holder,
     pub(super) role: Role,
     pub(super) grants: Arc<PrincipalGrants>,
+    /// The grants at the time of the request.
+    pub(super) compiled: Arc<Grants>,
     pub(super) no_delete: bool,
+    /// The engine that acts for the caller.
+    pub(super) engine: Option<Arc<Self>>,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
     pub(super) buckets: Buckets,
+}
+
+/// The credential of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// An API key.
+    Key {
+        /// Its id.
+        id: KeyId,
+        /// Its name.
+        name: Arc<str>,
+        /// When it expires, in milliseconds since 1970.
+        expires_ms: Option<i64>,
+        /// Whether its holder is an engine that may act for users.
+        acts_for_users: bool,
+    },
+    /// A sign-in with an identity provider.
+    User {
+        /// The user's name.
+        name: Arc<str>,
+    },
 }
 
 impl Caller {
@@ -40,22 +64,83 @@ impl Caller {
         &self.organisation_name
     }
 
-    /// Returns the id of the API key that the caller signed in with.
+    /// Returns the id by which the caller's requests are counted and limited: that of the API key, or for a user that of the
+    /// principal, which no key has.
     #[must_use]
-    pub const fn key(&self) -> KeyId {
-        self.key
+    pub fn key(&self) -> KeyId {
+        match &self.holder {
+            Holder::Key { id, .. } => *id,
+            Holder::User { .. } => KeyId(self.principal().0),
+        }
     }
 
-    /// Returns the key's name.
+    /// Returns the name of the key or user.
     #[must_use]
     pub fn key_name(&self) -> &str {
-        &self.key_name
+        match &self.holder {
+            Holder::Key { name, .. } | Holder::User { name } => name,
+        }
+    }
+
+    /// Returns whether the caller is a user of an identity provider.
+    #[must_use]
+    pub const fn is_user(&self) -> bool {
+        matches!(self.holder, Holder::User { .. })
+    }
+
+    /// Returns the subject of the caller's tokens.
+    pub(super) fn subject(&self) -> Subject {
+        match &self.holder {
+            Holder::Key { id, .. } => Subject::Key(*id),
+            Holder::User { .. } => Subject::User(self.principal()),
+        }
+    }
+
+    /// Returns whether the caller is an engine that may act for users.
+    pub(super) const fn acts_for_users(&self) -> bool {
+        matches!(self.holder, Holder::Key { acts_for_users: true, .. })
+    }
+
+    /// Returns when the caller's key expires, in milliseconds since 1970.
+    pub(super) const fn key_expires_ms(&self) -> Option<i64> {
+        match self.holder {
+            Holder::Key { expires_ms, .. } => expires_ms,
+            Holder::User { .. } => None,
+        }
     }
 
     /// Returns the actor in the events of their changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Key { id: self.key, name: Arc::clone(&self.key_name) }
+        let actor = match &self.holder {
+            Holder::Key { id, name, .. } => Actor::Key { id: *id, name: Arc::clone(name) },
+            Holder::User { name } => Actor::User { id: self.principal(), name: Arc::clone(name) },
+        };
+        match &self.engine {
+            Some(engine) => {
+                let engine = EngineKey { id: engine.key(), name: engine.key_name().into() };
+                Actor::Through { actor: Box::new(actor), engine }
+            }
+            None => actor,
+        }
+    }
+
+    /// Returns the engine that acts for the caller. Decisions need the permission of both.
+    #[must_use]
+    pub const fn engine(&self) -> Option<&Arc<Self>> {
+        self.engine.as_ref()
+    }
+
+    /// Returns the principal roles that the caller's token is narrowed to.
+    #[must_use]
+    pub fn selected_roles(&self) -> Option<&[PrincipalRoleId]> {
+        self.grants.selected().as_deref()
+    }
+
+    /// Returns the id with which the caller owns objects. A narrowed token has only the grants of its roles.
+    #[must_use]
+    pub fn owner(&self) -> Option<PrincipalId> {
+        self.grants.selected().is_none().then(|| self.principal())
     }
 
     /// Returns the caller's role.
@@ -72,14 +157,31 @@ impl Caller {
 
     /// Returns the principal's grants at the time of authentication. They are empty for an admin, who needs none.
     #[must_use]
-    pub fn grants(&self) -> Arc<Grants> {
-        self.grants.compiled()
+    pub const fn grants(&self) -> &Arc<Grants> {
+        &self.compiled
     }
 
     /// Returns whether the key's vended credentials cannot remove files.
     #[must_use]
-    pub const fn no_delete(&self) -> bool {
-        self.no_delete
+    pub fn no_delete(&self) -> bool {
+        self.no_delete || self.engine.as_ref().is_some_and(|engine| engine.no_delete)
+    }
+
+    /// Returns a digest of the token's restrictions: the roles that it is narrowed to, and its engine. A repeated request must
+    /// have the same.
+    #[must_use]
+    pub fn restriction_digest(&self) -> Vec<u8> {
+        let roles = |caller: &Self| {
+            let roles = caller.selected_roles().unwrap_or_default().iter();
+            roles.flat_map(|role| *role.0.as_bytes()).collect::<Vec<_>>()
+        };
+        let mut digest = roles(self);
+        if let Some(engine) = &self.engine {
+            digest.push(u8::MAX);
+            digest.extend(*engine.principal().0.as_bytes());
+            digest.extend(roles(engine));
+        }
+        digest
     }
 
     /// Returns the recent requests of the principal and its organisation.
@@ -132,7 +234,7 @@ impl OperatorCaller {
 /// An authenticated identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// The holder of a key of an organisation.
+    /// The holder of a key of an organisation, or a user of an identity provider.
     Key(Arc<Caller>),
     /// An operator.
     Operator(Arc<OperatorCaller>),

@@ -156,6 +156,7 @@ pub fn new_key(
         name: name.to_owned(),
         role,
         no_delete,
+        acts_for_users: false,
         digest: digest(text.expose().as_bytes()),
         created_ms,
         expires_ms,

@@ -54,7 +54,10 @@ pub struct OAuthError {
 
 impl OAuthError {
     pub(super) fn new(kind: OAuthErrorKind, description: impl Into<String>) -> Self {
-        Self { kind, description: description.into() }
+        // RFC 6749, section 5.2 allows few characters. A name in the text may have others.
+        let allowed = |character: char| matches!(character, ' '..='~') && !matches!(character, '"' | '\\');
+        let shown = |character: char| if allowed(character) { character } else { '?' };
+        Self { kind, description: description.into().chars().map(shown).collect() }
     }
 
     /// Converts an error of authentication. `kind` is for invalid credentials: `InvalidClient` for the client's own,
@@ -64,7 +67,7 @@ impl OAuthError {
             AuthError::TooManyGuesses { retry_after_s } => {
                 OAuthErrorKind::TooManyGuesses { retry_after_s: *retry_after_s }
             }
-            AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
+            AuthError::Unavailable(_) | AuthError::ProviderUnavailable(..) => OAuthErrorKind::TemporarilyUnavailable,
             AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
             _ => kind,
         };

@@ -7,30 +7,29 @@
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use tidewater_core::access::Role;
 use tidewater_core::ids::OrganisationId;
 
 use crate::base::secret::Secret;
 
 use super::authenticator::{Authenticator, CredentialSource};
 use super::caller::Caller;
+use super::engine;
 use super::error::AuthError;
 use super::form::{Form, is_in_query};
+use super::grants::Selected;
 use super::guesses::{Attempt, too_many};
 use super::header::{self, Authorization, HeaderError};
 use super::key;
 use super::oauth_error::{OAuthError, OAuthErrorKind};
-use super::token::{Claims, TokenError};
+use super::scope::RequestedScope;
+use super::token::{Claims, EngineClaims, Subject, TokenError};
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// The default scope of a token: the one that Iceberg clients request.
-const DEFAULT_SCOPE: &str = "catalog";
-
-/// The longest accepted scope, in bytes.
-const MAX_SCOPE_BYTES: usize = 1_000;
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// A token request.
 #[derive(Clone, Copy)]
@@ -60,7 +59,7 @@ pub struct TokenResponse {
     pub expires_in_s: i64,
     /// The token's type. Java clients need it to renew the token.
     pub issued_token_type: &'static str,
-    /// The requested scope.
+    /// The scope of the token (RFC 6749, section 5.1). For a narrowed token it has the names of the principal roles.
     pub scope: String,
     /// The caller, for the log.
     #[serde(skip)]
@@ -71,11 +70,20 @@ fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::O
     serializer.serialize_str(secret.expose())
 }
 
-/// The subject of a new token.
+/// The subject of a new token, with the engine that acts for it.
 struct Granted {
     caller: Arc<Caller>,
-    /// The time of the sign-in with an API key.
+    /// The principal roles that the presented token is narrowed to. The new one has no others.
+    held: Selected,
+    /// The time of the sign-in with an API key or a provider's token.
     signed_in_ms: i64,
+}
+
+impl Granted {
+    fn new(caller: Arc<Caller>, signed_in_ms: i64) -> Self {
+        let held = caller.grants.selected().clone();
+        Self { caller, held, signed_in_ms }
+    }
 }
 
 /// What came in the `Authorization` header.
@@ -100,7 +108,7 @@ impl Authenticator {
         }
         check_content_type(request.content_type)?;
         let form = Form::parse(request.body)?;
-        let scope = scope_of(&form)?;
+        let scope = RequestedScope::parse(&form)?;
         let granted = match form.get("grant_type") {
             Some(CLIENT_CREDENTIALS) => self.just_signed_in(self.by_key(&form, &request).await?),
             Some(TOKEN_EXCHANGE) => self.by_token(&form, &request).await?,
@@ -117,11 +125,11 @@ impl Authenticator {
                 ));
             }
         };
-        self.issue(&granted, scope).await
+        self.issue(granted, scope).await
     }
 
     fn just_signed_in(&self, caller: Arc<Caller>) -> Granted {
-        Granted { caller, signed_in_ms: self.now_ms() }
+        Granted::new(caller, self.now_ms())
     }
 
     /// Handles `client_credentials`, with the key in any field.
@@ -151,9 +159,9 @@ impl Authenticator {
             .map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
     }
 
-    /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
+    /// Handles a token exchange: a token of this catalog or of a provider, or a key, is exchanged for a newer token. All presented credentials
     /// must be valid and of the same organisation. An expired token is renewed only with a key. Without a key, the new token
-    /// belongs to the sign-in of the old one.
+    /// belongs to the sign-in of the old one. A client or actor with another principal is an engine that acts for the subject.
     async fn by_token(&self, form: &Form, request: &SignIn<'_>) -> Result<Granted, OAuthError> {
         let source = request.source;
         check_token_types(form)?;
@@ -183,17 +191,21 @@ impl Authenticator {
         match self.verify(subject.as_bytes(), source).await {
             Ok(caller) => {
                 others.into_iter().try_for_each(|other| check_same_organisation(other, Some(caller.organisation())))?;
-                if by_key || key::looks_like_key(subject.as_bytes()) {
+                let caller = engine::through(caller, others)?;
+                // The key of an engine does not prolong the sign-in of its user.
+                let prolongs = by_key && caller.engine().is_none();
+                if prolongs || key::looks_like_key(subject.as_bytes()) {
                     return Ok(self.just_signed_in(caller));
                 }
-                let signed_in_ms = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?.signed_in_ms;
-                Ok(Granted { caller, signed_in_ms })
+                let signed_in_ms = self.signed_in_ms(subject.as_bytes()).await.map_err(invalid_grant)?;
+                Ok(Granted::new(caller, signed_in_ms))
             }
             Err(AuthError::Token(TokenError::Expired)) if by_key => {
                 let expired = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?;
                 others.into_iter().try_for_each(|other| check_same_organisation(other, Some(expired.organisation)))?;
                 let client = client.ok_or_else(|| invalid_grant(AuthError::Token(TokenError::Expired)))?;
-                Ok(self.just_signed_in(client))
+                self.check_own(&client, &expired).await?;
+                Ok(Granted { held: expired.selected, ..self.just_signed_in(client) })
             }
             Err(error) => Err(invalid_grant(error)),
         }
@@ -208,24 +220,54 @@ impl Authenticator {
         wait_ms.map_or(error, |wait_ms| OAuthError::refused(OAuthErrorKind::InvalidClient, &too_many(wait_ms)))
     }
 
+    /// Checks that an expired token is the client's own, and that no engine has it. The renewal of another principal's token would
+    /// be a token with other rights.
+    async fn check_own(&self, client: &Caller, expired: &Claims) -> Result<(), OAuthError> {
+        let refused = |description: &str| OAuthError::new(OAuthErrorKind::InvalidGrant, description);
+        if expired.engine.is_some() {
+            return Err(refused("an expired token of an engine cannot be renewed: exchange the user's token again"));
+        }
+        let unavailable =
+            |error| OAuthError::refused(OAuthErrorKind::InvalidGrant, &AuthError::Unavailable(Arc::new(error)));
+        let principal = match expired.subject {
+            Subject::Key(id) => self.store().key_by_id(id).await.map_err(unavailable)?.map(|(key, _)| key.principal),
+            Subject::User(id) => Some(id),
+        };
+        match principal {
+            Some(principal) if principal == client.principal() => Ok(()),
+            _ => Err(refused(
+                "the expired token belongs to another principal than the key: sign in with that principal's key",
+            )),
+        }
+    }
+
     /// Signs a token. It has at most the key's role and ends no later than the key and the sign-in.
-    async fn issue(&self, granted: &Granted, scope: String) -> Result<TokenResponse, OAuthError> {
-        let Granted { caller, signed_in_ms } = granted;
+    async fn issue(&self, granted: Granted, scope: RequestedScope) -> Result<TokenResponse, OAuthError> {
+        let Granted { caller, held, signed_in_ms } = granted;
         let now_ms = self.now_ms();
         let session_end_ms = signed_in_ms.saturating_add(self.session_ms);
         if session_end_ms <= now_ms {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidGrant,
-                "the sign-in that this token comes from is too long ago: show the API key again",
+                "the sign-in that this token comes from is too long ago: sign in again with the API key, or with a new token of the provider",
             ));
         }
         let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms).min(session_end_ms);
-        let expires_ms = caller.key_expires_ms.map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
+        let keys = [Some(&caller), caller.engine()].into_iter().flatten();
+        let expires_ms = keys.filter_map(|key| key.key_expires_ms()).fold(lifetime_end_ms, i64::min);
+        let given = self.give_scope(&caller, held, scope).await?;
         let claims = Claims {
-            key: caller.key(),
+            subject: caller.subject(),
             organisation: caller.organisation(),
-            role: caller.role(),
-            signed_in_ms: *signed_in_ms,
+            // A narrowed token does not have the built-in role.
+            role: if given.selected.is_some() { Role::None } else { caller.role() },
+            selected: given.selected,
+            engine: caller.engine().map(|engine| EngineClaims {
+                key: engine.key(),
+                role: engine.role(),
+                selected: engine.grants.selected().clone(),
+            }),
+            signed_in_ms,
             issued_ms: now_ms,
             expires_ms,
         };
@@ -236,8 +278,8 @@ impl Authenticator {
             token_type: "bearer",
             expires_in_s: (expires_ms.div_euclid(1_000) - now_ms.div_euclid(1_000)).max(0),
             issued_token_type: ACCESS_TOKEN,
-            scope,
-            caller: Arc::clone(caller),
+            scope: given.text,
+            caller,
         })
     }
 }
@@ -254,25 +296,10 @@ fn check_content_type(content_type: Option<&[u8]>) -> Result<(), OAuthError> {
     ))
 }
 
-/// Returns the scope for the answer. Accepts any scope: a token's rights follow from its key's role.
-///
-/// # Errors
-/// `InvalidScope` if it is too long, or has other characters than RFC 6749, section 3.3 allows.
-fn scope_of(form: &Form) -> Result<String, OAuthError> {
-    let scope = form.get("scope").unwrap_or(DEFAULT_SCOPE);
-    let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if scope.len() > MAX_SCOPE_BYTES || !scope.bytes().all(allowed) {
-        return Err(OAuthError::new(
-            OAuthErrorKind::InvalidScope,
-            format!("scope must be at most {MAX_SCOPE_BYTES} characters of ASCII, without quotes and backslashes"),
-        ));
-    }
-    Ok(scope.to_owned())
-}
-
 fn check_token_types(form: &Form) -> Result<(), OAuthError> {
     for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
-        if form.get(name).is_some_and(|kind| kind != ACCESS_TOKEN && kind != JWT) {
+        let accepted = |kind| kind == ACCESS_TOKEN || kind == JWT || (kind == ID_TOKEN && name == "subject_token_type");
+        if form.get(name).is_some_and(|kind| !accepted(kind)) {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidRequest,
                 format!("{name} must be '{ACCESS_TOKEN}' or '{JWT}'"),

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tempfile::TempDir;
 use tidewater_core::access::Role;
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::{Tier, default_tiers};
 
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::config::IssuerConfig;
 use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
-use crate::store::{ApiKey, Change, Organisation, Store};
+use crate::store::{ApiKey, Change, Organisation, Store, Warehouse, WarehouseOptions, WarehouseStorage};
 
 use super::{AuthSettings, Authenticator, Caller, CredentialSource, NewKey, entropy, issue_key};
 
@@ -59,6 +60,13 @@ impl World {
         Arc::new(Authenticator::new(store, &self.tiers, self.clock(), &AuthSettings::default()))
     }
 
+    /// Creates a server of this deployment with identity providers.
+    pub(crate) fn server_with(&self, issuers: Vec<IssuerConfig>) -> Arc<Authenticator> {
+        let store: Arc<dyn Store> = self.store.clone();
+        let settings = AuthSettings { issuers, ..AuthSettings::default() };
+        Arc::new(Authenticator::new(store, &self.tiers, self.clock(), &settings))
+    }
+
     /// Creates a key of `acme`. Returns it with its text.
     pub(crate) async fn key(&self, role: Role, expires_ms: Option<i64>) -> (ApiKey, String) {
         self.key_of(self.organisation.id, role, expires_ms).await
@@ -85,6 +93,20 @@ impl World {
 
 pub(crate) fn organisation(name: &str, tier: &str) -> Organisation {
     Organisation::new(OrganisationId(fresh_uuid()), name, tier, NOON_MS)
+}
+
+/// Returns a warehouse that is not stored yet.
+pub(crate) fn warehouse(organisation: OrganisationId) -> Warehouse {
+    Warehouse {
+        id: WarehouseId(fresh_uuid()),
+        organisation,
+        name: "lake".to_owned(),
+        root: "file:///srv/lake".to_owned(),
+        storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
+        is_default: true,
+        created_ms: NOON_MS,
+    }
 }
 
 pub(crate) fn bearer(credential: &str) -> String {

@@ -8,8 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
+use uuid::Uuid;
 
+use super::grants::Selected;
 use crate::base::secret::Secret;
 use crate::store::SigningKey;
 
@@ -22,8 +24,12 @@ pub const AUDIENCE: &str = "tidewater-catalog";
 /// The accepted difference between the clocks of two servers, in milliseconds.
 pub const LEEWAY_MS: i64 = 10_000;
 
-/// The longest accepted token, in bytes. The catalog's tokens have about 400.
-pub const MAX_TOKEN_BYTES: usize = 2 << 10;
+/// The longest accepted token, in bytes. The catalog's tokens have about 400, and with the roles of a user and an engine up to
+/// 2,500.
+pub const MAX_TOKEN_BYTES: usize = 4 << 10;
+
+/// The most principal roles that a token can be narrowed to.
+pub const MAX_SELECTED_ROLES: usize = 16;
 
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,24 +58,54 @@ pub enum TokenError {
     /// Its API key does not exist.
     #[error("the token's API key does not exist any more: sign in with another")]
     UnknownKey,
+    /// The key of its engine may not act for users, or cannot be used.
+    #[error(
+        "the engine of this token may not act for users: its key is revoked or expired, or an administrator has taken this \
+         permission away"
+    )]
+    Engine,
+}
+
+/// The subject of a token: its `sub`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// An API key.
+    Key(KeyId),
+    /// A user of an identity provider.
+    User(PrincipalId),
 }
 
 /// The claims of a token with a valid signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Its API key.
-    pub key: KeyId,
-    /// The organisation of that key.
+    /// Its API key or user.
+    pub subject: Subject,
+    /// The organisation of that key or user.
     pub organisation: OrganisationId,
     /// The highest role of its holder.
     pub role: Role,
-    /// The time of the sign-in with an API key, in milliseconds since 1970 (whole seconds). An exchanged token keeps the time of
+    /// The principal roles that it is narrowed to.
+    pub selected: Selected,
+    /// The engine that acts for its subject.
+    pub engine: Option<EngineClaims>,
+    /// The time of the sign-in with an API key or a provider's token, in milliseconds since 1970 (whole seconds). An exchanged token keeps the time of
     /// the old token.
     pub signed_in_ms: i64,
     /// When it was issued, in milliseconds since 1970 (whole seconds).
     pub issued_ms: i64,
     /// When it expires, in milliseconds since 1970 (whole seconds).
     pub expires_ms: i64,
+}
+
+/// The claims about the engine that acts for a token's subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineClaims {
+    /// The engine's API key. It belongs to the same organisation.
+    pub key: KeyId,
+    /// The highest role of the engine.
+    pub role: Role,
+    /// The principal roles that the engine is narrowed to.
+    pub selected: Selected,
 }
 
 impl Claims {
@@ -93,9 +129,18 @@ impl Claims {
 struct Wire {
     iss: String,
     aud: String,
-    sub: KeyId,
+    sub: Uuid,
+    /// Whether the subject is a user, and not an API key. Tokens of older versions do not have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user: bool,
     org: OrganisationId,
     role: String,
+    /// The principal roles that it is narrowed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<PrincipalRoleId>>,
+    /// The engine that acts for the subject (RFC 8693, section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<WireEngine>,
     iat: i64,
     /// The time of the sign-in (OpenID Connect Core, section 2). Tokens of older versions do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +148,16 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     exp: i64,
+}
+
+/// The claim `act`. It has no `act` itself: an engine acts for a user, not for another engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireEngine {
+    sub: KeyId,
+    role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<PrincipalRoleId>>,
 }
 
 /// The part of a token's header that is read before its signature is checked.
@@ -137,9 +192,19 @@ pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, T
     let wire = Wire {
         iss: ISSUER.to_owned(),
         aud: AUDIENCE.to_owned(),
-        sub: claims.key,
+        sub: match claims.subject {
+            Subject::Key(id) => id.0,
+            Subject::User(id) => id.0,
+        },
+        user: matches!(claims.subject, Subject::User(_)),
         org: claims.organisation,
         role: claims.role.as_str().to_owned(),
+        roles: claims.selected.as_deref().map(<[_]>::to_vec),
+        act: claims.engine.as_ref().map(|engine| WireEngine {
+            sub: engine.key,
+            role: engine.role.as_str().to_owned(),
+            roles: engine.selected.as_deref().map(<[_]>::to_vec),
+        }),
         iat: claims.issued_ms.div_euclid(1_000),
         auth_time: Some(claims.signed_in_ms.div_euclid(1_000)),
         nbf: None,
@@ -183,13 +248,20 @@ pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError
     }
     let begins_s = wire.nbf.map_or(wire.iat, |nbf| nbf.max(wire.iat));
     Ok(Claims {
-        key: wire.sub,
+        subject: if wire.user { Subject::User(PrincipalId(wire.sub)) } else { Subject::Key(KeyId(wire.sub)) },
         organisation: wire.org,
         role: wire.role.parse().map_err(|_| TokenError::Malformed)?,
+        selected: wire.roles.map(Into::into),
+        engine: wire.act.map(engine_claims).transpose()?,
         signed_in_ms: wire.auth_time.unwrap_or(wire.iat).saturating_mul(1_000),
         issued_ms: begins_s.saturating_mul(1_000),
         expires_ms: wire.exp.saturating_mul(1_000),
     })
+}
+
+fn engine_claims(WireEngine { sub, role, roles }: WireEngine) -> Result<EngineClaims, TokenError> {
+    let role = role.parse().map_err(|_| TokenError::Malformed)?;
+    Ok(EngineClaims { key: sub, role, selected: roles.map(Into::into) })
 }
 
 fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, PrincipalId};
 use uuid::{Uuid, Variant};
 
 use crate::background::Task;
@@ -46,6 +46,9 @@ impl FromStr for IdempotencyKey {
     }
 }
 
+/// An idempotency key with the principal that sent it. The keys of different principals are apart.
+pub type SentKey = (OrganisationId, PrincipalId, IdempotencyKey);
+
 /// Why a request with a key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
@@ -76,7 +79,7 @@ pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
     lifetime: Duration,
-    turns: Arc<KeyedLock<(OrganisationId, IdempotencyKey)>>,
+    turns: Arc<KeyedLock<SentKey>>,
 }
 
 impl Idempotency {
@@ -99,12 +102,8 @@ impl Idempotency {
     }
 
     /// Waits until this process serves no other request with the same key.
-    pub(crate) async fn enter(
-        &self,
-        organisation: OrganisationId,
-        key: IdempotencyKey,
-    ) -> KeyGuard<'_, (OrganisationId, IdempotencyKey)> {
-        self.turns.enter((organisation, key)).await
+    pub(crate) async fn enter(&self, key: SentKey) -> KeyGuard<'_, SentKey> {
+        self.turns.enter(key).await
     }
 
     /// Returns the stored answer to this request, if it was answered before.
@@ -113,11 +112,10 @@ impl Idempotency {
     /// Fails if the key came with another request before, or if the store does not answer.
     pub async fn earlier(
         &self,
-        organisation: OrganisationId,
-        key: IdempotencyKey,
+        (organisation, principal, key): SentKey,
         request: RequestDigest,
     ) -> Result<Option<Answer>, IdempotencyError> {
-        match self.store.receipt_get(organisation, key.0, self.clock.now_ms()).await? {
+        match self.store.receipt_get(organisation, principal, key.0, self.clock.now_ms()).await? {
             Some(kept) if kept.request != request => Err(IdempotencyError::OtherRequest),
             kept => Ok(kept.map(|KeptAnswer { answer, .. }| answer)),
         }
@@ -125,10 +123,10 @@ impl Idempotency {
 
     /// Returns the receipt that a change of this request stores.
     #[must_use]
-    pub fn receipt(&self, key: IdempotencyKey, request: RequestDigest) -> Receipt {
+    pub fn receipt(&self, (_, principal, key): SentKey, request: RequestDigest) -> Receipt {
         let now_ms = self.clock.now_ms();
         let kept_ms = i64::try_from((self.lifetime + GRACE).as_millis()).unwrap_or(i64::MAX);
-        Receipt { key: key.0, request, expires_ms: now_ms.saturating_add(kept_ms) }
+        Receipt { principal, key: key.0, request, expires_ms: now_ms.saturating_add(kept_ms) }
     }
 
     /// Stores the answer to a request that changed nothing. Returns false if the request was answered meanwhile: then
@@ -225,19 +223,23 @@ mod tests {
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let idempotency = Idempotency::new(Arc::clone(&store), clock, lifetime);
         let request = request_digest(&[b"a"]);
-        let keys: Vec<IdempotencyKey> = (0..1_200).map(|_| fresh_ordered_uuid().to_string().parse().unwrap()).collect();
+        let principal = PrincipalId(fresh_uuid());
+        let fresh_key = |_| (id, principal, fresh_ordered_uuid().to_string().parse().unwrap());
+        let keys: Vec<SentKey> = (0..1_200).map(fresh_key).collect();
         for key in &keys {
             assert!(idempotency.store_answer(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
         }
         assert!(!idempotency.store_answer(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
-        let other = idempotency.earlier(id, keys[0], request_digest(&[b"b"])).await;
+        let other = idempotency.earlier(keys[0], request_digest(&[b"b"])).await;
         assert!(matches!(other, Err(IdempotencyError::OtherRequest)));
+        let of_another = (id, PrincipalId(fresh_uuid()), keys[0].2);
+        assert_eq!(idempotency.earlier(of_another, request_digest(&[b"b"])).await.unwrap(), None);
 
         now_ms.fetch_add(1_800_000, Ordering::SeqCst);
         idempotency.sweep().await.unwrap();
-        assert_eq!(idempotency.earlier(id, keys[0], request).await.unwrap(), Some(Answer::Done));
+        assert_eq!(idempotency.earlier(keys[0], request).await.unwrap(), Some(Answer::Done));
         now_ms.fetch_add(60_000, Ordering::SeqCst);
-        assert_eq!(idempotency.earlier(id, keys[0], request).await.unwrap(), None);
+        assert_eq!(idempotency.earlier(keys[0], request).await.unwrap(), None);
         idempotency.sweep().await.unwrap();
         assert_eq!(store.receipt_remove_expired(i64::MAX, 1).await.unwrap(), 0, "more than one batch went");
     }

@@ -87,7 +87,7 @@ impl Catalog {
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>, CatalogError> {
         if parent.visibility()? == Visibility::Some {
-            return Ok(Arc::new(parent.granted_namespaces(page)));
+            return Ok(Arc::new(parent.granted_namespaces(&parent.limited_viewers(), page)));
         }
         let listed = self.store.namespace_list(parent.warehouse.place, parent.ident.as_ref(), page).await;
         listed.map_err(|error| match &parent.ident {

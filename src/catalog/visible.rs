@@ -5,11 +5,15 @@ use std::sync::Arc;
 use super::error::of_namespace;
 use super::{Catalog, CatalogError};
 use crate::access::action::Action;
+use crate::access::lists::{Viewer, common, one_more, page_of};
 use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Visibility, Warehouse, action};
 use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, TableKind, TimedPage};
 
 /// The maximum number of pages of dropped tables that are read for one answer.
 const MOST_PAGES: usize = 10;
+
+/// The least number of names that are read at a time for a caller and its engine.
+const PART: u32 = 1_000;
 
 /// A page of a warehouse's dropped tables and views.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +36,53 @@ impl Catalog {
         if namespace.visibility()? == Visibility::All {
             return self.store.table_list(place, ident, kind, page).await.map_err(of_namespace(ident));
         }
-        let owned = match namespace.owner() {
+        let viewers = namespace.limited_viewers();
+        let visible = match &viewers[..] {
+            [caller, engine] => self.visible_to_both(namespace, [caller, engine], kind, page).await?,
+            [viewer, ..] => self.visible_to(namespace, viewer, kind, page).await?,
+            [] => Page { items: Vec::new(), more: false },
+        };
+        Ok(Arc::new(visible))
+    }
+
+    /// Lists the tables or views of a namespace that a viewer was granted or owns.
+    async fn visible_to<A: Action>(
+        &self,
+        namespace: &Permit<A, Namespace>,
+        viewer: &Viewer<'_>,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Page<String>, CatalogError> {
+        let (place, ident) = (namespace.warehouse.place, &namespace.ident);
+        let owned = match viewer.owner() {
             Some(owner) => {
                 self.store.table_list_owned(place, ident, kind, owner, page).await.map_err(of_namespace(ident))?
             }
             None => Page { items: Vec::new(), more: false },
         };
-        Ok(Arc::new(namespace.granted_tables(kind, owned, page)))
+        Ok(namespace.granted_tables(viewer, kind, owned, page))
+    }
+
+    /// Lists the tables or views of a namespace that both viewers were granted or own.
+    async fn visible_to_both<A: Action>(
+        &self,
+        namespace: &Permit<A, Namespace>,
+        [caller, engine]: [&Viewer<'_>; 2],
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Page<String>, CatalogError> {
+        let mut part = PageRequest { after: page.after.clone(), limit: page.limit.map(|limit| limit.max(PART)) };
+        let mut both = Vec::new();
+        loop {
+            let of_caller = self.visible_to(namespace, caller, kind, &part).await?;
+            let of_engine = self.visible_to(namespace, engine, kind, &part).await?;
+            let (found, end) = common(&of_caller, &of_engine);
+            both.extend(found);
+            if end.is_none() || both.len() >= one_more(page) {
+                return Ok(page_of(both, page));
+            }
+            part.after = end;
+        }
     }
 
     /// Lists a warehouse's dropped tables and views that the caller may restore, the newest drop first.

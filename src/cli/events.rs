@@ -83,10 +83,14 @@ fn row(event: &Value) -> Vec<String> {
 /// Tells who made a change. A key may be named as the machine's user or the catalog is, so its kind and id are shown.
 fn actor(event: &Value) -> String {
     let text = |field: &str| event[field].as_str().unwrap_or_default();
-    match text("actor-type") {
+    let actor = match text("actor-type") {
         "command-line" => format!("machine {}", text("actor")),
-        kind @ ("key" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
+        kind @ ("key" | "user" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
         kind => kind.to_owned(),
+    };
+    match event["engine"].as_str() {
+        Some(engine) => format!("{actor} via engine '{engine}' ({})", text("engine-id")),
+        None => actor,
     }
 }
 
@@ -100,7 +104,12 @@ mod tests {
     fn key_named_like_the_machines_user_or_the_catalog_is_told_apart() {
         let event =
             |kind: &str, name: &str, id: Option<&str>| json!({ "actor-type": kind, "actor": name, "actor-id": id });
+        let mut through = event("key", "ana", Some("0198"));
+        through["engine"] = json!("trino");
+        through["engine-id"] = json!("0199");
+        assert_eq!(actor(&through), "key 'ana' (0198) via engine 'trino' (0199)");
         assert_eq!(actor(&event("key", "root", Some("0198"))), "key 'root' (0198)");
+        assert_eq!(actor(&event("user", "root", Some("0197"))), "user 'root' (0197)");
         assert_eq!(actor(&event("operator", "catalog", Some("0199"))), "operator 'catalog' (0199)");
         assert_eq!(actor(&event("command-line", "root", None)), "machine root");
         assert_eq!(actor(&event("catalog", "catalog", None)), "catalog");

@@ -64,7 +64,8 @@ Standard output has only the key. The catalog stores a hash of it.")]
     },
     /// Change a key's name, role or expiry
     #[command(after_help = "Examples:\n  tidewater key update ci --org acme --role reader --expires-in 30d\n  \
-                            tidewater key update ci --org acme --expires-in never")]
+                            tidewater key update ci --org acme --expires-in never\n  \
+                            tidewater key update trino --org acme --acts-for-users")]
     Update {
         /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
@@ -80,6 +81,12 @@ Standard output has only the key. The catalog stores a hash of it.")]
         /// When it expires, from now, such as 90d or 12h, or `never`
         #[arg(long, value_name = "DURATION|never", value_parser = Lifetime::parse)]
         expires_in: Option<Lifetime>,
+        /// Let it act for users, as a trusted engine: it exchanges their tokens, and gets what both may do
+        #[arg(long)]
+        acts_for_users: bool,
+        /// Do not let it act for users any more: its tokens for users are refused at once
+        #[arg(long, conflicts_with = "acts_for_users")]
+        no_acts_for_users: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -142,7 +149,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             let organisation = organisation.find(client).await?;
             show(&load(client, &organisation, key).await?, &organisation.name, *format)
         }
-        Command::Update { key, organisation, name, role, expires_in, format } => {
+        Command::Update { key, organisation, name, role, expires_in, acts_for_users, no_acts_for_users, format } => {
             let organisation = organisation.find(client).await?;
             let found = load(client, &organisation, key).await?;
             let mut update = json!({});
@@ -151,6 +158,9 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             }
             if let Some(role) = role {
                 update["role"] = json!(role.as_str());
+            }
+            if *acts_for_users || *no_acts_for_users {
+                update["acts-for-users"] = json!(acts_for_users);
             }
             match expires_in {
                 Some(Lifetime::Ms(expires_in_ms)) => {
@@ -239,6 +249,7 @@ fn show(key: &Value, organisation: &str, format: Format) -> Result<()> {
         ("organisation", organisation.to_owned()),
         ("role", text(key, "role")),
         ("removes files", if key["no-delete"] == true { "no" } else { "as its role allows" }.to_owned()),
+        ("acts for users", if key["acts-for-users"] == true { "yes" } else { "no" }.to_owned()),
         ("state", text(key, "state")),
         ("created", time::shown_or(key["created-ms"].as_i64(), "")),
         ("expires", time::shown_or(key["expires-ms"].as_i64(), "never")),
@@ -254,6 +265,7 @@ fn as_json(key: &Value) -> Value {
         "name": key["name"],
         "role": key["role"],
         "no-delete": key["no-delete"],
+        "acts-for-users": key["acts-for-users"],
         "state": key["state"],
         "created": time("created-ms"),
         "expires": time("expires-ms"),

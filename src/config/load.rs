@@ -11,7 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, ListenAddress, LogFormat};
+use super::{Config, IssuerConfig, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
 
 /// The data folder if there is no home folder.
@@ -104,6 +104,9 @@ impl Config {
             let path = std::mem::take(&mut config.storage.master_key_file);
             config.storage.master_key_file = beside_file(&figment, "storage.master_key_file", path);
         }
+        for file in config.auth.issuers.iter_mut().flat_map(IssuerConfig::files_mut) {
+            *file = beside_file(&figment, "auth.issuers", std::mem::take(file));
+        }
         config.check()?;
         Ok(config)
     }
@@ -130,6 +133,11 @@ impl Config {
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
         at_least_one("heavy.memory_bytes", self.heavy.memory_bytes);
+        at_least_one("access.principal_roles", self.access.principal_roles);
+        at_least_one("access.catalog_roles", self.access.catalog_roles);
+        at_least_one("access.assignments", self.access.assignments);
+        at_least_one("access.grants", self.access.grants);
+        at_least_one("access.grants_per_role", self.access.grants_per_role);
         for (key, value) in self.limits.settings() {
             at_least_one(key, value);
         }
@@ -147,6 +155,7 @@ impl Config {
             let why = tier.check().err()?;
             Some(format!("`tiers.{name}`: {why}"))
         }));
+        wrong.extend(super::issuers::check(&self.auth.issuers));
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

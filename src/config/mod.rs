@@ -2,6 +2,7 @@
 //!
 //! The value of a setting comes from the command line, else the environment, else the file, else its default.
 
+mod issuers;
 mod listen;
 mod load;
 mod origins;
@@ -21,6 +22,7 @@ use tidewater_core::request_limits::RequestLimits;
 use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
 
+pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
@@ -56,6 +58,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
+    /// Limits on the roles and grants of an organisation.
+    pub access: AccessConfig,
     /// Workers and memory for heavy work.
     pub heavy: HeavyConfig,
     /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
@@ -159,6 +163,9 @@ pub struct AuthConfig {
     pub session_s: u64,
     /// For how many seconds a key check is cached. A revoked key may keep working for this long.
     pub cache_s: u64,
+    /// The identity providers whose tokens are accepted.
+    #[serde(deserialize_with = "issuers::deserialize")]
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// Settings of access to warehouses' storage.
@@ -240,6 +247,34 @@ pub struct EventsConfig {
     pub per_organisation: u32,
 }
 
+/// Limits on the roles, assignments and grants of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// The most principal roles.
+    pub principal_roles: u64,
+    /// The most catalog roles, of all warehouses together.
+    pub catalog_roles: u64,
+    /// The most assignments: of principal roles to principals, and of catalog roles to principal roles.
+    pub assignments: u64,
+    /// The most grants of all catalog roles together.
+    pub grants: u64,
+    /// The most grants of a catalog role.
+    pub grants_per_role: u64,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            principal_roles: 10_000,
+            catalog_roles: 10_000,
+            assignments: 100_000,
+            grants: 100_000,
+            grants_per_role: 10_000,
+        }
+    }
+}
+
 /// Settings of heavy work: reading, changing and writing large requests and documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -272,6 +307,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             limits: RequestLimits::default(),
+            access: AccessConfig::default(),
             heavy: HeavyConfig::default(),
             tiers: default_tiers(),
         }
@@ -324,7 +360,7 @@ impl Default for CacheConfig {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self { token_lifetime_s: 3_600, session_s: 86_400, cache_s: 2 }
+        Self { token_lifetime_s: 3_600, session_s: 86_400, cache_s: 2, issuers: Vec::new() }
     }
 }
 

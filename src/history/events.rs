@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::OrganisationId;
 use uuid::Uuid;
 
 use crate::background::Task;
@@ -24,7 +24,12 @@ pub struct EventEntry {
     at_ms: i64,
     actor: String,
     actor_type: &'static str,
-    actor_id: Option<KeyId>,
+    actor_id: Option<Uuid>,
+    /// The name of the engine's key that acted for the actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     organisation_id: Option<OrganisationId>,
     operation: &'static str,
@@ -46,6 +51,8 @@ impl From<Event> for EventEntry {
             actor: event.actor.name().unwrap_or(event.actor.kind()).to_owned(),
             actor_type: event.actor.kind(),
             actor_id: event.actor.id(),
+            engine: event.actor.engine().map(|engine| engine.name.to_string()),
+            engine_id: event.actor.engine().map(|engine| engine.id.0),
             organisation_id: event.organisation,
             operation: event.operation.as_str(),
             object: event.object.name,

@@ -28,6 +28,8 @@ pub struct KeyUpdate {
     pub expires_ms: Option<Option<i64>>,
     /// Whether credentials vended for it cannot delete files.
     pub no_delete: Option<bool>,
+    /// Whether its holder is an engine that may act for users.
+    pub acts_for_users: Option<bool>,
 }
 
 /// The number of requests that a key sent on a day.

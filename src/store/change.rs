@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidewater_core::ids::KeyId;
+use tidewater_core::ids::{KeyId, PrincipalId};
+use uuid::Uuid;
 
 use super::receipts::Receipt;
 
@@ -34,6 +35,13 @@ pub enum Actor {
         /// Its name.
         name: Arc<str>,
     },
+    /// A user of an identity provider.
+    User {
+        /// The user's id.
+        id: PrincipalId,
+        /// The user's name.
+        name: Arc<str>,
+    },
     /// An operator, who manages organisations and belongs to none.
     Operator {
         /// The operator's id.
@@ -45,25 +53,45 @@ pub enum Actor {
     CommandLine(Option<Arc<str>>),
     /// The catalog itself, for example its background work.
     Catalog,
+    /// An actor for whom a trusted engine acts.
+    Through {
+        /// The actor, who is not another `Through`.
+        actor: Box<Actor>,
+        /// The engine.
+        engine: EngineKey,
+    },
+}
+
+/// The key of an engine that acts for users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineKey {
+    /// The key's id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: Arc<str>,
 }
 
 impl Actor {
     /// Returns the kind of actor, as stores and the API write it.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
+            Self::Through { actor, .. } => actor.kind(),
             Self::Key { .. } => "key",
+            Self::User { .. } => "user",
             Self::Operator { .. } => "operator",
             Self::CommandLine(_) => "command-line",
             Self::Catalog => "catalog",
         }
     }
 
-    /// Returns the id of the actor's key, if the actor has one.
+    /// Returns the id of the actor's key, or of the user.
     #[must_use]
-    pub const fn id(&self) -> Option<KeyId> {
+    pub fn id(&self) -> Option<Uuid> {
         match self {
-            Self::Key { id, .. } | Self::Operator { id, .. } => Some(*id),
+            Self::Through { actor, .. } => actor.id(),
+            Self::Key { id, .. } | Self::Operator { id, .. } => Some(id.0),
+            Self::User { id, .. } => Some(id.0),
             Self::CommandLine(_) | Self::Catalog => None,
         }
     }
@@ -72,9 +100,19 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Key { name, .. } | Self::Operator { name, .. } => Some(name),
+            Self::Key { name, .. } | Self::User { name, .. } | Self::Operator { name, .. } => Some(name),
             Self::CommandLine(user) => user.as_deref(),
             Self::Catalog => None,
+            Self::Through { actor, .. } => actor.name(),
+        }
+    }
+
+    /// Returns the engine that acts for the actor, if there is one.
+    #[must_use]
+    pub const fn engine(&self) -> Option<&EngineKey> {
+        match self {
+            Self::Through { engine, .. } => Some(engine),
+            _ => None,
         }
     }
 }

@@ -177,8 +177,8 @@ fn lost() -> StoreError {
 }
 
 impl AccessGenerations for FaultyStore {
-    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
-        self.inner.access_generation(organisation)
+    fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
+        self.inner.access_generation(organisation, principal)
     }
 }
 
@@ -210,6 +210,15 @@ stores_with_faults! {
         fn key_by_id(id: KeyId) -> Option<(ApiKey, Organisation)>;
         fn key_revoke(organisation: OrganisationId, id: KeyId, change: &Change) -> ();
         fn key_touch(last_used_ms: &[(KeyId, i64)]) -> ();
+    }
+    UserStore {
+        fn user_sign_in(sign_in: &UserSignIn, change: &Change) -> SignedInUser;
+        fn user_get(organisation: OrganisationId, id: PrincipalId) -> Option<(User, Organisation)>;
+        fn user_list(organisation: OrganisationId, page: &PageRequest) -> Page<User>;
+        fn user_find(organisation: OrganisationId, named: &str) -> Vec<User>;
+        fn user_update(organisation: OrganisationId, id: PrincipalId, update: UserUpdate, change: &Change) -> User;
+        fn user_delete(organisation: OrganisationId, id: PrincipalId, change: &Change) -> ();
+        fn user_touch(last_seen_ms: &[(OrganisationId, PrincipalId, i64)]) -> ();
     }
     OperatorStore {
         fn operator_create(new: &Operator, change: &Change) -> ();
@@ -293,7 +302,7 @@ stores_with_faults! {
         fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
     }
     ReceiptStore {
-        fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
+        fn receipt_get(organisation: OrganisationId, principal: PrincipalId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
         fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();
         fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
     }
@@ -305,7 +314,11 @@ stores_with_faults! {
     }
     GrantStore {
         fn principal_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
-        fn principal_access(organisation: OrganisationId, principal: PrincipalId) -> PrincipalAccess;
+        fn principal_access(
+            organisation: OrganisationId, principal: PrincipalId, selected: Option<Arc<[PrincipalRoleId]>>
+        ) -> PrincipalAccess;
+        fn access_counts(organisation: OrganisationId) -> AccessCounts;
+        fn principal_roles(organisation: OrganisationId, principal: PrincipalId) -> Vec<PrincipalRole>;
         fn principal_role_create(organisation: OrganisationId, new: &PrincipalRole, change: &Change) -> ();
         fn principal_role_get(organisation: OrganisationId, name: &str) -> Option<PrincipalRole>;
         fn principal_role_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRole>;

@@ -20,8 +20,11 @@ pub struct PrincipalRecord {
     pub id: PrincipalId,
     /// Its name, for people. It is not unique.
     pub name: String,
-    /// The highest built-in role of its keys that are not revoked. `None` without such a key.
+    /// The highest built-in role of its keys that are not revoked, or the role of a user. `None` without such a key, and for a
+    /// disabled user.
     pub role: Option<Role>,
+    /// Whether it is a user of an identity provider.
+    pub is_user: bool,
 }
 
 /// A principal role, or a catalog role of a warehouse.
@@ -53,6 +56,8 @@ pub struct Grant {
 /// The roles through which a principal has grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolePath {
+    /// The principal role.
+    pub principal_role_id: PrincipalRoleId,
     /// The name of the principal role.
     pub principal_role: String,
     /// The warehouse of the catalog role.
@@ -74,6 +79,19 @@ pub struct PrincipalAccess {
     pub paths: Vec<RolePath>,
 }
 
+/// The numbers of an organisation's roles, assignments and grants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AccessCounts {
+    /// Principal roles.
+    pub principal_roles: u64,
+    /// Catalog roles, of all warehouses.
+    pub catalog_roles: u64,
+    /// Assignments of principal roles to principals, and of catalog roles to principal roles.
+    pub assignments: u64,
+    /// Grants of all catalog roles.
+    pub grants: u64,
+}
+
 /// Stores roles, assignments and grants.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
@@ -83,8 +101,21 @@ pub trait GrantStore: Send + Sync + 'static {
     /// Lists principals by id.
     async fn principal_list(&self, organisation: OrganisationId, page: &PageRequest) -> Result<Page<PrincipalRecord>>;
 
-    /// Returns the grants of a principal. They are empty for a principal that does not exist.
-    async fn principal_access(&self, organisation: OrganisationId, principal: PrincipalId) -> Result<PrincipalAccess>;
+    /// Returns the grants of a principal. They are empty for a principal that does not exist. With `selected`, they are the grants
+    /// through those of its principal roles alone, without the rights of an owner.
+    async fn principal_access(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        selected: Option<Arc<[PrincipalRoleId]>>,
+    ) -> Result<PrincipalAccess>;
+
+    /// Returns the numbers of an organisation's roles, assignments and grants.
+    async fn access_counts(&self, organisation: OrganisationId) -> Result<AccessCounts>;
+
+    /// Lists the principal roles of a principal, by name.
+    async fn principal_roles(&self, organisation: OrganisationId, principal: PrincipalId)
+    -> Result<Vec<PrincipalRole>>;
 
     /// Adds a principal role.
     ///
@@ -213,9 +244,9 @@ pub trait GrantStore: Send + Sync + 'static {
 
 /// Counts the changes of access, so that caches can check whether they are current.
 pub trait AccessGenerations: Send + Sync + 'static {
-    /// Returns a counter that increases with each change of an organisation's access: roles, assignments, grants, owners,
-    /// keys' roles, and the names of tables and namespaces with grants or owners. In the process that makes the change, it
-    /// increases before the change is answered. A value that was loaded before a read of access stays current until the counter
-    /// changes.
-    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64>;
+    /// Returns a counter that increases with each change of a principal's access: its roles and their grants, its namespaces, the
+    /// roles of its keys, and the names of tables, views and namespaces that it has grants on or owns. In the process that makes
+    /// the change, it increases before the change is answered. A value that was loaded before a read of access stays current
+    /// until the counter changes.
+    fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64>;
 }

@@ -27,6 +27,8 @@ pub struct ApiKey {
     pub role: Role,
     /// Whether credentials vended for it cannot delete files, whatever its role.
     pub no_delete: bool,
+    /// Whether its holder is an engine that may act for users.
+    pub acts_for_users: bool,
     /// The digest of its text.
     pub digest: KeyDigest,
     /// When it was created. All times here are in milliseconds since 1970.

@@ -14,6 +14,8 @@ pub struct RequestDigest(pub [u8; 32]);
 /// The record that the store keeps with a change, so that a repeated request changes nothing again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
+    /// The principal that sends the request. Keys of different principals are apart.
+    pub principal: PrincipalId,
     /// The client's key.
     pub key: Uuid,
     /// The digest of the request.
@@ -74,8 +76,14 @@ pub struct KeptAnswer {
 /// [`Self::receipt_get`] tells whether an answer was stored.
 #[async_trait]
 pub trait ReceiptStore: Send + Sync + 'static {
-    /// Returns the answer that is stored under an organisation's idempotency key, unless it has expired at `now_ms`.
-    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>>;
+    /// Returns the answer that is stored under a principal's idempotency key, unless it has expired at `now_ms`.
+    async fn receipt_get(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        key: Uuid,
+        now_ms: i64,
+    ) -> Result<Option<KeptAnswer>>;
 
     /// Stores an answer that belongs to no change. Replaces an earlier answer that has expired at `now_ms`.
     ///

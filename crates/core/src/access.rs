@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 pub use action::{Action, Required};
 pub use decision::{
-    Denial, Facts, Hidden, Object, Rule, Tabular, Target, Visibility, decide, decide_early, decide_through, may_change,
-    sees_warehouse, visibility,
+    Denial, Engine, Facts, Hidden, Object, Rule, Tabular, Target, Visibility, decide, decide_early, decide_through,
+    may_change, may_within, sees_warehouse, visibility, visibility_alone,
 };
 pub use explain::{Explanation, Reason, explain};
 pub use grants::{Granted, Grants, Securable};

@@ -14,7 +14,7 @@ use super::access_manager::AccessManager;
 use super::catalog_roles::GrantEntry;
 use super::paging::ListPaging;
 use super::principal_roles::PrincipalEntry;
-use crate::admin::{ExplainedAccess, NamedObject, Verdict};
+use crate::admin::{ExplainedAccess, ExplainedToken, NamedObject, Verdict};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
@@ -23,10 +23,12 @@ use crate::api::permission::caller_of;
 use crate::api::requests::namespace_parameter;
 use crate::store::TableKind;
 
-/// The query parameters of an explanation: a principal, an action and an object.
+/// The query parameters of an explanation: a principal, an action and an object. `scope` and `engine` are those of a token.
 #[derive(Deserialize)]
 pub(in crate::api) struct Question {
     principal: Option<String>,
+    scope: Option<String>,
+    engine: Option<String>,
     action: String,
     namespace: Option<String>,
     table: Option<String>,
@@ -111,11 +113,16 @@ pub(in crate::api) async fn explain(
     Parameters(question): Parameters<Question>,
     Parameters(paging): Parameters<ListPaging>,
 ) -> Result<Json<ExplainedList>, ApiError> {
-    of.warehouse()?;
     let (action, object, place) = (question.action()?, question.object()?, of.place());
-    if let Some(principal) = &question.principal {
-        let explained = api.admin.access_explain((&of.organisation, place), principal, action, &object).await?;
+    of.object(&api, &object).await?;
+    let (scope, engine) = (question.scope.as_deref(), question.engine.as_deref());
+    if let Some(principal) = question.principal.as_deref() {
+        let token = ExplainedToken { principal, scope, engine };
+        let explained = api.admin.access_explain((&of.organisation, place), token, action, &object).await?;
         return Ok(Json(ExplainedList { next_page_token: None, access: vec![explained.into()] }));
+    }
+    if scope.is_some() || engine.is_some() {
+        return Err(ApiError::bad_request("Give the `principal` of the `scope` or `engine`"));
     }
     let page = paging.request(api.settings.default_page_size)?;
     let (found, next) = api.admin.access_list(place, action, &object, &page).await?;
@@ -123,17 +130,25 @@ pub(in crate::api) async fn explain(
     Ok(Json(ExplainedList { next_page_token: next.as_deref().map(token_after), access }))
 }
 
-/// Returns the caller's key, principal and roles.
+/// Returns the caller's key or user, principal and roles.
 pub(in crate::api) async fn who_am_i(State(api): State<Arc<Api>>, parts: Parts) -> Result<Json<Value>, ApiError> {
     let caller = caller_of(&parts)?;
     let mut answer = json!({
         "organisation": { "id": caller.organisation(), "name": caller.organisation_name() },
-        "key": { "id": caller.key(), "name": caller.key_name() },
         "role": caller.role().as_str(),
     });
     let principal = caller.principal();
-    let access = api.admin.principal_access(caller.organisation(), principal).await?;
+    let selected = caller.selected_roles();
+    let holder = if caller.is_user() { "user" } else { "key" };
+    answer[holder] = json!({ "id": caller.key(), "name": caller.key_name() });
+    let access = api.admin.principal_access(caller.organisation(), principal, selected).await?;
     answer["principal-id"] = json!(principal);
+    if let Some(selected) = selected {
+        answer["narrowed-to"] = api.admin.role_names(caller.organisation(), principal, selected).await?.into();
+    }
+    if let Some(engine) = caller.engine() {
+        answer["engine"] = json!({ "id": engine.key(), "name": engine.key_name(), "role": engine.role().as_str() });
+    }
     let roles = access.paths.iter().map(|path| {
         json!({ "principal-role": path.principal_role, "catalog-role": path.catalog_role_name,
                 "warehouse-id": path.warehouse })

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use tidewater_core::access::Securable;
 
 use super::administrator::{Asking, OfOrganisation, OfWarehouse};
 use crate::access::action::{ManageAccess, On};
 use crate::access::{Authorizer, Namespace, Object, Permit, Principal, Warehouse};
+use crate::admin::NamedObject;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
 use crate::api::permission::visible_warehouse;
-use crate::store::{Change, Organisation, Place};
+use crate::store::{Change, Organisation, Place, TableKind};
 use crate::warehouse::OpenWarehouse;
 
 /// A caller who may manage access to some object of the path's warehouse. It returns the permits.
@@ -40,6 +42,42 @@ impl AccessManager {
     /// 403.
     pub(in crate::api) fn warehouse(&self) -> Result<Permit<ManageAccess, Warehouse>, ApiError> {
         self.permit(Warehouse(Arc::clone(&self.warehouse)))
+    }
+
+    /// Checks that the caller may manage access to some object of the warehouse. It needs the names of the warehouse's roles to
+    /// grant to them.
+    ///
+    /// # Errors
+    /// 403.
+    pub(in crate::api) fn somewhere(&self) -> Result<(), ApiError> {
+        if self.principal.may_manage_within(self.warehouse.place.warehouse) {
+            return Ok(());
+        }
+        self.warehouse().map(drop)
+    }
+
+    /// Returns whether the caller may manage access to the object of a grant.
+    pub(in crate::api) fn manages(&self, on: &Securable) -> bool {
+        self.principal.may_manage(self.warehouse.place, on)
+    }
+
+    /// Checks that the caller may manage access to an object.
+    ///
+    /// # Errors
+    /// 403; 404 if the object does not exist or is hidden from the caller.
+    pub(in crate::api) async fn object(&self, api: &Api, object: &NamedObject) -> Result<(), ApiError> {
+        match object {
+            NamedObject::Warehouse => self.warehouse().map(drop),
+            NamedObject::Namespace(ident) => self.namespace(ident.clone()).map(drop),
+            NamedObject::Tabular(kind, ident) => {
+                let (authorizer, warehouse) = self.authorizer()?;
+                match kind {
+                    TableKind::Table => drop(api.catalog.table_find(authorizer, warehouse, ident.clone()).await?),
+                    TableKind::View => drop(api.catalog.view_find(authorizer, warehouse, ident.clone()).await?),
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Checks that the caller may manage access to a namespace.

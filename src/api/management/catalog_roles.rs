@@ -64,7 +64,7 @@ pub(in crate::api) async fn list(
     of: AccessManager,
     Parameters(paging): Parameters<ListPaging>,
 ) -> Result<Json<RoleList<CatalogRoleId>>, ApiError> {
-    of.warehouse()?;
+    of.somewhere()?;
     let page = paging.request(api.settings.default_page_size)?;
     Ok(Json(api.admin.catalog_role_list(of.place(), &page).await?.into()))
 }
@@ -97,7 +97,7 @@ pub(in crate::api) async fn members(
     Parameters(paging): Parameters<ListPaging>,
     parts: Parts,
 ) -> Result<Json<RoleList<PrincipalRoleId>>, ApiError> {
-    of.warehouse()?;
+    of.somewhere()?;
     let page = paging.request(api.settings.default_page_size)?;
     Ok(Json(api.admin.catalog_role_members(of.place(), &named(&parts, "catalog-role")?, &page).await?.into()))
 }
@@ -129,14 +129,15 @@ async fn set_assigned(api: &Api, of: &AccessManager, parts: &Parts, assigned: bo
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists the grants of a catalog role.
+/// Lists the grants of a catalog role on objects to which the caller may manage access.
 pub(in crate::api) async fn grants(
     State(api): State<Arc<Api>>,
     of: AccessManager,
     parts: Parts,
 ) -> Result<Json<GrantList>, ApiError> {
-    of.warehouse()?;
-    let grants = api.admin.grant_list(of.place(), &named(&parts, "catalog-role")?).await?;
+    of.somewhere()?;
+    let mut grants = api.admin.grant_list(of.place(), &named(&parts, "catalog-role")?).await?;
+    grants.retain(|grant| of.manages(&grant.on));
     Ok(Json(GrantList { grants: grants.into_iter().map(GrantEntry::from).collect() }))
 }
 

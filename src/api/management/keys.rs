@@ -39,6 +39,7 @@ pub(in crate::api) struct Update {
     #[serde(default, deserialize_with = "nullable")]
     expires_ms: Option<Option<i64>>,
     no_delete: Option<bool>,
+    acts_for_users: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +55,7 @@ pub(in crate::api) struct KeyEntry {
     name: String,
     role: &'static str,
     no_delete: bool,
+    acts_for_users: bool,
     state: &'static str,
     created_ms: i64,
     expires_ms: Option<i64>,
@@ -70,6 +72,7 @@ impl KeyEntry {
             id: key.id,
             role: key.role.as_str(),
             no_delete: key.no_delete,
+            acts_for_users: key.acts_for_users,
             state: key_state(&key, now_ms).as_str(),
             name: key.name,
             created_ms: key.created_ms,
@@ -139,11 +142,12 @@ pub(in crate::api) async fn update(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
     parts: Parts,
-    Fields(Update { name, role: wanted, expires_ms, no_delete }): Fields<Update>,
+    Fields(Update { name, role: wanted, expires_ms, no_delete, acts_for_users }): Fields<Update>,
 ) -> Result<Json<KeyEntry>, ApiError> {
     let change = of.change(&api);
     let key = api.admin.key_find(&of.organisation, &named(&parts)?).await?;
-    let update = KeyUpdate { name, role: wanted.as_deref().map(role).transpose()?, expires_ms, no_delete };
+    let role = wanted.as_deref().map(role).transpose()?;
+    let update = KeyUpdate { name, role, expires_ms, no_delete, acts_for_users };
     let updated = api.admin.key_update(&of.organisation, &key, &update, &change).await?;
     Ok(Json(KeyEntry::new(updated, change.at_ms)))
 }

@@ -19,4 +19,5 @@ pub(super) mod server;
 pub(super) mod signing_keys;
 pub(super) mod tables;
 pub(super) mod usage;
+pub(super) mod users;
 pub(super) mod warehouses;

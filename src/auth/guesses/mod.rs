@@ -25,6 +25,7 @@ use crate::base::clock::{Clock, IntervalClock};
 use super::error::AuthError;
 use super::header::HeaderError;
 use super::key::{KEY_LEN, KEY_PREFIX, looks_like_key};
+use super::oidc::ProviderTokenError;
 use super::token::TokenError;
 use table::Table;
 
@@ -223,6 +224,14 @@ const fn is_guess(error: &AuthError) -> bool {
                     | TokenError::UnknownSigner
                     | TokenError::Signature
                     | TokenError::NotForUs
+            )
+            // Not `UnknownKey`: the provider may have a new key, which the server has not read yet.
+            | AuthError::Provider(
+                ProviderTokenError::TooLong { .. }
+                    | ProviderTokenError::Malformed(_)
+                    | ProviderTokenError::Algorithm { .. }
+                    | ProviderTokenError::UnknownIssuer(_)
+                    | ProviderTokenError::Signature
             )
     )
 }

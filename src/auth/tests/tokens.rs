@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidewater_core::access::Role;
 
 use crate::auth::testing::{World, bearer, organisation};
-use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
+use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, Subject, TokenError};
 use crate::auth::{
     ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, CredentialSource, MAX_TOKEN_LIFETIME_MS, OlderKeys,
 };
@@ -31,8 +31,10 @@ async fn refusal(server: &Authenticator, token: &str) -> TokenError {
 }
 
 fn claims_for(key: &ApiKey, role: Role, now_ms: i64) -> Claims {
-    let (key, organisation) = (key.id, key.organisation);
-    Claims { key, organisation, role, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
+    let (subject, organisation) = (Subject::Key(key.id), key.organisation);
+    let (selected, engine) = (None, None);
+    let expires_ms = now_ms + HOUR_MS;
+    Claims { subject, organisation, role, selected, engine, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms }
 }
 
 async fn genuine(server: &Authenticator, claims: &Claims) -> String {

@@ -25,12 +25,18 @@ impl Fixture {
 
     /// Creates a table, at `location` if it is set. Returns the kept answer.
     async fn create_kept(&self, name: &str, location: Option<&str>) -> KeptDocument {
-        let receipt = Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX };
+        let receipt = Receipt {
+            principal: tidewater_core::ids::PrincipalId(uuid::Uuid::from_u128(7)),
+            key: fresh_ordered_uuid(),
+            request: RequestDigest([1; 32]),
+            expires_ms: i64::MAX,
+        };
         let mut request = create_request(name);
         request.location = location.map(str::to_owned);
         let catalog = &self.catalog;
         catalog.table_create_as_admin(&self.warehouse, &namespace(), request, &keyed(&receipt)).await.unwrap();
-        let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
+        let kept =
+            self.store.receipt_get(self.warehouse.place.organisation, receipt.principal, receipt.key, 1).await.unwrap();
         let Some(Answer::Document(document)) = kept.map(|kept| kept.answer) else { panic!("no document is kept") };
         document
     }

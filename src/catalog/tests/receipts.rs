@@ -5,7 +5,12 @@ use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{Answer, RequestDigest};
 
 fn receipt() -> Receipt {
-    Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX }
+    Receipt {
+        principal: tidewater_core::ids::PrincipalId(uuid::Uuid::from_u128(7)),
+        key: fresh_ordered_uuid(),
+        request: RequestDigest([1; 32]),
+        expires_ms: i64::MAX,
+    }
 }
 
 impl Fixture {
@@ -14,7 +19,8 @@ impl Fixture {
     }
 
     async fn kept(&self, receipt: &Receipt) -> Option<Answer> {
-        let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
+        let kept =
+            self.store.receipt_get(self.warehouse.place.organisation, receipt.principal, receipt.key, 1).await.unwrap();
         kept.map(|kept| kept.answer)
     }
 

@@ -134,8 +134,12 @@ async fn view_commit_of_a_disconnected_caller_runs_to_its_end() {
 #[tokio::test]
 async fn view_change_with_an_idempotency_key_happens_once() {
     let fixture = Fixture::with_view().await;
-    let receipt =
-        |key: u128| Receipt { key: uuid::Uuid::from_u128(key), request: RequestDigest([0; 32]), expires_ms: i64::MAX };
+    let receipt = |key: u128| Receipt {
+        principal: tidewater_core::ids::PrincipalId(uuid::Uuid::from_u128(7)),
+        key: uuid::Uuid::from_u128(key),
+        request: RequestDigest([0; 32]),
+        expires_ms: i64::MAX,
+    };
     let (catalog, warehouse) = (&fixture.catalog, &fixture.warehouse);
     let files = fixture.metadata_files();
     let create = async |name: &str| {

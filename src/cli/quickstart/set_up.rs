@@ -117,6 +117,7 @@ async fn ensure_key(
         name: NAME.to_owned(),
         role: Role::Admin,
         no_delete: false,
+        acts_for_users: false,
         digest: digest(memory.api_key.as_bytes()),
         created_ms: change.at_ms,
         expires_ms: None,

@@ -3,21 +3,21 @@
 use async_trait::async_trait;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
-use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, WarehouseId};
 use uuid::Uuid;
 
 use super::SqliteStore;
 use super::convert::id;
 use crate::store::{
-    Actor, Change, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind, Operation, Place,
-    Result, StoreError,
+    Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
+    Operation, Place, Result, StoreError,
 };
 
 /// The most events that are read for one page, so that a filter with few matches ends soon.
 const MOST_LOOKED_AT: usize = 20_000;
 
 const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
-    object_id, object_name, new_name, request_id, client, details";
+    object_id, object_name, new_name, request_id, client, details, engine_id, engine_name";
 
 /// The owner of a changed object: the server, an organisation, or a warehouse.
 #[derive(Debug, Clone, Copy)]
@@ -52,13 +52,14 @@ pub(super) fn event_add(
     details: &EventDetails,
 ) -> Result<()> {
     let scope = scope.into();
-    let key = change.actor.id().map(|id| id.0.into_bytes());
+    let key = change.actor.id().map(Uuid::into_bytes);
+    let engine = change.actor.engine();
     let details = serde_json::to_string(details).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     connection
         .prepare_cached(
             "INSERT INTO event (organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
-                                object_id, object_name, new_name, request_id, client, details)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                object_id, object_name, new_name, request_id, client, details, engine_id, engine_name)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             scope.organisation.map(|id| id.0.into_bytes()),
@@ -75,6 +76,8 @@ pub(super) fn event_add(
             change.request_id.as_deref(),
             change.client.map(|client| client.to_string()),
             details,
+            engine.map(|engine| engine.id.0.into_bytes()),
+            engine.map(|engine| &*engine.name),
         ])?;
     Ok(())
 }
@@ -172,10 +175,17 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
     let name: Option<String> = row.get(6)?;
     let actor = match (row.get::<_, String>(4)?.as_str(), uuid(5)?) {
         ("key", Some(id)) => Actor::Key { id: KeyId(id), name: name.unwrap_or_default().into() },
+        ("user", Some(id)) => Actor::User { id: PrincipalId(id), name: name.unwrap_or_default().into() },
         ("operator", Some(id)) => Actor::Operator { id: KeyId(id), name: name.unwrap_or_default().into() },
         ("command-line", _) => Actor::CommandLine(name.map(Into::into)),
         ("catalog", _) => Actor::Catalog,
         (kind, _) => return Err(corrupt(&format!("an actor of kind '{kind}'"))),
+    };
+    let actor = match (uuid(15)?, row.get::<_, Option<String>>(16)?) {
+        (Some(id), Some(name)) => {
+            Actor::Through { actor: Box::new(actor), engine: EngineKey { id: KeyId(id), name: name.into() } }
+        }
+        _ => actor,
     };
     let operation: String = row.get(7)?;
     let object_kind: String = row.get(8)?;

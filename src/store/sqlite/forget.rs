@@ -22,12 +22,12 @@ const TABLES: [(&str, &str); 18] = [
     ("report", "id"),
     ("access_grant", "role, kind, securable, privilege"),
     ("catalog_role_member", "principal_role, role"),
-    ("principal_role_member", "principal, role"),
+    ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),
     ("principal_role", "id"),
     // Namespaces with children are removed in a later step.
     ("namespace", "warehouse, key"),
-    ("receipt", "key"),
+    ("receipt", "principal, key"),
     ("key_usage", "day, key"),
     ("usage", "day"),
     ("api_key", "id"),
@@ -37,7 +37,7 @@ const TABLES: [(&str, &str); 18] = [
 ];
 
 /// One row for each organisation.
-const COUNTS: [&str; 2] = ["tabular_count", "report_bytes"];
+const COUNTS: [&str; 3] = ["tabular_count", "report_bytes", "access_count"];
 
 pub(super) fn organisation_forget(
     connection: &Connection,

@@ -20,20 +20,23 @@ use super::roles::{
 };
 use super::warehouses::warehouse_exists;
 use crate::store::{
-    AccessGenerations, CatalogRole, Change, EventDetails, Grant, GrantStore, ObjectKind, Operation, Page, PageRequest,
-    Place, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord, StoreError,
-    TableKind,
+    AccessCounts, AccessGenerations, CatalogRole, Change, EventDetails, Grant, GrantStore, ObjectKind, Operation, Page,
+    PageRequest, Place, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord,
+    StoreError, TableKind,
 };
 
+/// The columns of a principal: the roles of its usable keys, or a user's role unless the user is disabled.
 const PRINCIPAL: &str = "principal.id, principal.name,
-    (SELECT group_concat(role) FROM api_key WHERE api_key.organisation = principal.organisation
-     AND api_key.principal = principal.id AND revoked_ms IS NULL)";
+    CASE WHEN principal.issuer IS NULL THEN
+        (SELECT group_concat(role) FROM api_key WHERE api_key.organisation = principal.organisation
+         AND api_key.principal = principal.id AND revoked_ms IS NULL)
+    WHEN principal.disabled_ms IS NULL THEN principal.role END, principal.issuer IS NOT NULL";
 
 fn principal_at(row: &Row<'_>) -> Result<PrincipalRecord> {
     let roles: Option<String> = row.get(2)?;
     let roles = roles.as_deref().unwrap_or_default().split(',').filter(|text| !text.is_empty()).map(role);
     let highest = roles.collect::<Result<Vec<Role>>>()?.into_iter().max();
-    Ok(PrincipalRecord { id: id(PrincipalId, row.get(0)?), name: row.get(1)?, role: highest })
+    Ok(PrincipalRecord { id: id(PrincipalId, row.get(0)?), name: row.get(1)?, role: highest, is_user: row.get(3)? })
 }
 
 fn role_at<I>(kind: fn(Uuid) -> I) -> impl Fn(&Row<'_>) -> Result<RoleRecord<I>> {
@@ -41,7 +44,7 @@ fn role_at<I>(kind: fn(Uuid) -> I) -> impl Fn(&Row<'_>) -> Result<RoleRecord<I>>
 }
 
 /// Returns the bytes of the id after which a page begins.
-fn after_id(page: &PageRequest) -> Vec<u8> {
+pub(super) fn after_id(page: &PageRequest) -> Vec<u8> {
     let after = page.after.as_deref().and_then(|after| Uuid::parse_str(after).ok());
     after.map_or_else(Vec::new, |after| after.into_bytes().to_vec())
 }
@@ -92,10 +95,11 @@ fn principal_access(
     connection: &Connection,
     organisation: OrganisationId,
     principal: PrincipalId,
+    selected: Option<&[PrincipalRoleId]>,
 ) -> Result<PrincipalAccess> {
     let key = params![organisation.0.as_bytes(), principal.0.as_bytes()];
     let mut statement = connection.prepare_cached(
-        "SELECT principal_role.name, catalog_role.warehouse, catalog_role.id, catalog_role.name
+        "SELECT DISTINCT principal_role.name, catalog_role.warehouse, catalog_role.id, catalog_role.name, principal_role.id
          FROM principal_role_member AS member
          JOIN principal_role ON principal_role.organisation = member.organisation AND principal_role.id = member.role
          JOIN catalog_role_member AS held
@@ -109,9 +113,11 @@ fn principal_access(
             warehouse: id(WarehouseId, row.get(1)?),
             catalog_role: id(CatalogRoleId, row.get(2)?),
             catalog_role_name: row.get(3)?,
+            principal_role_id: id(PrincipalRoleId, row.get(4)?),
         })
     })?;
-    let paths = paths.collect::<Result<Vec<_>>>()?;
+    let mut paths = paths.collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| selected.is_none_or(|selected| selected.contains(&path.principal_role_id)));
     let mut granted = Vec::new();
     let mut roles: Vec<_> = paths.iter().map(|path| (path.catalog_role, path.warehouse)).collect();
     roles.sort_unstable();
@@ -121,9 +127,27 @@ fn principal_access(
         let role = Some(role);
         granted.extend(grants.into_iter().map(|Grant { on, privilege }| Granted { warehouse, role, on, privilege }));
     }
+    if selected.is_some() {
+        return Ok(PrincipalAccess { granted, owned_in: Vec::new(), paths });
+    }
     granted.extend(owned_namespaces(connection, organisation, principal)?);
     let owned_in = owned_in(connection, organisation, principal)?;
     Ok(PrincipalAccess { granted, owned_in, paths })
+}
+
+fn principal_roles(
+    connection: &Connection,
+    organisation: OrganisationId,
+    principal: PrincipalId,
+) -> Result<Vec<PrincipalRole>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT principal_role.id, principal_role.name, principal_role.created_ms
+         FROM principal_role_member AS member
+         JOIN principal_role ON principal_role.organisation = member.organisation AND principal_role.id = member.role
+         WHERE member.organisation = ?1 AND member.principal = ?2 ORDER BY principal_role.name",
+    )?;
+    let key = params![organisation.0.as_bytes(), principal.0.as_bytes()];
+    statement.query_and_then(key, role_at(PrincipalRoleId))?.collect()
 }
 
 fn owned_namespaces(
@@ -304,8 +328,8 @@ fn role_list<I>(
 }
 
 impl AccessGenerations for SqliteStore {
-    fn access_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
-        self.generations.of(organisation)
+    fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
+        self.generations.of((organisation, principal))
     }
 }
 
@@ -316,8 +340,40 @@ impl GrantStore for SqliteStore {
         self.read_many(move |connection| principal_list(connection, organisation, &page)).await
     }
 
-    async fn principal_access(&self, organisation: OrganisationId, principal: PrincipalId) -> Result<PrincipalAccess> {
-        self.read_many(move |connection| principal_access(connection, organisation, principal)).await
+    async fn principal_access(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        selected: Option<Arc<[PrincipalRoleId]>>,
+    ) -> Result<PrincipalAccess> {
+        let read =
+            move |connection: &Connection| principal_access(connection, organisation, principal, selected.as_deref());
+        self.read_many(read).await
+    }
+
+    async fn access_counts(&self, organisation: OrganisationId) -> Result<AccessCounts> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT principal_roles, catalog_roles, assignments, grants FROM access_count WHERE organisation = ?1",
+            )?;
+            let mut rows = statement.query([organisation.0.as_bytes()])?;
+            let Some(row) = rows.next()? else { return Ok(AccessCounts::default()) };
+            let count = |column: usize| Ok::<_, StoreError>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
+            Ok(AccessCounts {
+                principal_roles: count(0)?,
+                catalog_roles: count(1)?,
+                assignments: count(2)?,
+                grants: count(3)?,
+            })
+        })
+    }
+
+    async fn principal_roles(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+    ) -> Result<Vec<PrincipalRole>> {
+        self.read_many(move |connection| principal_roles(connection, organisation, principal)).await
     }
 
     async fn principal_role_create(
@@ -428,7 +484,7 @@ impl GrantStore for SqliteStore {
                 "SELECT {PRINCIPAL} FROM principal_role_member AS member
                  JOIN principal ON principal.organisation = member.organisation AND principal.id = member.principal
                  WHERE member.organisation = ?1 AND member.role = ?2 AND member.principal > ?3
-                 ORDER BY member.principal LIMIT ?4"
+                 GROUP BY member.principal ORDER BY member.principal LIMIT ?4"
             ))?;
             let values = params![organisation.0.as_bytes(), role.0.as_bytes(), after_id(&page), one_more(&page)];
             Ok(page_of(statement.query_and_then(values, principal_at)?.collect::<Result<Vec<_>>>()?, &page))

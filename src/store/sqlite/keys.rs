@@ -14,8 +14,9 @@ use crate::store::{
 };
 
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
-                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete, api_key.principal";
-const KEY_COLUMNS: usize = 11;
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete, api_key.principal, \
+                   api_key.acts_for_users";
+const KEY_COLUMNS: usize = 12;
 
 fn key_at(row: &Row<'_>) -> Result<ApiKey> {
     Ok(ApiKey {
@@ -30,6 +31,7 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
         revoked_ms: row.get(8)?,
         no_delete: row.get(9)?,
         principal: id(PrincipalId, row.get(10)?),
+        acts_for_users: row.get(11)?,
     })
 }
 
@@ -45,8 +47,8 @@ fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
-                                  no_delete, principal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                  no_delete, principal, acts_for_users)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             new.organisation.0.as_bytes(),
@@ -60,6 +62,7 @@ fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
             new.revoked_ms,
             new.no_delete,
             new.principal.0.as_bytes(),
+            new.acts_for_users,
         ])
         .map_err(|error| not_inserted(error, Resource::Key))?;
     upsert_principal(connection, new)?;
@@ -147,7 +150,8 @@ fn object(key: &ApiKey) -> EventObject {
 fn key_set(connection: &Connection, key: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE api_key SET name = ?3, role = ?4, expires_ms = ?5, no_delete = ?6 WHERE organisation = ?1 AND id = ?2",
+            "UPDATE api_key SET name = ?3, role = ?4, expires_ms = ?5, no_delete = ?6, acts_for_users = ?7
+             WHERE organisation = ?1 AND id = ?2",
         )?
         .execute(params![
             key.organisation.0.as_bytes(),
@@ -156,6 +160,7 @@ fn key_set(connection: &Connection, key: &ApiKey) -> Result<()> {
             key.role.as_str(),
             key.expires_ms,
             key.no_delete,
+            key.acts_for_users,
         ])?;
     Ok(())
 }
@@ -173,6 +178,7 @@ pub(super) fn key_update(
         role: update.role.unwrap_or(before.role),
         expires_ms: update.expires_ms.unwrap_or(before.expires_ms),
         no_delete: update.no_delete.unwrap_or(before.no_delete),
+        acts_for_users: update.acts_for_users.unwrap_or(before.acts_for_users),
         ..before.clone()
     };
     if after == before {
@@ -193,6 +199,7 @@ pub(super) fn key_update(
     add_change("role", before.role.as_str().into(), after.role.as_str().into());
     add_change("expires-ms", before.expires_ms.into(), after.expires_ms.into());
     add_change("no-delete", before.no_delete.into(), after.no_delete.into());
+    add_change("acts-for-users", before.acts_for_users.into(), after.acts_for_users.into());
     event_add(connection, change, organisation, Operation::UpdateKey, &object, &details)?;
     Ok(after)
 }

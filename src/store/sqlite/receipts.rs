@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
-    WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3";
+    WHERE organisation = ?1 AND principal = ?2 AND key = ?3 AND expires_ms > ?4";
 
 /// Fails if the receipt's key has an unexpired answer.
 pub(super) fn check_unused(
@@ -23,8 +23,10 @@ pub(super) fn check_unused(
     now_ms: i64,
 ) -> Result<()> {
     let used = connection
-        .prepare_cached("SELECT 1 FROM receipt WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3")?
-        .exists(params![organisation.0.as_bytes(), receipt.key.as_bytes(), now_ms])?;
+        .prepare_cached(
+            "SELECT 1 FROM receipt WHERE organisation = ?1 AND principal = ?2 AND key = ?3 AND expires_ms > ?4",
+        )?
+        .exists(params![organisation.0.as_bytes(), receipt.principal.0.as_bytes(), receipt.key.as_bytes(), now_ms])?;
     if used { Err(StoreError::Repeated) } else { Ok(()) }
 }
 
@@ -38,9 +40,9 @@ pub(super) fn receipt_add(
     let (kind, status, text) = columns(answer)?;
     let added = connection
         .prepare_cached(
-            "INSERT INTO receipt (organisation, key, request, kind, status, text, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (organisation, key) DO UPDATE
+            "INSERT INTO receipt (organisation, principal, key, request, kind, status, text, expires_ms)
+             VALUES (?1, ?9, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (organisation, principal, key) DO UPDATE
              SET request = excluded.request, kind = excluded.kind, status = excluded.status, text = excluded.text,
                  expires_ms = excluded.expires_ms
              WHERE expires_ms <= ?8",
@@ -54,6 +56,7 @@ pub(super) fn receipt_add(
             text,
             receipt.expires_ms,
             now_ms,
+            receipt.principal.0.as_bytes(),
         ]);
     match added {
         Ok(0) => Err(StoreError::Repeated),
@@ -68,19 +71,25 @@ pub(super) fn receipt_add(
 /// Forgets the answer of a request whose change was undone.
 pub(super) fn receipt_forget(connection: &Connection, organisation: OrganisationId, receipt: &Receipt) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM receipt WHERE organisation = ?1 AND key = ?2 AND request = ?3")?
-        .execute(params![organisation.0.as_bytes(), receipt.key.as_bytes(), receipt.request.0])?;
+        .prepare_cached("DELETE FROM receipt WHERE organisation = ?1 AND principal = ?2 AND key = ?3 AND request = ?4")?
+        .execute(params![
+            organisation.0.as_bytes(),
+            receipt.principal.0.as_bytes(),
+            receipt.key.as_bytes(),
+            receipt.request.0
+        ])?;
     Ok(())
 }
 
 pub(super) fn receipt_get(
     connection: &Connection,
     organisation: OrganisationId,
-    key: Uuid,
+    (principal, key): (PrincipalId, Uuid),
     now_ms: i64,
 ) -> Result<Option<KeptAnswer>> {
     let mut statement = connection.prepare_cached(GET)?;
-    let mut rows = statement.query(params![organisation.0.as_bytes(), key.as_bytes(), now_ms])?;
+    let mut rows =
+        statement.query(params![organisation.0.as_bytes(), principal.0.as_bytes(), key.as_bytes(), now_ms])?;
     let mut kept = rows.next()?.map(kept_at).transpose()?;
     if let Some(KeptAnswer { answer: Answer::Document(document), .. }) = &mut kept {
         document.owner = owner_of(connection, organisation, document.id)?;
@@ -103,8 +112,8 @@ fn owner_of(connection: &Connection, organisation: OrganisationId, table: TableI
 pub(super) fn receipt_remove_expired(connection: &Connection, now_ms: i64, at_most: u32) -> Result<u64> {
     let removed = connection
         .prepare_cached(
-            "DELETE FROM receipt WHERE (organisation, key) IN
-                 (SELECT organisation, key FROM receipt WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+            "DELETE FROM receipt WHERE (organisation, principal, key) IN
+                 (SELECT organisation, principal, key FROM receipt WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
         )?
         .execute(params![now_ms, at_most])?;
     Ok(removed as u64)
@@ -184,8 +193,14 @@ impl SqliteStore {
 
 #[async_trait]
 impl ReceiptStore for SqliteStore {
-    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>> {
-        self.read(|connection| receipt_get(connection, organisation, key, now_ms))
+    async fn receipt_get(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        key: Uuid,
+        now_ms: i64,
+    ) -> Result<Option<KeptAnswer>> {
+        self.read(|connection| receipt_get(connection, organisation, (principal, key), now_ms))
     }
 
     async fn receipt_add(

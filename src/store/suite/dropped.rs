@@ -386,8 +386,12 @@ pub(in crate::store) async fn dropped_table_is_removed_on_request(store: Subject
 pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
-    let receipt =
-        || Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: NOW_MS + HOUR_MS };
+    let receipt = || Receipt {
+        principal: tidewater_core::ids::PrincipalId(uuid::Uuid::from_u128(7)),
+        key: fresh_ordered_uuid(),
+        request: RequestDigest([1; 32]),
+        expires_ms: NOW_MS + HOUR_MS,
+    };
     let (drop_once, restore_once, remove_once) = (receipt(), receipt(), receipt());
     let (kind, terms) = (TableKind::Table, terms(false));
     store
@@ -400,7 +404,8 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
             .await,
         StoreError::Repeated
     );
-    let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
+    let kept =
+        store.receipt_get(place.organisation, drop_once.principal, drop_once.key, NOW_MS).await.unwrap().unwrap();
     assert_eq!(kept.answer, Answer::document(document(0), id));
     let back = Restore { id, ident: &orders, locations: None };
     let restore = async || store.dropped_restore(place, &back, None, &keyed(&restore_once)).await;

@@ -60,6 +60,7 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
         name: name.to_owned(),
         role: Role::Writer,
         no_delete: false,
+        acts_for_users: false,
         digest: digest(id.as_u128()),
         created_ms: NOW_MS,
         expires_ms: None,

@@ -55,7 +55,7 @@ impl Team {
 
     /// Returns the principal's grants as texts.
     async fn granted(&self, store: &Subject) -> Vec<String> {
-        let access = store.principal_access(self.place.organisation, self.key.principal).await.unwrap();
+        let access = store.principal_access(self.place.organisation, self.key.principal, None).await.unwrap();
         let on = |on: &Securable| match on {
             Securable::Warehouse => "lake".to_owned(),
             Securable::Namespace(ident) => ident.to_string(),
@@ -87,7 +87,7 @@ pub(in crate::store) async fn principal_has_the_grants_of_its_roles(store: Subje
     team.grant(&store, Securable::Table(id, None), Privilege::TableReadData).await;
     let all = ["CATALOG_READ_PROPERTIES on lake", "TABLE_LIST on sales", "TABLE_READ_DATA on sales.orders"];
     assert_eq!(team.granted(&store).await, all);
-    let access = store.principal_access(team.place.organisation, team.key.principal).await.unwrap();
+    let access = store.principal_access(team.place.organisation, team.key.principal, None).await.unwrap();
     let path = access.paths.first().unwrap();
     assert_eq!((&*path.principal_role, &*path.catalog_role_name), ("analysts", "readers"));
 
@@ -169,7 +169,7 @@ pub(in crate::store) async fn creator_owns_a_table_after_drop_and_restore(store:
     let again = ident(&other, "again");
     store.dropped_restore(team.place, &Restore { id, ident: &again, locations: None }, None, &change()).await.unwrap();
     assert_eq!(owned(&restored).await, ["again"]);
-    let access = store.principal_access(team.place.organisation, team.key.principal).await.unwrap();
+    let access = store.principal_access(team.place.organisation, team.key.principal, None).await.unwrap();
     assert_eq!(access.owned_in, [(team.place.warehouse, restored)]);
     assert_eq!(store.table_get(team.place, &again).await.unwrap().unwrap().owner, owner);
 }
@@ -240,7 +240,7 @@ pub(in crate::store) async fn roles_of_another_organisation_are_not_found(store:
         store.catalog_role_assign(other.place, other.catalog_role.id, team.principal_role.id, true, &change()).await;
     assert_refused!(refused, StoreError::NotFound(Resource::PrincipalRole));
     team.grant(&store, Securable::Warehouse, Privilege::TableList).await;
-    let access = store.principal_access(organisation, team.key.principal).await.unwrap();
+    let access = store.principal_access(organisation, team.key.principal, None).await.unwrap();
     assert!(access.granted.is_empty());
 }
 
@@ -258,10 +258,13 @@ pub(in crate::store) async fn grants_beyond_the_limit_are_refused(store: Subject
 pub(in crate::store) async fn change_of_access_is_counted_and_writes_its_event(store: Subject) {
     let team = Team::new(&store).await;
     let organisation = team.place.organisation;
-    let generation = store.access_generation(organisation);
+    let generation = store.access_generation(organisation, team.key.principal);
     let sales = stored_namespace(&store, team.place, "sales").await;
     let id = stored_table(&store, team.place, &ident(&sales, "t")).await;
     let grant = Grant { on: Securable::Table(id, None), privilege: Privilege::TableList };
+    let other = key(organisation, "other");
+    store.key_create(&other, &change()).await.unwrap();
+    let of_other = store.access_generation(organisation, other.principal);
     let mut before = generation.load(Ordering::Acquire);
     let mut counted = |what: &str| {
         let now = generation.load(Ordering::Acquire);
@@ -278,6 +281,8 @@ pub(in crate::store) async fn change_of_access_is_counted_and_writes_its_event(s
     counted("a drop");
     store.dropped_restore(team.place, &Restore { id, ident: &from, locations: None }, None, &change()).await.unwrap();
     counted("a restore");
+    store.namespace_create(team.place, &namespace(&["own"]), &Default::default(), &team.change()).await.unwrap();
+    counted("an own namespace");
     store.grant_revoke(team.place, role, &grant, &change()).await.unwrap();
     counted("a revoked grant");
     team.assign(&store, false).await;
@@ -287,10 +292,11 @@ pub(in crate::store) async fn change_of_access_is_counted_and_writes_its_event(s
     counted("the role of a key");
     team.assign(&store, true).await;
     counted("an assignment");
-    store.principal_role_delete(organisation, principal_role, &change()).await.unwrap();
-    counted("a principal role");
     store.catalog_role_delete(team.place, role, &change()).await.unwrap();
     counted("a catalog role");
+    store.principal_role_delete(organisation, principal_role, &change()).await.unwrap();
+    counted("a principal role");
+    assert_eq!(of_other.load(Ordering::Acquire), 0, "no change concerned another principal");
     // A refused change writes no event.
     store.grant_revoke(team.place, role, &grant, &change()).await.unwrap_err();
     let all = store.event_list(Some(organisation), &EventFilter::default(), None, 100).await.unwrap().events;
@@ -310,8 +316,8 @@ pub(in crate::store) async fn change_of_access_is_counted_and_writes_its_event(s
             "revoke-catalog-role",
             "assign-principal-role",
             "assign-catalog-role",
-            "delete-principal-role",
             "delete-catalog-role",
+            "delete-principal-role",
         ]
     );
 }

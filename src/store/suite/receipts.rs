@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
@@ -21,11 +21,11 @@ const LIFETIME_MS: i64 = 1_000;
 
 fn receipt() -> Receipt {
     let request = RequestDigest([9; 32]);
-    Receipt { key: fresh_uuid(), request, expires_ms: NOW_MS + LIFETIME_MS }
+    Receipt { principal: PrincipalId(Uuid::from_u128(7)), key: fresh_uuid(), request, expires_ms: NOW_MS + LIFETIME_MS }
 }
 
 async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer> {
-    let kept = store.receipt_get(place.organisation, receipt.key, NOW_MS).await.unwrap();
+    let kept = store.receipt_get(place.organisation, receipt.principal, receipt.key, NOW_MS).await.unwrap();
     kept.map(|KeptAnswer { request, answer }| {
         assert_eq!(request, receipt.request);
         answer
@@ -250,7 +250,7 @@ pub(in crate::store) async fn expired_key_is_free_again(store: Subject) {
     let id = stored_table(&store, place, &ident(&sales, "orders")).await;
     let first = receipt();
     keyed_swap(&store, place, id, 1, &first).await.unwrap();
-    let at = async |now_ms| store.receipt_get(place.organisation, first.key, now_ms).await.unwrap();
+    let at = async |now_ms| store.receipt_get(place.organisation, first.principal, first.key, now_ms).await.unwrap();
     assert!(at(first.expires_ms - 1).await.is_some());
     assert_eq!(at(first.expires_ms).await, None);
     let early = keyed(&first).with_time(first.expires_ms - 1);
@@ -290,7 +290,10 @@ pub(in crate::store) async fn expired_receipts_are_removed_in_batches(store: Sub
     for number in 7..10_u8 {
         let place = if number % 2 == 0 { one } else { other };
         let key = Uuid::from_u128(u128::from(number));
-        assert!(store.receipt_get(place.organisation, key, expired_ms).await.unwrap().is_some(), "{number}");
+        assert!(
+            store.receipt_get(place.organisation, receipt().principal, key, expired_ms).await.unwrap().is_some(),
+            "{number}"
+        );
     }
 }
 

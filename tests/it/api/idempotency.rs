@@ -419,3 +419,17 @@ async fn repeated_register_without_its_file_gets_the_current_table() {
     assert_eq!(again["metadata-location"], later["metadata-location"]);
     assert_eq!(again["metadata"], later["metadata"]);
 }
+
+#[tokio::test]
+async fn key_of_another_principal_is_apart() {
+    let (catalog, one) = start().await;
+    let other = Tenant { key: catalog.key(one.organisation, Role::Writer, None).await, ..one.clone() };
+    let key = fresh_key();
+    keyed(&catalog, &one, &key, TABLES, &create_table("first")).await.ok(200);
+    // Neither a refusal nor an answer says that somebody used the key.
+    keyed(&catalog, &other, &key, TABLES, &create_table("second")).await.ok(200);
+    for (tenant, name) in [(&one, "first"), (&other, "second")] {
+        keyed(&catalog, tenant, &key, TABLES, &create_table(name)).await.ok(200);
+    }
+    keyed(&catalog, &other, &fresh_key(), TABLES, &create_table("first")).await.error(409, "AlreadyExistsException");
+}

@@ -20,6 +20,19 @@ pub struct Facts<'a> {
     pub role: Role,
     /// The principal's grants.
     pub grants: &'a Grants,
+    /// The engine that acts for the caller. Both must be allowed.
+    pub engine: Option<Engine<'a>>,
+}
+
+/// The facts about an engine that acts for a caller of the same organisation.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine<'a> {
+    /// The engine's principal. `None` if its ownership does not count.
+    pub principal: Option<PrincipalId>,
+    /// The built-in role of the engine's key.
+    pub role: Role,
+    /// The engine's grants.
+    pub grants: &'a Grants,
 }
 
 /// An object of an action.
@@ -99,6 +112,25 @@ pub enum Denial {
     /// The object is hidden from the caller. The answer must be the same as for an object that does not exist.
     #[error("{0}")]
     Hidden(Box<Hidden>),
+    /// The caller may do it, but not the engine that acts for the caller.
+    #[error("{}", denial_of_engine(.0))]
+    Engine(Box<Self>),
+}
+
+/// Returns the message of a denial of an engine.
+fn denial_of_engine(denial: &Denial) -> String {
+    match denial {
+        Denial::Privilege { missing, on } => format!(
+            "The engine that acts for you lacks the privilege {missing} on {on}: ask an administrator to grant it to a role \
+             that the engine has"
+        ),
+        Denial::Role { role, lowest } => format!(
+            "The role of the engine that acts for you is '{role}', which does not allow this: the engine needs a key with the \
+             role {}",
+            enough(*lowest)
+        ),
+        denial => denial.to_string(),
+    }
 }
 
 /// An object that is hidden from a caller.
@@ -137,12 +169,32 @@ pub enum Visibility {
     Some,
 }
 
-/// Decides whether a caller may perform an action on an object.
+/// Decides whether a caller may perform an action on an object. If an engine acts for the caller, both need permission, and the
+/// object must be visible to both.
 ///
 /// # Errors
 /// [`Denial`], which says what is missing.
 #[inline]
 pub fn decide(facts: &Facts<'_>, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
+    match facts.of_engine() {
+        None => decide_alone(facts, action, object),
+        Some(engine) => decide_both(decide_alone(facts, action, object), decide_alone(&engine, action, object)),
+    }
+}
+
+/// Returns the decision for a caller and the engine that acts for it. The rule is the caller's.
+fn decide_both(caller: Result<Rule, Denial>, engine: Result<Rule, Denial>) -> Result<Rule, Denial> {
+    match (caller, engine) {
+        (Err(hidden @ Denial::Hidden(_)), _) | (_, Err(hidden @ Denial::Hidden(_))) => Err(hidden),
+        (Err(denial), _) => Err(denial),
+        (Ok(_), Err(denial)) => Err(Denial::Engine(Box::new(denial))),
+        (Ok(rule), Ok(_)) => Ok(rule),
+    }
+}
+
+/// Decides about the caller, whatever acts for it.
+#[inline]
+fn decide_alone(facts: &Facts<'_>, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
     if facts.organisation != object.organisation {
         return Err(Denial::OtherOrganisation);
     }
@@ -177,6 +229,15 @@ pub fn decide_through(
 /// [`Denial`], which says what is missing.
 #[inline]
 pub fn decide_early(facts: &Facts<'_>, action: Action) -> Result<(), Denial> {
+    decide_early_alone(facts, action)?;
+    match facts.of_engine() {
+        None => Ok(()),
+        Some(engine) => decide_early_alone(&engine, action).map_err(|denial| Denial::Engine(Box::new(denial))),
+    }
+}
+
+#[inline]
+fn decide_early_alone(facts: &Facts<'_>, action: Action) -> Result<(), Denial> {
     match decide_by_role(facts.role, action) {
         // With grants, the answer depends on the object: 403 if it is visible, 404 if not.
         Err(denial) if facts.has_role_alone() || action.required() == Required::Role => Err(denial),
@@ -187,6 +248,10 @@ pub fn decide_early(facts: &Facts<'_>, action: Action) -> Result<(), Denial> {
 /// Returns whether a caller may change any object at all.
 #[must_use]
 pub fn may_change(facts: &Facts<'_>) -> bool {
+    may_change_alone(facts) && facts.of_engine().is_none_or(|engine| may_change_alone(&engine))
+}
+
+fn may_change_alone(facts: &Facts<'_>) -> bool {
     let by_grants = |action: Action| match action.required() {
         Required::Privilege(privilege) => facts.grants.anywhere().contains(privilege),
         Required::Role | Required::Sight | Required::PrivilegeWithin(_) => false,
@@ -195,22 +260,49 @@ pub fn may_change(facts: &Facts<'_>) -> bool {
     Action::ALL.iter().any(|action| action.changes() && may(*action))
 }
 
+/// Returns whether a caller may do an action that needs a privilege to some object of a warehouse, or to the warehouse.
+#[must_use]
+pub fn may_within(facts: &Facts<'_>, action: Action, warehouse: WarehouseId) -> bool {
+    let may = |facts: &Facts<'_>| {
+        decide_by_role(facts.role, action).is_ok()
+            || matches!(action.required(), Required::Privilege(privilege)
+                if facts.role.privileges().with(facts.grants.anywhere_in(warehouse)).contains(privilege))
+    };
+    may(facts) && facts.of_engine().is_none_or(|engine| may(&engine))
+}
+
 /// Returns whether a warehouse of its organisation is visible to a caller.
 #[must_use]
 pub fn sees_warehouse(facts: &Facts<'_>, warehouse: WarehouseId) -> bool {
+    sees_warehouse_alone(facts, warehouse)
+        && facts.of_engine().is_none_or(|engine| sees_warehouse_alone(&engine, warehouse))
+}
+
+fn sees_warehouse_alone(facts: &Facts<'_>, warehouse: WarehouseId) -> bool {
     facts.role > Role::None || facts.grants.sees_warehouse(warehouse)
 }
 
-/// Returns which entries of `container`'s list a caller may see. `list` is the list action.
+/// Returns which entries of `container`'s list a caller may see. `list` is the list action. If an engine acts for the caller,
+/// both must see an entry.
 ///
 /// # Errors
 /// Same as [`decide`].
 #[inline]
 pub fn visibility(facts: &Facts<'_>, list: Action, container: &Object<'_>) -> Result<Visibility, Denial> {
-    if let Rule::Role(_) = decide(facts, list, container)? {
-        return Ok(Visibility::All);
+    decide(facts, list, container)?;
+    let sees_all = |facts: &Facts<'_>| visibility_alone(facts, list, container.target) == Visibility::All;
+    let all = sees_all(facts) && facts.of_engine().is_none_or(|engine| sees_all(&engine));
+    Ok(if all { Visibility::All } else { Visibility::Some })
+}
+
+/// Returns which entries of a list the caller sees, whatever acts for it. [`decide`] must have allowed the list.
+#[inline]
+#[must_use]
+pub fn visibility_alone(facts: &Facts<'_>, list: Action, container: Target<'_>) -> Visibility {
+    if decide_by_role(facts.role, list).is_ok() {
+        return Visibility::All;
     }
-    let held = Held::new(facts, list, container.target).privileges;
+    let held = Held::new(facts, list, container).privileges;
     let sees_all = match list {
         Action::ListNamespaces => held.intersects(SEES_NAMESPACE),
         Action::ListTables => held.intersects(SEES_TABLE),
@@ -218,10 +310,24 @@ pub fn visibility(facts: &Facts<'_>, list: Action, container: &Object<'_>) -> Re
         Action::ListDropped => held.contains(Privilege::TableDrop) && held.contains(Privilege::ViewDrop),
         _ => true,
     };
-    Ok(if sees_all { Visibility::All } else { Visibility::Some })
+    if sees_all { Visibility::All } else { Visibility::Some }
 }
 
 impl Facts<'_> {
+    /// Returns the facts about the engine as a caller of its own.
+    #[inline]
+    #[must_use]
+    pub fn of_engine(&self) -> Option<Self> {
+        let Engine { principal, role, grants } = self.engine?;
+        Some(Self { organisation: self.organisation, principal, role, grants, engine: None })
+    }
+
+    /// Returns the same facts without the engine.
+    #[must_use]
+    pub const fn without_engine(&self) -> Self {
+        Facts { engine: None, ..*self }
+    }
+
     /// Returns whether the built-in role alone decides: the caller has no grants, and the role sees every object.
     fn has_role_alone(&self) -> bool {
         self.role > Role::None && self.grants.is_empty()
@@ -255,14 +361,14 @@ impl Held {
         };
         match target {
             Target::Organisation => of(PrivilegeSet::EMPTY, PrivilegeSet::EMPTY, true),
-            Target::Warehouse(id) => of(grants.on_warehouse(id), PrivilegeSet::EMPTY, sees_warehouse(facts, id)),
+            Target::Warehouse(id) => of(grants.on_warehouse(id), PrivilegeSet::EMPTY, sees_warehouse_alone(facts, id)),
             Target::Namespace(warehouse, ident) if action == Action::CreateNamespace => match ident.parent() {
                 // The new namespace has no grants, so those of its parent apply.
                 Some(parent) => {
                     let (granted, is_seen) = grants.on_namespace(warehouse, &parent);
                     of(granted, SEES_NAMESPACE, is_seen)
                 }
-                None => of(grants.on_warehouse(warehouse), PrivilegeSet::EMPTY, sees_warehouse(facts, warehouse)),
+                None => of(grants.on_warehouse(warehouse), PrivilegeSet::EMPTY, sees_warehouse_alone(facts, warehouse)),
             },
             Target::Namespace(warehouse, ident) => {
                 let (granted, is_seen) = grants.on_namespace(warehouse, ident);

@@ -52,6 +52,7 @@ pub struct Grants {
     warehouses: HashMap<WarehouseId, InWarehouse>,
     /// All privileges that are granted anywhere.
     anywhere: PrivilegeSet,
+    size_bytes: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,7 +140,14 @@ impl Grants {
             let InWarehouse { own, top, by_key, .. } = warehouse;
             top.index("", *own, by_key);
         }
+        grants.size_bytes = grants.warehouses.values().map(InWarehouse::size_bytes).sum();
         grants
+    }
+
+    /// Returns about how much memory they take, in bytes.
+    #[must_use]
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     /// Returns whether there are no grants.
@@ -204,6 +212,13 @@ impl Grants {
         own.with(self.on_namespace(warehouse, namespace).0)
     }
 
+    /// Returns whether there is a grant on a namespace, in it, below it or around it that makes it visible.
+    #[must_use]
+    pub fn sees_namespace(&self, warehouse: WarehouseId, namespace: &NamespaceIdent) -> bool {
+        let (privileges, is_in_tree) = self.on_namespace(warehouse, namespace);
+        is_in_tree || privileges.intersects(SEES_NAMESPACE)
+    }
+
     /// Returns up to `limit` namespaces directly below `parent`, or at the top, with a grant on them, in them or below them. They
     /// are sorted by name. Only namespaces with a key after `after` are returned.
     #[must_use]
@@ -251,7 +266,17 @@ impl Grants {
     }
 }
 
+/// About how much memory an entry of a map takes beside its key and value, in bytes.
+const ENTRY_BYTES: usize = 32;
+
 impl InWarehouse {
+    fn size_bytes(&self) -> u64 {
+        let keys: usize = self.by_key.keys().map(|key| key.len() + size_of::<(Box<str>, PrivilegeSet)>()).sum();
+        let tabulars = self.tabulars.len() * (size_of::<(TableId, PrivilegeSet)>() + ENTRY_BYTES);
+        let own = size_of::<Self>() + keys + self.by_key.len() * ENTRY_BYTES + tabulars;
+        (own + self.top.size_bytes()) as u64
+    }
+
     fn add_tabular(&mut self, id: TableId, name: Option<&TableIdent>, implied: PrivilegeSet, kind: SecurableKind) {
         let granted = self.tabulars.entry(id).or_default();
         *granted = granted.with(implied);
@@ -265,6 +290,13 @@ impl InWarehouse {
 }
 
 impl Node {
+    fn size_bytes(&self) -> usize {
+        let names = self.tables.iter().chain(&self.views);
+        let names: usize = names.map(|name| name.len() + size_of::<Box<str>>() + ENTRY_BYTES).sum();
+        let below = self.children.iter().map(|(level, child)| level.len() + child.size_bytes() + ENTRY_BYTES);
+        size_of::<(Box<str>, Self)>() + names + below.sum::<usize>()
+    }
+
     /// Adds the namespaces below to an index, each with the privileges on it and on the objects around it.
     fn index(&self, key: &str, around: PrivilegeSet, by_key: &mut HashMap<Box<str>, PrivilegeSet>) {
         for (level, child) in &self.children {

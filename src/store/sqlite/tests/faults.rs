@@ -98,7 +98,7 @@ async fn unknown_value_in_a_row_is_reported_as_corrupt() {
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
     let insert =
-        "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0, NULL, id
+        "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0, NULL, id, 0
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
     let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };

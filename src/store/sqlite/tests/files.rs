@@ -356,7 +356,7 @@ fn hot_reads_use_a_single_index_search() {
     };
     for (sql, expected) in [
         (pointers::COUNT, "SEARCH tabular_count USING PRIMARY KEY (organisation=?)"),
-        (receipts::GET, "SEARCH receipt USING PRIMARY KEY (organisation=? AND key=?)"),
+        (receipts::GET, "SEARCH receipt USING PRIMARY KEY (organisation=? AND principal=? AND key=?)"),
         (
             table_rows::GET,
             "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)",

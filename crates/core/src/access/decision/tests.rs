@@ -17,7 +17,7 @@ fn table(number: u128) -> TableId {
 
 fn facts(organisation: u128, role: Role, grants: &Grants) -> Facts<'_> {
     let organisation = OrganisationId(Uuid::from_u128(organisation));
-    Facts { organisation, principal: Some(PRINCIPAL), role, grants }
+    Facts { organisation, principal: Some(PRINCIPAL), role, grants, engine: None }
 }
 
 fn any_role() -> impl Strategy<Value = Role> {
@@ -248,6 +248,55 @@ proptest! {
         };
         prop_assert_eq!(sees.is_ok(), listed);
     }
+}
+
+const ENGINE: PrincipalId = PrincipalId(Uuid::from_u128(8));
+
+proptest! {
+    #[test]
+    fn caller_through_an_engine_is_allowed_what_both_are_allowed_and_sees_what_both_see(
+        granted in any_grants(), of_engine in any_grants(), action in any_action(), parts in any_parts(),
+        role in any_role(), engine_role in any_role()
+    ) {
+        let (grants, engine_grants) = (Grants::compile(&granted, []), Grants::compile(&of_engine, []));
+        let caller = facts(parts.organisation, role, &grants);
+        let engine = Facts { principal: Some(ENGINE), ..facts(parts.organisation, engine_role, &engine_grants) };
+        let both = Facts {
+            engine: Some(Engine { principal: Some(ENGINE), role: engine_role, grants: &engine_grants }),
+            ..caller
+        };
+        let object = parts.object();
+        let each = [decide(&caller, action, &object), decide(&engine, action, &object)];
+        let decided = decide(&both, action, &object);
+        prop_assert_eq!(decided.is_ok(), each.iter().all(Result::is_ok));
+        let is_hidden = |decision: &Result<Rule, Denial>| matches!(decision, Err(Denial::Hidden(_)));
+        prop_assert_eq!(is_hidden(&decided), each.iter().any(is_hidden));
+        let early = [decide_early(&caller, action), decide_early(&engine, action)];
+        prop_assert_eq!(decide_early(&both, action).is_ok(), early.iter().all(Result::is_ok));
+        prop_assert_eq!(may_change(&both), may_change(&caller) && may_change(&engine));
+        let place = warehouse(parts.warehouse);
+        prop_assert_eq!(
+            sees_warehouse(&both, place), sees_warehouse(&caller, place) && sees_warehouse(&engine, place)
+        );
+        let seen = [visibility(&caller, action, &object), visibility(&engine, action, &object)];
+        if let Ok(visible) = visibility(&both, action, &object) {
+            prop_assert_eq!(visible == Visibility::All, seen.iter().all(|one| *one == Ok(Visibility::All)));
+        }
+    }
+}
+
+#[test]
+fn denial_of_an_engine_names_the_engine() {
+    let (none, all) = (Grants::default(), Grants::default());
+    let both = Facts {
+        engine: Some(Engine { principal: None, role: Role::Reader, grants: &none }),
+        ..facts(1, Role::Writer, &all)
+    };
+    assert_eq!(
+        decide_early(&both, Action::CommitTable).unwrap_err().to_string(),
+        "The role of the engine that acts for you is 'reader', which does not allow this: the engine needs a key with the role \
+         'writer' or 'admin'"
+    );
 }
 
 #[test]
