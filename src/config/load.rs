@@ -11,7 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, ListenAddress, LogFormat};
+use super::{Config, IssuerConfig, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
 
 /// The data folder if there is no home folder.
@@ -104,6 +104,9 @@ impl Config {
             let path = std::mem::take(&mut config.storage.master_key_file);
             config.storage.master_key_file = beside_file(&figment, "storage.master_key_file", path);
         }
+        for file in config.auth.issuers.iter_mut().flat_map(IssuerConfig::files_mut) {
+            *file = beside_file(&figment, "auth.issuers", std::mem::take(file));
+        }
         config.check()?;
         Ok(config)
     }
@@ -143,6 +146,7 @@ impl Config {
             let why = super::origins::check(origin).err()?;
             Some(format!("`api.cors_origins` has '{origin}', {why}"))
         }));
+        wrong.extend(super::issuers::check(&self.auth.issuers));
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

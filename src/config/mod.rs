@@ -2,6 +2,7 @@
 //!
 //! The value of a setting comes from the command line, else the environment, else the file, else its default.
 
+mod issuers;
 mod listen;
 mod load;
 mod origins;
@@ -20,6 +21,7 @@ use tidewater_core::request_limits::RequestLimits;
 use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
 
+pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
 pub use reload::{Reload, SettingChange};
@@ -153,6 +155,9 @@ pub struct AuthConfig {
     pub session_s: u64,
     /// For how many seconds a key check is cached. A revoked key may keep working for this long.
     pub cache_s: u64,
+    /// The identity providers whose tokens are accepted.
+    #[serde(deserialize_with = "issuers::deserialize")]
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// Settings of access to warehouses' storage.
@@ -316,7 +321,7 @@ impl Default for CacheConfig {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self { token_lifetime_s: 3_600, session_s: 86_400, cache_s: 2 }
+        Self { token_lifetime_s: 3_600, session_s: 86_400, cache_s: 2, issuers: Vec::new() }
     }
 }
 

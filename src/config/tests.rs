@@ -1,5 +1,7 @@
 //! Tests of defaults, sources and error messages of settings.
 
+use tidewater_core::access::Role;
+
 use super::*;
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -134,6 +136,44 @@ fn cors_origins_are_a_list_in_the_file_and_a_text_with_commas_in_the_environment
     let from_environment = load(None, &variable, &Flags::default()).unwrap();
     assert_eq!(from_file.api.cors_origins, ["https://a.example", "http://localhost:5173"]);
     assert_eq!(from_environment.api.cors_origins, from_file.api.cors_origins);
+}
+
+#[test]
+fn issuers_are_tables_in_the_file_and_json_in_the_environment() {
+    let file = "[[auth.issuers]]\nname = 'sso'\nissuer = 'https://sso.example.com'\norganisation = 'acme'\n\
+                audiences = ['tidewater']\nrole = 'reader'\ngroups_claim = 'groups'\n\
+                [[auth.issuers.group_mappings]]\ngroup = 'ops'\nrole = 'admin'";
+    let from_file = load(Some(file), &[], &Flags::default()).unwrap().auth.issuers;
+    let json = serde_json::to_string(&from_file).unwrap();
+    let from_environment = load(None, &[("TIDEWATER_AUTH__ISSUERS", &json)], &Flags::default()).unwrap().auth.issuers;
+    assert_eq!((from_file.len(), from_file[0].role), (1, Role::Reader));
+    assert_eq!(from_file[0].group_mappings[0].role, Some(Role::Admin));
+    assert_eq!(from_environment, from_file);
+}
+
+#[test]
+fn wrong_issuer_is_refused_with_its_name_and_its_source() {
+    let issuer = "[[auth.issuers]]\nname = 'sso'\nissuer = 'https://sso.example.com'\norganisation = 'acme'\n";
+    let text = refused(Some(issuer), &[]);
+    assert!(text.contains("`auth.issuers` 'sso': `audiences` must be a list with at least one text"), "{text}");
+    let text = refused(Some(&format!("{issuer}audiences = ['a']\nalgorithms = ['HS256']")), &[]);
+    assert!(text.contains("is 'HS256', but can be: RS256, RS384") && text.contains("tidewater.toml"), "{text}");
+    let text = refused(Some(&format!("{issuer}audiences = ['a']\njwks-url = 'https://a.example'")), &[]);
+    assert!(text.contains("jwks-url") && text.contains("here can be: name, issuer"), "{text}");
+    let text = refused(Some(&format!("{issuer}audiences = ['a']\nrole = 'root'")), &[]);
+    assert!(text.contains("'root' is not a role: use none, reader, writer or admin"), "{text}");
+}
+
+#[test]
+fn relative_file_of_an_issuer_is_resolved_against_the_files_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidewater.toml");
+    std::fs::write(folder.path().join("keys.json"), "{}").unwrap();
+    let text = "[[auth.issuers]]\nname = 'sso'\nissuer = 'https://sso.example.com'\norganisation = 'acme'\n\
+                audiences = ['a']\njwks_file = 'keys.json'";
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(Some(&file), [], &Flags::default()).unwrap();
+    assert_eq!(config.auth.issuers[0].jwks_file, Some(folder.path().join("keys.json")));
 }
 
 #[test]

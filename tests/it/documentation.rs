@@ -99,6 +99,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("log.format", _) => "json".into(),
         ("api.limit_headers", _) => "both".into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
+        ("auth.issuers", _) => serde_json::json!([{ "name": "sso" }]),
         (_, Value::Array(_)) => vec!["https://app.example.com"].into(),
         _ => "other".into(),
     };
