@@ -37,7 +37,6 @@ fn fields(server: String, caller: &Value) -> Vec<(&'static str, String)> {
     }
     if caller["user"].is_object() {
         fields.push(("user", text(&caller["user"], "name")));
-        fields.push(("issuer", text(&caller["user"], "issuer")));
     }
     fields.push(("built-in role", text(caller, "role")));
     let roles = caller["roles"].as_array().into_iter().flatten();
@@ -61,7 +60,9 @@ mod tests {
             "organisation": { "name": "acme" }, "key": { "name": "etl" }, "role": "none",
             "roles": [{ "principal-role": "analysts", "catalog-role": "sales-readers" }],
         });
-        let shown: Vec<_> = fields("https://c".into(), &caller).into_iter().map(|(_, value)| value).collect();
-        assert_eq!(shown, ["https://c", "acme", "etl", "none", "analysts (sales-readers)"]);
+        let shown = |caller| fields("https://c".into(), caller).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        assert_eq!(shown(&caller), ["https://c", "acme", "etl", "none", "analysts (sales-readers)"]);
+        let user = json!({ "organisation": { "name": "acme" }, "user": { "name": "Ann" }, "role": "reader" });
+        assert_eq!(shown(&user), ["https://c", "acme", "Ann", "reader", ""]);
     }
 }

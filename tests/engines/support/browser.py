@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from http.cookiejar import Cookie
 from urllib.parse import urljoin
 
 import requests
+from requests.cookies import RequestsCookieJar
 
 TIMEOUT_S = 60
 
@@ -37,7 +39,7 @@ class _Forms(HTMLParser):
             self._open = Form(values.get("action", ""))
             self.found.append(self._open)
             self._by_id[values.get("id", "")] = self._open
-        elif form is not None and tag in {"input", "button"} and "name" in values:
+        elif form is not None and tag in {"input", "button"} and values.get("name"):
             kind = values.get("type", "submit" if tag == "button" else "text")
             (form.buttons if kind == "submit" else form.fields)[values["name"]] = values.get("value", "")
 
@@ -51,6 +53,14 @@ def forms_of(page: str) -> list[Form]:
     parser = _Forms()
     parser.feed(page)
     return parser.found
+
+
+class _Cookies(RequestsCookieJar):
+    """Sends this machine cookies that are `Secure` without TLS too, as browsers do."""
+
+    def set_cookie(self, cookie: Cookie, *arguments: object, **options: object) -> object:
+        cookie.secure = False
+        return super().set_cookie(cookie, *arguments, **options)
 
 
 # The buttons that a person presses, to agree or to refuse.
@@ -70,6 +80,9 @@ class Person:
         answers = {**self._answers, **({"user_code": user_code, "device_user_code": user_code} if user_code else {})}
         session = requests.Session()
         session.trust_env = False
+        # Keycloak has another route at the same path for programs.
+        session.headers["Accept"] = "text/html,*/*;q=0.8"
+        session.cookies = _Cookies()
         page = session.get(address, timeout=TIMEOUT_S)
         for _ in range(MOST_PAGES):
             forms = [form for form in forms_of(page.text) if form.fields or form.buttons]
