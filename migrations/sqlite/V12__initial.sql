@@ -23,13 +23,27 @@ CREATE TABLE organisation (
 CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
 
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
+--
+-- A user of an identity provider is a principal with an issuer and a subject, the provider's URL and the user's id there. Only
+-- users have the columns from `issuer` on. `role` is the user's built-in role. `issued_ms` is the time of the token from which
+-- its name, email address, role and groups are: an older token changes nothing.
 CREATE TABLE principal (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     id           BLOB NOT NULL CHECK (length(id) = 16),
     name         TEXT NOT NULL,
     created_ms   INTEGER NOT NULL,
+    issuer       TEXT,
+    subject      TEXT CHECK ((subject IS NULL) = (issuer IS NULL)),
+    email        TEXT,
+    role         TEXT CHECK ((role IS NULL) = (issuer IS NULL)),
+    no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    last_seen_ms INTEGER,
+    disabled_ms  INTEGER,
+    issued_ms    INTEGER CHECK ((issued_ms IS NULL) = (issuer IS NULL)),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX principal_user ON principal (organisation, issuer, subject) WHERE issuer IS NOT NULL;
 
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
 -- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
@@ -278,11 +292,14 @@ CREATE TABLE catalog_role (
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+-- `source` is 'assigned' by an administrator, or 'group' for the groups of a user's newest token. A principal can have a role
+-- from both.
 CREATE TABLE principal_role_member (
     organisation BLOB NOT NULL,
     principal    BLOB NOT NULL,
     role         BLOB NOT NULL,
-    PRIMARY KEY (organisation, principal, role),
+    source       TEXT NOT NULL DEFAULT 'assigned' CHECK (source IN ('assigned', 'group')),
+    PRIMARY KEY (organisation, principal, role, source),
     FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE,
     FOREIGN KEY (organisation, role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
@@ -353,7 +370,7 @@ CREATE TABLE usage (
     PRIMARY KEY (organisation, day)
 ) STRICT, WITHOUT ROWID;
 
--- How many requests each key sent on a day. `key` is of a row of `api_key`.
+-- How many requests each key and user sent on a day. `key` is of a row of `api_key`, or of a user's row of `principal`.
 CREATE TABLE key_usage (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     day          INTEGER NOT NULL,
@@ -408,7 +425,7 @@ CREATE TABLE event (
     organisation BLOB CHECK (length(organisation) = 16),
     warehouse    BLOB CHECK (length(warehouse) = 16),
     at_ms        INTEGER NOT NULL,
-    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'operator', 'command-line', 'catalog')),
+    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'user', 'operator', 'command-line', 'catalog')),
     actor_id     BLOB CHECK (length(actor_id) = 16),
     actor_name   TEXT,
     operation    TEXT NOT NULL,

@@ -146,10 +146,10 @@ impl Admin {
         Ok(self.store.principal_role_members(organisation.id, role.id, page).await?)
     }
 
-    /// Assigns a principal role to the principal of a key, or revokes it. `principal` is the key's name or id.
+    /// Assigns a principal role to the principal of a key or to a user, or revokes it. See [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for the role or the key; `Conflict` if several keys have the name.
+    /// `NotFound` for the role or the principal; `Conflict` if several have the name.
     pub async fn principal_role_assign(
         &self,
         organisation: &Organisation,
@@ -158,8 +158,8 @@ impl Admin {
         change: &Change,
     ) -> Result<(), AdminError> {
         let role = self.principal_role(organisation, role).await?;
-        let key = self.key_find(organisation, principal).await?;
-        let assign = self.store.principal_role_assign(organisation.id, role.id, key.principal, assigned, change).await;
+        let principal = self.principal_find(organisation, principal).await?;
+        let assign = self.store.principal_role_assign(organisation.id, role.id, principal.id, assigned, change).await;
         assign.map_err(|error| named(error, &format!("principal role '{}'", role.name), &organisation.name))
     }
 
@@ -274,10 +274,10 @@ impl Admin {
         })
     }
 
-    /// Explains whether the principal of a key may do an action to an object. `principal` is the key's name or id.
+    /// Explains whether the principal of a key or a user may do an action to an object. See [`Self::principal_find`].
     ///
     /// # Errors
-    /// `NotFound` for the key, the table or the view.
+    /// `NotFound` for the principal, the table or the view.
     pub async fn access_explain(
         &self,
         (organisation, place): (&Organisation, Place),
@@ -285,8 +285,7 @@ impl Admin {
         action: Action,
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
-        let key = self.key_find(organisation, principal).await?;
-        let principal = PrincipalRecord { id: key.principal, name: key.name, role: Some(key.role) };
+        let principal = self.principal_find(organisation, principal).await?;
         self.explain_principal(place, principal, action, object).await
     }
 

@@ -17,6 +17,7 @@ mod server;
 mod signing_keys;
 mod tables;
 mod usage;
+mod users;
 mod warehouse_roots;
 mod warehouses;
 
@@ -45,7 +46,7 @@ pub use reseal::Resealed;
 pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
-pub use usage::{Days, UsageLimits};
+pub use usage::{Days, UsageLimits, UsedBy};
 pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 
 /// The parts that administration uses.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidewater_core::ids::KeyId;
+use tidewater_core::ids::{KeyId, PrincipalId};
 use tidewater_core::limits::{Tier, day_of};
 
 use super::{Admin, AdminError};
@@ -31,6 +31,15 @@ impl Days {
         }
         Ok(self)
     }
+}
+
+/// The name of a key or user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsedBy {
+    /// The name of a key.
+    Key(String),
+    /// The name of a user.
+    User(String),
 }
 
 /// An organisation's limits, and its number of tables.
@@ -75,7 +84,7 @@ impl Admin {
         Ok(self.store.usage_list(organisation.id, from, to).await?)
     }
 
-    /// Lists the number of requests by day and key, with the keys' names.
+    /// Lists the number of requests by day and key or user, with their names.
     ///
     /// # Errors
     /// `Invalid`; `Store`.
@@ -83,10 +92,19 @@ impl Admin {
         &self,
         organisation: &Organisation,
         days: Days,
-    ) -> Result<(Vec<KeyUsage>, BTreeMap<KeyId, String>), AdminError> {
+    ) -> Result<(Vec<KeyUsage>, BTreeMap<KeyId, UsedBy>), AdminError> {
         let Days { from, to } = days.check(DAYS_BY_KEY)?;
         let usage = self.store.key_usage_list(organisation.id, from, to).await?;
         let keys = self.store.key_list(organisation.id).await?;
-        Ok((usage, keys.into_iter().map(|key| (key.id, key.name)).collect()))
+        let mut names: BTreeMap<_, _> = keys.into_iter().map(|key| (key.id, UsedBy::Key(key.name))).collect();
+        for one in &usage {
+            // Users are counted by their principal.
+            if !names.contains_key(&one.key)
+                && let Some((user, _)) = self.store.user_get(organisation.id, PrincipalId(one.key.0)).await?
+            {
+                names.insert(one.key, UsedBy::User(user.name));
+            }
+        }
+        Ok((usage, names))
     }
 }

@@ -348,6 +348,11 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
+            error @ AuthError::ProviderUnavailable(..) => {
+                let message =
+                    "The catalog cannot read the keys of the token's identity provider at the moment: try again";
+                Self::not_made(message, &error)
+            }
             error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
                 Self::forbidden(error.to_string())
             }

@@ -157,9 +157,11 @@ impl<'a> LoggedRequest<'a> {
     /// Writes the line. A request without a status was not answered.
     fn write(&self, level: Level, facts: &RequestFacts, status: Option<StatusCode>) {
         let (caller, operator) = (facts.caller.get(), facts.operator.get());
-        let key_id = caller.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
+        let (user, caller_with_key) =
+            (caller.filter(|caller| caller.is_user()), caller.filter(|caller| !caller.is_user()));
+        let key_id = caller_with_key.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
         let key_id = key_id.map(|id| id.to_string());
-        let key = caller.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
+        let key = caller_with_key.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
         let template = facts.route_text();
         let names = template.map(|template| Names::from_path(template, self.uri.path())).unwrap_or_default();
         let text = |value: Option<&HeaderValue>, max| {
@@ -180,6 +182,8 @@ impl<'a> LoggedRequest<'a> {
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
                     key = key.map(|key| shown(key, MAX_NAME)),
+                    user_id = user.map(|user| user.principal().to_string()),
+                    user = user.map(|user| shown(user.key_name(), MAX_NAME)),
                     operator = operator.map(|_| true),
                     route = template,
                     warehouse = names.warehouse,

@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post, put};
 use super::management::tables as contents;
 use super::management::{
     access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
-    principal_roles, server, sign_in, signing_keys, usage, warehouses,
+    principal_roles, server, sign_in, signing_keys, usage, users, warehouses,
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
@@ -117,6 +117,11 @@ fn management() -> Router<Arc<Api>> {
             get(keys::get).patch(keys::update).delete(keys::revoke),
         )
         .route("/management/v1/organisations/{organisation}/keys/{key}/rotate", post(keys::rotate))
+        .route("/management/v1/organisations/{organisation}/users", get(users::list))
+        .route(
+            "/management/v1/organisations/{organisation}/users/{user}",
+            get(users::get).patch(users::update).delete(users::delete),
+        )
         .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
         .route("/management/v1/organisations/{organisation}/principals", get(principal_roles::principals))
         .route(

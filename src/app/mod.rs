@@ -369,6 +369,7 @@ async fn look_for_lost_changes(store: Arc<dyn Store>) -> Result<u64, StoreError>
 fn start_background(api: &Api, look_for_lost_changes: bool) {
     let runner = api.admin.background();
     runner.start(api.authenticator.task());
+    runner.start(api.authenticator.provider_task());
     runner.start(api.quota.task());
     runner.start(api.idempotency.task());
     runner.start(api.events.task());

@@ -96,6 +96,7 @@ pub(super) fn auth_settings(config: &Config) -> AuthSettings {
         token_lifetime: config.auth.token_lifetime(),
         session: config.auth.session(),
         cache: config.auth.cache(),
+        issuers: config.auth.issuers.clone(),
     }
 }
 

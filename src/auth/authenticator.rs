@@ -1,6 +1,6 @@
 //! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,27 +11,32 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
 use crate::background::Task;
-use crate::base::clock::Clock;
-use crate::store::{Change, KeyDigest, Store, StoreError};
+use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::config::IssuerConfig;
+use crate::store::{Change, KeyDigest, Store, StoreError, UserSignIn};
 
 use super::caller::{Caller, Identity};
 use super::error::AuthError;
 use super::grants::GrantsCache;
 use super::header::{self, HeaderError};
 use super::key;
+use super::oidc::{ProviderTokenError, Providers, SeenProviderToken, SharedKeys, VerifiedToken};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
 use super::standing::{Changes, Lookup, Source, Standing};
-use super::token::{self, Claims, TokenError};
+use super::token::{self, Claims, Subject, TokenError};
 
 /// The number of cached credentials. Others are looked up again at each request.
 const REMEMBERED: usize = 20_000;
 
 /// The least time between two records of a key's use, in milliseconds, so that a busy key needs no lock.
 const NOTE_INTERVAL_MS: i64 = 10_000;
+
+/// The most principal roles that are remembered as missing.
+const MISSING_ROLES: usize = 1_000;
 
 /// How often key uses are written, signing keys read, and old ones removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
@@ -41,10 +46,12 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 pub struct AuthSettings {
     /// The lifetime of a token, at most a day.
     pub token_lifetime: Duration,
-    /// How long after a sign-in with an API key its tokens can be exchanged for newer ones.
+    /// How long after a sign-in its tokens can be exchanged for newer ones.
     pub session: Duration,
     /// How long a key check is cached. A revoked key may keep working for this long.
     pub cache: Duration,
+    /// The identity providers.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 impl Default for AuthSettings {
@@ -53,6 +60,7 @@ impl Default for AuthSettings {
             token_lifetime: Duration::from_secs(3_600),
             session: Duration::from_secs(86_400),
             cache: Duration::from_secs(2),
+            issuers: Vec::new(),
         }
     }
 }
@@ -66,11 +74,17 @@ pub struct Authenticator {
     /// Credentials by their digest, so that no secret is kept. The cache is bounded, and frequent credentials stay in it even
     /// if invalid ones fill it.
     presented: Cache<KeyDigest, Presented>,
-    /// The keys of tokens.
-    by_id: Cache<KeyId, Arc<Standing>>,
+    /// The keys and users of tokens.
+    by_id: Cache<Subject, Arc<Standing>>,
+    /// The identity providers.
+    providers: Providers,
+    /// The keys of the providers, which stay when the settings change.
+    pub(super) provider_keys: Arc<SharedKeys>,
+    /// The principal roles of groups that were logged as missing since the last maintenance.
+    missing_roles: Mutex<BTreeSet<String>>,
     /// Hashes connections' credentials with a random key, so that nobody else can compute the hash.
     marks: RandomState,
-    /// When keys were last used, until it is written.
+    /// When keys were last used and users last seen, until it is written.
     used_ms: UsesMs,
 }
 
@@ -101,10 +115,32 @@ struct Presented {
 }
 
 #[derive(Clone, Copy)]
-struct SeenToken {
-    claims: Claims,
-    /// The list of signing keys that it was verified with.
-    generation: u64,
+enum SeenToken {
+    /// A token of this catalog.
+    Own {
+        claims: Claims,
+        /// The list of signing keys that it was verified with.
+        generation: u64,
+    },
+    /// A token of an identity provider.
+    Provider(SeenProviderToken),
+}
+
+impl SeenToken {
+    fn check_time(&self, now_ms: i64) -> Result<(), AuthError> {
+        match self {
+            Self::Own { claims, .. } => Ok(claims.check_time(now_ms)?),
+            Self::Provider(seen) => Ok(seen.check_time(now_ms)?),
+        }
+    }
+
+    /// Returns the time of the sign-in that the token comes from, in milliseconds since 1970.
+    const fn signed_in_ms(&self) -> i64 {
+        match self {
+            Self::Own { claims, .. } => claims.signed_in_ms,
+            Self::Provider(seen) => seen.issued_ms,
+        }
+    }
 }
 
 /// The state that authenticators of the same server share across reloads.
@@ -112,6 +148,7 @@ struct Shared {
     signing: Arc<SigningKeys>,
     used_ms: UsesMs,
     changes: Arc<Changes>,
+    provider_keys: Arc<SharedKeys>,
 }
 
 /// When keys and operators were last used.
@@ -121,13 +158,17 @@ type UsesMs = Arc<Mutex<HashMap<UsedBy, i64>>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum UsedBy {
     Key(KeyId),
+    User(OrganisationId, PrincipalId),
     Operator(KeyId),
 }
 
 impl From<&Identity> for UsedBy {
     fn from(principal: &Identity) -> Self {
         match principal {
-            Identity::Key(caller) => Self::Key(caller.key()),
+            Identity::Key(caller) => match caller.subject() {
+                Subject::Key(id) => Self::Key(id),
+                Subject::User(id) => Self::User(caller.organisation(), id),
+            },
             Identity::Operator(operator) => Self::Operator(operator.id()),
         }
     }
@@ -149,14 +190,9 @@ impl Authenticator {
         settings: &AuthSettings,
     ) -> Self {
         let signing = Arc::new(SigningKeys::new(Arc::clone(&store)));
-        Self::over(
-            remembered,
-            store,
-            tiers,
-            clock,
-            settings,
-            Shared { signing, used_ms: Arc::default(), changes: Arc::default() },
-        )
+        let provider_keys = Arc::new(SharedKeys::new(clock.clone()));
+        let shared = Shared { signing, used_ms: Arc::default(), changes: Arc::default(), provider_keys };
+        Self::over(remembered, store, tiers, clock, settings, shared)
     }
 
     /// Returns an authenticator with other settings and an empty cache: the old cache refers to the old tiers. Both share the
@@ -168,6 +204,7 @@ impl Authenticator {
             signing: Arc::clone(&self.signing),
             used_ms: Arc::clone(&self.used_ms),
             changes: Arc::clone(&self.source.changes),
+            provider_keys: Arc::clone(&self.provider_keys),
         };
         Self::over(REMEMBERED, store, tiers, clock, settings, shared)
     }
@@ -178,7 +215,7 @@ impl Authenticator {
         tiers: &BTreeMap<String, Tier>,
         clock: Clock,
         settings: &AuthSettings,
-        Shared { signing, used_ms, changes }: Shared,
+        Shared { signing, used_ms, changes, provider_keys }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
@@ -196,6 +233,9 @@ impl Authenticator {
             session_ms: millis(settings.session),
             presented: Cache::new(remembered),
             by_id: Cache::new(remembered),
+            providers: Providers::new(&settings.issuers, &provider_keys),
+            provider_keys,
+            missing_roles: Mutex::default(),
             marks: RandomState::new(),
             used_ms,
         }
@@ -238,10 +278,13 @@ impl Authenticator {
         let mark = Mark { len: header.len(), hash: self.marks.hash_one(header) };
         let same = last.0.lock().as_ref().filter(|(known, _)| *known == mark).map(|(_, presented)| presented.clone());
         if let Some(presented) = same.filter(|seen| self.is_current(seen)) {
-            return self.admit(&presented, now_ms).await?.into_caller();
+            match self.admit(&presented, now_ms).await {
+                Err(AuthError::UnknownUser) => {}
+                admitted => return admitted?.into_caller(),
+            }
         }
-        let presented = self.present(header::parse_bearer(header)?, now_ms).await?;
-        let caller = self.admit(&presented, now_ms).await?.into_caller()?;
+        let (presented, identity) = self.present(header::parse_bearer(header)?, now_ms).await?;
+        let caller = identity.into_caller()?;
         *last.0.lock() = Some((mark, presented));
         Ok(caller)
     }
@@ -272,17 +315,29 @@ impl Authenticator {
     }
 
     async fn verify_principal(&self, credential: &[u8]) -> Result<Identity, AuthError> {
-        let now_ms = self.now_ms();
-        let presented = self.present(credential, now_ms).await?;
-        self.admit(&presented, now_ms).await
+        Ok(self.present(credential, self.now_ms()).await?.1)
     }
 
-    /// Returns a credential from the cache, or parses it.
-    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<Presented, AuthError> {
-        match self.recall(credential) {
-            (_, Some(presented)) => Ok(presented),
-            (digest, None) => Box::pin(self.examine(credential, digest, now_ms)).await,
+    /// Takes a credential from the cache, or parses it, and checks its key or user. A removed user with a provider's token that
+    /// is still valid is a new user.
+    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<(Presented, Identity), AuthError> {
+        let (digest, seen) = self.recall(credential);
+        if let Some(presented) = seen {
+            match self.admit(&presented, now_ms).await {
+                Err(AuthError::UnknownUser) if matches!(presented.token, Some(SeenToken::Provider(_))) => {}
+                admitted => return admitted.map(|identity| (presented, identity)),
+            }
         }
+        let presented = Box::pin(self.examine(credential, digest, now_ms)).await?;
+        let identity = self.admit(&presented, now_ms).await?;
+        Ok((presented, identity))
+    }
+
+    /// Returns the time of the sign-in that a valid token comes from, in milliseconds since 1970.
+    pub(super) async fn signed_in_ms(&self, token: &[u8]) -> Result<i64, AuthError> {
+        let now_ms = self.now_ms();
+        let (presented, _) = self.present(token, now_ms).await?;
+        Ok(presented.token.map_or(now_ms, |token| token.signed_in_ms()))
     }
 
     /// Returns the claims of a token with a valid signature. It may be expired.
@@ -305,9 +360,13 @@ impl Authenticator {
         (digest, self.presented.get(&digest).filter(|seen| self.is_current(seen)))
     }
 
-    /// Returns whether a token was verified with the present signing keys. Always true for API keys.
+    /// Returns whether a token was verified with the present keys. Always true for API keys.
     fn is_current(&self, seen: &Presented) -> bool {
-        seen.token.is_none_or(|token| token.generation == self.signing.generation())
+        match &seen.token {
+            None => true,
+            Some(SeenToken::Own { generation, .. }) => *generation == self.signing.generation(),
+            Some(SeenToken::Provider(seen)) => self.providers.is_current(seen),
+        }
     }
 
     /// Parses a credential. Caches only tokens with a valid signature and texts in the form of a key.
@@ -321,24 +380,83 @@ impl Authenticator {
         if !token::looks_like_token(credential) {
             return Err(HeaderError::Neither.into());
         }
-        let (claims, generation) = self.signing.verify(credential, now_ms).await?;
-        let Ok(key) =
-            self.by_id.get_or_insert_with(&claims.key, || Ok::<_, Infallible>(standing(Lookup::Id(claims.key))));
-        let presented = Presented { key, token: Some(SeenToken { claims, generation }) };
+        let (subject, organisation, token) = if self.providers.are_for(credential, token::ISSUER) {
+            self.verify_user(credential, now_ms).await?
+        } else {
+            let (claims, generation) = self.signing.verify(credential, now_ms).await?;
+            (claims.subject, claims.organisation, SeenToken::Own { claims, generation })
+        };
+        let lookup = match subject {
+            Subject::Key(id) => Lookup::Id(id),
+            Subject::User(id) => Lookup::User(organisation, id),
+        };
+        let Ok(key) = self.by_id.get_or_insert_with(&subject, || Ok::<_, Infallible>(standing(lookup)));
+        let presented = Presented { key, token: Some(token) };
         self.presented.insert(digest, presented.clone());
         Ok(presented)
     }
 
+    /// Verifies a provider's token, and records its user.
+    async fn verify_user(&self, token: &[u8], now_ms: i64) -> Result<(Subject, OrganisationId, SeenToken), AuthError> {
+        let VerifiedToken { provider, user, seen } = self.providers.verify(token, now_ms).await?;
+        let store = &self.source.store;
+        let unavailable = |error| AuthError::Unavailable(Arc::new(error));
+        let found = store.organisation_by_name(&provider.organisation).await.map_err(unavailable)?;
+        let no_organisation = || ProviderTokenError::NoOrganisation(provider.organisation.as_str().into());
+        let organisation = found.ok_or_else(no_organisation)?;
+        if organisation.standing.deletion.is_some() {
+            return Err(AuthError::Deleted(organisation.name.into()));
+        }
+        if organisation.standing.suspended_ms.is_some() {
+            return Err(AuthError::Suspended(organisation.name.into()));
+        }
+        let sign_in = UserSignIn {
+            organisation: organisation.id,
+            issuer: provider.issuer.clone(),
+            subject: user.subject,
+            new_id: PrincipalId(fresh_ordered_uuid()),
+            name: user.name,
+            email: user.email,
+            role: user.role,
+            principal_roles: user.principal_roles,
+            create_roles: provider.create_roles,
+            issued_ms: user.issued_ms,
+        };
+        let recorded = store.user_sign_in(&sign_in, &Change::by_catalog(now_ms)).await.map_err(unavailable)?;
+        if recorded.changed {
+            self.forget_keys(organisation.id);
+        }
+        self.log_missing_roles(&organisation.name, &provider.name, recorded.missing_roles);
+        Ok((Subject::User(recorded.id), organisation.id, SeenToken::Provider(seen)))
+    }
+
+    /// Logs principal roles of groups that do not exist, each once between two runs of [`Self::maintain`].
+    fn log_missing_roles(&self, organisation: &str, provider: &str, roles: Vec<String>) {
+        for role in roles {
+            let mut logged = self.missing_roles.lock();
+            if logged.len() < MISSING_ROLES && logged.insert(format!("{organisation}/{role}")) {
+                tracing::warn!(
+                    organisation,
+                    provider,
+                    role,
+                    "a user's group is mapped to a principal role that does not exist, so it is ignored: create the role, or set \
+                     `create_roles`"
+                );
+            }
+        }
+    }
+
     async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Identity, AuthError> {
-        let claims = presented.token.map(|token| token.claims);
-        if let Some(claims) = &claims {
-            claims.check_time(now_ms)?;
+        if let Some(token) = &presented.token {
+            token.check_time(now_ms)?;
         }
         let caller = presented.key.caller(&self.source, now_ms).await;
-        let principal = match (&claims, caller) {
-            (None, caller) => caller?,
+        let principal = match (&presented.token, caller) {
+            (None | Some(SeenToken::Provider(_)), caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
-            (Some(claims), caller) => Identity::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
+            (Some(SeenToken::Own { claims, .. }), caller) => {
+                Identity::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?)
+            }
         };
         // An admin needs no grants.
         if let Identity::Key(caller) = &principal
@@ -377,15 +495,19 @@ impl Authenticator {
             return Ok(0);
         }
         let count = uses.len() as u64;
-        let (mut keys, mut operators) = (Vec::new(), Vec::new());
+        let (mut keys, mut users, mut operators) = (Vec::new(), Vec::new(), Vec::new());
         for (by, used_ms) in &uses {
             match by {
                 UsedBy::Key(id) => keys.push((*id, *used_ms)),
+                UsedBy::User(organisation, id) => users.push((*organisation, *id, *used_ms)),
                 UsedBy::Operator(id) => operators.push((*id, *used_ms)),
             }
         }
         let store = &self.source.store;
         let mut written = store.key_touch(&keys).await;
+        if written.is_ok() && !users.is_empty() {
+            written = store.user_touch(&users).await;
+        }
         if written.is_ok() && !operators.is_empty() {
             written = store.operator_touch(&operators).await;
         }
@@ -421,7 +543,13 @@ impl Authenticator {
         let used = self.flush().await?;
         self.signing.reload().await?;
         self.signing.remove_retired(self.now_ms()).await?;
+        self.missing_roles.lock().clear();
         Ok(used)
+    }
+
+    /// Returns the task that reads the keys of identity providers.
+    pub fn provider_task(&self) -> Task {
+        self.provider_keys.task()
     }
 
     /// Returns the task that calls [`Self::maintain`] every minute, and [`Self::flush`] at the end.

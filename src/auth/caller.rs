@@ -8,6 +8,7 @@ use tidewater_core::limits::Tier;
 
 use super::error::AuthError;
 use super::grants::PrincipalGrants;
+use super::token::Subject;
 use crate::store::Actor;
 
 /// An authenticated caller. Only [`super::Authenticator`] creates one, so a value is proof of authentication.
@@ -15,14 +16,31 @@ use crate::store::Actor;
 pub struct Caller {
     pub(super) organisation: OrganisationId,
     pub(super) organisation_name: Arc<str>,
-    pub(super) key: KeyId,
-    pub(super) key_name: Arc<str>,
-    pub(super) key_expires_ms: Option<i64>,
+    pub(super) holder: Holder,
     pub(super) role: Role,
     pub(super) grants: Arc<PrincipalGrants>,
     pub(super) no_delete: bool,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
+}
+
+/// The credential of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// An API key.
+    Key {
+        /// Its id.
+        id: KeyId,
+        /// Its name.
+        name: Arc<str>,
+        /// When it expires, in milliseconds since 1970.
+        expires_ms: Option<i64>,
+    },
+    /// A sign-in with an identity provider.
+    User {
+        /// The user's name.
+        name: Arc<str>,
+    },
 }
 
 impl Caller {
@@ -38,22 +56,53 @@ impl Caller {
         &self.organisation_name
     }
 
-    /// Returns the id of the API key that the caller signed in with.
+    /// Returns the id by which the caller's requests are counted and limited: that of the API key, or for a user that of the
+    /// principal, which no key has.
     #[must_use]
-    pub const fn key(&self) -> KeyId {
-        self.key
+    pub fn key(&self) -> KeyId {
+        match &self.holder {
+            Holder::Key { id, .. } => *id,
+            Holder::User { .. } => KeyId(self.principal().0),
+        }
     }
 
-    /// Returns the key's name.
+    /// Returns the name of the key or user.
     #[must_use]
     pub fn key_name(&self) -> &str {
-        &self.key_name
+        match &self.holder {
+            Holder::Key { name, .. } | Holder::User { name } => name,
+        }
+    }
+
+    /// Returns whether the caller is a user of an identity provider.
+    #[must_use]
+    pub const fn is_user(&self) -> bool {
+        matches!(self.holder, Holder::User { .. })
+    }
+
+    /// Returns the subject of the caller's tokens.
+    pub(super) fn subject(&self) -> Subject {
+        match &self.holder {
+            Holder::Key { id, .. } => Subject::Key(*id),
+            Holder::User { .. } => Subject::User(self.principal()),
+        }
+    }
+
+    /// Returns when the caller's key expires, in milliseconds since 1970.
+    pub(super) const fn key_expires_ms(&self) -> Option<i64> {
+        match self.holder {
+            Holder::Key { expires_ms, .. } => expires_ms,
+            Holder::User { .. } => None,
+        }
     }
 
     /// Returns the actor in the events of their changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Key { id: self.key, name: Arc::clone(&self.key_name) }
+        match &self.holder {
+            Holder::Key { id, name, .. } => Actor::Key { id: *id, name: Arc::clone(name) },
+            Holder::User { name } => Actor::User { id: self.principal(), name: Arc::clone(name) },
+        }
     }
 
     /// Returns the caller's role.
@@ -124,7 +173,7 @@ impl OperatorCaller {
 /// An authenticated identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// The holder of a key of an organisation.
+    /// The holder of a key of an organisation, or a user of an identity provider.
     Key(Arc<Caller>),
     /// An operator.
     Operator(Arc<OperatorCaller>),

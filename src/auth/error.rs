@@ -6,6 +6,7 @@ use crate::store::StoreError;
 
 use super::header::HeaderError;
 use super::key::KeyFormatError;
+use super::oidc::ProviderTokenError;
 use super::token::TokenError;
 
 /// Why authentication failed. The texts say what to do and never repeat the credential.
@@ -43,6 +44,18 @@ pub enum AuthError {
     /// The token is invalid, expired or not valid yet.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The token of an identity provider is invalid, expired or not valid yet.
+    #[error(transparent)]
+    Provider(#[from] ProviderTokenError),
+    /// The keys of an identity provider cannot be read; answer 503.
+    #[error("cannot check tokens of the provider '{0}' now: {1}")]
+    ProviderUnavailable(Arc<str>, Arc<str>),
+    /// The user was removed.
+    #[error("the user of the token was removed: sign in again")]
+    UnknownUser,
+    /// The user is disabled.
+    #[error("the user is disabled: ask your administrator to enable it")]
+    DisabledUser,
     /// The store did not answer; answer 503.
     #[error("cannot check credentials now: {0}")]
     Unavailable(#[source] Arc<StoreError>),

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The longest accepted header, in bytes. A token has about 400.
-pub const MAX_HEADER_BYTES: usize = 8 << 10;
+/// The longest accepted header, in bytes. A token of this catalog has about 400, one of an identity provider up to 16,384.
+pub const MAX_HEADER_BYTES: usize = 17 << 10;
 
 const BASIC: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,

@@ -1,4 +1,4 @@
-//! Authentication: API keys, tokens, and the token endpoint.
+//! Authentication: API keys, tokens of this catalog and of identity providers, and the token endpoint.
 //!
 //! A request's organisation comes only from its verified key or token. Checking a cached credential costs a hash and two
 //! look-ups in memory; see [`Authenticator::authenticate`].
@@ -11,6 +11,7 @@ mod grants;
 pub mod header;
 pub mod key;
 mod oauth_error;
+mod oidc;
 mod sign_in;
 mod signing;
 mod standing;
@@ -26,5 +27,6 @@ pub use error::AuthError;
 pub use grants::PrincipalGrants;
 pub use key::{IssueError, NewKey, entropy, issue_key, new_key};
 pub use oauth_error::{OAuthError, OAuthErrorKind};
+pub use oidc::ProviderTokenError;
 pub use sign_in::{SignIn, TokenResponse};
 pub use signing::{ACTIVE_AFTER_MS, MAX_TOKEN_LIFETIME_MS, OlderKeys, active_signing_key};

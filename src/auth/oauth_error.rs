@@ -56,7 +56,7 @@ impl OAuthError {
     /// `InvalidGrant` for a token that it exchanges.
     pub(super) fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
         let kind = match error {
-            AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
+            AuthError::Unavailable(_) | AuthError::ProviderUnavailable(..) => OAuthErrorKind::TemporarilyUnavailable,
             AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
             _ => kind,
         };

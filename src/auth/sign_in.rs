@@ -24,6 +24,7 @@ const CLIENT_CREDENTIALS: &str = "client_credentials";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// The default scope of a token: the one that Iceberg clients request.
 const DEFAULT_SCOPE: &str = "catalog";
@@ -71,7 +72,7 @@ fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::O
 /// The subject of a new token.
 struct Granted {
     caller: Arc<Caller>,
-    /// The time of the sign-in with an API key.
+    /// The time of the sign-in with an API key or a provider's token.
     signed_in_ms: i64,
 }
 
@@ -145,7 +146,7 @@ impl Authenticator {
         self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
     }
 
-    /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
+    /// Handles a token exchange: a token of this catalog or of a provider, or a key, is exchanged for a newer token. All presented credentials
     /// must be valid and of the same organisation. An expired token is renewed only with a key. Without a key, the new token
     /// belongs to the sign-in of the old one.
     async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Granted, OAuthError> {
@@ -178,7 +179,7 @@ impl Authenticator {
                 if by_key || key::looks_like_key(subject.as_bytes()) {
                     return Ok(self.just_signed_in(caller));
                 }
-                let signed_in_ms = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?.signed_in_ms;
+                let signed_in_ms = self.signed_in_ms(subject.as_bytes()).await.map_err(invalid_grant)?;
                 Ok(Granted { caller, signed_in_ms })
             }
             Err(AuthError::Token(TokenError::Expired)) if by_key => {
@@ -199,13 +200,13 @@ impl Authenticator {
         if session_end_ms <= now_ms {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidGrant,
-                "the sign-in that this token comes from is too long ago: show the API key again",
+                "the sign-in that this token comes from is too long ago: sign in again with the API key, or with a new token of the provider",
             ));
         }
         let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms).min(session_end_ms);
-        let expires_ms = caller.key_expires_ms.map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
+        let expires_ms = caller.key_expires_ms().map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
         let claims = Claims {
-            key: caller.key(),
+            subject: caller.subject(),
             organisation: caller.organisation(),
             role: caller.role(),
             signed_in_ms: *signed_in_ms,
@@ -255,7 +256,8 @@ fn scope_of(form: &Form) -> Result<String, OAuthError> {
 
 fn check_token_types(form: &Form) -> Result<(), OAuthError> {
     for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
-        if form.get(name).is_some_and(|kind| kind != ACCESS_TOKEN && kind != JWT) {
+        let accepted = |kind| kind == ACCESS_TOKEN || kind == JWT || (kind == ID_TOKEN && name == "subject_token_type");
+        if form.get(name).is_some_and(|kind| !accepted(kind)) {
             return Err(OAuthError::new(
                 OAuthErrorKind::InvalidRequest,
                 format!("{name} must be '{ACCESS_TOKEN}' or '{JWT}'"),

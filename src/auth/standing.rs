@@ -1,18 +1,19 @@
-//! Cached checks of API keys: the store's last answer about a key, and how long it is valid.
+//! Cached checks of API keys and users: the store's last answer about one, and how long it is valid.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::access::Role;
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::{Tier, serving_tier};
 
 use crate::base::clock::Clock;
 use crate::base::flight::{Flight, Joined};
-use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError};
+use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError, User};
 
-use super::caller::{Caller, Identity, OperatorCaller};
+use super::caller::{Caller, Holder, Identity, OperatorCaller};
 use super::error::AuthError;
 use super::grants::GrantsCache;
 
@@ -68,16 +69,18 @@ impl Changes {
     }
 }
 
-/// How a key is found.
+/// How a key or user is found.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lookup {
     /// By its digest: the client sent the key.
     Digest(KeyDigest),
     /// By its id: the client sent a token.
     Id(KeyId),
+    /// A user: the client sent a token of the user.
+    User(OrganisationId, PrincipalId),
 }
 
-/// The cached check of one API key.
+/// The cached check of one API key or user.
 pub(super) struct Standing {
     lookup: Lookup,
     answer: RwLock<Option<Answer>>,
@@ -100,6 +103,8 @@ struct Answer {
 enum Verdict {
     Unknown,
     Revoked,
+    UnknownUser,
+    DisabledUser,
     Suspended(Arc<str>),
     Deleted(Arc<str>),
     Good(Arc<Caller>),
@@ -173,6 +178,14 @@ impl Standing {
         let found = match &self.lookup {
             Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,
             Lookup::Id(id) => source.store.key_by_id(*id).await?,
+            Lookup::User(organisation, id) => {
+                let found = source.store.user_get(*organisation, *id).await?;
+                let verdict = found.map_or(Verdict::UnknownUser, |(user, owner)| source.judge_user(&user, owner));
+                let index = Changes::index(Some(*organisation));
+                let changes = changes[index];
+                *self.answer.write() = Some(Answer { asked_ms, index, changes, verdict: verdict.clone() });
+                return Ok(verdict);
+            }
         };
         let index = Changes::index(found.as_ref().map(|(key, _)| key.organisation));
         let verdict = match (found, &self.lookup) {
@@ -181,7 +194,7 @@ impl Standing {
             (None, Lookup::Digest(digest)) => {
                 source.store.operator_by_digest(digest).await?.map_or(Verdict::Unknown, judge_operator)
             }
-            (None, Lookup::Id(_)) => Verdict::Unknown,
+            (None, _) => Verdict::Unknown,
         };
         *self.answer.write() = Some(Answer { asked_ms, index, changes: changes[index], verdict: verdict.clone() });
         Ok(verdict)
@@ -193,6 +206,27 @@ impl Source {
         if key.revoked_ms.is_some() {
             return Verdict::Revoked;
         }
+        let holder = Holder::Key { id: key.id, name: key.name.as_str().into(), expires_ms: key.expires_ms };
+        self.admit_of(owner, holder, key.principal, key.role, key.no_delete)
+    }
+
+    fn judge_user(&self, user: &User, owner: Organisation) -> Verdict {
+        if user.disabled_ms.is_some() {
+            return Verdict::DisabledUser;
+        }
+        let holder = Holder::User { name: user.name.as_str().into() };
+        self.admit_of(owner, holder, user.id, user.role, user.no_delete)
+    }
+
+    /// Returns the caller with a valid key or user, if its organisation is served.
+    fn admit_of(
+        &self,
+        owner: Organisation,
+        holder: Holder,
+        principal: PrincipalId,
+        role: Role,
+        no_delete: bool,
+    ) -> Verdict {
         if owner.standing.deletion.is_some() {
             return Verdict::Deleted(owner.name.into());
         }
@@ -201,14 +235,12 @@ impl Source {
         }
         let (tier_name, tier) = self.tier_of(&owner);
         Verdict::Good(Arc::new(Caller {
-            organisation: key.organisation,
+            organisation: owner.id,
             organisation_name: owner.name.into(),
-            key: key.id,
-            key_name: key.name.as_str().into(),
-            key_expires_ms: key.expires_ms,
-            role: key.role,
-            grants: self.grants.find(self.store.as_ref(), key.organisation, key.principal),
-            no_delete: key.no_delete,
+            holder,
+            role,
+            grants: self.grants.find(self.store.as_ref(), owner.id, principal),
+            no_delete,
             tier: Arc::new(tier),
             tier_name: tier_name.into(),
         }))
@@ -243,7 +275,7 @@ fn judge_operator(operator: Operator) -> Verdict {
 impl Verdict {
     fn admit(self, now_ms: i64) -> Result<Identity, AuthError> {
         match self {
-            Self::Good(caller) if caller.key_expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) => {
+            Self::Good(caller) if caller.key_expires_ms().is_some_and(|expires_ms| expires_ms <= now_ms) => {
                 Err(AuthError::ExpiredKey)
             }
             Self::Good(caller) => Ok(Identity::Key(caller)),
@@ -251,6 +283,8 @@ impl Verdict {
             Self::Suspended(organisation) => Err(AuthError::Suspended(organisation)),
             Self::Deleted(organisation) => Err(AuthError::Deleted(organisation)),
             Self::Unknown => Err(AuthError::UnknownKey),
+            Self::UnknownUser => Err(AuthError::UnknownUser),
+            Self::DisabledUser => Err(AuthError::DisabledUser),
             Self::Revoked => Err(AuthError::RevokedKey),
         }
     }

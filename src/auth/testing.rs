@@ -10,6 +10,7 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{Tier, default_tiers};
 
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::config::IssuerConfig;
 use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
 use crate::store::{ApiKey, Change, Organisation, Store};
@@ -57,6 +58,13 @@ impl World {
     pub(crate) fn server(&self) -> Arc<Authenticator> {
         let store: Arc<dyn Store> = self.store.clone();
         Arc::new(Authenticator::new(store, &self.tiers, self.clock(), &AuthSettings::default()))
+    }
+
+    /// Creates a server of this deployment with identity providers.
+    pub(crate) fn server_with(&self, issuers: Vec<IssuerConfig>) -> Arc<Authenticator> {
+        let store: Arc<dyn Store> = self.store.clone();
+        let settings = AuthSettings { issuers, ..AuthSettings::default() };
+        Arc::new(Authenticator::new(store, &self.tiers, self.clock(), &settings))
     }
 
     /// Creates a key of `acme`. Returns it with its text.

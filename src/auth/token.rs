@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
+use uuid::Uuid;
 
 use crate::base::secret::Secret;
 use crate::store::SigningKey;
@@ -54,16 +55,25 @@ pub enum TokenError {
     UnknownKey,
 }
 
+/// The subject of a token: its `sub`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// An API key.
+    Key(KeyId),
+    /// A user of an identity provider.
+    User(PrincipalId),
+}
+
 /// The claims of a token with a valid signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
-    /// Its API key.
-    pub key: KeyId,
-    /// The organisation of that key.
+    /// Its API key or user.
+    pub subject: Subject,
+    /// The organisation of that key or user.
     pub organisation: OrganisationId,
     /// The highest role of its holder.
     pub role: Role,
-    /// The time of the sign-in with an API key, in milliseconds since 1970 (whole seconds). An exchanged token keeps the time of
+    /// The time of the sign-in with an API key or a provider's token, in milliseconds since 1970 (whole seconds). An exchanged token keeps the time of
     /// the old token.
     pub signed_in_ms: i64,
     /// When it was issued, in milliseconds since 1970 (whole seconds).
@@ -93,7 +103,10 @@ impl Claims {
 struct Wire {
     iss: String,
     aud: String,
-    sub: KeyId,
+    sub: Uuid,
+    /// Whether the subject is a user, and not an API key. Tokens of older versions do not have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user: bool,
     org: OrganisationId,
     role: String,
     iat: i64,
@@ -137,7 +150,11 @@ pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, T
     let wire = Wire {
         iss: ISSUER.to_owned(),
         aud: AUDIENCE.to_owned(),
-        sub: claims.key,
+        sub: match claims.subject {
+            Subject::Key(id) => id.0,
+            Subject::User(id) => id.0,
+        },
+        user: matches!(claims.subject, Subject::User(_)),
         org: claims.organisation,
         role: claims.role.as_str().to_owned(),
         iat: claims.issued_ms.div_euclid(1_000),
@@ -183,7 +200,7 @@ pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError
     }
     let begins_s = wire.nbf.map_or(wire.iat, |nbf| nbf.max(wire.iat));
     Ok(Claims {
-        key: wire.sub,
+        subject: if wire.user { Subject::User(PrincipalId(wire.sub)) } else { Subject::Key(KeyId(wire.sub)) },
         organisation: wire.org,
         role: wire.role.parse().map_err(|_| TokenError::Malformed)?,
         signed_in_ms: wire.auth_time.unwrap_or(wire.iat).saturating_mul(1_000),

@@ -46,22 +46,23 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
-    /// Assign a principal role to a key, or a catalog role to a principal role
+    /// Assign a principal role to a key or user, or a catalog role to a principal role
     #[command(after_help = "\
 Examples:
   tidewater role assign analysts etl --org acme
+  tidewater role assign analysts alice@example.com --org acme
   tidewater role assign sales-readers analysts --catalog --org acme")]
     Assign {
         #[command(flatten)]
         role: RoleArgument,
-        /// The key, or with --catalog the principal role
+        /// The key or user, or with --catalog the principal role
         to: String,
     },
-    /// Revoke a role from a key or a principal role
+    /// Revoke a role from a key, a user or a principal role
     Revoke {
         #[command(flatten)]
         role: RoleArgument,
-        /// The key, or with --catalog the principal role
+        /// The key or user, or with --catalog the principal role
         from: String,
     },
 }
@@ -117,7 +118,7 @@ pub(crate) enum GrantCommand {
 /// Commands for access.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessCommand {
-    /// Explain whether a key may do an action. Without a key, list the principals that may
+    /// Explain whether a key or user may do an action. Without one, list the principals that may
     #[command(after_help = "\
 Examples:
   tidewater access explain read-table-data --key etl --table sales.orders --org acme
@@ -126,8 +127,11 @@ Examples:
         /// The action, such as load-table, read-table-data, commit-table or drop-namespace
         action: String,
         /// The name or id of a key
-        #[arg(long)]
+        #[arg(long, conflicts_with = "user")]
         key: Option<String>,
+        /// The id, subject, email address or name of a user
+        #[arg(long)]
+        user: Option<String>,
         #[command(flatten)]
         object: ObjectArgument,
         #[command(flatten)]
@@ -266,8 +270,9 @@ fn object_of(grant: &Value) -> String {
 
 /// Runs a command for access.
 pub(crate) async fn access(client: &Client, command: &AccessCommand) -> Result<()> {
-    let AccessCommand::Explain { action, key, object, format } = command;
-    let principal = key.as_ref().map(|key| format!("&principal={}", encoded(key))).unwrap_or_default();
+    let AccessCommand::Explain { action, key, user, object, format } = command;
+    let principal =
+        key.as_ref().or(user.as_ref()).map(|key| format!("&principal={}", encoded(key))).unwrap_or_default();
     let query = format!("/access?action={}{principal}{}", encoded(action), object.as_parameters());
     let path = object.warehouse.find(client).await?.path(&query);
     let all = client.get(&path).await?["access"].take();
@@ -285,7 +290,7 @@ pub(crate) async fn access(client: &Client, command: &AccessCommand) -> Result<(
 fn reason(one: &Value) -> String {
     let by = &one["by"];
     match by["type"].as_str() {
-        Some("role") => format!("its key's role is '{}'", text(by, "role")),
+        Some("role") => format!("its built-in role is '{}'", text(by, "role")),
         Some("owner") => "it created the object, or a namespace that it is in".to_owned(),
         Some("sight") => "the object is visible because of a grant in it".to_owned(),
         Some("grant") => format!(

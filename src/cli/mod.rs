@@ -32,6 +32,7 @@ mod snippets;
 mod table;
 mod table_name;
 mod time;
+mod user;
 mod version;
 mod view;
 mod warehouse;
@@ -130,6 +131,9 @@ enum Command {
     /// API keys: how clients sign in
     #[command(subcommand)]
     Key(key::Command),
+    /// Users of identity providers: people and services who signed in
+    #[command(subcommand)]
+    User(user::Command),
     /// Principal roles and catalog roles
     #[command(subcommand)]
     Role(access::RoleCommand),
@@ -216,6 +220,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             org::run(&settings.client(database).await?, &command).await
         }
         Command::Key(command) => key::run(&settings.client(MustExist).await?, &command).await,
+        Command::User(command) => user::run(&settings.client(MustExist).await?, &command).await,
         Command::Role(command) => access::role(&settings.client(MustExist).await?, &command).await,
         Command::Grant(command) => access::grant(&settings.client(MustExist).await?, &command).await,
         Command::Access(command) => access::access(&settings.client(MustExist).await?, &command).await,

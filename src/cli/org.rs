@@ -357,8 +357,9 @@ async fn usage_of_days(
     }
     let rows = usage["usage"].as_array().into_iter().flatten();
     let row = |one: &Value| {
-        let key = one["key"].as_str().or(one["key-id"].as_str()).unwrap_or_default().to_owned();
+        let names = ["key", "user", "key-id"].into_iter().find_map(|name| one[name].as_str());
+        let key = names.unwrap_or_default().to_owned();
         vec![text(one, "day"), one["requests"].to_string(), key]
     };
-    output::table(&["day", "requests", "key"], &rows.map(row).collect::<Vec<_>>(), "no request was counted")
+    output::table(&["day", "requests", "key or user"], &rows.map(row).collect::<Vec<_>>(), "no request was counted")
 }

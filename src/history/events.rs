@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::OrganisationId;
 use uuid::Uuid;
 
 use crate::background::Task;
@@ -24,7 +24,7 @@ pub struct EventEntry {
     at_ms: i64,
     actor: String,
     actor_type: &'static str,
-    actor_id: Option<KeyId>,
+    actor_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     organisation_id: Option<OrganisationId>,
     operation: &'static str,

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidewater_core::ids::KeyId;
+use tidewater_core::ids::{KeyId, PrincipalId};
+use uuid::Uuid;
 
 use super::receipts::Receipt;
 
@@ -34,6 +35,13 @@ pub enum Actor {
         /// Its name.
         name: Arc<str>,
     },
+    /// A user of an identity provider.
+    User {
+        /// The user's id.
+        id: PrincipalId,
+        /// The user's name.
+        name: Arc<str>,
+    },
     /// An operator, who manages organisations and belongs to none.
     Operator {
         /// The operator's id.
@@ -53,17 +61,19 @@ impl Actor {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Key { .. } => "key",
+            Self::User { .. } => "user",
             Self::Operator { .. } => "operator",
             Self::CommandLine(_) => "command-line",
             Self::Catalog => "catalog",
         }
     }
 
-    /// Returns the id of the actor's key, if the actor has one.
+    /// Returns the id of the actor's key, or of the user.
     #[must_use]
-    pub const fn id(&self) -> Option<KeyId> {
+    pub const fn id(&self) -> Option<Uuid> {
         match self {
-            Self::Key { id, .. } | Self::Operator { id, .. } => Some(*id),
+            Self::Key { id, .. } | Self::Operator { id, .. } => Some(id.0),
+            Self::User { id, .. } => Some(id.0),
             Self::CommandLine(_) | Self::Catalog => None,
         }
     }
@@ -72,7 +82,7 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Key { name, .. } | Self::Operator { name, .. } => Some(name),
+            Self::Key { name, .. } | Self::User { name, .. } | Self::Operator { name, .. } => Some(name),
             Self::CommandLine(user) => user.as_deref(),
             Self::Catalog => None,
         }

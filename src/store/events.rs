@@ -91,6 +91,12 @@ operations! {
     CreateKey = "create-key",
     /// Revokes an API key.
     RevokeKey = "revoke-key",
+    /// Adds a user, who signed in for the first time.
+    CreateUser = "create-user",
+    /// Changes a user's name, email address or role, or disables or enables the user.
+    UpdateUser = "update-user",
+    /// Removes a user.
+    DeleteUser = "delete-user",
     /// Adds a key that signs tokens.
     AddSigningKey = "add-signing-key",
     /// Removes older keys that signed tokens.
@@ -210,6 +216,8 @@ pub enum ObjectKind {
     Organisation,
     /// An API key.
     Key,
+    /// A user of an identity provider.
+    User,
     /// An operator.
     Operator,
     /// A key that signs tokens.
@@ -230,9 +238,10 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Organisation,
         Self::Key,
+        Self::User,
         Self::Operator,
         Self::SigningKey,
         Self::PrincipalRole,
@@ -249,6 +258,7 @@ impl ObjectKind {
         match self {
             Self::Organisation => "organisation",
             Self::Key => "key",
+            Self::User => "user",
             Self::Operator => "operator",
             Self::SigningKey => "signing-key",
             Self::PrincipalRole => "principal-role",

@@ -211,6 +211,15 @@ stores_with_faults! {
         fn key_revoke(organisation: OrganisationId, id: KeyId, change: &Change) -> ();
         fn key_touch(last_used_ms: &[(KeyId, i64)]) -> ();
     }
+    UserStore {
+        fn user_sign_in(sign_in: &UserSignIn, change: &Change) -> SignedInUser;
+        fn user_get(organisation: OrganisationId, id: PrincipalId) -> Option<(User, Organisation)>;
+        fn user_list(organisation: OrganisationId, page: &PageRequest) -> Page<User>;
+        fn user_find(organisation: OrganisationId, named: &str) -> Vec<User>;
+        fn user_update(organisation: OrganisationId, id: PrincipalId, update: UserUpdate, change: &Change) -> User;
+        fn user_delete(organisation: OrganisationId, id: PrincipalId, change: &Change) -> ();
+        fn user_touch(last_seen_ms: &[(OrganisationId, PrincipalId, i64)]) -> ();
+    }
     OperatorStore {
         fn operator_create(new: &Operator, change: &Change) -> ();
         fn operator_list() -> Vec<Operator>;

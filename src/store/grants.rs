@@ -20,8 +20,11 @@ pub struct PrincipalRecord {
     pub id: PrincipalId,
     /// Its name, for people. It is not unique.
     pub name: String,
-    /// The highest built-in role of its keys that are not revoked. `None` without such a key.
+    /// The highest built-in role of its keys that are not revoked, or the role of a user. `None` without such a key, and for a
+    /// disabled user.
     pub role: Option<Role>,
+    /// Whether it is a user of an identity provider.
+    pub is_user: bool,
 }
 
 /// A principal role, or a catalog role of a warehouse.

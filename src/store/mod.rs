@@ -30,6 +30,7 @@ mod suite;
 mod table_kind;
 mod tables;
 mod usage;
+mod users;
 mod warehouses;
 
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ pub use table_kind::*;
 pub use tables::*;
 pub use tidewater_core::properties::PropertyChanges;
 pub use usage::*;
+pub use users::*;
 pub use warehouses::*;
 
 /// All that the catalog stores: the sum of the traits of the resources. Every implementation passes the same suite
@@ -78,6 +80,7 @@ pub use warehouses::*;
 pub trait Store:
     OrganisationStore
     + KeyStore
+    + UserStore
     + OperatorStore
     + AdministrationStore
     + SigningKeyStore

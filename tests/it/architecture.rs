@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
     // Use cases.
-    ("auth", &["background", "base", "store"]),
+    ("auth", &["background", "base", "config", "store"]),
     ("access", &["auth", "store", "vending", "warehouse"]),
     ("tenancy", &["auth", "background", "base", "store"]),
     (
@@ -141,6 +141,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth", "vending"]),
+    ("reqwest", &["auth"]),
     ("apache_avro", &["sample"]),
     ("snap", &["manifests"]),
     ("zstd", &["manifests"]),

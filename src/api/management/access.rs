@@ -123,15 +123,16 @@ pub(in crate::api) async fn explain(
     Ok(Json(ExplainedList { next_page_token: next.as_deref().map(token_after), access }))
 }
 
-/// Returns the caller's key, principal and roles.
+/// Returns the caller's key or user, principal and roles.
 pub(in crate::api) async fn who_am_i(State(api): State<Arc<Api>>, parts: Parts) -> Result<Json<Value>, ApiError> {
     let caller = caller_of(&parts)?;
     let mut answer = json!({
         "organisation": { "id": caller.organisation(), "name": caller.organisation_name() },
-        "key": { "id": caller.key(), "name": caller.key_name() },
         "role": caller.role().as_str(),
     });
     let principal = caller.principal();
+    let holder = if caller.is_user() { "user" } else { "key" };
+    answer[holder] = json!({ "id": caller.key(), "name": caller.key_name() });
     let access = api.admin.principal_access(caller.organisation(), principal).await?;
     answer["principal-id"] = json!(principal);
     let roles = access.paths.iter().map(|path| {

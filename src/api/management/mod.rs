@@ -20,4 +20,5 @@ pub(super) mod sign_in;
 pub(super) mod signing_keys;
 pub(super) mod tables;
 pub(super) mod usage;
+pub(super) mod users;
 pub(super) mod warehouses;

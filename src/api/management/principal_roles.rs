@@ -54,17 +54,24 @@ impl<I> From<Page<RoleRecord<I>>> for RoleList<I> {
     }
 }
 
-/// A principal. Its role is the highest built-in role of its keys that are not revoked.
+/// A principal. Its role is that of a user, or the highest built-in role of its keys that are not revoked.
 #[derive(Serialize)]
 pub(in crate::api) struct PrincipalEntry {
     id: PrincipalId,
     name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
     role: Option<&'static str>,
 }
 
 impl From<PrincipalRecord> for PrincipalEntry {
-    fn from(PrincipalRecord { id, name, role }: PrincipalRecord) -> Self {
-        Self { id, name, role: role.map(tidewater_core::access::Role::as_str) }
+    fn from(PrincipalRecord { id, name, role, is_user }: PrincipalRecord) -> Self {
+        Self {
+            id,
+            name,
+            kind: if is_user { "user" } else { "key" },
+            role: role.map(tidewater_core::access::Role::as_str),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::ids::KeyId;
 
 use super::administrator::OfOrganisation;
-use crate::admin::Days;
+use crate::admin::{Days, UsedBy};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
@@ -23,7 +23,7 @@ pub(in crate::api) struct Wanted {
     by: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Row {
     day: String,
@@ -31,6 +31,10 @@ struct Row {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<KeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<KeyId>,
     requests: u64,
 }
 
@@ -57,15 +61,17 @@ pub(in crate::api) async fn get(
     let usage = match wanted.by.as_deref() {
         None | Some("day") => {
             let found = api.admin.usage_by_day(&of.organisation, days).await?.into_iter();
-            found.map(|(day, requests)| Row { day: day_text(day), key: None, key_id: None, requests }).collect()
+            found.map(|(day, requests)| Row { day: day_text(day), requests, ..Row::default() }).collect()
         }
         Some("key") => {
             let (found, names) = api.admin.usage_by_key(&of.organisation, days).await?;
-            let row = |one: KeyUsage| Row {
-                day: day_text(one.day),
-                key: names.get(&one.key).cloned(),
-                key_id: Some(one.key),
-                requests: one.requests,
+            let row = |one: KeyUsage| {
+                let row = Row { day: day_text(one.day), requests: one.requests, ..Row::default() };
+                match names.get(&one.key) {
+                    Some(UsedBy::User(name)) => Row { user: Some(name.clone()), user_id: Some(one.key), ..row },
+                    Some(UsedBy::Key(name)) => Row { key: Some(name.clone()), key_id: Some(one.key), ..row },
+                    None => Row { key_id: Some(one.key), ..row },
+                }
             };
             found.into_iter().map(row).collect()
         }

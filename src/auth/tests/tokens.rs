@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidewater_core::access::Role;
 
 use crate::auth::testing::{World, bearer, organisation};
-use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
+use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, Subject, TokenError};
 use crate::auth::{ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, MAX_TOKEN_LIFETIME_MS, OlderKeys};
 use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, SigningKey};
@@ -29,8 +29,8 @@ async fn refusal(server: &Authenticator, token: &str) -> TokenError {
 }
 
 fn claims_for(key: &ApiKey, role: Role, now_ms: i64) -> Claims {
-    let (key, organisation) = (key.id, key.organisation);
-    Claims { key, organisation, role, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
+    let (subject, organisation) = (Subject::Key(key.id), key.organisation);
+    Claims { subject, organisation, role, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
 }
 
 async fn genuine(server: &Authenticator, claims: &Claims) -> String {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
-use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, WarehouseId};
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -52,7 +52,7 @@ pub(super) fn event_add(
     details: &EventDetails,
 ) -> Result<()> {
     let scope = scope.into();
-    let key = change.actor.id().map(|id| id.0.into_bytes());
+    let key = change.actor.id().map(Uuid::into_bytes);
     let details = serde_json::to_string(details).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     connection
         .prepare_cached(
@@ -172,6 +172,7 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
     let name: Option<String> = row.get(6)?;
     let actor = match (row.get::<_, String>(4)?.as_str(), uuid(5)?) {
         ("key", Some(id)) => Actor::Key { id: KeyId(id), name: name.unwrap_or_default().into() },
+        ("user", Some(id)) => Actor::User { id: PrincipalId(id), name: name.unwrap_or_default().into() },
         ("operator", Some(id)) => Actor::Operator { id: KeyId(id), name: name.unwrap_or_default().into() },
         ("command-line", _) => Actor::CommandLine(name.map(Into::into)),
         ("catalog", _) => Actor::Catalog,

@@ -22,7 +22,7 @@ const TABLES: [(&str, &str); 18] = [
     ("report", "id"),
     ("access_grant", "role, kind, securable, privilege"),
     ("catalog_role_member", "principal_role, role"),
-    ("principal_role_member", "principal, role"),
+    ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),
     ("principal_role", "id"),
     // Those with others below them go in a later step.

@@ -62,6 +62,9 @@ const OTHERS: &str = "
     CREATE TEMP TRIGGER access_namespace_renamed AFTER UPDATE OF key ON main.namespace BEGIN
         SELECT access_changed(new.organisation);
     END;
+    CREATE TEMP TRIGGER access_user_changed AFTER UPDATE OF role ON main.principal WHEN old.role IS NOT new.role BEGIN
+        SELECT access_changed(new.organisation);
+    END;
     CREATE TEMP TRIGGER access_key_changed AFTER UPDATE OF role ON main.api_key WHEN old.role <> new.role BEGIN
         SELECT access_changed(new.organisation);
     END;";

@@ -25,15 +25,18 @@ use crate::store::{
     TableKind,
 };
 
+/// The columns of a principal: the roles of its usable keys, or a user's role unless the user is disabled.
 const PRINCIPAL: &str = "principal.id, principal.name,
-    (SELECT group_concat(role) FROM api_key WHERE api_key.organisation = principal.organisation
-     AND api_key.principal = principal.id AND revoked_ms IS NULL)";
+    CASE WHEN principal.issuer IS NULL THEN
+        (SELECT group_concat(role) FROM api_key WHERE api_key.organisation = principal.organisation
+         AND api_key.principal = principal.id AND revoked_ms IS NULL)
+    WHEN principal.disabled_ms IS NULL THEN principal.role END, principal.issuer IS NOT NULL";
 
 fn principal_at(row: &Row<'_>) -> Result<PrincipalRecord> {
     let roles: Option<String> = row.get(2)?;
     let roles = roles.as_deref().unwrap_or_default().split(',').filter(|text| !text.is_empty()).map(role);
     let highest = roles.collect::<Result<Vec<Role>>>()?.into_iter().max();
-    Ok(PrincipalRecord { id: id(PrincipalId, row.get(0)?), name: row.get(1)?, role: highest })
+    Ok(PrincipalRecord { id: id(PrincipalId, row.get(0)?), name: row.get(1)?, role: highest, is_user: row.get(3)? })
 }
 
 fn role_at<I>(kind: fn(Uuid) -> I) -> impl Fn(&Row<'_>) -> Result<RoleRecord<I>> {
@@ -41,7 +44,7 @@ fn role_at<I>(kind: fn(Uuid) -> I) -> impl Fn(&Row<'_>) -> Result<RoleRecord<I>>
 }
 
 /// Returns the bytes of the id after which a page begins.
-fn after_id(page: &PageRequest) -> Vec<u8> {
+pub(super) fn after_id(page: &PageRequest) -> Vec<u8> {
     let after = page.after.as_deref().and_then(|after| Uuid::parse_str(after).ok());
     after.map_or_else(Vec::new, |after| after.into_bytes().to_vec())
 }
@@ -95,7 +98,7 @@ fn principal_access(
 ) -> Result<PrincipalAccess> {
     let key = params![organisation.0.as_bytes(), principal.0.as_bytes()];
     let mut statement = connection.prepare_cached(
-        "SELECT principal_role.name, catalog_role.warehouse, catalog_role.id, catalog_role.name
+        "SELECT DISTINCT principal_role.name, catalog_role.warehouse, catalog_role.id, catalog_role.name
          FROM principal_role_member AS member
          JOIN principal_role ON principal_role.organisation = member.organisation AND principal_role.id = member.role
          JOIN catalog_role_member AS held
@@ -428,7 +431,7 @@ impl GrantStore for SqliteStore {
                 "SELECT {PRINCIPAL} FROM principal_role_member AS member
                  JOIN principal ON principal.organisation = member.organisation AND principal.id = member.principal
                  WHERE member.organisation = ?1 AND member.role = ?2 AND member.principal > ?3
-                 ORDER BY member.principal LIMIT ?4"
+                 GROUP BY member.principal ORDER BY member.principal LIMIT ?4"
             ))?;
             let values = params![organisation.0.as_bytes(), role.0.as_bytes(), after_id(&page), one_more(&page)];
             Ok(page_of(statement.query_and_then(values, principal_at)?.collect::<Result<Vec<_>>>()?, &page))

@@ -37,6 +37,7 @@ mod tables;
 mod tests;
 mod transact;
 mod usage;
+mod users;
 mod warehouses;
 mod writer;
 

@@ -35,7 +35,9 @@ pub(super) fn namespace_create(
     let inserted = connection
         .prepare_cached(
             "INSERT INTO namespace (organisation, warehouse, key, parent, properties, owner)
-             VALUES (?1, ?2, ?3, ?4, ?5, (SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?6))",
+             VALUES (?1, ?2, ?3, ?4, ?5,
+                     coalesce((SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?6),
+                              (SELECT id FROM principal WHERE organisation = ?1 AND id = ?6 AND issuer IS NOT NULL)))",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
@@ -43,7 +45,7 @@ pub(super) fn namespace_create(
             namespace.as_key(),
             parent.as_ref().map(NamespaceIdent::as_key),
             properties_text(properties)?,
-            change.actor.id().map(|id| id.0.into_bytes()),
+            change.actor.id().map(uuid::Uuid::into_bytes),
         ]);
     let Err(error) = inserted else {
         return add_namespace_event(

@@ -46,7 +46,8 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
                                   others, created_ms, updated_ms, owner)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10,
-                     (SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?11))",
+                     coalesce((SELECT principal FROM api_key WHERE organisation = ?1 AND id = ?11),
+                              (SELECT id FROM principal WHERE organisation = ?1 AND id = ?11 AND issuer IS NOT NULL)))",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
@@ -59,7 +60,7 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
             new.locations.own().as_str(),
             others_text(new.locations.others()),
             change.at_ms,
-            change.actor.id().map(|id| id.0.into_bytes()),
+            change.actor.id().map(uuid::Uuid::into_bytes),
         ]);
     let Err(error) = inserted else {
         let operation = match new.origin {

@@ -122,7 +122,8 @@ pub(super) fn principal_role_assign(
             Operation::AssignPrincipalRole,
         ),
         false => (
-            "DELETE FROM principal_role_member WHERE organisation = ?1 AND principal = ?2 AND role = ?3",
+            "DELETE FROM principal_role_member
+             WHERE organisation = ?1 AND principal = ?2 AND role = ?3 AND source = 'assigned'",
             Operation::RevokePrincipalRole,
         ),
     };

@@ -75,7 +75,9 @@ pub(super) fn usage_list(
 pub(super) fn key_usage_add(connection: &Connection, usage: &[KeyUsage]) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO key_usage (organisation, day, key, requests)
-         SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM api_key WHERE organisation = ?1 AND id = ?3)
+         SELECT ?1, ?2, ?3, ?4
+         WHERE EXISTS (SELECT 1 FROM api_key WHERE organisation = ?1 AND id = ?3)
+               OR EXISTS (SELECT 1 FROM principal WHERE organisation = ?1 AND id = ?3 AND issuer IS NOT NULL)
          ON CONFLICT (organisation, day, key) DO UPDATE SET requests = requests + excluded.requests",
     )?;
     for one in usage {

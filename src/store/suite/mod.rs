@@ -22,6 +22,7 @@ mod signing_keys;
 mod tables;
 mod transactions;
 mod usage;
+mod users;
 mod warehouses;
 
 pub(super) use administration::*;
@@ -43,6 +44,7 @@ pub(super) use signing_keys::*;
 pub(super) use tables::*;
 pub(super) use transactions::*;
 pub(super) use usage::*;
+pub(super) use users::*;
 pub(super) use warehouses::*;
 
 /// Creates a test for each case. `$fresh` is an async function that returns an empty `Arc<dyn Store>` and a guard that lives as
@@ -92,6 +94,16 @@ macro_rules! conformance {
             roles_of_another_organisation_are_not_found,
             grants_beyond_the_limit_are_refused,
             change_of_access_is_counted_and_writes_its_event,
+            // Users
+            user_is_added_at_the_first_sign_in,
+            newer_token_changes_a_user_and_an_older_one_does_not,
+            roles_of_groups_are_kept_beside_assigned_ones,
+            disabled_user_has_no_role_and_is_not_changed,
+            users_are_found_by_id_subject_email_and_name,
+            users_of_other_organisations_are_not_found,
+            user_owns_what_it_creates,
+            deleted_user_loses_its_roles_and_returns_as_another,
+            requests_and_last_use_of_users_are_recorded,
             // Events
             each_change_writes_its_event,
             setting_to_its_present_value_leaves_no_event,

@@ -35,6 +35,7 @@ AT = {
     "organisation": "quickstart",
     "key": "another",
     "operator": "ops",
+    "user": "alice@example.com",
     "principal": "quickstart",
     "principal-role": "analysts",
     "catalog-role": "readers",

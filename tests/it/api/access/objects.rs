@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use tidewater_core::ids::OrganisationId;
+use tidewater::base::clock::fresh_uuid;
+use tidewater::store::{Change, UserSignIn};
+use tidewater_core::access::Role;
+use tidewater_core::ids::{OrganisationId, PrincipalId};
 
 use super::callers::Keys;
 use crate::support::{Catalog, create_table, create_view};
@@ -86,6 +89,9 @@ impl Objects {
             let body = json!({ "name": objects.spare, "role": "reader" });
             catalog.machine(Method::POST, &objects.managed("/keys"), &body).await.ok(200);
         }
+        if route.contains("{user}") {
+            objects.sign_in_user(catalog).await;
+        }
         if route.contains("{operator}") {
             let body = json!({ "name": objects.spare });
             catalog.machine(Method::POST, "/management/v1/operators", &body).await.ok(200);
@@ -94,6 +100,23 @@ impl Objects {
             catalog.warehouse(objects.organisation.id, "empty").await;
         }
         objects
+    }
+
+    /// Signs in a user of the organisation.
+    async fn sign_in_user(&self, catalog: &Catalog) {
+        let sign_in = UserSignIn {
+            organisation: self.organisation.id,
+            issuer: "https://sso.example.com".to_owned(),
+            subject: self.spare.clone(),
+            new_id: PrincipalId(fresh_uuid()),
+            name: self.spare.clone(),
+            email: None,
+            role: Role::None,
+            principal_roles: Vec::new(),
+            create_roles: false,
+            issued_ms: 0,
+        };
+        catalog.app.store().user_sign_in(&sign_in, &Change::by_catalog(0)).await.unwrap();
     }
 
     fn admin(&self) -> &str {

@@ -47,6 +47,7 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         .replace("{function}", "f")
         .replace("{id}", &objects.dropped)
         .replace("{key}", &objects.spare)
+        .replace("{user}", &objects.spare)
         .replace("{principal-role}", &objects.spare)
         .replace("{catalog-role}", &objects.spare)
         .replace("{principal}", &objects.spare)
@@ -111,6 +112,7 @@ fn management_body(route: &str, objects: &Objects) -> Value {
         ("POST", Some("/keys")) => json!({ "name": "new", "role": "admin" }),
         ("PATCH", Some("/keys/{key}")) => json!({ "role": "admin" }),
         ("POST", Some("/keys/{key}/rotate")) => json!({}),
+        ("PATCH", Some("/users/{user}")) => json!({ "disabled": true }),
         ("POST", Some("/principal-roles" | "/warehouses/{warehouse}/catalog-roles")) => {
             json!({ "name": objects.new_name })
         }

@@ -10,4 +10,5 @@ mod organisations;
 mod parameters;
 mod server;
 mod usage;
+mod users;
 mod warehouses;
