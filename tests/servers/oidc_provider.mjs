@@ -53,6 +53,8 @@ function start(issuer) {
     scopes: ['openid', 'offline_access', 'profile', 'groups'],
     claims: { openid: ['sub'], profile: ['name'], groups: ['groups'] },
     conformIdTokenClaims: false,
+    // Otherwise only for sign-ins with `prompt=consent`, which other providers do not require.
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
     findAccount: (_, id) => ({
       accountId: id,
       claims: () => ({ sub: id, name: id, groups: settings.groups[id] ?? [] }),
@@ -61,6 +63,7 @@ function start(issuer) {
     features: {
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: (_, client, oneOf) => oneOf?.[0] ?? settings.audience,
