@@ -286,6 +286,10 @@ impl Admin {
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
         let principal = self.principal_find(organisation, principal).await?;
+        if principal.is_user && principal.role.is_none() {
+            let message = format!("User '{}' is disabled", principal.name);
+            return Ok(ExplainedAccess { principal, verdict: Verdict::Denied { message, missing: None } });
+        }
         self.explain_principal(place, principal, action, object).await
     }
 

@@ -85,7 +85,7 @@ fn actor(event: &Value) -> String {
     let text = |field: &str| event[field].as_str().unwrap_or_default();
     match text("actor-type") {
         "command-line" => format!("machine {}", text("actor")),
-        kind @ ("key" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
+        kind @ ("key" | "user" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
         kind => kind.to_owned(),
     }
 }
@@ -101,6 +101,7 @@ mod tests {
         let event =
             |kind: &str, name: &str, id: Option<&str>| json!({ "actor-type": kind, "actor": name, "actor-id": id });
         assert_eq!(actor(&event("key", "root", Some("0198"))), "key 'root' (0198)");
+        assert_eq!(actor(&event("user", "root", Some("0197"))), "user 'root' (0197)");
         assert_eq!(actor(&event("operator", "catalog", Some("0199"))), "operator 'catalog' (0199)");
         assert_eq!(actor(&event("command-line", "root", None)), "machine root");
         assert_eq!(actor(&event("catalog", "catalog", None)), "catalog");

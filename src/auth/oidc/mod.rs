@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use self::claims::{Rules, TokenUser, Validity};
 use self::jws::Unverified;
@@ -113,12 +114,13 @@ impl SharedKeys {
 
     /// Returns the task that reads the keys of all providers every five minutes, and when the settings change.
     pub(super) fn task(self: &Arc<Self>) -> Task {
-        Task::every("provider-keys", KEYS_INTERVAL, self, |keys, _| async move { keys.read_all().await })
-            .wake_on(Arc::clone(&self.changed))
-            .while_failing(
-                "Tokens that are signed with new keys of an identity provider are refused: compare `auth.issuers` with the \
+        let read = |keys: Arc<Self>, stop: CancellationToken| async move {
+            stop.run_until_cancelled(keys.read_all()).await.unwrap_or(Ok(0))
+        };
+        Task::every("provider-keys", KEYS_INTERVAL, self, read).wake_on(Arc::clone(&self.changed)).while_failing(
+            "Tokens that are signed with new keys of an identity provider are refused: compare `auth.issuers` with the \
                  provider, and check that this server reaches it",
-            )
+        )
     }
 }
 

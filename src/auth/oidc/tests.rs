@@ -365,7 +365,12 @@ async fn disabled_user_is_refused_at_the_next_request_and_not_changed_by_new_tok
     assert!(matches!(present(&server, &setup.key.sign(&later)).await, Err(AuthError::DisabledUser)));
     assert_eq!(users(&setup.world).await[0].name, "u1");
     set(false).await;
-    present(&server, &token).await.unwrap();
+    assert!(!present(&server, &token).await.unwrap().no_delete());
+    let update = UserUpdate { disabled: None, no_delete: Some(true) };
+    let change = Change::by_catalog(setup.world.now_ms());
+    setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
+    server.forget_keys(setup.world.organisation.id);
+    assert!(present(&server, &token).await.unwrap().no_delete());
 }
 
 #[tokio::test]

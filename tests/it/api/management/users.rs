@@ -116,7 +116,19 @@ async fn user_gets_the_roles_of_its_groups_and_explanations_show_them() {
         assert_eq!(explained["access"][0]["principal"]["type"], "user");
     }
     let all = world.admin(Method::GET, &question(""), json!({})).await.ok(200);
-    assert!(all["access"].as_array().unwrap().iter().any(|one| one["principal"]["name"] == "Alice"), "{all}");
+    let names = |list: &Value| -> Vec<Value> {
+        list["access"].as_array().unwrap().iter().map(|one| one["principal"]["name"].clone()).collect()
+    };
+    assert!(names(&all).contains(&json!("Alice")), "{all}");
+    let user = format!("{ORGANISATION}/users/u1");
+    world.admin(Method::PATCH, &user, json!({ "disabled": true })).await.ok(200);
+    let disabled = world.admin(Method::GET, &question("&principal=u1"), json!({})).await.ok(200);
+    assert_eq!(
+        (&disabled["access"][0]["allowed"], &disabled["access"][0]["message"]),
+        (&json!(false), &json!("User 'Alice' is disabled"))
+    );
+    let all = world.admin(Method::GET, &question(""), json!({})).await.ok(200);
+    assert!(!names(&all).contains(&json!("Alice")), "{all}");
 }
 
 #[tokio::test]
