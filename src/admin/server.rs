@@ -8,7 +8,7 @@ use tidewater_core::limits::Tier;
 
 use super::{Admin, AdminError, Reload, Reloaded};
 use crate::background::{Runner, TaskState};
-use crate::config::Config;
+use crate::config::{Config, IssuerConfig};
 
 /// The status of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,11 @@ impl Admin {
     #[must_use]
     pub fn tiers(&self) -> &BTreeMap<String, Tier> {
         &self.config.tiers
+    }
+
+    /// Returns the identity providers with which people can sign in, each with the id of the client to sign in with.
+    pub fn login_issuers(&self) -> impl Iterator<Item = (&IssuerConfig, &str)> {
+        self.config.auth.issuers.iter().filter_map(|issuer| Some((issuer, issuer.login_client_id.as_deref()?)))
     }
 
     /// Returns the settings in force by their full names, with `***` for secrets.

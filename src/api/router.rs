@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post, put};
 use super::management::tables as contents;
 use super::management::{
     access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
-    principal_roles, server, signing_keys, usage, users, warehouses,
+    principal_roles, server, sign_in, signing_keys, usage, users, warehouses,
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
@@ -76,6 +76,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
         )
         .route("/v1/oauth/tokens", post(oauth::token))
+        .merge(
+            Router::new()
+                .route("/management/v1/sign-in", get(sign_in::list))
+                .route_layer(from_fn(parameters::refuse_unknown)),
+        )
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)

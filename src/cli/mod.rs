@@ -6,10 +6,12 @@ mod backup;
 mod check;
 mod client;
 mod dropped;
+mod engine_settings;
 mod events;
 mod failure;
 mod key;
 mod live;
+mod login;
 mod logs;
 mod namespace;
 mod not_found;
@@ -24,6 +26,7 @@ mod scope;
 mod serve;
 mod server;
 mod shell;
+mod sign_in;
 mod signing_key;
 mod snippets;
 mod table;
@@ -33,6 +36,7 @@ mod user;
 mod version;
 mod view;
 mod warehouse;
+mod who_am_i;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +48,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use client::Database::{self, MayBeNew, MustExist};
 use client::{Client, RemoteArguments};
+use sign_in::SavedSessions;
 use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 
 /// The environment variable for the data folder.
@@ -111,6 +116,12 @@ enum Command {
     Status(server::Arguments),
     /// Show the settings in force
     Settings(server::Arguments),
+    /// Sign in to a server with the company's identity provider
+    Login(login::LoginArguments),
+    /// Forget a sign-in
+    Logout(login::LogoutArguments),
+    /// Show as whom commands work on a server, with its roles
+    WhoAmI(who_am_i::Arguments),
     /// Operators: keys that manage all organisations
     #[command(subcommand)]
     Operator(operator::Command),
@@ -194,9 +205,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let flags = arguments.flags();
             serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
         }
-        Command::Reload(arguments) => reload::run(&settings.server()?, &arguments).await,
-        Command::Status(arguments) => server::status(&settings.server()?, &arguments).await,
+        Command::Reload(arguments) => reload::run(&settings.server().await?, &arguments).await,
+        Command::Status(arguments) => server::status(&settings.server().await?, &arguments).await,
         Command::Settings(arguments) => server::settings(&settings.client(MustExist).await?, &arguments).await,
+        Command::Login(arguments) => login::login(&settings.remote, &arguments).await,
+        Command::Logout(arguments) => login::logout(&settings.remote, &arguments).await,
+        Command::WhoAmI(arguments) => who_am_i::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Operator(command) => {
             let database = if matches!(command, operator::Command::Create { .. }) { MayBeNew } else { MustExist };
             operator::run(&settings.client(database).await?, &command).await
@@ -271,18 +285,35 @@ impl Settings {
 
     /// Returns a client of the catalog that a command works on.
     async fn client(&self, database: Database) -> anyhow::Result<Client> {
-        match self.is_remote()? {
-            true => Client::remote(&self.remote),
-            false => Client::local(self.of_command()?, database).await,
+        if self.is_remote()? {
+            return Client::remote(&self.remote).await;
+        }
+        match self.signed_in()? {
+            Some(remote) if database == MustExist => Client::remote(&remote).await,
+            _ => Client::local(self.of_command()?, database).await,
         }
     }
 
     /// Returns a client of the running server that a command works on.
-    fn server(&self) -> anyhow::Result<Client> {
-        match self.is_remote()? {
-            true => Client::remote(&self.remote),
-            false => Client::server(self.of_command()?),
+    async fn server(&self) -> anyhow::Result<Client> {
+        if self.is_remote()? {
+            return Client::remote(&self.remote).await;
         }
+        match self.signed_in()? {
+            Some(remote) => Client::remote(&remote).await,
+            None => Client::server(self.of_command()?),
+        }
+    }
+
+    /// Returns the server of the person's only sign-in, if nothing names a catalog and there is none in the default folder.
+    fn signed_in(&self) -> anyhow::Result<Option<RemoteArguments>> {
+        if self.is_named() || !SavedSessions::exist() || self.load(Flags::default())?.database().exists() {
+            return Ok(None);
+        }
+        let mut addresses = SavedSessions::open()?.addresses();
+        let (Some(uri), true) = (addresses.pop(), addresses.is_empty()) else { return Ok(None) };
+        output::note(&format!("server: {uri} (choose another catalog with --uri or --data-dir)"));
+        Ok(Some(RemoteArguments { uri: Some(uri), ca_file: self.remote.ca_file.clone() }))
     }
 
     /// Fails when the command line names a remote server for a command that works on this machine alone.

@@ -39,9 +39,18 @@ fn duckdb(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
         "\
+{}
+SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;",
+        duckdb_attach(uri, warehouse, api_key, ", ACCESS_DELEGATION_MODE 'none'")
+    )
+}
+
+/// Returns the statements that attach a warehouse in DuckDB. `options` are further options of `ATTACH`.
+pub(super) fn duckdb_attach(uri: &str, warehouse: &str, token: &str, options: &str) -> String {
+    format!(
+        "\
 INSTALL iceberg; LOAD iceberg;
-ATTACH '{warehouse}' AS tidewater (TYPE ICEBERG, ENDPOINT '{uri}', TOKEN '{api_key}', ACCESS_DELEGATION_MODE 'none');
-SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;"
+ATTACH '{warehouse}' AS tidewater (TYPE ICEBERG, ENDPOINT '{uri}', TOKEN '{token}'{options});"
     )
 }
 
@@ -59,19 +68,31 @@ print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())"
 /// Returns the snippet for a shell with Spark 4.1.
 fn spark(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    let settings = spark_settings(uri, warehouse, ("credential", api_key));
+    let options: String = settings.iter().map(|(name, value)| format!("  --conf {name}={value} \\\n")).collect();
     format!(
         "\
 spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\
-  --conf spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions \\
-  --conf spark.sql.catalog.tidewater=org.apache.iceberg.spark.SparkCatalog \\
-  --conf spark.sql.catalog.tidewater.type=rest \\
-  --conf spark.sql.catalog.tidewater.uri={uri} \\
-  --conf spark.sql.catalog.tidewater.warehouse={warehouse} \\
-  --conf spark.sql.catalog.tidewater.rest.auth.type=oauth2 \\
-  --conf spark.sql.catalog.tidewater.oauth2-server-uri={uri}/v1/oauth/tokens \\
-  --conf spark.sql.catalog.tidewater.credential={api_key} \\
-  -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'"
+{options}  -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'"
     )
+}
+
+/// Returns the settings of a Spark catalog. `sign_in` is the last one.
+pub(super) fn spark_settings(uri: &str, warehouse: &str, sign_in: (&str, &str)) -> Vec<(String, String)> {
+    let (name, value) = sign_in;
+    let tokens = format!("{uri}/v1/oauth/tokens");
+    let of_catalog = [
+        ("", "org.apache.iceberg.spark.SparkCatalog"),
+        (".type", "rest"),
+        (".uri", uri),
+        (".warehouse", warehouse),
+        (".rest.auth.type", "oauth2"),
+        (".oauth2-server-uri", &tokens),
+        (&format!(".{name}"), value),
+    ]
+    .map(|(setting, value)| (format!("spark.sql.catalog.tidewater{setting}"), value.to_owned()));
+    let extensions = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions";
+    std::iter::once(("spark.sql.extensions".to_owned(), extensions.to_owned())).chain(of_catalog).collect()
 }
 
 /// Returns the file of a Trino catalog. The query is a comment in it, so the whole snippet can be pasted into the file.
@@ -80,16 +101,26 @@ fn trino(welcome: &Welcome) -> String {
     format!(
         "\
 # etc/catalog/tidewater.properties; the two lines with `local` let it read this machine's disk, where the tables are
+{}
+fs.local.enabled=true
+local.location=/
+# then restart Trino, and in its shell:
+# SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;",
+        trino_settings(uri, warehouse, ("credential", api_key))
+    )
+}
+
+/// Returns the settings of a Trino catalog, a line each. `sign_in` is the last one.
+pub(super) fn trino_settings(uri: &str, warehouse: &str, sign_in: (&str, &str)) -> String {
+    let (name, value) = sign_in;
+    format!(
+        "\
 connector.name=iceberg
 iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
 iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.security=OAUTH2
-iceberg.rest-catalog.oauth2.credential={api_key}
-fs.local.enabled=true
-local.location=/
-# then restart Trino, and in its shell:
-# SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;"
+iceberg.rest-catalog.oauth2.{name}={value}"
     )
 }
 

@@ -20,8 +20,16 @@ pub(super) const FALLBACK_DATA_DIR: &str = "tidewater-data";
 const PREFIX: &str = "TIDEWATER_";
 
 /// Variables with the prefix that are not settings: the file's path, options of commands, and the binary for tests.
-const NOT_SETTINGS: [&str; 7] =
-    ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN", URI, "TIDEWATER_CA_FILE", API_KEY];
+const NOT_SETTINGS: [&str; 8] = [
+    "TIDEWATER_CONFIG",
+    "TIDEWATER_ORG",
+    "TIDEWATER_WAREHOUSE",
+    "TIDEWATER_BIN",
+    "TIDEWATER_CA_FILE",
+    "TIDEWATER_LOGIN_CLIENT_SECRET",
+    URI,
+    API_KEY,
+];
 
 /// The address of the remote server for commands.
 const URI: &str = "TIDEWATER_URI";

@@ -132,6 +132,7 @@ OWN = {
     *OPERATORS,
     *(label for label, _, _ in ADMINS),
     "GET /health",
+    "GET /management/v1/sign-in",
     "GET /openapi.json",
     f"GET {MANAGED}/dropped",
     f"GET {MANAGED}/dropped/{{id}}",
@@ -203,6 +204,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     base, at = "/v1/{prefix}", "/v1/{prefix}/namespaces/{namespace}"
     token = {"grant_type": "client_credentials", "client_secret": server.key}
     yield "GET /health", {}, 200
+    yield "GET /management/v1/sign-in", {}, 200
     yield "GET /openapi.json", {}, 200
     yield "POST /v1/oauth/tokens", {"body": token, "media_type": "application/x-www-form-urlencoded"}, 200
     yield "GET /v1/config", {"query": {"warehouse": world.warehouse}}, 200

@@ -1,4 +1,4 @@
-//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino; and the long chaos test. Their jars come
+//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak; and the long chaos test. Their jars come
 //! from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python environment.
 
 use std::fs;
@@ -13,6 +13,9 @@ const FOLDER: &str = "tests/compat";
 
 /// The Maven goal that copies all dependencies of a pom into one folder.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-dependencies";
+
+/// The folder of Keycloak's pom. Spark and Trino sign in with it too.
+const KEYCLOAK: &str = "keycloak";
 
 /// The releases of Iceberg's Java library to test with, newest first.
 const ICEBERG: [&str; 2] = ["1.12.0", "1.11.0"];
@@ -31,6 +34,8 @@ pub(crate) enum Judge {
     Spark,
     /// A Trino server
     Trino,
+    /// Keycloak, the identity provider that people and PyIceberg sign in with
+    Keycloak,
     /// Attacks, failing storage and kill -9 at once, while another organisation must keep its latency and lose no data
     Chaos,
     /// All judges: the kit and Spark with each release of Iceberg, and the oracle with more cases
@@ -64,6 +69,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Judge::Oracle => oracle::run(workspace, options.oracle)?,
             Judge::Spark => spark(workspace, &options.iceberg)?,
             Judge::Trino => trino(workspace)?,
+            Judge::Keycloak => keycloak(workspace)?,
             Judge::Chaos => chaos(workspace, options.rounds, options.oracle.seed)?,
             Judge::All => all(workspace, options)?,
         }
@@ -79,6 +85,7 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
         spark(workspace, iceberg)?;
     }
     trino(workspace)?;
+    keycloak(workspace)?;
     chaos(workspace, options.rounds, options.oracle.seed)
 }
 
@@ -107,17 +114,23 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
             }
             Judge::Spark => {
                 artifacts(workspace, "spark", Some(ICEBERG[0]))?;
+                artifacts(workspace, KEYCLOAK, None)?;
                 engines::environment(workspace, &format!("{FOLDER}/spark"))?;
             }
             Judge::Trino => {
                 artifacts(workspace, "trino/server", None)?;
                 artifacts(workspace, "trino/plugin", None)?;
+                artifacts(workspace, KEYCLOAK, None)?;
                 engines::environment(workspace, &format!("{FOLDER}/trino"))?;
+            }
+            Judge::Keycloak => {
+                artifacts(workspace, KEYCLOAK, None)?;
+                engines::environment(workspace, engines::FOLDER)?;
             }
             Judge::Chaos => {
                 engines::environment(workspace, engines::FOLDER)?;
             }
-            Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino])?,
+            Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino, Judge::Keycloak])?,
         }
     }
     Ok(())
@@ -133,13 +146,25 @@ fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
 
 fn spark(workspace: &Workspace, iceberg: &str) -> Result<()> {
     let jars = artifacts(workspace, "spark", Some(iceberg))?;
+    artifacts(workspace, KEYCLOAK, None)?;
     engine(workspace, "spark", &[("TIDEWATER_JARS", &jars)])
 }
 
 fn trino(workspace: &Workspace) -> Result<()> {
     artifacts(workspace, "trino/server", None)?;
     artifacts(workspace, "trino/plugin", None)?;
+    artifacts(workspace, KEYCLOAK, None)?;
     engine(workspace, "trino", &[])
+}
+
+/// Runs the tests with Keycloak, in the environment of the engine tests.
+fn keycloak(workspace: &Workspace) -> Result<()> {
+    artifacts(workspace, KEYCLOAK, None)?;
+    let binary = engines::build(workspace, false)?;
+    let python = engines::environment(workspace, engines::FOLDER)?;
+    let tests = format!("{FOLDER}/{KEYCLOAK}");
+    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", &tests]);
+    step::run(pytest.env("TIDEWATER_BIN", binary).env("CARGO_TARGET_DIR", &workspace.target))
 }
 
 /// Runs the tests of an engine in its own environment.

@@ -29,7 +29,7 @@ struct Cli {
 enum Command {
     /// Run all tests: the Rust tests, then real engines against the binary
     Test(test::Options),
-    /// Run the external judges: the compatibility kit, Iceberg's own classes, Spark, Trino
+    /// Run the external judges: the compatibility kit, Iceberg's own classes, Spark, Trino, Keycloak
     Compat(compat::Options),
     /// Fetch the files of the engine tests and of the given judges, without running anything
     Fetch {

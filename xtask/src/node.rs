@@ -1,4 +1,4 @@
-//! The JavaScript packages for the engine tests: a client, a server, and Node to run them.
+//! The JavaScript packages for the engine tests: a client, two servers, and Node to run them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const ASKED: &str = "tests/engines/node/package.json";
 
-const LEFT_OUT: &str = "Node or npm is missing: SKIPPING the tests with iceberg-js and with Azure; to \
+const LEFT_OUT: &str = "Node or npm is missing: SKIPPING the tests with iceberg-js, with Azure and with an OpenID provider; to \
                         run them install Node 22 (20 does too) with npm (Debian: apt-get install nodejs npm)";
 
 /// Installs the packages below `target/` and returns their folder, or `None` without Node.

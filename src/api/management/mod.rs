@@ -16,6 +16,7 @@ pub(super) mod parameters;
 pub(super) mod principal_roles;
 pub(super) mod scoped;
 pub(super) mod server;
+pub(super) mod sign_in;
 pub(super) mod signing_keys;
 pub(super) mod tables;
 pub(super) mod usage;

@@ -68,9 +68,9 @@ impl Client {
     /// Returns the client of a remote catalog.
     ///
     /// # Errors
-    /// If the address or the key is missing, or a certificate cannot be read.
-    pub(crate) fn remote(arguments: &RemoteArguments) -> Result<Self> {
-        Ok(Self { way: Way::Remote(Box::new(Remote::new(arguments)?)) })
+    /// If the address or a credential is missing, a sign-in cannot be renewed, or a certificate cannot be read.
+    pub(crate) async fn remote(arguments: &RemoteArguments) -> Result<Self> {
+        Ok(Self { way: Way::Remote(Box::new(Remote::new(arguments).await?)) })
     }
 
     /// Returns the client of the catalog in a data folder. Uses the server that runs there, or else answers in this process.

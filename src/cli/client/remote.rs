@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Uri};
-use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
-use object_store::{Certificate, ClientOptions};
+use object_store::client::HttpClient;
+use tidewater::base::secret::Secret;
 
 use super::answer::{Answer, answer};
-
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::cli::sign_in::{bearer_for, connect};
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
@@ -25,13 +23,28 @@ const API_KEY: &str = "TIDEWATER_API_KEY";
 /// Options for a remote server.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RemoteArguments {
-    /// Work on the server at this address, with the key in TIDEWATER_API_KEY
+    /// Work on the server at this address, with the key in TIDEWATER_API_KEY or the sign-in of `tidewater login`
     #[arg(long, global = true, env = "TIDEWATER_URI", value_name = "URI", help_heading = "Everywhere")]
     pub(crate) uri: Option<String>,
 
     /// Also trust the certificates in this file (PEM), for a server behind TLS
     #[arg(long, global = true, env = "TIDEWATER_CA_FILE", value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl RemoteArguments {
+    /// Returns the server's address without a slash at its end.
+    ///
+    /// # Errors
+    /// If it is missing or is no address.
+    pub(crate) fn address(&self) -> Result<&str> {
+        let uri = self.uri.as_deref().unwrap_or_default().trim_end_matches('/');
+        let scheme = uri.parse::<Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
+        if !matches!(scheme.as_deref(), Some("http" | "https")) {
+            bail!("'{uri}' is not the address of a server: write it as https://catalog.example.com");
+        }
+        Ok(uri)
+    }
 }
 
 /// A remote server.
@@ -42,35 +55,25 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(arguments: &RemoteArguments) -> Result<Self> {
-        let uri = arguments.uri.as_deref().unwrap_or_default().trim_end_matches('/').to_owned();
-        let scheme = uri.parse::<Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
-        if !matches!(scheme.as_deref(), Some("http" | "https")) {
-            bail!("'{uri}' is not the address of a server: write it as https://catalog.example.com");
-        }
+    pub(super) async fn new(arguments: &RemoteArguments) -> Result<Self> {
+        let uri = arguments.address()?.to_owned();
+        let ca_file = arguments.ca_file.as_deref();
         let key = std::env::var(API_KEY).unwrap_or_default();
-        if key.is_empty() {
-            bail!("a remote server needs a key: set {API_KEY} to an operator's key or to a key with the role admin");
-        }
-        let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
+        let credential = match key.is_empty() {
+            false => Some(Secret::new(key)),
+            true => bearer_for(&uri, ca_file).await?,
+        };
+        let Some(credential) = credential else {
+            bail!(
+                "a remote server needs a credential: run `tidewater login --uri {uri}`, or set {API_KEY} to an operator's key or \
+                 to a key with the role admin"
+            );
+        };
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", credential.expose()))
             .ok()
             .with_context(|| format!("{API_KEY} is not an API key"))?;
         authorization.set_sensitive(true);
-        let mut options = ClientOptions::new()
-            .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(REQUEST_TIMEOUT)
-            .with_allow_http(scheme.as_deref() == Some("http"));
-        if let Some(file) = &arguments.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let certificates = Certificate::from_pem_bundle(&pem);
-            let certificates = certificates.unwrap_or_default();
-            ensure!(!certificates.is_empty(), "{} has no certificate in PEM", file.display());
-            for certificate in certificates {
-                options = options.with_root_certificate(certificate);
-            }
-        }
-        let client = ReqwestConnector::default().connect(&options).context("cannot make a client for HTTP")?;
-        Ok(Self { uri, authorization, client })
+        Ok(Self { uri, authorization, client: connect(ca_file, REQUEST_TIMEOUT)? })
     }
 
     pub(super) fn uri(&self) -> &str {
