@@ -80,7 +80,8 @@ impl Principal {
     }
 
     /// Returns the id with which it owns objects. An administrator from outside the organisation owns none.
-    pub(super) fn id(&self) -> Option<PrincipalId> {
+    #[must_use]
+    pub fn id(&self) -> Option<PrincipalId> {
         match &self.kind {
             Kind::Caller(caller) => Some(caller.principal()),
             Kind::Administrator(_) => None,
