@@ -19,8 +19,8 @@ from support.server import Server
 # Each team has a namespace of its name with these tables.
 TEAMS = {"sales": ("orders", "customers"), "finance": ("ledger", "budget")}
 
-# Each team's keys and the privilege on its namespace: an engineer's and an analyst's.
-MEMBERS = {"etl": "ALL", "analyst": "SELECT"}
+# Each team's keys and the privileges on its namespace: an engineer's and an analyst's.
+MEMBERS = {"etl": ("ALL",), "analyst": ("SELECT", "SELECT VIEW")}
 
 PRINCIPALS = [f"{team}-{member}" for team in TEAMS for member in MEMBERS]
 
@@ -107,11 +107,12 @@ def make_teams(server: Server, organisation: str, warehouse: str, **storage: obj
     teams.keys["admin"] = Admin(server).key(organisation, "admin")
     for team, tables in TEAMS.items():
         teams.rest().create_namespace(team)
-        for member, privilege in MEMBERS.items():
+        for member, privileges in MEMBERS.items():
             principal = f"{team}-{member}"
             teams.add_principal(principal)
             teams.add_role(f"{principal}-grants", principal)
-            teams.grant(f"{principal}-grants", privilege, "namespace", team)
+            for privilege in privileges:
+                teams.grant(f"{principal}-grants", privilege, "namespace", team)
         for table in tables:
             teams.make_table(f"{team}-etl", f"{team}.{table}")
     teams.add_role("sales-shared", "finance-etl", "finance-analyst")
