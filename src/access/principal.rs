@@ -103,7 +103,8 @@ impl Principal {
 
     /// Returns the id with which it owns objects. An administrator from outside the organisation owns none, and the rights of an
     /// owner do not count for a narrowed token.
-    pub(super) fn id(&self) -> Option<PrincipalId> {
+    #[must_use]
+    pub fn id(&self) -> Option<PrincipalId> {
         match &self.kind {
             Kind::Caller(caller) => caller.owner(),
             Kind::Administrator(_) => None,

@@ -95,11 +95,12 @@ async fn of<A: Action, O: InWarehouse>(
     (locations, is_staged): (&ValidLocations, bool),
 ) -> Result<Arc<Vended>, ApiError> {
     let warehouse = permit.warehouse();
-    if warehouse.vendor.is_none() || permit.storage_access().is_none() {
+    if warehouse.vendor.is_none() {
         return Ok(Arc::default());
     }
     let path = path_of(&warehouse.name, ident);
-    let signs = warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
+    let signs =
+        permit.storage_access().is_some() && warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
     let pass = match signs {
         true => Some(api.catalog.signing_pass(permit, ident, locations, is_staged).await?),
         false => None,

@@ -200,8 +200,10 @@ impl Catalog {
         wanted: Wanted,
         (path, pass): (&str, Option<&str>),
     ) -> Result<Arc<Vended>, CatalogError> {
-        let Some(access) = permit.storage_access() else { return Ok(Arc::default()) };
         let warehouse = permit.warehouse();
+        let Some(access) = permit.storage_access() else {
+            return Ok(Vending::without_access(warehouse.vendor.as_ref()));
+        };
         let ask = Ask { locations, access, wanted, path, pass };
         Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), &ask).await?)
     }

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use tidewater_core::ids::{PrincipalId, TableId};
 use tidewater_core::name::TableIdent;
+use tidewater_core::storage::Access;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
+use uuid::Uuid;
 
+use super::error::of_table;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::access::action::Action;
 use crate::access::{Authorizer, InWarehouse, Namespace, Permit, Table, action};
+use crate::base::clock::fresh_ordered_uuid;
 use crate::metadata::Document;
 use crate::sealing::PassKeys;
 use crate::sealing::master_key::{MasterKeyError, check_or_make};
+use crate::store::StoreError;
 use crate::vending::{Signed, ValidLocations, VendingError};
 use crate::warehouse::{open_pass, seal_pass};
 
@@ -30,6 +36,9 @@ struct Pass {
     name: String,
     locations: Vec<String>,
     expires_ms: i64,
+    /// The principal that staged the table, and owns it once it exists.
+    #[serde(default)]
+    creator: Option<Uuid>,
 }
 
 impl Catalog {
@@ -61,15 +70,34 @@ impl Catalog {
             &refused,
             CatalogError::NoSuchTable(_) | CatalogError::Vending(VendingError::NotSigned(Refused::Forbidden(_)))
         );
-        match pass.filter(|_| is_of_another).and_then(|pass| self.locations_of_pass(warehouse, ident, pass, now_ms)) {
-            Some(locations) => {
-                // The table may not exist, so the permission on its namespace decides.
-                let namespace = Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
-                let permit = authorizer.clone().permit(namespace)?;
-                let access = permit.storage_access().ok_or(refused)?;
-                Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?)
-            }
-            None => Err(refused),
+        let pass = pass.filter(|_| is_of_another).and_then(|pass| self.open_pass(warehouse, ident, pass, now_ms));
+        let Some((locations, creator)) = pass else { return Err(refused) };
+        let access = self.access_without_table(authorizer, warehouse, ident, (&locations, creator)).await?;
+        let access = access.ok_or(refused)?;
+        Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?)
+    }
+
+    /// Returns the access to the files of a table that may not exist: the permissions on its namespace decide. The principal that
+    /// staged the table needs only the permission to create it, while no other table has its locations.
+    async fn access_without_table(
+        &self,
+        authorizer: &Authorizer<action::ReadTableData>,
+        warehouse: &Arc<OpenWarehouse>,
+        ident: &TableIdent,
+        (locations, creator): (&ValidLocations, Option<PrincipalId>),
+    ) -> Result<Option<Access>, CatalogError> {
+        let namespace = || Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
+        let given = authorizer.clone().permit(namespace()).ok().and_then(|permit| permit.storage_access());
+        let is_creator = creator.is_some() && creator == authorizer.principal().id();
+        if !is_creator || given.is_some_and(Access::writes) {
+            return Ok(given);
+        }
+        let create = authorizer.for_action::<action::CreateTable>().and_then(|create| create.permit(namespace()));
+        let Ok(create) = create else { return Ok(given) };
+        match self.store.location_check(warehouse.place, TableId(fresh_ordered_uuid()), locations.all()).await {
+            Ok(()) => Ok(create.storage_access()),
+            Err(StoreError::LocationTaken(_)) => Ok(given),
+            Err(error) => Err(of_table(ident)(error)),
         }
     }
 
@@ -104,6 +132,7 @@ impl Catalog {
             name: ident.name().to_owned(),
             locations: locations.as_slice().iter().map(|location| location.as_str().to_owned()).collect(),
             expires_ms: self.clock.now_ms() + if is_staged { STAGED_PASS_FOR_MS } else { PASS_FOR_MS },
+            creator: permit.principal().id().filter(|_| is_staged).map(|id| id.0),
         };
         let unusable = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "a pass for signing cannot be sealed");
@@ -125,13 +154,14 @@ impl Catalog {
         Ok(access.passes.get_or_init(|| PassKeys::new(&ring)))
     }
 
-    fn locations_of_pass(
+    /// Returns the locations in a pass, and the principal that staged their table.
+    fn open_pass(
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
         pass: &str,
         now_ms: i64,
-    ) -> Option<ValidLocations> {
+    ) -> Option<(ValidLocations, Option<PrincipalId>)> {
         let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
         // Without keys no pass can have been sealed.
         let text = open_pass(self.warehouses.access().passes.get()?, warehouse.place, &sealed).ok()?;
@@ -139,7 +169,8 @@ impl Catalog {
         let is_good =
             pass.namespace == ident.namespace.as_key() && pass.name == ident.name() && now_ms < pass.expires_ms;
         let (own, others) = pass.locations.split_first()?;
-        is_good.then(|| ValidLocations::again(own, others, &warehouse.root).ok()).flatten()
+        let locations = is_good.then(|| ValidLocations::again(own, others, &warehouse.root).ok()).flatten()?;
+        Some((locations, pass.creator.map(PrincipalId)))
     }
 }
 

@@ -309,6 +309,9 @@ fn reason(one: &Value) -> String {
             text(by, "catalog-role"),
             text(by, "principal-role")
         ),
-        _ => text(one, "message"),
+        _ => match one["missing"].as_str() {
+            Some(missing) => format!("it lacks {missing}. The answer to its request: {}", text(one, "message")),
+            None => text(one, "message"),
+        },
     }
 }

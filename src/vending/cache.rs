@@ -73,6 +73,12 @@ impl Vending {
         Self { shared: Arc::new(Shared { clock, issued, under_way, circuit }) }
     }
 
+    /// Returns the settings of a client without access to files, such as the store's address.
+    #[must_use]
+    pub fn without_access(vendor: &dyn Vendor) -> Arc<Vended> {
+        Arc::new(Vended { config: vendor.settings(), ..Vended::default() })
+    }
+
     /// Returns the settings and credentials for a table. Cached credentials serve until half of their lifetime is over, or until
     /// five minutes before their end while the service is not reachable. Concurrent requests for the same scope share one request
     /// to the cloud and its outcome. A service that does not answer gets no requests for a second.
@@ -86,7 +92,7 @@ impl Vending {
         ask: &Ask<'_>,
     ) -> Result<Arc<Vended>, VendingError> {
         match vendor.delegation(ask.wanted) {
-            Delegation::None => Ok(Arc::new(Vended { config: vendor.settings(), ..Vended::default() })),
+            Delegation::None => Ok(Self::without_access(vendor.as_ref())),
             Delegation::RemoteSigning => {
                 let mut config = vendor.settings();
                 let query = ask.pass.map(|pass| format!("?{PASS}={pass}")).unwrap_or_default();

@@ -18,6 +18,7 @@ from support.neighbours import FOLDERS, key_of, make_tables
 from support.rest import answer, empty
 from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY
 from support.signing import Signer
+from support.teams import Teams
 
 SECRET = b"of the other table"
 
@@ -309,3 +310,61 @@ def test_signature_with_a_temporary_key_contains_its_token(
     good(signer.send("PUT", signer.url(key), data=b"x"))
     assert good(signer.send("GET", signer.url(key))).content == b"x"
     assert answer(signer.ask("GET", signer.url(key)))["headers"]["x-amz-security-token"] == [session["SessionToken"]]
+
+
+# ---- principals without a built-in role ----
+
+
+@pytest.fixture
+def team(signing_lake: Lake, unique: str) -> Teams:
+    """Two principals: `maker`, which may only create tables in the test's namespace, and `reader`, which reads its table `own`."""
+    make_tables(signing_lake, signing_lake.rest().create_namespace(unique), ("own", "other"))
+    team = Teams(signing_lake.server, signing_lake.organisation, "lake")
+    for member, privilege, on in (
+        ("maker", "TABLE_CREATE", ("namespace", unique)),
+        ("reader", "TABLE_READ_DATA", ("table", f"{unique}.own")),
+    ):
+        principal = f"{unique}-{member}"
+        team.add_principal(principal)
+        team.add_role(principal, principal)
+        team.grant(principal, privilege, *on)
+        team.keys[member] = team.keys[principal]
+    return team
+
+
+def test_principal_that_may_only_create_tables_fills_a_staged_table(signing_lake: Lake, team: Teams, unique: str) -> None:
+    staged = team.rest("maker").create_table(unique, create_body("new", **{"stage-create": True}))
+    path = f"{signing_lake.server.uri}/{staged['config']['signer.endpoint']}"
+    signer = Signer(signing_lake, unique, "new", team.keys["maker"])
+    signer.path = path
+    key = key_of(staged["metadata"]["location"], "data/x")
+    good(signer.send("PUT", signer.url(key), data=b"new"))
+    assert good(signer.send("GET", signer.url(key))).content == b"new"
+    # Another principal that may create tables there does not get at the files with the same pass.
+    other = f"{unique}-second"
+    team.add_principal(other)
+    team.tidewater("role", "assign", f"{unique}-maker", other, "--catalog")
+    second = Signer(signing_lake, unique, "new", team.keys[other])
+    second.path = path
+    assert second.ask("GET", second.url(key)).status_code in {403, 404}
+
+
+def test_reader_of_one_table_is_told_that_its_write_is_not_signed(signing_lake: Lake, team: Teams, unique: str) -> None:
+    loaded = team.rest("reader").load(unique, "own")
+    signer = Signer(signing_lake, unique, "own", team.keys["reader"])
+    signer.path = f"{signing_lake.server.uri}/{loaded['config']['signer.endpoint']}"
+    url = signer.url(key_of(loaded["metadata"]["location"], "data/x"))
+    answer(signer.ask("GET", url))
+    refused = signer.ask("PUT", url)
+    assert refused.status_code == 403, refused.text
+    assert "namespace" not in refused.json()["error"]["message"], refused.text
+
+
+def test_revoked_grant_ends_signatures_of_an_open_session(signing_lake: Lake, team: Teams, unique: str) -> None:
+    loaded = team.rest("reader").load(unique, "own")
+    signer = Signer(signing_lake, unique, "own", team.keys["reader"])
+    signer.path = f"{signing_lake.server.uri}/{loaded['config']['signer.endpoint']}"
+    url = signer.url(key_of(loaded["metadata"]["location"], "data/x"))
+    answer(signer.ask("GET", url))
+    team.revoke(f"{unique}-reader", "TABLE_READ_DATA", "table", f"{unique}.own")
+    assert signer.ask("GET", url).status_code == 404

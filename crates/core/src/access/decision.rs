@@ -411,7 +411,7 @@ fn decide_by_grants(facts: &Facts<'_>, action: Action, target: Target<'_>, denia
     if !held.is_visible {
         return Err(hidden(action, target));
     }
-    Err(Denial::Privilege { missing, on: describe(target).into() })
+    Err(Denial::Privilege { missing, on: describe(action, target).into() })
 }
 
 /// Returns the privilege for an action on this object.
@@ -435,9 +435,13 @@ fn hidden(action: Action, target: Target<'_>) -> Denial {
     }))
 }
 
-/// Returns an object's kind and name, for messages.
-fn describe(target: Target<'_>) -> String {
+/// Returns the kind and name of the object on which an action needs its privilege, for messages.
+fn describe(action: Action, target: Target<'_>) -> String {
     match target {
+        // The privilege to create a namespace is granted on its parent.
+        Target::Namespace(_, ident) if action == Action::CreateNamespace => {
+            ident.parent().map_or_else(|| "the warehouse".to_owned(), |parent| format!("namespace '{parent}'"))
+        }
         Target::Organisation => "the organisation".to_owned(),
         Target::Warehouse(_) => "the warehouse".to_owned(),
         Target::Namespace(_, ident) => format!("namespace '{ident}'"),

@@ -402,3 +402,17 @@ fn denial_names_the_missing_privilege_and_the_object() {
          have"
     );
 }
+
+#[test]
+fn denial_of_a_new_namespace_names_its_parent() {
+    let on = Securable::Namespace(NamespaceIdent::new(&["a"]).unwrap());
+    let granted = [Granted { warehouse: warehouse(0), role: None, on, privilege: Privilege::TableReadData }];
+    let grants = Grants::compile(&granted, []);
+    let facts = facts(0, Role::None, &grants);
+    for (levels, parent) in [(&["new"][..], "on the warehouse:"), (&["a", "new"], "on namespace 'a':")] {
+        let ident = NamespaceIdent::new(levels).unwrap();
+        let object = Object { organisation: facts.organisation, target: Target::Namespace(warehouse(0), &ident) };
+        let denial = decide(&facts, Action::CreateNamespace, &object).unwrap_err().to_string();
+        assert!(denial.contains(&format!("NAMESPACE_CREATE {parent}")), "{denial}");
+    }
+}
