@@ -9,7 +9,7 @@ use super::error::of_table;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::action::{CheckNamespace, CheckTable, CheckView, CommitTable, CreateTable, On};
-use crate::access::{Authorizer, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
+use crate::access::{Authorizer, Denial, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
 use crate::store::{TableKind, TableRecord};
 
 /// The permit of a commit: for the existing table, or to create one.
@@ -170,13 +170,17 @@ pub(super) fn commit_target(
     found: Option<TableRecord>,
     is_create: bool,
 ) -> Result<CommitTarget, CatalogError> {
-    let warehouse = Arc::clone(warehouse);
-    match found.filter(|record| record.kind == TableKind::Table) {
-        Some(record) => Ok(CommitTarget::Table(authorizer.clone().permit(Table { warehouse, ident, record })?)),
-        None if is_create => {
-            let namespace = Namespace { warehouse, ident: ident.namespace.clone() };
-            Ok(CommitTarget::New(authorizer.for_action::<CreateTable>()?.permit(namespace)?, ident))
+    if let Some(record) = found.filter(|record| record.kind == TableKind::Table) {
+        let table = Table { warehouse: Arc::clone(warehouse), ident: ident.clone(), record };
+        match authorizer.clone().permit(table) {
+            // A commit that creates its table gets the same answer for a hidden table as for none.
+            Err(Denial::Hidden(_)) if is_create => {}
+            decided => return Ok(CommitTarget::Table(decided?)),
         }
-        None => Err(CatalogError::NoSuchTable(ident)),
     }
+    if !is_create {
+        return Err(CatalogError::NoSuchTable(ident));
+    }
+    let namespace = Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
+    Ok(CommitTarget::New(authorizer.for_action::<CreateTable>()?.permit(namespace)?, ident))
 }

@@ -15,10 +15,13 @@ const MOST_PAGES: usize = 10;
 /// The least number of names that are read at a time for a caller and its engine.
 const PART: u32 = 1_000;
 
+/// The least number of dropped tables that are read at a time where some are hidden.
+const LEAST_READ: u32 = 100;
+
 /// A page of a warehouse's dropped tables and views.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DroppedPage {
-    /// The visible entries. It may be empty although more entries follow.
+    /// The visible entries. They may be few or none although more entries follow.
     pub items: Vec<Dropped>,
     /// The next page has entries before this moment. `None` on the last page.
     pub before: Option<Moment>,
@@ -85,7 +88,8 @@ impl Catalog {
         }
     }
 
-    /// Lists a warehouse's dropped tables and views that the caller may restore, the newest drop first.
+    /// Lists a warehouse's dropped tables and views that the caller may restore, the newest drop first. Fills the page, unless
+    /// [`MOST_PAGES`] have been read before.
     ///
     /// # Errors
     /// `Store`.
@@ -95,23 +99,38 @@ impl Catalog {
         filter: &DroppedFilter,
         page: &TimedPage,
     ) -> Result<DroppedPage, CatalogError> {
-        let (place, mut from) = (warehouse.0.place, *page);
-        let sees_all = warehouse.visibility()? == Visibility::All;
+        let (place, sees_all) = (warehouse.0.place, warehouse.visibility()? == Visibility::All);
+        if sees_all {
+            let found = self.store.dropped_list(place, filter, page).await.map_err(CatalogError::Store)?;
+            let before = found.items.last().filter(|_| found.more).map(moment);
+            return Ok(DroppedPage { items: found.items, before });
+        }
         let show = Authorizer::<action::ShowDropped>::new(warehouse.principal().clone());
         let sees = |dropped: &Dropped| {
             let object = DroppedObject { warehouse: Arc::clone(&warehouse.0), dropped: dropped.clone() };
-            sees_all || show.as_ref().is_ok_and(|show| show.clone().permit(object).is_ok())
+            show.as_ref().is_ok_and(|show| show.clone().permit(object).is_ok())
         };
+        let wanted = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut from = TimedPage { limit: page.limit.map(|limit| limit.max(LEAST_READ)), ..*page };
+        let mut items = Vec::new();
         for _ in 0..MOST_PAGES {
             let found = self.store.dropped_list(place, filter, &from).await.map_err(CatalogError::Store)?;
-            let last = found.items.last().filter(|_| found.more);
-            let before = last.map(|last| Moment { at_ms: last.dropped_ms, id: last.id.0 });
-            let items: Vec<Dropped> = found.items.into_iter().filter(sees).collect();
-            if !items.is_empty() || before.is_none() {
+            from.before = found.items.last().filter(|_| found.more).map(moment);
+            items.extend(found.items.into_iter().filter(sees));
+            if items.len() > wanted {
+                items.truncate(wanted);
+                // The token is the last visible entry: a hidden one would tell its id and time.
+                let before = items.last().map(moment);
                 return Ok(DroppedPage { items, before });
             }
-            from.before = before;
+            if from.before.is_none() {
+                break;
+            }
         }
-        Ok(DroppedPage { items: Vec::new(), before: from.before })
+        Ok(DroppedPage { items, before: from.before })
     }
+}
+
+fn moment(dropped: &Dropped) -> Moment {
+    Moment { at_ms: dropped.dropped_ms, id: dropped.id.0 }
 }

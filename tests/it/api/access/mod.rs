@@ -4,11 +4,19 @@
 //! For a new route, add its line to `table.txt` and its request to `requests.rs`. For a new kind of caller, add its column and
 //! its proof to `callers.rs`.
 
+mod attacks;
 mod callers;
 mod grants;
+mod lists;
+mod matrix;
 mod objects;
+mod oracle;
+mod races;
+mod random;
 mod requests;
+mod s3;
 mod team;
+mod vending;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

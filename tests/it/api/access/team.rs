@@ -39,6 +39,11 @@ impl<'a> Team<'a> {
     pub(super) async fn new(catalog: &'a Catalog) -> Self {
         let organisation = catalog.organisation(&format!("org-{}", fresh_uuid()), "enterprise").await;
         catalog.warehouse(organisation, "lake").await;
+        Self::of(catalog, organisation).await
+    }
+
+    /// Creates the principals and the objects in the only warehouse of an organisation.
+    pub(super) async fn of(catalog: &'a Catalog, organisation: OrganisationId) -> Self {
         let (admin, key) =
             (catalog.key(organisation, Role::Admin, None).await, catalog.key(organisation, Role::None, None).await);
         let warehouse = catalog.app.store().warehouse_list(organisation).await.unwrap().pop().unwrap().id;
