@@ -321,6 +321,33 @@ CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse,
 -- All grants on one table or view.
 CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 
+-- Properties and versions of warehouses, principals and roles, as Polaris' management API shows them. One that was never changed
+-- has no row: its version is 1. `properties` is a JSON object of strings.
+CREATE TABLE entity (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    properties   TEXT NOT NULL,
+    version      INTEGER NOT NULL CHECK (version > 1),
+    updated_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER entity_of_warehouse AFTER DELETE ON warehouse BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_principal AFTER DELETE ON principal BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_principal_role AFTER DELETE ON principal_role BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_catalog_role AFTER DELETE ON catalog_role BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
 
 -- Requests: their answers, their budget, what they reported and what they changed
 

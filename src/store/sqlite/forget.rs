@@ -14,13 +14,14 @@ use crate::store::{
 };
 
 /// The tables with an organisation's rows and what a row is found by, in the order in which they are emptied.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
     ("old_document", "location"),
     ("report", "id"),
     ("access_grant", "role, kind, securable, privilege"),
+    ("entity", "id"),
     ("catalog_role_member", "principal_role, role"),
     ("principal_role_member", "principal, role"),
     ("catalog_role", "id"),
