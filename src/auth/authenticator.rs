@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tidewater_core::access::Role;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
 use crate::background::Task;
@@ -288,6 +288,13 @@ impl Authenticator {
     /// Returns the claims of a token with a valid signature. It may be expired.
     pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
         Ok(self.signing.verify(token, self.now_ms()).await?.0)
+    }
+
+    /// Returns the principal of the key with the id, revoked or not, if it exists.
+    pub(super) async fn principal_of_key(&self, id: KeyId) -> Result<Option<PrincipalId>, AuthError> {
+        let found = self.source.store.key_by_id(id).await;
+        let found = found.map_err(|error| AuthError::Unavailable(Arc::new(error)))?;
+        Ok(found.map(|(key, _)| key.principal))
     }
 
     pub(super) fn now_ms(&self) -> i64 {

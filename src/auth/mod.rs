@@ -5,6 +5,7 @@
 
 mod authenticator;
 mod caller;
+mod client_id;
 mod error;
 mod form;
 mod grants;

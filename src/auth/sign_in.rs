@@ -142,7 +142,10 @@ impl Authenticator {
                 "no API key (flx_...) found: send it as client_secret, as client_id, or with HTTP Basic",
             ));
         };
-        self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
+        let caller = self.verify(found).await;
+        let caller = caller.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))?;
+        self.check_client_id(form.get("client_id"), &caller).await?;
+        Ok(caller)
     }
 
     /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
