@@ -5,12 +5,15 @@
 
 mod access;
 mod backup;
+mod entities;
 mod error;
+mod grants_below;
 mod keys;
 mod limits;
 mod namespace_walk;
 mod operators;
 mod organisations;
+mod principals;
 mod reload;
 mod reseal;
 mod server;
@@ -40,6 +43,7 @@ pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;
 pub use organisations::{DeleteRequest, OrganisationDetails};
+pub use principals::KeyPrincipal;
 pub use reload::{Reload, Reloaded};
 pub use reseal::Resealed;
 pub use server::ServerStatus;
