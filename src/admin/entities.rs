@@ -57,14 +57,17 @@ impl Admin {
 }
 
 /// Returns the error for an entity that has another version than the caller knows.
-pub(super) fn version_conflict(version: u64) -> AdminError {
+fn version_conflict(version: u64) -> AdminError {
     AdminError::Conflict(format!(
         "The object was changed meanwhile, and has version {version}: load it again and repeat the change"
     ))
 }
 
-/// Checks the number and the size of properties.
-pub(super) fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), AdminError> {
+/// Checks the names and the size of properties.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), AdminError> {
     if properties.keys().any(String::is_empty) {
         return Err(AdminError::Invalid("A property must have a name".to_owned()));
     }

@@ -39,6 +39,7 @@ use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
 pub use access::{ExplainedAccess, NamedObject, Verdict};
+pub use entities::check_properties;
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;

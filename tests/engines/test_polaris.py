@@ -49,7 +49,7 @@ class World:
 def world(server: Server, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("polaris")
     listed = json.loads(server.command("key", "list", "--org", REALM, "--json").stdout)
-    own = next(key["id"] for key in listed["keys"] if key["role"] == "admin")
+    own = next(key["id"] for key in listed if key["role"] == "admin")
     operator = json.loads(server.command("operator", "create", "ops", "--json").stdout)["api_key"]
     return World(
         server,

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Deserialize;
 
-use super::details::{Update, created};
+use super::details::{Update, check, created};
 use super::list::{all, whole};
 use super::objects::{CatalogRoleEntry, CatalogRoleList, NamedRole, PrincipalRoleList, catalog_roles, principal_roles};
 use crate::api::Api;
@@ -45,6 +45,7 @@ pub(in crate::api) async fn create(
     Fields(Create { catalog_role: new }): Fields<Create>,
 ) -> Result<(StatusCode, Json<CatalogRoleEntry>), ApiError> {
     of.warehouse()?;
+    check(new.properties.as_ref())?;
     let (place, change) = (of.place(), of.change(&api));
     let role = api.admin.catalog_role_create(place, &new.name, &change).await?;
     let set = created(&api, place.organisation, entity(place, &role), new.properties.as_ref(), &change);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tidewater_core::access::{Privilege, Securable};
 use tidewater_core::location::Location;
 
-use super::details::{Details, Properties, created};
+use super::details::{Details, Properties, check, created};
 use super::storage::StorageConfigInfo;
 use crate::admin::{WarehouseRequest, WarehouseUpdate};
 use crate::api::Api;
@@ -114,6 +114,7 @@ pub(in crate::api) async fn create(
     let root = root.ok_or_else(|| ApiError::bad_request(format!("Give the property '{BASE_LOCATION}'")))?;
     let location = Location::parse(&root).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let storage = new.storage_config_info.settings(&location, &mut new.properties)?;
+    check(Some(&new.properties))?;
     let request = WarehouseRequest {
         name: new.name,
         root,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tidewater_core::ids::OrganisationId;
 
+use crate::admin::check_properties;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::store::{Change, Entity, EntityDetails};
@@ -41,10 +42,18 @@ pub(in crate::api) struct Update {
     pub(super) properties: Properties,
 }
 
-/// Sets the properties of an entity that was just created.
+/// Checks the properties of a new entity, before anything is created.
 ///
 /// # Errors
 /// 400 if they exceed a limit.
+pub(super) fn check(properties: Option<&Properties>) -> Result<(), ApiError> {
+    Ok(properties.map_or(Ok(()), check_properties)?)
+}
+
+/// Sets the properties of an entity that was just created.
+///
+/// # Errors
+/// 409 if it was changed meanwhile.
 pub(super) async fn created(
     api: &Api,
     organisation: OrganisationId,

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Deserialize;
 
-use super::details::{Update, created};
+use super::details::{Update, check, created};
 use super::list::{all, whole};
 use super::objects::{
     CatalogRoleList, NamedPrincipalRole, NamedRole, PrincipalList, PrincipalRoleEntry, PrincipalRoleList,
@@ -48,6 +48,7 @@ pub(in crate::api) async fn create(
             "`federated` must be false: roles of an identity provider are set up in the server",
         ));
     }
+    check(new.properties.as_ref())?;
     let change = of.change(&api);
     let role = api.admin.principal_role_create(&of.organisation, &new.name, &change).await?;
     let entity = Entity::PrincipalRole(role.id);

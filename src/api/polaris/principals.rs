@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::access::Role;
 use tidewater_core::ids::KeyId;
 
-use super::details::{Properties, Update, created};
+use super::details::{Properties, Update, check, created};
 use super::list::{all, whole};
 use super::objects::{
     NamedPrincipalRole, PrincipalEntry, PrincipalList, PrincipalRoleList, principal_roles, principals,
@@ -102,6 +102,7 @@ pub(in crate::api) async fn create(
             "`credentialRotationRequired` must be false: only administrators rotate credentials",
         ));
     }
+    check(new.properties.as_ref())?;
     let change = of.change(&api);
     let request = KeyRequest { name: new.name, role: Role::None, no_delete: false, expires_ms: None };
     let issued = api.admin.key_create(&of.organisation, &request, &change).await?;

@@ -57,7 +57,9 @@ fn check_refusal(route: &str, column: &str, answer: &Answer) {
         401 => "NotAuthorizedException",
         403 => "ForbiddenException",
         // The organisation itself is hidden, not the object in it.
-        404 if column == "other" && (route.contains("{organisation}") || polaris::is_managed(route)) => "NotFoundException",
+        404 if column == "other" && (route.contains("{organisation}") || polaris::is_managed(route)) => {
+            "NotFoundException"
+        }
         _ => return,
     };
     if !route.starts_with("HEAD ") {

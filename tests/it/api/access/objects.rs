@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tidewater_core::ids::OrganisationId;
 
 use super::callers::Keys;
+use super::polaris;
 use crate::support::{Catalog, create_table, create_view};
 
 /// An organisation with the warehouse `lake`.
@@ -60,6 +61,7 @@ impl Objects {
             new_name: format!("new-{number}"),
             new_file: catalog.folder.path().join(format!("new-{number}")),
         };
+        let route = &*polaris::with_roles_of_body(route);
         let key = objects.admin();
         for name in [&objects.namespace, &objects.empty] {
             catalog.post(key, "/v1/namespaces", &json!({ "namespace": [name] })).await.ok(200);

@@ -10,6 +10,17 @@ pub(super) fn is_managed(route: &str) -> bool {
     route.contains(" /api/management/")
 }
 
+/// Returns a route with parameters for the roles that its body names.
+pub(super) fn with_roles_of_body(route: &str) -> String {
+    match route {
+        "PUT /api/management/v1/principals/{principal}/principal-roles" => format!("{route}/{{principal-role}}"),
+        "PUT /api/management/v1/principal-roles/{principal-role}/catalog-roles/{warehouse}" => {
+            format!("{route}/{{catalog-role}}")
+        }
+        route => route.to_owned(),
+    }
+}
+
 /// Returns the content of a request in the realm of the objects' organisation.
 pub(super) fn content(route: &str, objects: &Objects) -> Content {
     Content::InRealm(objects.organisation.name.clone(), body(route, objects))
