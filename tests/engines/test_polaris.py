@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pyiceberg.exceptions import ForbiddenError, NoSuchTableError
 from support import documents
 from support.polaris import Done, Polaris, commands
 from support.rest import Rest, answer, refused_oauth
+from support.s3 import ACCESS_KEY, REGION, ROLE, SECRET_KEY, S3Server
 from support.server import REPOSITORY, Server
 
 TABLE = REPOSITORY / "docs/polaris.md"
@@ -83,8 +85,8 @@ class Steps:
 
     def _run(self, command: str, arguments: tuple[str, ...], by: Polaris | None, text: str) -> Done:
         words = [*command.split(" "), *arguments]
-        if command.startswith("profiles"):
-            # Profiles are files of a home that the process must not share.
+        if command.startswith(("profiles", "repl")):
+            # They write files into a home, which the command line reads from its environment when it starts.
             return (by or self.world.admin).start(*words, text=text)
         return (by or self.world.admin).run(*words, text=text)
 
@@ -350,6 +352,36 @@ def test_team_set_up_with_the_command_line_reads_and_cannot_write(
     admin.start("privileges", "table", "revoke", "TABLE_READ_DATA", *role, "--namespace", "sales", "--table", "orders").ok()
     with pytest.raises((NoSuchTableError, ForbiddenError)):
         team.load_table("sales.orders")
+
+
+def test_catalog_on_s3_seals_its_credentials_and_vends_others(world: World, unique: str, s3: S3Server) -> None:
+    bucket = f"polaris-{uuid.uuid4().hex[:8]}"
+    s3.make_bucket(bucket)
+    storage = ["--storage-type", "s3", "--default-base-location", f"s3://{bucket}/lake", "--role-arn", ROLE]
+    storage += ["--endpoint", s3.uri, "--path-style-access", "--region", REGION]
+    secrets = {"kind": "aws-key", "access-key-id": ACCESS_KEY, "secret-access-key": SECRET_KEY}
+    credentials = [part for name, value in secrets.items() for part in ("--property", f"tidewater.credentials.{name}={value}")]
+    refused = world.admin.run("catalogs", "create", unique, *storage, *credentials)
+    assert "only an operator" in refused.err, "an address that the server would send requests to"
+    wrong = [part.replace(SECRET_KEY, "wrong") for part in credentials]
+    assert world.operator.run("catalogs", "create", unique, *storage, *wrong).code != 0, "the storage is tested"
+    world.operator.run("catalogs", "create", unique, *storage, *credentials).ok()
+    shown = world.operator.run("catalogs", "get", unique).ok()
+    assert ROLE in shown and SECRET_KEY not in shown and "tidewater.credentials" not in shown
+
+    unchanged = world.operator.run("catalogs", "update", unique, "--region", "elsewhere-1")
+    assert "needs its credentials again" in unchanged.err
+    again = [part.replace("--property", "--set-property") for part in credentials]
+    world.operator.run("catalogs", "update", unique, "--set-property", "a=b", *again).ok()
+    assert SECRET_KEY not in world.operator.run("catalogs", "get", unique).ok()
+
+    owner = load_catalog("owner", uri=f"{world.server.uri}/api/catalog", warehouse=unique, token=world.server.key)
+    owner.create_namespace("sales")
+    rows = pyarrow.table({"id": pyarrow.array([1, 2, 3], pyarrow.int64())})
+    owner.create_table("sales.orders", rows.schema).append(rows)
+    orders = owner.load_table("sales.orders")
+    assert orders.scan().to_arrow().num_rows == 3
+    assert orders.io.properties["s3.access-key-id"] != ACCESS_KEY
 
 
 def test_client_id_of_another_key_gets_no_token(world: World, unique: str) -> None:

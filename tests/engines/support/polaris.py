@@ -58,7 +58,7 @@ class Polaris:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def run(self, *arguments: str, text: str = "") -> Done:
-        """Runs the same code in this process, which takes a tenth of the time. Profiles are not in `home`."""
+        """Runs the same code in this process, which takes a tenth of the time. Not for commands that use `home`."""
         from apache_polaris.cli.polaris_cli import PolarisCli
 
         out, err = io.StringIO(), io.StringIO()
