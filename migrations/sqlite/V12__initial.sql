@@ -393,6 +393,33 @@ CREATE TRIGGER access_grant_removed AFTER DELETE ON access_grant BEGIN
     UPDATE access_count SET grants = grants - 1 WHERE organisation = old.organisation;
 END;
 
+-- Properties and versions of warehouses, principals and roles, as Polaris' management API shows them. One that was never changed
+-- has no row: its version is 1. `properties` is a JSON object of strings.
+CREATE TABLE entity (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    properties   TEXT NOT NULL,
+    version      INTEGER NOT NULL CHECK (version > 1),
+    updated_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER entity_of_warehouse AFTER DELETE ON warehouse BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_principal AFTER DELETE ON principal BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_principal_role AFTER DELETE ON principal_role BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
+CREATE TRIGGER entity_of_catalog_role AFTER DELETE ON catalog_role BEGIN
+    DELETE FROM entity WHERE organisation = old.organisation AND id = old.id;
+END;
+
 
 -- Requests: their answers, their budget, what they reported and what they changed
 

@@ -127,7 +127,11 @@ impl Admin {
         deleted.map_err(|error| named(error, &format!("principal role '{name}'"), &organisation.name))
     }
 
-    async fn principal_role(&self, organisation: &Organisation, name: &str) -> Result<PrincipalRole, AdminError> {
+    /// Returns the principal role of that name.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn principal_role(&self, organisation: &Organisation, name: &str) -> Result<PrincipalRole, AdminError> {
         let found = self.store.principal_role_get(organisation.id, name).await?;
         found.ok_or_else(|| missing(&format!("principal role '{}'", shortened(name)), &organisation.name))
     }
@@ -213,7 +217,11 @@ impl Admin {
         deleted.map_err(|error| in_warehouse(error, &format!("catalog role '{name}'")))
     }
 
-    async fn catalog_role(&self, place: Place, name: &str) -> Result<CatalogRole, AdminError> {
+    /// Returns the catalog role of that name.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn catalog_role(&self, place: Place, name: &str) -> Result<CatalogRole, AdminError> {
         let found = self.store.catalog_role_get(place, name).await?;
         found.ok_or_else(|| AdminError::NotFound(format!("The warehouse has no catalog role '{}'", shortened(name))))
     }
@@ -230,6 +238,20 @@ impl Admin {
     ) -> Result<Page<PrincipalRole>, AdminError> {
         let role = self.catalog_role(place, role).await?;
         Ok(self.store.catalog_role_members(place, role.id, page).await?)
+    }
+
+    /// Lists the catalog roles of a warehouse that a principal role has, by name.
+    ///
+    /// # Errors
+    /// `NotFound` for the principal role.
+    pub async fn catalog_role_list_of(
+        &self,
+        (organisation, place): (&Organisation, Place),
+        principal_role: &str,
+        page: &PageRequest,
+    ) -> Result<Page<CatalogRole>, AdminError> {
+        let role = self.principal_role(organisation, principal_role).await?;
+        Ok(self.store.catalog_role_list_of(place, role.id, page).await?)
     }
 
     /// Assigns a catalog role to a principal role, or revokes it.

@@ -6,12 +6,15 @@
 mod access;
 mod access_limits;
 mod backup;
+mod entities;
 mod error;
+mod grants_below;
 mod keys;
 mod limits;
 mod namespace_walk;
 mod operators;
 mod organisations;
+mod principals;
 mod reload;
 mod reseal;
 mod server;
@@ -38,10 +41,12 @@ use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
 pub use access::{ExplainedAccess, ExplainedToken, NamedObject, Verdict};
+pub use entities::check_properties;
 pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;
 pub use organisations::{DeleteRequest, OrganisationDetails};
+pub use principals::KeyPrincipal;
 pub use reload::{Reload, Reloaded};
 pub use reseal::Resealed;
 pub use server::ServerStatus;

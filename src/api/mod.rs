@@ -29,6 +29,7 @@ mod paging;
 mod path;
 mod permission;
 mod plus;
+mod polaris;
 mod referenced_by;
 mod refused_sign_ins;
 mod register;

@@ -149,12 +149,13 @@ pub(super) fn decode(raw: &str) -> Result<Cow<'_, str>, ApiError> {
 }
 
 /// Normalises a path for the base URIs that people configure: `https://host`, `https://host/v1` (clients then send
-/// `/v1/v1/...`) and `https://host/catalog`.
+/// `/v1/v1/...`), `https://host/catalog`, and `https://host/api/catalog` (that of Apache Polaris).
 ///
 /// Returns `None` if the path needs no change.
 pub(super) fn normalised(uri: &Uri) -> Option<Uri> {
     let asked = uri.path_and_query()?.as_str();
-    let below = asked.strip_prefix("/catalog").filter(|rest| rest.starts_with("/v1/")).unwrap_or(asked);
+    let catalog = asked.strip_prefix("/api").unwrap_or(asked).strip_prefix("/catalog");
+    let below = catalog.filter(|rest| rest.starts_with("/v1/")).unwrap_or(asked);
     let once = if below.starts_with("/v1/v1/") { &below["/v1".len()..] } else { below };
     if once.len() == asked.len() {
         return None;
@@ -177,7 +178,11 @@ mod tests {
         assert_eq!(served("/v1/v1/config?warehouse=w").as_deref(), Some("/v1/config?warehouse=w"));
         assert_eq!(served("/catalog/v1/namespaces").as_deref(), Some("/v1/namespaces"));
         assert_eq!(served("/catalog/v1/v1/config").as_deref(), Some("/v1/config"));
-        assert_eq!(served("/catalog/other"), None);
+        assert_eq!(served("/api/catalog/v1/namespaces?a=/catalog").as_deref(), Some("/v1/namespaces?a=/catalog"));
+        assert_eq!(served("/api/catalog/v1/v1/config").as_deref(), Some("/v1/config"));
+        for other in ["/catalog/other", "/api/v1/config", "/api/api/catalog/v1/config", "/api/catalog/polaris/v1/w/x"] {
+            assert_eq!(served(other), None, "{other}");
+        }
         assert_eq!(served("/v1/w/namespaces/v1/tables"), None);
     }
 

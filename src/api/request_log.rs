@@ -280,7 +280,9 @@ fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
 /// loads.
 fn is_read(method: &Method, path: &str) -> bool {
     match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/management/"),
+        Method::GET | Method::HEAD | Method::OPTIONS => {
+            !path.starts_with("/management/") && !path.starts_with("/api/management/")
+        }
         Method::POST => path.ends_with("/sign") || path.ends_with("/metrics"),
         _ => false,
     }
@@ -372,6 +374,7 @@ mod tests {
             (Method::DELETE, "/v1/namespaces/a", 204),
             (Method::POST, "/v1/oauth/tokens", 200),
             (Method::GET, "/management/v1/warehouses/w/dropped", 200),
+            (Method::GET, "/api/management/v1/principals", 200),
             (Method::GET, "/v1/namespaces/a/tables/t", 403),
             (Method::GET, "/v1/config", 401),
             (Method::GET, "/v1/config", 429),

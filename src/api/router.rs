@@ -11,6 +11,10 @@ use super::management::{
     access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
     principal_roles, server, sign_in, signing_keys, usage, users, warehouses,
 };
+use super::polaris::{
+    catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
+    principals,
+};
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
     sign, tables, transactions, views, welcome,
@@ -58,6 +62,13 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
         .route("/management/v1/who-am-i", get(access::who_am_i))
         .route_layer(from_fn(parameters::refuse_unknown));
+    guarded = guarded
+        .route("/api/catalog/polaris/v1/{warehouse}/applicable-policies", get(empty_lists::applicable_policies))
+        .route("/api/catalog/polaris/v1/{warehouse}/namespaces/{namespace}/policies", get(empty_lists::in_namespace))
+        .route(
+            "/api/catalog/polaris/v1/{warehouse}/namespaces/{namespace}/generic-tables",
+            get(empty_lists::in_namespace),
+        );
     guarded
         .merge(managed)
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
@@ -69,8 +80,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         )
         .merge(
             management()
+                .merge(polaris_principals())
                 .merge(
-                    organisations_warehouses().route_layer(from_fn_with_state(Arc::clone(api), administrator::count)),
+                    organisations_warehouses()
+                        .merge(polaris_catalogs())
+                        .route_layer(from_fn_with_state(Arc::clone(api), administrator::count)),
                 )
                 .route_layer(from_fn(parameters::refuse_unknown))
                 .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
@@ -189,4 +203,66 @@ fn warehouses_access() -> Router<Arc<Api>> {
             get(catalog_roles::grants).put(catalog_roles::add_grant).post(catalog_roles::revoke_grant),
         )
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/access", get(access::explain))
+}
+
+/// Returns the routes of Polaris' management API for principals and principal roles. They are not counted.
+fn polaris_principals() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/management/v1/principals", get(principals::list).post(principals::create))
+        .route(
+            "/api/management/v1/principals/{principal}",
+            get(principals::get).put(principals::update).delete(principals::delete),
+        )
+        .route("/api/management/v1/principals/{principal}/rotate", post(principals::rotate))
+        .route("/api/management/v1/principals/{principal}/reset", post(principals::reset))
+        .route(
+            "/api/management/v1/principals/{principal}/principal-roles",
+            get(principals::roles).put(principals::assign),
+        )
+        .route("/api/management/v1/principals/{principal}/principal-roles/{principal-role}", delete(principals::revoke))
+        .route(
+            "/api/management/v1/principal-roles",
+            get(polaris_principal_roles::list).post(polaris_principal_roles::create),
+        )
+        .route(
+            "/api/management/v1/principal-roles/{principal-role}",
+            get(polaris_principal_roles::get)
+                .put(polaris_principal_roles::update)
+                .delete(polaris_principal_roles::delete),
+        )
+        .route("/api/management/v1/principal-roles/{principal-role}/principals", get(polaris_principal_roles::members))
+}
+
+/// Returns the routes of Polaris' management API for catalogs and catalog roles.
+fn polaris_catalogs() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/management/v1/catalogs", get(catalogs::list).post(catalogs::create))
+        .route(
+            "/api/management/v1/catalogs/{warehouse}",
+            get(catalogs::get).put(catalogs::update).delete(catalogs::delete),
+        )
+        .route(
+            "/api/management/v1/catalogs/{warehouse}/catalog-roles",
+            get(polaris_catalog_roles::list).post(polaris_catalog_roles::create),
+        )
+        .route(
+            "/api/management/v1/catalogs/{warehouse}/catalog-roles/{catalog-role}",
+            get(polaris_catalog_roles::get).put(polaris_catalog_roles::update).delete(polaris_catalog_roles::delete),
+        )
+        .route(
+            "/api/management/v1/catalogs/{warehouse}/catalog-roles/{catalog-role}/principal-roles",
+            get(polaris_catalog_roles::members),
+        )
+        .route(
+            "/api/management/v1/catalogs/{warehouse}/catalog-roles/{catalog-role}/grants",
+            get(grants::list).put(grants::add).post(grants::revoke),
+        )
+        .route(
+            "/api/management/v1/principal-roles/{principal-role}/catalog-roles/{warehouse}",
+            get(polaris_principal_roles::assigned).put(polaris_principal_roles::assign),
+        )
+        .route(
+            "/api/management/v1/principal-roles/{principal-role}/catalog-roles/{warehouse}/{catalog-role}",
+            delete(polaris_principal_roles::revoke),
+        )
 }

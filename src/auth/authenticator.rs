@@ -412,6 +412,13 @@ impl Authenticator {
         self.source.store.as_ref()
     }
 
+    /// Returns the principal of the key with the id, revoked or not, if it exists.
+    pub(super) async fn principal_of_key(&self, id: KeyId) -> Result<Option<PrincipalId>, AuthError> {
+        let found = self.source.store.key_by_id(id).await;
+        let found = found.map_err(|error| AuthError::Unavailable(Arc::new(error)))?;
+        Ok(found.map(|(key, _)| key.principal))
+    }
+
     pub(super) fn now_ms(&self) -> i64 {
         self.source.clock.now_ms()
     }

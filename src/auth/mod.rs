@@ -6,6 +6,7 @@
 mod authenticator;
 mod buckets;
 mod caller;
+mod client_id;
 mod engine;
 mod error;
 mod form;

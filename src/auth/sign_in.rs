@@ -154,9 +154,10 @@ impl Authenticator {
             );
             return Err(self.count_wrong(request.source, error));
         };
-        self.verify(found, request.source)
-            .await
-            .map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
+        let caller = self.verify(found, request.source).await;
+        let caller = caller.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))?;
+        self.check_client_id(form.get("client_id"), &caller).await?;
+        Ok(caller)
     }
 
     /// Handles a token exchange: a token of this catalog or of a provider, or a key, is exchanged for a newer token. All presented credentials

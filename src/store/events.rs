@@ -121,6 +121,8 @@ operations! {
     AddGrant = "add-grant",
     /// Revokes a privilege from a catalog role.
     RevokeGrant = "revoke-grant",
+    /// Sets the properties of a warehouse, a key's principal or a role.
+    SetProperties = "set-properties",
     /// Adds a warehouse.
     CreateWarehouse = "create-warehouse",
     /// Changes how a warehouse's storage is reached.

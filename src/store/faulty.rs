@@ -329,12 +329,18 @@ stores_with_faults! {
         fn catalog_role_delete(place: Place, id: CatalogRoleId, change: &Change) -> ();
         fn principal_role_assign(organisation: OrganisationId, role: PrincipalRoleId, principal: PrincipalId, assigned: bool, change: &Change) -> ();
         fn principal_role_members(organisation: OrganisationId, role: PrincipalRoleId, page: &PageRequest) -> Page<PrincipalRecord>;
+        fn principal_role_list_of(organisation: OrganisationId, principal: PrincipalId, page: &PageRequest) -> Page<PrincipalRole>;
         fn catalog_role_assign(place: Place, role: CatalogRoleId, principal_role: PrincipalRoleId, assigned: bool, change: &Change) -> ();
         fn catalog_role_members(place: Place, role: CatalogRoleId, page: &PageRequest) -> Page<PrincipalRole>;
+        fn catalog_role_list_of(place: Place, principal_role: PrincipalRoleId, page: &PageRequest) -> Page<CatalogRole>;
         fn grant_add(place: Place, role: CatalogRoleId, grant: &Grant, limit: u64, change: &Change) -> ();
         fn grant_revoke(place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> ();
         fn grant_list(place: Place, role: CatalogRoleId) -> Vec<Grant>;
         fn table_list_owned(place: Place, namespace: &NamespaceIdent, kind: TableKind, owner: PrincipalId, page: &PageRequest) -> Page<String>;
+    }
+    EntityStore {
+        fn entity_get(organisation: OrganisationId, entities: &[Entity]) -> Vec<EntityDetails>;
+        fn entity_set_properties(organisation: OrganisationId, entity: Entity, expected: Option<u64>, properties: &BTreeMap<String, String>, change: &Change) -> Option<EntityDetails>;
     }
     UsageStore {
         fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;

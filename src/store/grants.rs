@@ -188,6 +188,14 @@ pub trait GrantStore: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<PrincipalRecord>>;
 
+    /// Lists the principal roles of a principal, by name.
+    async fn principal_role_list_of(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>>;
+
     /// Assigns a catalog role to a principal role, or revokes it.
     ///
     /// # Errors
@@ -208,6 +216,14 @@ pub trait GrantStore: Send + Sync + 'static {
         role: CatalogRoleId,
         page: &PageRequest,
     ) -> Result<Page<PrincipalRole>>;
+
+    /// Lists the catalog roles of a warehouse that a principal role has, by name.
+    async fn catalog_role_list_of(
+        &self,
+        place: Place,
+        principal_role: PrincipalRoleId,
+        page: &PageRequest,
+    ) -> Result<Page<CatalogRole>>;
 
     /// Grants a privilege to a catalog role. The caller must look up a table or view first.
     ///

@@ -7,6 +7,7 @@
 mod administration;
 mod change;
 mod dropped;
+mod entities;
 mod error;
 mod events;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 pub use administration::*;
 pub use change::*;
 pub use dropped::*;
+pub use entities::*;
 pub use error::*;
 pub use events::*;
 pub use grants::*;
@@ -96,6 +98,7 @@ pub trait Store:
     + EventStore
     + UsageStore
     + GrantStore
+    + EntityStore
     + AccessGenerations
 {
     /// Returns `Ok` if the store answers. Serves `GET /health`.

@@ -125,12 +125,66 @@ ADMINS += [
     (f"DELETE {ORGANISATION}/principal-roles/{{principal-role}}", {}, 204),
     ("GET /management/v1/who-am-i", {}, 200),
 ]
+# Access, as an admin sets it up with Polaris' tools. The principal is 'robot', so that no test takes the quickstart's key away.
+POLARIS = "/api/management/v1"
+CATALOG = f"{POLARIS}/catalogs/{{warehouse}}"
+CATALOG_ROLE = f"{CATALOG}/catalog-roles/{{catalog-role}}"
+PRINCIPAL = f"{POLARIS}/principals/{{principal}}"
+PRINCIPAL_ROLE = f"{POLARIS}/principal-roles/{{principal-role}}"
+POLARIS_GRANT = {"grant": {"type": "namespace", "namespace": ["ns"], "privilege": "TABLE_READ_DATA"}}
+NEW_CATALOG = {
+    "name": "another",
+    "properties": {"default-base-location": "file:///srv/another"},
+    "storageConfigInfo": {"storageType": "FILE"},
+}
+UPDATE = {"currentEntityVersion": 1, "properties": {"a": "b"}}
+LISTS = "/api/catalog/polaris/v1/{warehouse}"
+POLARIS_REQUESTS: list[tuple[str, dict[str, Any], int]] = [
+    (f"GET {POLARIS}/catalogs", {}, 200),
+    (f"POST {POLARIS}/catalogs", {"body": {"catalog": NEW_CATALOG}}, 403),
+    (f"GET {CATALOG}", {}, 200),
+    (f"PUT {CATALOG}", {"body": {"properties": {"a": "b"}}}, 200),
+    (f"DELETE {CATALOG}", {}, 409),
+    (f"POST {POLARIS}/principals", {"body": {"principal": {"name": "robot"}}}, 201),
+    (f"GET {POLARIS}/principals", {}, 200),
+    (f"GET {PRINCIPAL}", {}, 200),
+    (f"PUT {PRINCIPAL}", {"body": UPDATE}, 200),
+    (f"PUT {PRINCIPAL}", {"body": UPDATE}, 409),
+    (f"POST {PRINCIPAL}/rotate", {}, 200),
+    (f"POST {PRINCIPAL}/reset", {"body": {}}, 200),
+    (f"POST {POLARIS}/principal-roles", {"body": {"principalRole": {"name": "analysts"}}}, 201),
+    (f"GET {POLARIS}/principal-roles", {}, 200),
+    (f"GET {PRINCIPAL_ROLE}", {}, 200),
+    (f"PUT {PRINCIPAL_ROLE}", {"body": UPDATE}, 200),
+    (f"PUT {PRINCIPAL}/principal-roles", {"body": {"principalRole": {"name": "analysts"}}}, 201),
+    (f"GET {PRINCIPAL}/principal-roles", {}, 200),
+    (f"GET {PRINCIPAL_ROLE}/principals", {}, 200),
+    (f"POST {CATALOG}/catalog-roles", {"body": {"catalogRole": {"name": "readers"}}}, 201),
+    (f"GET {CATALOG}/catalog-roles", {}, 200),
+    (f"GET {CATALOG_ROLE}", {}, 200),
+    (f"PUT {CATALOG_ROLE}", {"body": UPDATE}, 200),
+    (f"PUT {PRINCIPAL_ROLE}/catalog-roles/{{warehouse}}", {"body": {"catalogRole": {"name": "readers"}}}, 201),
+    (f"GET {PRINCIPAL_ROLE}/catalog-roles/{{warehouse}}", {}, 200),
+    (f"GET {CATALOG_ROLE}/principal-roles", {}, 200),
+    (f"PUT {CATALOG_ROLE}/grants", {"body": POLARIS_GRANT}, 201),
+    (f"GET {CATALOG_ROLE}/grants", {}, 200),
+    (f"POST {CATALOG_ROLE}/grants", {"body": POLARIS_GRANT, "query": {"cascade": "true"}}, 201),
+    (f"DELETE {PRINCIPAL_ROLE}/catalog-roles/{{warehouse}}/{{catalog-role}}", {}, 204),
+    (f"DELETE {CATALOG_ROLE}", {}, 204),
+    (f"DELETE {PRINCIPAL}/principal-roles/{{principal-role}}", {}, 204),
+    (f"DELETE {PRINCIPAL_ROLE}", {}, 204),
+    (f"DELETE {PRINCIPAL}", {}, 204),
+    (f"GET {LISTS}/applicable-policies", {}, 200),
+    (f"GET {LISTS}/namespaces/{{namespace}}/policies", {}, 200),
+    (f"GET {LISTS}/namespaces/{{namespace}}/generic-tables", {}, 200),
+]
 # Requests made at random are not about these: one of them could take away the key that they are made with.
-ADMINISTRATION = r"^/management/v1/(?!warehouses/|organisations/[^/]+/events)"
+ADMINISTRATION = r"^/api/management/|^/management/v1/(?!warehouses/|organisations/[^/]+/events)"
 # Operations of this server outside of the specification.
 OWN = {
     *OPERATORS,
     *(label for label, _, _ in ADMINS),
+    *(label for label, _, _ in POLARIS_REQUESTS),
     "GET /health",
     "GET /management/v1/sign-in",
     "GET /openapi.json",
@@ -281,6 +335,9 @@ def test_every_operation_answers_as_the_document_says(server: Server, world: Wor
     world.restore()
     for label, parts, status in ADMINS:
         ask(world, label, dict(parts), status)
+        seen.add(label)
+    for label, parts, status in POLARIS_REQUESTS:
+        ask(world, label, {**parts, "path_parameters": {**world.at, "principal": "robot"}}, status)
         seen.add(label)
     world.restore()
     assert seen == documented(server)

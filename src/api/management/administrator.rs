@@ -16,6 +16,7 @@ use crate::api::error::ApiError;
 use crate::api::limit_headers;
 use crate::api::path::PathParameters;
 use crate::api::permission::{Allowed, RequestOrigin, source_of};
+use crate::api::polaris::realm;
 use crate::auth::{AuthError, Caller, Identity, OperatorCaller};
 use crate::store::{Actor, Change, Organisation};
 use crate::tenancy::{QuotaError, take_management};
@@ -227,7 +228,7 @@ impl OfOrganisation {
     /// # Errors
     /// 404 for another organisation.
     pub(super) async fn find_own(parts: &Parts, api: &Api, caller: &Caller) -> Result<Organisation, ApiError> {
-        let named = PathParameters::of(parts).get("organisation")?.unwrap_or_default();
+        let named = organisation_named(parts, api, Some(caller)).await?;
         if !is_own(caller, &named) {
             return Err(AdminError::no_such_organisation(&named).into());
         }
@@ -245,14 +246,24 @@ impl FromRequestParts<Arc<Api>> for OfOrganisation {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let asking = Asking::from_request_parts(parts, api).await?;
-        let named = PathParameters::of(parts).get("organisation")?.unwrap_or_default();
-        if let Administrator::OrganisationAdmin(caller) = &asking.administrator
-            && !is_own(caller, &named)
-        {
+        let own = match &asking.administrator {
+            Administrator::OrganisationAdmin(caller) => Some(&**caller),
+            Administrator::Machine(_) | Administrator::Operator(_) => None,
+        };
+        let named = organisation_named(parts, api, own).await?;
+        if own.is_some_and(|caller| !is_own(caller, &named)) {
             return Err(AdminError::no_such_organisation(&named).into());
         }
         let organisation = api.admin.organisation_find(&named).await?;
         Ok(Self { asking, organisation })
+    }
+}
+
+/// Returns the name or id of a request's organisation: that of the path, or, in Polaris' API, the realm.
+async fn organisation_named(parts: &Parts, api: &Api, own: Option<&Caller>) -> Result<String, ApiError> {
+    match PathParameters::of(parts).get("organisation")? {
+        Some(named) => Ok(named),
+        None => realm::organisation_named(parts, api, own).await,
     }
 }
 

@@ -26,16 +26,16 @@ use crate::store::Grant;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::api) struct GrantEntry {
-    privilege: String,
-    r#type: String,
+    pub(in crate::api) privilege: String,
+    pub(in crate::api) r#type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    namespace: Option<Vec<String>>,
+    pub(in crate::api) namespace: Option<Vec<String>>,
     /// The name of the table or view. Absent while it is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    pub(in crate::api) name: Option<String>,
     /// The id of the table or view in the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<TableId>,
+    pub(in crate::api) id: Option<TableId>,
 }
 
 impl From<Grant> for GrantEntry {
@@ -168,12 +168,24 @@ async fn change_grant(
     grant: &GrantEntry,
     granted: bool,
 ) -> Result<StatusCode, ApiError> {
-    let bad = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
-    let privilege: Privilege = grant.privilege.parse().map_err(|error| bad(&error))?;
-    let on = securable(api, of, grant).await?;
+    let grant = permitted_grant(api, of, grant).await?;
     let role = named(parts, "catalog-role")?;
-    api.admin.grant_change(of.place(), &role, (privilege, on), granted, &of.change(api)).await?;
+    api.admin.grant_change(of.place(), &role, grant, granted, &of.change(api)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Parses a grant, finds its object, and checks that the caller may manage access to it.
+///
+/// # Errors
+/// 400 for an unknown privilege or type; 403; 404 if the object does not exist or is hidden from the caller.
+pub(in crate::api) async fn permitted_grant(
+    api: &Api,
+    of: &AccessManager,
+    grant: &GrantEntry,
+) -> Result<(Privilege, Securable), ApiError> {
+    let privilege: Result<Privilege, _> = grant.privilege.parse();
+    let privilege = privilege.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok((privilege, securable(api, of, grant).await?))
 }
 
 /// Finds the object of a grant, and checks that the caller may manage access to it.

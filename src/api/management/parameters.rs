@@ -80,7 +80,7 @@ fn check_names(query: &str, known: &BTreeSet<String>) -> Result<(), String> {
 /// Returns the query parameters of each operation of the management API in an OpenAPI document.
 fn known(document: &Value) -> Known {
     let paths = document["paths"].as_object().into_iter().flatten();
-    let managed = paths.filter(|(path, _)| path.starts_with("/management/"));
+    let managed = paths.filter(|(path, _)| path.starts_with("/management/") || path.starts_with("/api/management/"));
     managed
         .map(|(path, members)| {
             let common = names(document, &members["parameters"]);

@@ -253,7 +253,7 @@ pub(in crate::api) async fn reseal(
 }
 
 /// Returns the id or name of the warehouse in the path.
-pub(super) fn named(parts: &Parts) -> Result<String, ApiError> {
+pub(in crate::api) fn named(parts: &Parts) -> Result<String, ApiError> {
     Ok(PathParameters::of(parts).get("warehouse")?.unwrap_or_default())
 }
 

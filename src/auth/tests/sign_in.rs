@@ -5,12 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use tidewater_core::access::Role;
 
 use crate::auth::testing::{Mode, World, bearer, organisation};
-use crate::auth::{Authenticator, CredentialSource, OAuthError, OAuthErrorKind, SignIn, TokenResponse};
+use crate::auth::{
+    Authenticator, CredentialSource, NewKey, OAuthError, OAuthErrorKind, SignIn, TokenResponse, new_key,
+};
 use crate::store::Change;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 pub(super) const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
 pub(super) const TOKEN_TYPE: &str = "subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
+
+const NAMED: NewKey<'_> = NewKey { name: "a key", role: Role::Writer, no_delete: false, expires_ms: None };
 
 pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
@@ -70,6 +74,28 @@ async fn key_in_any_field_that_clients_use_gets_a_token() {
             sign_in(&server, &body, header.as_deref()).await.unwrap_or_else(|error| panic!("{client}: {error}"));
         assert_eq!(role_of(&server, &answer).await, Role::Writer, "{client}");
     }
+}
+
+#[tokio::test]
+async fn client_id_of_another_key_is_refused() {
+    let world = World::new("premium", &[]).await;
+    let ((first, text), (other, _)) = (world.key(Role::Writer, None).await, world.key(Role::Admin, None).await);
+    let server = world.server();
+    let (mut rotated, new_text) = new_key(first.organisation, &NAMED, world.now_ms(), &[7; 32]);
+    rotated.principal = first.principal;
+    let change = Change::by_catalog(world.now_ms());
+    world.store.key_rotate(first.id, i64::MAX, &rotated, &change).await.unwrap();
+    let body = |id: &dyn std::fmt::Display, secret: &str| {
+        format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=PRINCIPAL_ROLE%3AALL")
+    };
+    let new_text = new_text.expose();
+    for (id, secret) in [(first.id, &text), (first.id, new_text), (rotated.id, &text), (rotated.id, new_text)] {
+        sign_in(&server, &body(&id, secret), None).await.unwrap();
+    }
+    sign_in(&server, &body(&crate::base::clock::fresh_uuid(), &text), None).await.unwrap();
+    assert_eq!(refusal(&server, &body(&other.id, &text), None).await, OAuthErrorKind::InvalidClient);
+    world.store.set(Mode::Down);
+    assert_eq!(refusal(&server, &body(&other.id, &text), None).await, OAuthErrorKind::TemporarilyUnavailable);
 }
 
 #[tokio::test]

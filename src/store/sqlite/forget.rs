@@ -14,13 +14,14 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
     ("old_document", "location"),
     ("report", "id"),
     ("access_grant", "role, kind, securable, privilege"),
+    ("entity", "id"),
     ("catalog_role_member", "principal_role, role"),
     ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),

@@ -492,6 +492,25 @@ impl GrantStore for SqliteStore {
         self.read_many(members).await
     }
 
+    async fn principal_role_list_of(
+        &self,
+        organisation: OrganisationId,
+        principal: PrincipalId,
+        page: &PageRequest,
+    ) -> Result<Page<PrincipalRole>> {
+        let page = page.clone();
+        let sql = "SELECT DISTINCT principal_role.id, principal_role.name, principal_role.created_ms
+                   FROM principal_role_member AS member JOIN principal_role
+                        ON principal_role.organisation = member.organisation AND principal_role.id = member.role
+                   WHERE principal_role.name > ?1 AND member.organisation = ?3 AND member.principal = ?4
+                   ORDER BY principal_role.name LIMIT ?2";
+        self.read_many(move |connection| {
+            let owner: [&[u8]; 2] = [organisation.0.as_bytes(), principal.0.as_bytes()];
+            role_list(connection, (sql, &owner), PrincipalRoleId, &page)
+        })
+        .await
+    }
+
     async fn catalog_role_assign(
         &self,
         place: Place,
@@ -524,6 +543,27 @@ impl GrantStore for SqliteStore {
             role_list(connection, (sql, &owner), PrincipalRoleId, &page)
         };
         self.read_many(members).await
+    }
+
+    async fn catalog_role_list_of(
+        &self,
+        place: Place,
+        principal_role: PrincipalRoleId,
+        page: &PageRequest,
+    ) -> Result<Page<CatalogRole>> {
+        let page = page.clone();
+        let sql = "SELECT catalog_role.id, catalog_role.name, catalog_role.created_ms
+                   FROM catalog_role_member AS member JOIN catalog_role
+                        ON catalog_role.organisation = member.organisation AND catalog_role.id = member.role
+                   WHERE catalog_role.name > ?1 AND member.organisation = ?3 AND member.principal_role = ?4
+                     AND catalog_role.warehouse = ?5
+                   ORDER BY catalog_role.name LIMIT ?2";
+        self.read_many(move |connection| {
+            let owner: [&[u8]; 3] =
+                [place.organisation.0.as_bytes(), principal_role.0.as_bytes(), place.warehouse.0.as_bytes()];
+            role_list(connection, (sql, &owner), CatalogRoleId, &page)
+        })
+        .await
     }
 
     async fn grant_add(

@@ -6,6 +6,7 @@ use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 
 use super::SqliteStore;
 use super::convert::{id, not_inserted, role};
+use super::entities::entity_touch;
 use super::events::{details, event_add};
 use super::organisations::{ORGANISATION, organisation_at};
 use crate::store::{
@@ -186,6 +187,7 @@ pub(super) fn key_update(
     }
     key_set(connection, &after)?;
     upsert_principal(connection, &after)?;
+    entity_touch(connection, organisation, after.principal.0, change.at_ms)?;
     let mut object = object(&before);
     if after.name != before.name {
         object = object.renamed(after.name.as_str());

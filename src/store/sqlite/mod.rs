@@ -9,6 +9,7 @@ mod backup;
 mod convert;
 mod dropped;
 mod dropped_rows;
+mod entities;
 mod events;
 mod forget;
 mod generations;

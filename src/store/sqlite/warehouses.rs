@@ -8,6 +8,7 @@ use tidewater_core::storage::{StorageProfile, roots_overlap};
 
 use super::SqliteStore;
 use super::convert::{Violation, id, not_inserted, profile, profile_text, purge_time, violation};
+use super::entities::entity_touch;
 use super::events::{details, event_add};
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Place, Resource, Result, StoreError, Warehouse,
@@ -44,7 +45,7 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
     add_warehouse_event(connection, new.organisation, (new.id, &new.name), Operation::CreateWarehouse, &details, change)
 }
 
-/// Writes the event of a change of a warehouse.
+/// Writes the event of a change of a warehouse, and raises its version.
 fn add_warehouse_event(
     connection: &Connection,
     organisation: OrganisationId,
@@ -54,6 +55,9 @@ fn add_warehouse_event(
     change: &Change,
 ) -> Result<()> {
     let object = EventObject::new(ObjectKind::Warehouse, Some(warehouse.0), name);
+    if !matches!(operation, Operation::CreateWarehouse | Operation::DropWarehouse) {
+        entity_touch(connection, organisation, warehouse.0, change.at_ms)?;
+    }
     event_add(connection, change, Place { organisation, warehouse }, operation, &object, details)
 }
 

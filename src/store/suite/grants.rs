@@ -88,6 +88,11 @@ pub(in crate::store) async fn principal_has_the_grants_of_its_roles(store: Subje
     let all = ["CATALOG_READ_PROPERTIES on lake", "TABLE_LIST on sales", "TABLE_READ_DATA on sales.orders"];
     assert_eq!(team.granted(&store).await, all);
     let access = store.principal_access(team.place.organisation, team.key.principal, None).await.unwrap();
+    let page = PageRequest::default();
+    let of = store.principal_role_list_of(team.place.organisation, team.key.principal, &page).await.unwrap();
+    assert_eq!(of.items, std::slice::from_ref(&team.principal_role));
+    let of = store.catalog_role_list_of(team.place, team.principal_role.id, &page).await.unwrap();
+    assert_eq!(of.items, std::slice::from_ref(&team.catalog_role));
     let path = access.paths.first().unwrap();
     assert_eq!((&*path.principal_role, &*path.catalog_role_name), ("analysts", "readers"));
 

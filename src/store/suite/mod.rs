@@ -5,6 +5,7 @@
 mod administration;
 mod concurrency;
 mod dropped;
+mod entities;
 mod events;
 mod fixture;
 mod grants;
@@ -28,6 +29,7 @@ mod warehouses;
 pub(super) use administration::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
+pub(super) use entities::*;
 pub(super) use events::*;
 pub(super) use grants::*;
 pub(super) use isolation::*;
@@ -86,6 +88,9 @@ macro_rules! conformance {
             organisation_is_removed_in_small_steps_without_affecting_others,
             // Access
             principal_has_the_grants_of_its_roles,
+            properties_are_replaced_only_at_the_expected_version,
+            change_of_a_warehouse_or_key_raises_its_version,
+            removed_entity_has_no_properties,
             grant_on_a_table_stays_after_rename_drop_and_restore,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,

@@ -23,6 +23,7 @@ mod oauth;
 mod openapi;
 mod packed_bodies;
 mod plus;
+mod polaris;
 mod register;
 mod request_log;
 mod sign;

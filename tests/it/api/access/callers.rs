@@ -107,6 +107,10 @@ impl Proof<'_> {
             Content::Nothing => return catalog.send(request.body(Body::empty()).unwrap()).await,
             Content::Json(value) => ("application/json", value.to_string()),
             Content::Form(form) => ("application/x-www-form-urlencoded", form),
+            Content::InRealm(realm, value) => {
+                request = request.header("polaris-realm", realm);
+                ("application/json", if value.is_null() { String::new() } else { value.to_string() })
+            }
         };
         catalog.send(request.header("content-type", kind).body(Body::from(body)).unwrap()).await
     }

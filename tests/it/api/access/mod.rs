@@ -11,6 +11,7 @@ mod lists;
 mod matrix;
 mod objects;
 mod oracle;
+mod polaris;
 mod races;
 mod random;
 mod requests;
@@ -64,7 +65,9 @@ fn check_refusal(route: &str, column: &str, answer: &Answer) {
         401 => "NotAuthorizedException",
         403 => "ForbiddenException",
         // The organisation itself is hidden, not the object in it.
-        404 if column == "other" && route.contains("{organisation}") => "NotFoundException",
+        404 if column == "other" && (route.contains("{organisation}") || polaris::is_managed(route)) => {
+            "NotFoundException"
+        }
         _ => return,
     };
     if !route.starts_with("HEAD ") {
@@ -93,7 +96,7 @@ impl World {
     /// organisation.
     async fn objects(&mut self, route: &str) -> Objects {
         self.made += 1;
-        let organisation = if changes(route) && route.contains(" /management/") {
+        let organisation = if changes(route) && (route.contains(" /management/") || polaris::is_managed(route)) {
             Organisation::new(&self.catalog, format!("acme-{}", self.made)).await
         } else {
             Arc::clone(&self.acme)

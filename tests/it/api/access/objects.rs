@@ -11,6 +11,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, PrincipalId};
 
 use super::callers::Keys;
+use super::polaris;
 use crate::support::{Catalog, create_table, create_view};
 
 /// An organisation with the warehouse `lake`.
@@ -63,6 +64,7 @@ impl Objects {
             new_name: format!("new-{number}"),
             new_file: catalog.folder.path().join(format!("new-{number}")),
         };
+        let route = &*polaris::with_roles_of_body(route);
         let key = objects.admin();
         for name in [&objects.namespace, &objects.empty] {
             catalog.post(key, "/v1/namespaces", &json!({ "namespace": [name] })).await.ok(200);

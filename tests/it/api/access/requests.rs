@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::callers::Proof;
 use super::objects::Objects;
+use super::polaris;
 use crate::support::{create_table, create_view};
 
 /// The content of a request besides its path.
@@ -11,6 +12,8 @@ pub(super) enum Content {
     Nothing,
     Json(Value),
     Form(String),
+    /// JSON, or nothing if it is null, with the header `Polaris-Realm`.
+    InRealm(String, Value),
 }
 
 /// Returns the path and the content of a request. Bodies with a credential contain that of the caller.
@@ -21,6 +24,7 @@ pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (Stri
     let route = &*route.replacen("/{prefix}", "", 1);
     let path = path(template, route, objects);
     let content = match method {
+        _ if polaris::is_managed(route) => polaris::content(route, objects),
         "POST" | "PATCH" if route == "POST /v1/oauth/tokens" => {
             Content::Form(format!("grant_type=client_credentials&client_id={}", proof.text()))
         }
