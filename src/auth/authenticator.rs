@@ -1,12 +1,15 @@
 //! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
+mod upkeep;
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,10 +17,9 @@ use quick_cache::sync::Cache;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId};
 use tidewater_core::limits::Tier;
 
-use crate::background::Task;
-use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::base::clock::Clock;
 use crate::config::IssuerConfig;
-use crate::store::{Change, KeyDigest, Store, StoreError, UserSignIn};
+use crate::store::{KeyDigest, Store};
 
 use super::buckets::BucketRegistry;
 use super::caller::{Caller, Identity};
@@ -26,9 +28,9 @@ use super::grants::GrantsCache;
 use super::guesses::{Attempt, Guesses};
 use super::header::{self, HeaderError};
 use super::key;
-use super::oidc::{ProviderTokenError, Providers, SeenProviderToken, SharedKeys, VerifiedToken};
+use super::oidc::{Providers, SeenProviderToken, SharedKeys};
 use super::restriction::{restrict, with_engine, with_grants};
-use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
+use super::signing::{MAX_TOKEN_LIFETIME_MS, SigningKeys};
 use super::standing::{Changes, Lookup, Source, Standing};
 use super::token::{self, Claims, EngineClaims, Subject, TokenError};
 
@@ -478,56 +480,6 @@ impl Authenticator {
         found
     }
 
-    /// Verifies a provider's token, and records its user.
-    async fn verify_user(&self, token: &[u8], now_ms: i64) -> Result<(Subject, OrganisationId, SeenToken), AuthError> {
-        let VerifiedToken { provider, user, seen } = self.providers.verify(token, now_ms).await?;
-        let store = &self.source.store;
-        let unavailable = |error| AuthError::Unavailable(Arc::new(error));
-        let found = store.organisation_by_name(&provider.organisation).await.map_err(unavailable)?;
-        let no_organisation = || ProviderTokenError::NoOrganisation(provider.organisation.as_str().into());
-        let organisation = found.ok_or_else(no_organisation)?;
-        if organisation.standing.deletion.is_some() {
-            return Err(AuthError::Deleted(organisation.name.into()));
-        }
-        if organisation.standing.suspended_ms.is_some() {
-            return Err(AuthError::Suspended(organisation.name.into()));
-        }
-        let sign_in = UserSignIn {
-            organisation: organisation.id,
-            issuer: provider.issuer.clone(),
-            subject: user.subject,
-            new_id: PrincipalId(fresh_ordered_uuid()),
-            name: user.name,
-            email: user.email,
-            role: user.role,
-            principal_roles: user.principal_roles,
-            create_roles: provider.create_roles,
-            issued_ms: user.issued_ms,
-        };
-        let recorded = store.user_sign_in(&sign_in, &Change::by_catalog(now_ms)).await.map_err(unavailable)?;
-        if recorded.changed {
-            self.forget_keys(organisation.id);
-        }
-        self.log_missing_roles(&organisation.name, &provider.name, recorded.missing_roles);
-        Ok((Subject::User(recorded.id), organisation.id, SeenToken::Provider(seen)))
-    }
-
-    /// Logs principal roles of groups that do not exist, each once between two runs of [`Self::maintain`].
-    fn log_missing_roles(&self, organisation: &str, provider: &str, roles: Vec<String>) {
-        for role in roles {
-            let mut logged = self.missing_roles.lock();
-            if logged.len() < MISSING_ROLES && logged.insert(format!("{organisation}/{role}")) {
-                tracing::warn!(
-                    organisation,
-                    provider,
-                    role,
-                    "a user's group is mapped to a principal role that does not exist, so it is ignored: create the role, or set \
-                     `create_roles`"
-                );
-            }
-        }
-    }
-
     async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Identity, AuthError> {
         if let Some(token) = &presented.token {
             token.check_time(now_ms)?;
@@ -556,101 +508,6 @@ impl Authenticator {
             self.note_use(engine, &Identity::Key(Arc::clone(of_engine)), now_ms);
         }
         Ok(principal)
-    }
-
-    fn note_use(&self, standing: &Standing, principal: &Identity, now_ms: i64) {
-        let noted_ms = standing.noted_ms.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(noted_ms) < NOTE_INTERVAL_MS {
-            return;
-        }
-        standing.noted_ms.store(now_ms, Ordering::Relaxed);
-        self.note_all([(principal.into(), now_ms)]);
-    }
-
-    fn note_all(&self, uses: impl IntoIterator<Item = (UsedBy, i64)>) {
-        let mut used_ms = self.used_ms.lock();
-        for (key, now_ms) in uses {
-            let last = used_ms.entry(key).or_insert(now_ms);
-            *last = now_ms.max(*last);
-        }
-    }
-
-    /// Writes when keys were last used. Returns the number of keys.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer. Unwritten times are kept for the next call.
-    pub async fn flush(&self) -> Result<u64, StoreError> {
-        let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
-        if uses.is_empty() {
-            return Ok(0);
-        }
-        let count = uses.len() as u64;
-        let (mut keys, mut users, mut operators) = (Vec::new(), Vec::new(), Vec::new());
-        for (by, used_ms) in &uses {
-            match by {
-                UsedBy::Key(id) => keys.push((*id, *used_ms)),
-                UsedBy::User(organisation, id) => users.push((*organisation, *id, *used_ms)),
-                UsedBy::Operator(id) => operators.push((*id, *used_ms)),
-            }
-        }
-        let store = &self.source.store;
-        let mut written = store.key_touch(&keys).await;
-        if written.is_ok() && !users.is_empty() {
-            written = store.user_touch(&users).await;
-        }
-        if written.is_ok() && !operators.is_empty() {
-            written = store.operator_touch(&operators).await;
-        }
-        if written.is_err() {
-            self.note_all(uses);
-        }
-        written.map(|()| count)
-    }
-
-    /// Adds a signing key. Servers sign with it after [`super::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
-    /// at once, and refuse tokens of older keys within a minute.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer, or the system returns no random bytes.
-    pub async fn rotate_signing_key(&self, older: OlderKeys, change: &Change) -> Result<(), AuthError> {
-        self.signing.rotate(older, change).await
-    }
-
-    /// Reads the signing keys again after this process removed some.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer.
-    pub async fn reload_signing_keys(&self) -> Result<(), StoreError> {
-        self.signing.reload().await
-    }
-
-    /// Does the work of every minute: [`Self::flush`], reads the signing keys, and removes those without valid tokens.
-    /// Returns the number of keys whose use was written.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer. The next call repeats the work.
-    pub async fn maintain(&self) -> Result<u64, StoreError> {
-        let used = self.flush().await?;
-        self.signing.reload().await?;
-        self.signing.remove_retired(self.now_ms()).await?;
-        self.missing_roles.lock().clear();
-        Ok(used)
-    }
-
-    /// Returns the task that reads the keys of identity providers.
-    pub fn provider_task(&self) -> Task {
-        self.provider_keys.task()
-    }
-
-    /// Returns the task that calls [`Self::maintain`] every minute, and [`Self::flush`] at the end.
-    pub fn task(self: &Arc<Self>) -> Task {
-        let maintain = |authenticator: Arc<Self>, _| async move { Ok(authenticator.maintain().await?) };
-        Task::every("keys", MAINTENANCE_INTERVAL, self, maintain)
-            .first_after(MAINTENANCE_INTERVAL)
-            .last(self, |authenticator, _| async move { Ok(authenticator.flush().await?) })
-            .while_failing(
-                "New signing keys of other servers are not read, and uses of keys not written: check the database and its disk",
-            )
     }
 }
 

@@ -33,7 +33,15 @@ pub(crate) enum RoleCommand {
 Examples:
   tidewater role create analysts --org acme
   tidewater role create sales-readers --catalog --org acme --warehouse lake")]
-    Create(RoleArgument),
+    Create {
+        #[command(flatten)]
+        role: RoleArgument,
+        /// Succeed if there is a role of that name already
+        #[arg(long)]
+        if_not_exists: bool,
+    },
+    /// Show a role: who has it, and the grants of a catalog role
+    Show(RoleArgument),
     /// Delete a role, with its assignments and grants
     Delete(RoleArgument),
     /// List the principal roles, or the catalog roles of a warehouse
@@ -167,10 +175,19 @@ async fn roles_path(client: &Client, catalog: bool, warehouse: &WarehouseArgumen
 /// Runs a command for roles.
 pub(crate) async fn role(client: &Client, command: &RoleCommand) -> Result<()> {
     match command {
-        RoleCommand::Create(role) => {
-            let created = client.post(&role.path(client).await?, &json!({ "name": role.name })).await?;
+        RoleCommand::Create { role, if_not_exists } => {
+            let roles = role.path(client).await?;
+            if *if_not_exists && let Some(found) = find_role(client, &roles, &role.name).await? {
+                return output::done(
+                    role.format,
+                    &format!("The {} '{}' exists already.", role.kind(), role.name),
+                    &found,
+                );
+            }
+            let created = client.post(&roles, &json!({ "name": role.name })).await?;
             output::done(role.format, &format!("Created {} '{}'.", role.kind(), role.name), &created)
         }
+        RoleCommand::Show(role) => show_role(client, role).await,
         RoleCommand::Delete(role) => {
             let path = format!("{}/{}", role.path(client).await?, encoded(&role.name));
             client.send(Method::DELETE, &path, None).await?;
@@ -196,6 +213,38 @@ pub(crate) async fn role(client: &Client, command: &RoleCommand) -> Result<()> {
             output::done(role.format, &format!("Revoked {} '{}' from '{from}'.", role.kind(), role.name), &done)
         }
     }
+}
+
+async fn find_role(client: &Client, roles: &str, name: &str) -> Result<Option<Value>> {
+    Ok(client.list(roles, "roles").await?.into_iter().find(|one| one["name"] == *name))
+}
+
+/// Prints a role, its members, and the grants of a catalog role.
+async fn show_role(client: &Client, role: &RoleArgument) -> Result<()> {
+    let roles = role.path(client).await?;
+    let one = format!("{roles}/{}", encoded(&role.name));
+    let (members, field) = if role.catalog { ("principal-roles", "roles") } else { ("principals", "principals") };
+    // The list of members says that the role is missing.
+    let members = client.list(&format!("{one}/{members}"), field).await?;
+    let mut shown = find_role(client, &roles, &role.name).await?.unwrap_or_default();
+    if role.catalog {
+        shown["grants"] = client.get(&format!("{one}/grants")).await?["grants"].take();
+    }
+    let names: Vec<_> = members.iter().map(|member| text(member, "name")).collect();
+    let grants: Vec<_> = shown["grants"].as_array().into_iter().flatten().map(as_words).collect();
+    shown[if role.catalog { "principal-roles" } else { "principals" }] = Value::Array(members);
+    if role.format.json {
+        return output::json(&shown);
+    }
+    let mut rows = vec![vec!["name".to_owned(), role.name.clone()], vec!["id".to_owned(), text(&shown, "id")]];
+    rows.push(vec!["assigned to".to_owned(), names.join(", ")]);
+    rows.extend(grants.into_iter().map(|grant| vec!["grant".to_owned(), grant]));
+    output::table(&[role.kind(), ""], &rows, "")
+}
+
+/// Returns a grant, for people.
+fn as_words(grant: &Value) -> String {
+    format!("{} on {}", text(grant, "privilege"), object_of(grant))
 }
 
 async fn assign(client: &Client, role: &RoleArgument, member: &str, method: Method) -> Result<()> {

@@ -5,14 +5,15 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use tidewater_core::access::{Granted, Privilege, Role, Securable};
+use tidewater_core::access::{Granted, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::convert::{Violation, bounded, id, kind_text, namespace, role, violation};
+use super::convert::{Violation, bounded, id, namespace, role, violation};
 use super::events::event_add;
+use super::ownership::{owned_in, owned_namespaces, table_list_owned};
 use super::pages::{one_more, page_of};
 use super::roles::{
     catalog_role_assign, catalog_role_create, catalog_role_delete, catalog_role_name, principal_role_assign,
@@ -150,47 +151,6 @@ fn principal_roles(
     statement.query_and_then(key, role_at(PrincipalRoleId))?.collect()
 }
 
-fn owned_namespaces(
-    connection: &Connection,
-    organisation: OrganisationId,
-    principal: PrincipalId,
-) -> Result<Vec<Granted>> {
-    let mut statement =
-        connection.prepare_cached("SELECT warehouse, key FROM namespace WHERE organisation = ?1 AND owner = ?2")?;
-    let owned = statement.query_and_then(params![organisation.0.as_bytes(), principal.0.as_bytes()], |row| {
-        let on = Securable::Namespace(namespace(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
-        let warehouse = id(WarehouseId, row.get(0)?);
-        Ok(Granted { warehouse, role: None, on, privilege: Privilege::CatalogManageContent })
-    })?;
-    owned.collect()
-}
-
-/// Selects the namespaces with tables or views of an owner. Each namespace takes one search in the index, whatever the number
-/// of tables.
-const OWNED_IN: &str = "WITH RECURSIVE owned (warehouse, namespace) AS (
-        SELECT * FROM (SELECT warehouse, namespace FROM tabular WHERE organisation = ?1 AND owner = ?2
-                       ORDER BY warehouse, namespace LIMIT 1)
-        UNION ALL
-        SELECT (SELECT warehouse FROM tabular WHERE organisation = ?1 AND owner = ?2
-                AND (warehouse, namespace) > (owned.warehouse, owned.namespace) ORDER BY warehouse, namespace LIMIT 1),
-               (SELECT namespace FROM tabular WHERE organisation = ?1 AND owner = ?2
-                AND (warehouse, namespace) > (owned.warehouse, owned.namespace) ORDER BY warehouse, namespace LIMIT 1)
-        FROM owned WHERE owned.warehouse IS NOT NULL
-    ) SELECT warehouse, namespace FROM owned WHERE warehouse IS NOT NULL";
-
-fn owned_in(
-    connection: &Connection,
-    organisation: OrganisationId,
-    principal: PrincipalId,
-) -> Result<Vec<(WarehouseId, NamespaceIdent)>> {
-    let mut statement = connection.prepare_cached(OWNED_IN)?;
-    let owned = statement.query_and_then(params![organisation.0.as_bytes(), principal.0.as_bytes()], |row| {
-        let ident = namespace(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        Ok((id(WarehouseId, row.get(0)?), ident))
-    })?;
-    owned.collect()
-}
-
 fn grants_of(connection: &Connection, organisation: OrganisationId, role: CatalogRoleId) -> Result<Vec<Grant>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {GRANT} FROM {GRANT_FROM} WHERE access_grant.organisation = ?1 AND access_grant.role = ?2
@@ -286,31 +246,6 @@ pub(super) fn grants_forget(connection: &Connection, organisation: OrganisationI
         )?
         .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
     Ok(())
-}
-
-fn table_list_owned(
-    connection: &Connection,
-    place: Place,
-    (namespace, kind, owner): (&NamespaceIdent, TableKind, PrincipalId),
-    page: &PageRequest,
-) -> Result<Page<String>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name FROM tabular WHERE organisation = ?1 AND owner = ?2 AND warehouse = ?3 AND namespace = ?4
-         AND kind = ?5 AND name > ?6 ORDER BY name LIMIT ?7",
-    )?;
-    let names = statement.query_map(
-        params![
-            place.organisation.0.as_bytes(),
-            owner.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            namespace.as_key(),
-            kind_text(kind),
-            page.after.as_deref().unwrap_or(""),
-            one_more(page)
-        ],
-        |row| row.get(0),
-    )?;
-    Ok(page_of(names.collect::<rusqlite::Result<Vec<_>>>()?, page))
 }
 
 fn role_list<I>(

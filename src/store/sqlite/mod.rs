@@ -25,6 +25,7 @@ mod old_documents;
 mod open;
 mod operators;
 mod organisations;
+mod ownership;
 mod pages;
 mod pointers;
 mod readers;

@@ -290,7 +290,7 @@ proptest! {
     #[test]
     fn decision_equals_that_of_a_walk_over_all_grants_and_parents(has in any_has(), question in any_question()) {
         let grants = Grants::compile(&has.granted, &has.owned_in);
-        let facts = Facts { organisation: organisation(1), principal: Some(PRINCIPAL), role: has.role, grants: &grants };
+        let facts = Facts { organisation: organisation(1), principal: Some(PRINCIPAL), role: has.role, grants: &grants, engine: None };
         let decision = decide(&facts, question.action, &question.object());
         // The owner of a table has compiled grants, as a store returns them.
         prop_assume!(!question.is_own || question.kind < 3 || !grants.is_empty() || has.role == Role::None);

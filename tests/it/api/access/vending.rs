@@ -252,7 +252,7 @@ async fn repeated_creation_vends_nothing_after_its_table_is_gone() {
     let first = create(&team.key).await;
     let own = location(&first);
     assert_eq!(world.vended(&create(&team.key).await, &own), Vends::ReadAndWrite);
-    create(&other).await.error(422, "UnprocessableEntityException");
+    create(&other).await.error(409, "AlreadyExistsException");
     // Another principal's table gets the name.
     assert_eq!(team.catalog.delete(&team.admin, &format!("{TABLES}/once")).await.status, 204);
     team.catalog.post(&other, TABLES, &create_table("once")).await.ok(200);

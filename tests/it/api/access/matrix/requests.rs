@@ -67,6 +67,7 @@ fn path(row: &Row, template: &str, names: &Names, prefix: bool) -> String {
         .replace("{principal-role}", SPARE)
         .replace("{catalog-role}", SPARE)
         .replace("{principal}", SPARE)
+        .replace("{user}", SPARE)
         .replace("{operator}", SPARE);
     assert!(!path.contains('{'), "a parameter without a value: {path}");
     match (row.route, row.variant) {
@@ -120,6 +121,14 @@ fn body(row: &Row, names: &Names) -> Value {
         }
         "POST /v1/namespaces/{namespace}/views/{view}" => json!({ "requirements": [], "updates": set }),
         "POST /v1/views/rename" => rename(&names.view),
+        "POST /api/management/v1/catalogs/{warehouse}/catalog-roles" => json!({ "catalogRole": { "name": NEW } }),
+        route if route.starts_with("PUT /api/") && route.contains("{principal-role}/catalog-roles/") => {
+            json!({ "catalogRole": { "name": SPARE } })
+        }
+        route if route.starts_with("PUT /api/") && route.ends_with("/{catalog-role}") => {
+            json!({ "currentEntityVersion": 1, "properties": {} })
+        }
+        route if route.contains(" /api/") && route.ends_with("/grants") => json!({ "grant": polaris_grant(names) }),
         route if route.ends_with("/catalog-roles") => json!({ "name": NEW }),
         route if route.ends_with("/grants") => grant(row.variant, names),
         _ => json!({}),
@@ -134,4 +143,8 @@ fn grant(variant: &str, names: &Names) -> Value {
         "warehouse" => json!({ "privilege": "TABLE_LIST", "type": "catalog" }),
         _ => json!({ "privilege": "TABLE_LIST", "type": "table", "namespace": namespace, "name": names.table }),
     }
+}
+
+fn polaris_grant(names: &Names) -> Value {
+    json!({ "type": "table", "namespace": names.namespace, "tableName": names.table, "privilege": "TABLE_LIST" })
 }

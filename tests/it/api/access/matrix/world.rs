@@ -283,7 +283,7 @@ impl World {
             (route, _) if route.starts_with("POST ") && route.ends_with("/catalog-roles") => {
                 self.machine(Method::DELETE, &format!("{roles}/{NEW}"), &Value::Null, 204).await;
             }
-            (route, _) if route.starts_with("DELETE ") && route.ends_with("/{catalog-role}") => {
+            (route, _) if route.starts_with("DELETE ") && route.ends_with("/catalog-roles/{catalog-role}") => {
                 self.machine(Method::POST, roles, &json!({ "name": SPARE }), 200).await;
             }
             _ => {}
