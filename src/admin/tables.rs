@@ -152,7 +152,7 @@ impl Admin {
         Ok(CheckedTable { checked: 1, findings, next: None })
     }
 
-    /// Checks the metadata of a page of a warehouse's tables or views, at most [`CHECKED_AT_ONCE`].
+    /// Checks the metadata of a page of a warehouse's tables or views, at most `CHECKED_AT_ONCE`.
     ///
     /// # Errors
     /// `Store`.

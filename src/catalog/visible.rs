@@ -89,7 +89,7 @@ impl Catalog {
     }
 
     /// Lists a warehouse's dropped tables and views that the caller may restore, the newest drop first. Fills the page, unless
-    /// [`MOST_PAGES`] have been read before.
+    /// `MOST_PAGES` have been read before.
     ///
     /// # Errors
     /// `Store`.

@@ -61,7 +61,7 @@ impl Authenticator {
         written.map(|()| count)
     }
 
-    /// Adds a signing key. Servers sign with it after [`super::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
+    /// Adds a signing key. Servers sign with it after [`crate::auth::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
     /// at once, and refuse tokens of older keys within a minute.
     ///
     /// # Errors
