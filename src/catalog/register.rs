@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_core::access::Action as Kind;
 use tidewater_core::commit::RegisterTable;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
@@ -63,7 +64,8 @@ impl Catalog {
     /// last state.
     ///
     /// # Errors
-    /// `NoSuchTable`; `Metadata` when its document cannot be read; the table then stays.
+    /// `NoSuchTable`; `Denied` without permission to write its data, because whoever registers the table again owns it; `Metadata`
+    /// when its document cannot be read; the table then stays.
     pub async fn table_unregister(
         self: &Arc<Self>,
         table: Permit<action::UnregisterTable, Table>,
@@ -73,6 +75,7 @@ impl Catalog {
         self.to_its_end(async move {
             let turn = catalog.turn(table.record.id).await?;
             let table = if turn.waited { catalog.find_again::<TableMetadata, _, _>(&table).await? } else { table };
+            table.check(Kind::WriteTableData)?;
             let Table { warehouse, ident, record } = &*table;
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
             let dropped =

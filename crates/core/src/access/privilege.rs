@@ -100,7 +100,7 @@ privileges! {
     NamespaceFullMetadata = "NAMESPACE_FULL_METADATA", "ALL ON SCHEMA", NAMESPACES;
     /// Create and register tables.
     TableCreate = "TABLE_CREATE", "CREATE TABLE", NAMESPACES;
-    /// Drop, unregister, rename and restore tables.
+    /// Drop, rename and restore tables.
     TableDrop = "TABLE_DROP", "DROP TABLE", TABLES;
     /// See tables in lists, and check whether they exist.
     TableList = "TABLE_LIST", "SHOW TABLES", TABLES;
