@@ -72,7 +72,7 @@ fn count(answers: &Answers, what: &str) {
 /// Runs an attack until `stop` is requested, and waits for the last responses.
 ///
 /// # Errors
-/// If a request cannot be built.
+/// Fails if a request cannot be built.
 pub async fn run(attack: Attack, target: Target, namespace: String, stop: Stop, answers: Answers) -> Result<()> {
     let mut attackers = JoinSet::new();
     for number in 0..attack.connections() {
@@ -192,7 +192,7 @@ async fn silent(target: &Target, stop: &Stop, answers: &Answers) {
 /// Creates the attackers' namespace.
 ///
 /// # Errors
-/// If the catalog refuses.
+/// Fails if the catalog refuses.
 pub async fn prepare(target: &Target, namespace: &str) -> Result<()> {
     Catalog::open(target).await?.namespace_create(namespace).await
 }
@@ -200,7 +200,7 @@ pub async fn prepare(target: &Target, namespace: &str) -> Result<()> {
 /// Drops the attackers' namespace. Their tables are gone by then.
 ///
 /// # Errors
-/// If the catalog refuses.
+/// Fails if the catalog refuses.
 pub async fn clean_up(target: &Target, namespace: &str) -> Result<()> {
     Catalog::open(target).await?.namespace_drop(namespace).await
 }

@@ -68,7 +68,7 @@ pub struct BesideAttack {
 /// Runs the measurement. Calls `tell` with a line of progress for each round.
 ///
 /// # Errors
-/// If the catalog does not answer, or refuses to create the tables.
+/// Fails if the catalog does not answer, or refuses to create the tables.
 pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) -> Result<BesideReport> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let namespace = format!("tidewater_bench_{}", clock.now_ms() / 1000);
@@ -161,7 +161,7 @@ fn summarise(
         anyhow::Ok(all.figures())
     };
     let by_round = |figure: fn(&Figures) -> f64| {
-        Spread::of(alone_rounds.iter().zip(beside_rounds).map(|(alone, beside)| {
+        Spread::from_values(alone_rounds.iter().zip(beside_rounds).map(|(alone, beside)| {
             let (alone, beside) = (alone.figures(), beside.figures());
             figure(&beside) / figure(&alone)
         }))

@@ -97,7 +97,7 @@ impl Catalog {
     /// Sends a request and returns the whole response.
     ///
     /// # Errors
-    /// If the connection breaks or the status is not in `accepted`.
+    /// Fails if the connection breaks or the status is not in `accepted`.
     pub async fn call(&mut self, outgoing: &Outgoing, accepted: &[StatusCode]) -> Result<(HeaderMap, Bytes)> {
         let response = self.connection.send(outgoing).await?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -116,7 +116,7 @@ impl Catalog {
     /// Creates a namespace.
     ///
     /// # Errors
-    /// If the catalog refuses.
+    /// Fails if the catalog refuses.
     pub async fn namespace_create(&mut self, name: &str) -> Result<()> {
         self.post("namespaces", &json!({"namespace": [name], "properties": {}})).await?;
         Ok(())
@@ -125,7 +125,7 @@ impl Catalog {
     /// Creates a table with this many snapshots. `now_ms` is the time of the last one, in milliseconds since 1970.
     ///
     /// # Errors
-    /// If the catalog refuses.
+    /// Fails if the catalog refuses.
     pub async fn table_create(&mut self, name: TableName, snapshots: u64, now_ms: u64) -> Result<Table> {
         let path = format!("namespaces/{}/tables", name.namespace);
         let answer = self.post(&path, &bodies::create_table(&name.name)).await?;
@@ -145,7 +145,7 @@ impl Catalog {
     /// Loads a table.
     ///
     /// # Errors
-    /// If the catalog refuses or its response is malformed.
+    /// Fails if the catalog refuses or its response is malformed.
     pub async fn table_load(&mut self, name: &TableName) -> Result<Loaded> {
         let outgoing = self.target.at_prefix(Method::GET, &name.path(), Bytes::new())?;
         let (headers, body) = self.call(&outgoing, &[StatusCode::OK]).await?;
@@ -166,7 +166,7 @@ impl Catalog {
     /// Drops a table. Succeeds for a table that does not exist.
     ///
     /// # Errors
-    /// If the catalog refuses.
+    /// Fails if the catalog refuses.
     pub async fn table_drop(&mut self, name: &TableName) -> Result<()> {
         self.delete(&name.path()).await
     }
@@ -174,7 +174,7 @@ impl Catalog {
     /// Drops an empty namespace.
     ///
     /// # Errors
-    /// If the catalog refuses.
+    /// Fails if the catalog refuses.
     pub async fn namespace_drop(&mut self, name: &str) -> Result<()> {
         self.delete(&format!("namespaces/{name}")).await
     }
@@ -193,7 +193,7 @@ fn shares<T>(items: Vec<T>) -> Vec<Vec<(usize, T)>> {
 /// Creates many tables without snapshots, in the order of their names.
 ///
 /// # Errors
-/// If the catalog refuses one, or a stop was requested.
+/// Fails if the catalog refuses one, or a stop was requested.
 pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) -> Result<Vec<Table>> {
     let mut hands = JoinSet::new();
     for share in shares(names) {
@@ -229,7 +229,7 @@ pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) 
 /// Drops many tables.
 ///
 /// # Errors
-/// If the catalog refuses one; still tries the others.
+/// Fails if the catalog refuses one; still tries the others.
 pub async fn tables_drop(target: &Target, names: Vec<TableName>) -> Result<()> {
     let mut hands = JoinSet::new();
     for share in shares(names) {

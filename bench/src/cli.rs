@@ -252,7 +252,7 @@ impl RunArgs {
     /// Returns the catalogs, the main one first.
     ///
     /// # Errors
-    /// If a catalog has two ways of signing in.
+    /// Fails if a catalog has two ways of signing in.
     pub fn targets(&self) -> Result<Vec<TargetArgs>> {
         let mut targets = vec![TargetArgs {
             uri: self.uri.clone(),
@@ -295,7 +295,7 @@ impl RunArgs {
     /// Returns the namespace to create. Names of letters, digits and underscores work on every catalog.
     ///
     /// # Errors
-    /// If the name contains any other character.
+    /// Fails if the name contains any other character.
     pub fn namespace(&self, now_ms: u64) -> Result<String> {
         let Some(name) = &self.namespace else { return Ok(format!("tidewater_bench_{}", now_ms / 1000)) };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {

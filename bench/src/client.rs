@@ -39,7 +39,7 @@ impl Connection {
     /// Connects without TLS. The connection's task runs on the current runtime until either side closes.
     ///
     /// # Errors
-    /// If nothing listens at the address.
+    /// Fails if nothing listens at the address.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(addr).await.with_context(|| format!("cannot connect to {addr}"))?;
         stream.set_nodelay(true)?;
@@ -52,7 +52,7 @@ impl Connection {
     /// Sends a request and returns when the response's headers have arrived.
     ///
     /// # Errors
-    /// If the connection breaks or the server does not speak HTTP. The connection is unusable then.
+    /// Fails if the connection breaks or the server does not speak HTTP. The connection is unusable then.
     pub async fn send(&mut self, outgoing: &Outgoing) -> Result<Response<Incoming>> {
         let mut request = Request::new(Full::new(outgoing.body.clone()));
         *request.method_mut() = outgoing.method.clone();
@@ -72,7 +72,7 @@ pub fn is_last(response: &Response<Incoming>) -> bool {
 /// Reads a body to its end and returns its length. hyper fails for a body shorter than its `Content-Length`.
 ///
 /// # Errors
-/// If the connection breaks.
+/// Fails if the connection breaks.
 pub async fn drain(mut body: Incoming) -> Result<u64> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -86,7 +86,7 @@ pub async fn drain(mut body: Incoming) -> Result<u64> {
 /// Reads a body to its end and returns its beginning as one line of text.
 ///
 /// # Errors
-/// If the connection breaks.
+/// Fails if the connection breaks.
 pub async fn sample(body: Incoming) -> Result<String> {
     Ok(shorten(&collect(body).await?))
 }
@@ -94,7 +94,7 @@ pub async fn sample(body: Incoming) -> Result<String> {
 /// Reads a body to its end and returns it.
 ///
 /// # Errors
-/// If the connection breaks.
+/// Fails if the connection breaks.
 pub async fn collect(body: Incoming) -> Result<Bytes> {
     Ok(body.collect().await?.to_bytes())
 }
@@ -111,7 +111,7 @@ pub fn shorten(body: &[u8]) -> String {
 /// Returns the first address of `host:port` that accepts a connection. `localhost` often has two; a server may use only one.
 ///
 /// # Errors
-/// If no address answers.
+/// Fails if no address answers.
 pub async fn resolve(host: &str, port: u16) -> Result<SocketAddr> {
     let addresses: Vec<_> =
         tokio::net::lookup_host((host, port)).await.with_context(|| format!("unknown host {host}"))?.collect();

@@ -80,7 +80,7 @@ impl Window {
 /// Runs one connection per script until the time is over, and returns the sum of their counts.
 ///
 /// # Errors
-/// If a first connection cannot be opened, or a thread cannot be started.
+/// Fails if a first connection cannot be opened, or a thread cannot be started.
 pub fn drive(addr: SocketAddr, scripts: Vec<Script>, pace: &Pace) -> Result<Tally> {
     let threads = pace.threads.clamp(1, scripts.len().max(1));
     let mut shares: Vec<Vec<Script>> = (0..threads).map(|_| Vec::new()).collect();

@@ -21,7 +21,7 @@ use crate::workload::{Variant, Workload};
 /// Measures the catalogs in `args`. Calls `tell` with a line of progress for each load.
 ///
 /// # Errors
-/// If a catalog cannot be reached or refuses the sign-in. The report contains all later problems.
+/// Fails if a catalog cannot be reached or refuses the sign-in. The report contains all later problems.
 pub fn run(args: &RunArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let namespace = args.namespace(clock.now_ms())?;

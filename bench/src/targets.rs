@@ -44,7 +44,7 @@ impl SignIn {
     /// Reads the options. A credential is `id:secret`, or a secret alone if it has no colon, as in other clients.
     ///
     /// # Errors
-    /// If both are given.
+    /// Fails if both are given.
     pub fn from_options(token: Option<String>, credential: Option<String>) -> Result<Self> {
         match (token, credential) {
             (Some(_), Some(_)) => bail!("give a token or a credential, not both"),
@@ -73,7 +73,7 @@ impl Base {
     /// Parses a URI.
     ///
     /// # Errors
-    /// If it is not an `http` URI.
+    /// Fails if it is not an `http` URI.
     pub fn parse(uri: &str) -> Result<Self> {
         let parsed: Uri = uri.parse().with_context(|| format!("{uri:?} is no URI"))?;
         if parsed.scheme_str() != Some("http") {
@@ -125,7 +125,7 @@ impl Target {
     /// Connects, signs in and reads the configuration.
     ///
     /// # Errors
-    /// If the catalog cannot be reached, refuses the sign-in, or sends a malformed response.
+    /// Fails if the catalog cannot be reached, refuses the sign-in, or sends a malformed response.
     pub async fn connect(uri: &str, warehouse: Option<String>, sign_in: SignIn) -> Result<Self> {
         let base = Base::parse(uri)?;
         let addr = client::resolve(&base.host, base.port).await?;
@@ -144,7 +144,7 @@ impl Target {
     /// Signs in again, since tokens from the token endpoint expire. Does nothing for other ways of signing in.
     ///
     /// # Errors
-    /// If the catalog refuses.
+    /// Fails if the catalog refuses.
     pub async fn renew_sign_in(&mut self) -> Result<()> {
         let token = match &self.sign_in {
             SignIn::Nothing => return Ok(()),
@@ -203,7 +203,7 @@ impl Target {
     /// Builds a request below `/v1/`, without the prefix.
     ///
     /// # Errors
-    /// If the path is not valid in a URI.
+    /// Fails if the path is not valid in a URI.
     pub fn at_root(&self, method: Method, path: &str, body: Bytes) -> Result<Outgoing> {
         let uri = format!("{}/v1/{path}", self.base.path);
         let uri = uri.parse().with_context(|| format!("{uri:?} is no path"))?;

@@ -77,7 +77,7 @@ impl<A: Action> Permit<A, NamespaceParent> {
     #[must_use]
     pub fn granted_namespaces(&self, viewers: &[Viewer<'_>], page: &PageRequest) -> Page<NamespaceIdent> {
         let Some((first, others)) = viewers.split_first() else { return Page { items: Vec::new(), more: false } };
-        let warehouse = self.warehouse.place.warehouse;
+        let warehouse = self.warehouse.warehouse_ref.warehouse;
         let sees =
             |child: &NamespaceIdent| others.iter().all(|other| other.facts.grants.sees_namespace(warehouse, child));
         let chunk = if others.is_empty() { one_more(page) } else { one_more(page).max(CHUNK) };
@@ -108,7 +108,7 @@ impl<A: Action> Permit<A, Namespace> {
             TableKind::Table => SecurableKind::Table,
             TableKind::View => SecurableKind::View,
         };
-        let (warehouse, after) = (self.warehouse.place.warehouse, page.after.as_deref());
+        let (warehouse, after) = (self.warehouse.warehouse_ref.warehouse, page.after.as_deref());
         let mut names = viewer.facts.grants.named(warehouse, &self.ident, kind, after, one_more(page));
         // Beyond the last name of an owned page that is not the last one, more owned names may be in between.
         let last = owned.items.last().filter(|_| owned.more).cloned();

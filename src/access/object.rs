@@ -116,28 +116,28 @@ fn tabular<'a>(
     ident: &'a TableIdent,
     owner: Option<PrincipalId>,
 ) -> Tabular<'a> {
-    Tabular { warehouse: warehouse.place.warehouse, id, ident, owner }
+    Tabular { warehouse: warehouse.warehouse_ref.warehouse, id, ident, owner }
 }
 
 fn in_warehouse<'a>(warehouse: &OpenWarehouse, target: Target<'a>) -> access::Object<'a> {
-    access::Object { organisation: warehouse.place.organisation, target }
+    access::Object { organisation: warehouse.warehouse_ref.organisation, target }
 }
 
 impl Object for Warehouse {
     fn as_decided(&self) -> access::Object<'_> {
-        in_warehouse(&self.0, Target::Warehouse(self.0.place.warehouse))
+        in_warehouse(&self.0, Target::Warehouse(self.0.warehouse_ref.warehouse))
     }
 }
 
 impl Object for Namespace {
     fn as_decided(&self) -> access::Object<'_> {
-        in_warehouse(&self.warehouse, Target::Namespace(self.warehouse.place.warehouse, &self.ident))
+        in_warehouse(&self.warehouse, Target::Namespace(self.warehouse.warehouse_ref.warehouse, &self.ident))
     }
 }
 
 impl Object for NamespaceParent {
     fn as_decided(&self) -> access::Object<'_> {
-        let warehouse = self.warehouse.place.warehouse;
+        let warehouse = self.warehouse.warehouse_ref.warehouse;
         let target =
             self.ident.as_ref().map_or(Target::Warehouse(warehouse), |ident| Target::Namespace(warehouse, ident));
         in_warehouse(&self.warehouse, target)

@@ -6,7 +6,7 @@ use tidewater_core::access::{self, Engine, Facts, Grants, Role, Securable, Tabul
 use tidewater_core::ids::{OrganisationId, PrincipalId, WarehouseId};
 
 use crate::auth::Caller;
-use crate::store::{Actor, Place};
+use crate::store::{Actor, WarehouseRef};
 
 /// The caller or administrator in a decision.
 #[derive(Debug, Clone)]
@@ -82,8 +82,8 @@ impl Principal {
     /// Returns whether it may manage access to the object of a grant. The object of a grant on a dropped table or view has no name:
     /// only a manager of its warehouse manages access to it.
     #[must_use]
-    pub fn may_manage(&self, place: Place, on: &Securable) -> bool {
-        let warehouse = place.warehouse;
+    pub fn may_manage(&self, warehouse_ref: WarehouseRef, on: &Securable) -> bool {
+        let warehouse = warehouse_ref.warehouse;
         let tabular = |id, ident| Tabular { warehouse, id, ident, owner: None };
         let target = match on {
             Securable::Namespace(ident) => Target::Namespace(warehouse, ident),
@@ -91,7 +91,7 @@ impl Principal {
             Securable::View(id, Some(ident)) => Target::View(tabular(*id, ident)),
             Securable::Warehouse | Securable::Table(_, None) | Securable::View(_, None) => Target::Warehouse(warehouse),
         };
-        let object = access::Object { organisation: place.organisation, target };
+        let object = access::Object { organisation: warehouse_ref.organisation, target };
         access::decide(&self.facts(), access::Action::ManageAccess, &object).is_ok()
     }
 

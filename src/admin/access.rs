@@ -15,8 +15,8 @@ use super::{Admin, AdminError};
 use crate::auth::roles_of_scope;
 use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{
-    CatalogRole, Change, Grant, Organisation, Page, PageRequest, Place, PrincipalAccess, PrincipalRecord,
-    PrincipalRole, Resource, StoreError, TableKind,
+    CatalogRole, Change, Grant, Organisation, Page, PageRequest, PrincipalAccess, PrincipalRecord, PrincipalRole,
+    Resource, StoreError, TableKind, WarehouseRef,
 };
 
 /// The maximum number of principals that are checked for one page.
@@ -186,15 +186,15 @@ impl Admin {
     /// `Invalid`; `Exists`; `TooMany`.
     pub async fn catalog_role_create(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         name: &str,
         change: &Change,
     ) -> Result<CatalogRole, AdminError> {
         check_role_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        let _turn = self.access_turn(place.organisation, AccessKind::CatalogRoles).await?;
+        let _turn = self.access_turn(warehouse_ref.organisation, AccessKind::CatalogRoles).await?;
         let new =
             CatalogRole { id: CatalogRoleId(fresh_ordered_uuid()), name: name.to_owned(), created_ms: change.at_ms };
-        let created = self.store.catalog_role_create(place, &new, change).await;
+        let created = self.store.catalog_role_create(warehouse_ref, &new, change).await;
         created.map_err(|error| in_warehouse(error, &format!("catalog role '{name}'")))?;
         Ok(new)
     }
@@ -203,17 +203,26 @@ impl Admin {
     ///
     /// # Errors
     /// `Store`.
-    pub async fn catalog_role_list(&self, place: Place, page: &PageRequest) -> Result<Page<CatalogRole>, AdminError> {
-        Ok(self.store.catalog_role_list(place, page).await?)
+    pub async fn catalog_role_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        page: &PageRequest,
+    ) -> Result<Page<CatalogRole>, AdminError> {
+        Ok(self.store.catalog_role_list(warehouse_ref, page).await?)
     }
 
     /// Removes a catalog role, with its assignments and grants.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn catalog_role_delete(&self, place: Place, name: &str, change: &Change) -> Result<(), AdminError> {
-        let role = self.catalog_role(place, name).await?;
-        let deleted = self.store.catalog_role_delete(place, role.id, change).await;
+    pub async fn catalog_role_delete(
+        &self,
+        warehouse_ref: WarehouseRef,
+        name: &str,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let role = self.catalog_role(warehouse_ref, name).await?;
+        let deleted = self.store.catalog_role_delete(warehouse_ref, role.id, change).await;
         deleted.map_err(|error| in_warehouse(error, &format!("catalog role '{name}'")))
     }
 
@@ -221,8 +230,8 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn catalog_role(&self, place: Place, name: &str) -> Result<CatalogRole, AdminError> {
-        let found = self.store.catalog_role_get(place, name).await?;
+    pub async fn catalog_role(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<CatalogRole, AdminError> {
+        let found = self.store.catalog_role_get(warehouse_ref, name).await?;
         found.ok_or_else(|| AdminError::NotFound(format!("The warehouse has no catalog role '{}'", shortened(name))))
     }
 
@@ -232,12 +241,12 @@ impl Admin {
     /// `NotFound`.
     pub async fn catalog_role_members(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: &str,
         page: &PageRequest,
     ) -> Result<Page<PrincipalRole>, AdminError> {
-        let role = self.catalog_role(place, role).await?;
-        Ok(self.store.catalog_role_members(place, role.id, page).await?)
+        let role = self.catalog_role(warehouse_ref, role).await?;
+        Ok(self.store.catalog_role_members(warehouse_ref, role.id, page).await?)
     }
 
     /// Lists the catalog roles of a warehouse that a principal role has, by name.
@@ -246,12 +255,12 @@ impl Admin {
     /// `NotFound` for the principal role.
     pub async fn catalog_role_list_of(
         &self,
-        (organisation, place): (&Organisation, Place),
+        (organisation, warehouse_ref): (&Organisation, WarehouseRef),
         principal_role: &str,
         page: &PageRequest,
     ) -> Result<Page<CatalogRole>, AdminError> {
         let role = self.principal_role(organisation, principal_role).await?;
-        Ok(self.store.catalog_role_list_of(place, role.id, page).await?)
+        Ok(self.store.catalog_role_list_of(warehouse_ref, role.id, page).await?)
     }
 
     /// Assigns a catalog role to a principal role, or revokes it.
@@ -260,15 +269,15 @@ impl Admin {
     /// `NotFound` for either role; `TooMany`.
     pub async fn catalog_role_assign(
         &self,
-        (organisation, place): (&Organisation, Place),
+        (organisation, warehouse_ref): (&Organisation, WarehouseRef),
         (role, principal_role): (&str, &str),
         assigned: bool,
         change: &Change,
     ) -> Result<(), AdminError> {
-        let role = self.catalog_role(place, role).await?;
+        let role = self.catalog_role(warehouse_ref, role).await?;
         let principal_role = self.principal_role(organisation, principal_role).await?;
-        let _turn = self.turn_if(assigned, place.organisation, AccessKind::Assignments).await?;
-        let assign = self.store.catalog_role_assign(place, role.id, principal_role.id, assigned, change).await;
+        let _turn = self.turn_if(assigned, warehouse_ref.organisation, AccessKind::Assignments).await?;
+        let assign = self.store.catalog_role_assign(warehouse_ref, role.id, principal_role.id, assigned, change).await;
         assign.map_err(|error| in_warehouse(error, &format!("catalog role '{}'", role.name)))
     }
 
@@ -276,9 +285,9 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn grant_list(&self, place: Place, role: &str) -> Result<Vec<Grant>, AdminError> {
-        let role = self.catalog_role(place, role).await?;
-        Ok(self.store.grant_list(place, role.id).await?)
+    pub async fn grant_list(&self, warehouse_ref: WarehouseRef, role: &str) -> Result<Vec<Grant>, AdminError> {
+        let role = self.catalog_role(warehouse_ref, role).await?;
+        Ok(self.store.grant_list(warehouse_ref, role.id).await?)
     }
 
     /// Grants a privilege to a catalog role, or revokes it.
@@ -287,20 +296,20 @@ impl Admin {
     /// `Invalid` if the privilege cannot be granted on such an object; `NotFound` for the role or object; `TooMany`.
     pub async fn grant_change(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: &str,
         (privilege, on): (Privilege, Securable),
         granted: bool,
         change: &Change,
     ) -> Result<(), AdminError> {
         check_grantable(privilege, on.kind())?;
-        let role = self.catalog_role(place, role).await?;
+        let role = self.catalog_role(warehouse_ref, role).await?;
         let grant = Grant { on, privilege };
-        let _turn = self.turn_if(granted, place.organisation, AccessKind::Grants).await?;
+        let _turn = self.turn_if(granted, warehouse_ref.organisation, AccessKind::Grants).await?;
         let of_role = self.config.access.grants_per_role;
         let done = match granted {
-            true => self.store.grant_add(place, role.id, &grant, of_role, change).await,
-            false => self.store.grant_revoke(place, role.id, &grant, change).await,
+            true => self.store.grant_add(warehouse_ref, role.id, &grant, of_role, change).await,
+            false => self.store.grant_revoke(warehouse_ref, role.id, &grant, change).await,
         };
         done.map_err(|error| match error {
             StoreError::LimitReached { limit } => AdminError::TooMany(format!(
@@ -320,7 +329,7 @@ impl Admin {
     /// `NotFound` for the principal, the engine, the table or the view; `Invalid` for a scope that the principal cannot have.
     pub async fn access_explain(
         &self,
-        (organisation, place): (&Organisation, Place),
+        (organisation, warehouse_ref): (&Organisation, WarehouseRef),
         token: ExplainedToken<'_>,
         action: Action,
         object: &NamedObject,
@@ -334,7 +343,7 @@ impl Admin {
         if selected.is_some() {
             principal.role = Some(Role::None);
         }
-        let explained = self.explain_principal(place, principal, selected, action, object).await?;
+        let explained = self.explain_principal(warehouse_ref, principal, selected, action, object).await?;
         let (Some(engine), false) = (token.engine, matches!(explained.verdict, Verdict::Denied { .. })) else {
             return Ok(explained);
         };
@@ -345,7 +354,7 @@ impl Admin {
         }
         let engine =
             PrincipalRecord { id: engine.principal, name: engine.name, role: Some(engine.role), is_user: false };
-        let of_engine = self.explain_principal(place, engine, None, action, object).await?;
+        let of_engine = self.explain_principal(warehouse_ref, engine, None, action, object).await?;
         match of_engine.verdict {
             Verdict::Denied { message, missing } => {
                 let message = format!("Engine '{}': {message}", of_engine.principal.name);
@@ -398,18 +407,18 @@ impl Admin {
     /// `NotFound` for the table or the view.
     pub async fn access_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         action: Action,
         object: &NamedObject,
         page: &PageRequest,
     ) -> Result<(Vec<ExplainedAccess>, Option<String>), AdminError> {
         let limit = Some(page.limit.unwrap_or(MAX_CHECKED).min(MAX_CHECKED));
         let page = PageRequest { after: page.after.clone(), limit };
-        let checked = self.store.principal_list(place.organisation, &page).await?;
+        let checked = self.store.principal_list(warehouse_ref.organisation, &page).await?;
         let next = checked.items.last().filter(|_| checked.more).map(|last| last.id.to_string());
         let mut found = Vec::new();
         for principal in checked.items.into_iter().filter(|principal| principal.role.is_some()) {
-            let explained = self.explain_principal(place, principal, None, action, object).await?;
+            let explained = self.explain_principal(warehouse_ref, principal, None, action, object).await?;
             if !matches!(explained.verdict, Verdict::Denied { .. }) {
                 found.push(explained);
             }
@@ -419,7 +428,7 @@ impl Admin {
 
     async fn explain_principal(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         principal: PrincipalRecord,
         selected: Option<Arc<[PrincipalRoleId]>>,
         action: Action,
@@ -427,19 +436,20 @@ impl Admin {
     ) -> Result<ExplainedAccess, AdminError> {
         // The rights of an owner do not count for a narrowed token.
         let owner = selected.is_none().then_some(principal.id);
-        let access = self.store.principal_access(place.organisation, principal.id, selected).await?;
+        let access = self.store.principal_access(warehouse_ref.organisation, principal.id, selected).await?;
         let grants = Grants::compile(&access.granted, &access.owned_in);
         let role = principal.role.unwrap_or(Role::None);
-        let facts = Facts { organisation: place.organisation, principal: owner, role, grants: &grants, engine: None };
+        let facts =
+            Facts { organisation: warehouse_ref.organisation, principal: owner, role, grants: &grants, engine: None };
         let explain = |target| {
-            let object = Object { organisation: place.organisation, target };
+            let object = Object { organisation: warehouse_ref.organisation, target };
             verdict(access::explain(&facts, &access.granted, action, &object), &access)
         };
         let verdict = match object {
-            NamedObject::Warehouse => explain(Target::Warehouse(place.warehouse)),
-            NamedObject::Namespace(ident) => explain(Target::Namespace(place.warehouse, ident)),
+            NamedObject::Warehouse => explain(Target::Warehouse(warehouse_ref.warehouse)),
+            NamedObject::Namespace(ident) => explain(Target::Namespace(warehouse_ref.warehouse, ident)),
             NamedObject::Tabular(kind, ident) => {
-                let (warehouse, record) = (place.warehouse, self.tabular(place, *kind, ident).await?);
+                let (warehouse, record) = (warehouse_ref.warehouse, self.tabular(warehouse_ref, *kind, ident).await?);
                 let tabular = Tabular { warehouse, id: record.id, ident, owner: record.owner };
                 match kind {
                     TableKind::Table => explain(Target::Table(tabular)),
@@ -452,11 +462,11 @@ impl Admin {
 
     async fn tabular(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         kind: TableKind,
         ident: &TableIdent,
     ) -> Result<crate::store::TableRecord, AdminError> {
-        let found = self.store.table_get(place, ident).await?.filter(|found| found.kind == kind);
+        let found = self.store.table_get(warehouse_ref, ident).await?.filter(|found| found.kind == kind);
         found.ok_or_else(|| AdminError::NotFound(format!("{} does not exist: {ident}", Titled(kind))))
     }
 

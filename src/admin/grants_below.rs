@@ -3,7 +3,7 @@
 use tidewater_core::access::{Privilege, Securable};
 
 use super::{Admin, AdminError};
-use crate::store::{Change, Grant, Place};
+use crate::store::{Change, Grant, WarehouseRef};
 
 impl Admin {
     /// Revokes a privilege on an object and on all objects in it. Each grant is revoked in its own transaction. A grant on a
@@ -13,19 +13,19 @@ impl Admin {
     /// Those of [`Self::grant_change`].
     pub async fn grant_revoke_below(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: &str,
         (privilege, on): (Privilege, Securable),
         change: &Change,
     ) -> Result<(), AdminError> {
-        let grants = self.grant_list(place, role).await?;
+        let grants = self.grant_list(warehouse_ref, role).await?;
         // Objects in it first: after a failure, a repetition finds the rest.
         for Grant { on: inner, .. } in grants.into_iter().filter(|grant| grant.privilege == privilege) {
             if inner != on && is_in(&inner, &on) {
-                self.grant_change(place, role, (privilege, inner), false, change).await?;
+                self.grant_change(warehouse_ref, role, (privilege, inner), false, change).await?;
             }
         }
-        self.grant_change(place, role, (privilege, on), false, change).await
+        self.grant_change(warehouse_ref, role, (privilege, on), false, change).await
     }
 }
 

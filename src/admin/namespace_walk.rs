@@ -2,7 +2,7 @@
 
 use tidewater_core::name::NamespaceIdent;
 
-use crate::store::{PageRequest, Place, Result, Store, StoreError};
+use crate::store::{PageRequest, Result, Store, StoreError, WarehouseRef};
 
 /// Returns the namespace after `after`, in an order in which a parent precedes its children. `after` need not exist. A whole walk
 /// takes two reads per namespace.
@@ -11,16 +11,16 @@ use crate::store::{PageRequest, Place, Result, Store, StoreError};
 /// Fails if the store does not answer.
 pub(super) async fn next_namespace(
     store: &dyn Store,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     after: &NamespaceIdent,
 ) -> Result<Option<NamespaceIdent>> {
-    if let Some(below) = first_namespace(store, place, Some(after), None).await? {
+    if let Some(below) = first_namespace(store, warehouse_ref, Some(after), None).await? {
         return Ok(Some(below));
     }
     let mut left = Some(after.clone());
     while let Some(namespace) = left {
         let parent = namespace.parent();
-        if let Some(next) = first_namespace(store, place, parent.as_ref(), Some(&namespace)).await? {
+        if let Some(next) = first_namespace(store, warehouse_ref, parent.as_ref(), Some(&namespace)).await? {
             return Ok(Some(next));
         }
         left = parent;
@@ -34,12 +34,12 @@ pub(super) async fn next_namespace(
 /// Fails if the store does not answer.
 pub(super) async fn first_namespace(
     store: &dyn Store,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     parent: Option<&NamespaceIdent>,
     after: Option<&NamespaceIdent>,
 ) -> Result<Option<NamespaceIdent>> {
     let page = PageRequest { after: after.map(|after| after.as_key().to_owned()), limit: Some(1) };
-    match store.namespace_list(place, parent, &page).await {
+    match store.namespace_list(warehouse_ref, parent, &page).await {
         // A parent that was dropped meanwhile has no children.
         Err(StoreError::NotFound(_)) => Ok(None),
         found => Ok(found?.items.first().cloned()),
@@ -57,16 +57,17 @@ mod tests {
     use crate::store::faulty::FaultyStore;
     use crate::store::{Change, Organisation, Properties, Warehouse, WarehouseOptions, WarehouseStorage};
 
-    async fn store() -> (tempfile::TempDir, FaultyStore, Place) {
+    async fn store() -> (tempfile::TempDir, FaultyStore, WarehouseRef) {
         let folder = tempfile::tempdir().unwrap();
         let store = crate::store::open(&folder.path().join("t.db")).unwrap();
-        let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+        let warehouse_ref =
+            WarehouseRef { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
         let change = Change::by_catalog(0);
-        let acme = Organisation::new(place.organisation, "acme", "free", 0);
+        let acme = Organisation::new(warehouse_ref.organisation, "acme", "free", 0);
         store.organisation_create(&acme, &change).await.unwrap();
         let warehouse = Warehouse {
-            id: place.warehouse,
-            organisation: place.organisation,
+            id: warehouse_ref.warehouse,
+            organisation: warehouse_ref.organisation,
             name: "lake".to_owned(),
             root: "file:///lake".to_owned(),
             storage: WarehouseStorage::local(),
@@ -75,12 +76,12 @@ mod tests {
             created_ms: 0,
         };
         store.warehouse_create(&warehouse, &change).await.unwrap();
-        (folder, FaultyStore::new(Arc::clone(&store)), place)
+        (folder, FaultyStore::new(Arc::clone(&store)), warehouse_ref)
     }
 
     #[tokio::test]
     async fn walk_returns_every_namespace_once_with_two_reads_each() {
-        let (_folder, store, place) = store().await;
+        let (_folder, store, warehouse_ref) = store().await;
         let mut all = Vec::new();
         for top in ["a", "b", "c"] {
             all.push(vec![top.to_owned()]);
@@ -91,18 +92,18 @@ mod tests {
         }
         for levels in &all {
             let ident = NamespaceIdent::new(levels).unwrap();
-            store.namespace_create(place, &ident, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
+            store.namespace_create(warehouse_ref, &ident, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
         }
         let mut met = Vec::new();
-        let mut next = first_namespace(&store, place, None, None).await.unwrap();
+        let mut next = first_namespace(&store, warehouse_ref, None, None).await.unwrap();
         while let Some(namespace) = next {
             met.push(namespace.levels().map(str::to_owned).collect::<Vec<_>>());
-            next = next_namespace(&store, place, &namespace).await.unwrap();
+            next = next_namespace(&store, warehouse_ref, &namespace).await.unwrap();
         }
         assert_eq!(met, all);
         assert!(store.call_count("namespace_list") <= 2 * all.len() + 1, "{}", store.call_count("namespace_list"));
         let gone = NamespaceIdent::new(&["b", "n25x", "gone"]).unwrap();
-        let after_gone = next_namespace(&store, place, &gone).await.unwrap().unwrap();
+        let after_gone = next_namespace(&store, warehouse_ref, &gone).await.unwrap().unwrap();
         assert_eq!(after_gone.to_string(), "b.n26", "the walk continues after a namespace that was dropped meanwhile");
     }
 }

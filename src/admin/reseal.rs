@@ -2,7 +2,7 @@
 
 use super::{Admin, AdminError};
 use crate::sealing::master_key;
-use crate::store::{Change, Place, WarehouseStorage};
+use crate::store::{Change, WarehouseRef, WarehouseStorage};
 
 /// The outcome of a reseal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl Admin {
                     done.lost.push(name);
                     continue;
                 }
-                let place = Place { organisation: organisation.id, warehouse: warehouse.id };
-                let resealed = self.access.reseal(place, sealed);
+                let warehouse_ref = WarehouseRef { organisation: organisation.id, warehouse: warehouse.id };
+                let resealed = self.access.reseal(warehouse_ref, sealed);
                 let resealed = resealed.map_err(|error| AdminError::Invalid(format!("Warehouse {name}: {error}")))?;
                 let Some(sealed) = resealed else {
                     done.unchanged += 1;

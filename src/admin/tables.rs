@@ -11,7 +11,7 @@ use super::{Admin, AdminError};
 use crate::catalog::CatalogError;
 use crate::catalog::newer_documents::newest_beside;
 use crate::metadata::MetadataError;
-use crate::store::{Page, PageRequest, Place, Properties, Resource, StoreError, TableKind, TableRecord};
+use crate::store::{Page, PageRequest, Properties, Resource, StoreError, TableKind, TableRecord, WarehouseRef};
 use crate::warehouse::OpenWarehouse;
 
 /// The most tables that one answer checks.
@@ -70,27 +70,49 @@ impl Admin {
     /// `Catalog` if the parent does not exist.
     pub async fn namespace_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>, AdminError> {
-        self.store.namespace_list(place, parent, page).await.map_err(|error| missing(error, parent))
+        self.store.namespace_list(warehouse_ref, parent, page).await.map_err(|error| missing(error, parent))
     }
 
     /// Returns a namespace's properties and contents.
     ///
     /// # Errors
     /// `Catalog` if the namespace does not exist.
-    pub async fn namespace_show(&self, place: Place, ident: &NamespaceIdent) -> Result<ShownNamespace, AdminError> {
-        let properties = self.store.namespace_get(place, ident).await?;
+    pub async fn namespace_show(
+        &self,
+        warehouse_ref: WarehouseRef,
+        ident: &NamespaceIdent,
+    ) -> Result<ShownNamespace, AdminError> {
+        let properties = self.store.namespace_get(warehouse_ref, ident).await?;
         let properties = properties.ok_or_else(|| missing(StoreError::NotFound(Resource::Namespace), Some(ident)))?;
         let first = PageRequest { after: None, limit: Some(SHOWN) };
         let gone = |error| missing(error, Some(ident));
         Ok(ShownNamespace {
             properties,
-            namespaces: self.store.namespace_list(place, Some(ident), &first).await.map_err(gone)?.items.clone(),
-            tables: self.store.table_list(place, ident, TableKind::Table, &first).await.map_err(gone)?.items.clone(),
-            views: self.store.table_list(place, ident, TableKind::View, &first).await.map_err(gone)?.items.clone(),
+            namespaces: self
+                .store
+                .namespace_list(warehouse_ref, Some(ident), &first)
+                .await
+                .map_err(gone)?
+                .items
+                .clone(),
+            tables: self
+                .store
+                .table_list(warehouse_ref, ident, TableKind::Table, &first)
+                .await
+                .map_err(gone)?
+                .items
+                .clone(),
+            views: self
+                .store
+                .table_list(warehouse_ref, ident, TableKind::View, &first)
+                .await
+                .map_err(gone)?
+                .items
+                .clone(),
         })
     }
 
@@ -101,17 +123,17 @@ impl Admin {
     /// `Catalog` if the namespace does not exist.
     pub async fn table_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
     ) -> Result<(Vec<(String, TableRecord)>, Option<String>), AdminError> {
-        let found = self.store.table_list(place, namespace, kind, page).await;
+        let found = self.store.table_list(warehouse_ref, namespace, kind, page).await;
         let found = found.map_err(|error| missing(error, Some(namespace)))?;
         let next = found.items.last().filter(|_| found.more).cloned();
         let idents: Vec<TableIdent> =
             found.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()).collect();
-        let records = self.store.table_get_all(place, &idents).await?;
+        let records = self.store.table_get_all(warehouse_ref, &idents).await?;
         // Skip tables that were dropped meanwhile.
         let named = idents.iter().zip(records);
         Ok((named.filter_map(|(ident, record)| Some((ident.name().to_owned(), record?))).collect(), next))
@@ -127,7 +149,7 @@ impl Admin {
         ident: &TableIdent,
         kind: TableKind,
     ) -> Result<(TableRecord, Bytes), AdminError> {
-        let record = self.record(warehouse.place, ident, kind).await?;
+        let record = self.record(warehouse.warehouse_ref, ident, kind).await?;
         let (storage, location) = (&warehouse.storage, &record.metadata_location);
         let json = match kind {
             TableKind::Table => self.documents.get(storage, location).await.map(|document| document.json.clone()),
@@ -147,7 +169,7 @@ impl Admin {
         ident: &TableIdent,
         kind: TableKind,
     ) -> Result<CheckedTable, AdminError> {
-        let record = self.record(warehouse.place, ident, kind).await?;
+        let record = self.record(warehouse.warehouse_ref, ident, kind).await?;
         let findings = self.check(warehouse, kind, ident, &record).await.into_iter().collect();
         Ok(CheckedTable { checked: 1, findings, next: None })
     }
@@ -163,16 +185,16 @@ impl Admin {
         page: &PageRequest,
     ) -> Result<CheckedTable, AdminError> {
         let at_most = page.limit.map_or(CHECKED_AT_ONCE, |limit| limit.min(CHECKED_AT_ONCE)) as usize;
-        let place = warehouse.place;
+        let warehouse_ref = warehouse.warehouse_ref;
         let (mut namespace, mut name) = match page.after.as_deref().and_then(|after| after.split_once(SEPARATOR)) {
             Some((key, name)) => (NamespaceIdent::from_key(key).ok(), Some(name.to_owned())),
-            None => (first_namespace(self.store.as_ref(), place, None, None).await?, None),
+            None => (first_namespace(self.store.as_ref(), warehouse_ref, None, None).await?, None),
         };
         let (mut done, mut looked_at) = (CheckedTable::default(), 0);
         while let Some(current) = namespace {
             let limit = u32::try_from(at_most - done.checked).unwrap_or(1);
             let page = PageRequest { after: name.take(), limit: Some(limit) };
-            let (found, more) = match self.table_list(place, &current, kind, &page).await {
+            let (found, more) = match self.table_list(warehouse_ref, &current, kind, &page).await {
                 // A namespace that was dropped meanwhile has no tables.
                 Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => (Vec::new(), None),
                 found => found?,
@@ -189,13 +211,18 @@ impl Admin {
                 done.next = Some(format!("{}{SEPARATOR}{last}", current.as_key()));
                 return Ok(done);
             }
-            namespace = next_namespace(self.store.as_ref(), place, &current).await?;
+            namespace = next_namespace(self.store.as_ref(), warehouse_ref, &current).await?;
         }
         Ok(done)
     }
 
-    async fn record(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord, AdminError> {
-        let found = self.store.table_get(place, ident).await?.filter(|record| record.kind == kind);
+    async fn record(
+        &self,
+        warehouse_ref: WarehouseRef,
+        ident: &TableIdent,
+        kind: TableKind,
+    ) -> Result<TableRecord, AdminError> {
+        let found = self.store.table_get(warehouse_ref, ident).await?.filter(|record| record.kind == kind);
         found.ok_or_else(|| {
             AdminError::Catalog(match kind {
                 TableKind::Table => CatalogError::NoSuchTable(ident.clone()),

@@ -15,7 +15,7 @@ use crate::data_folder::owner::Owner;
 use crate::sealing::master_key::MasterKeyError;
 use crate::storage::StorageCredentials;
 use crate::store::{
-    Change, EventFilter, Operation, Organisation, Place, Resource, StoreError, Warehouse, WarehouseOptions,
+    Change, EventFilter, Operation, Organisation, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseRef,
     WarehouseStorage,
 };
 use crate::warehouse::{
@@ -111,7 +111,7 @@ impl Admin {
         if request.dry_run {
             return Ok((new, trial));
         }
-        new.storage = self.seal(wanted, place(&new), request.own_storage).await?;
+        new.storage = self.seal(wanted, warehouse_ref(&new), request.own_storage).await?;
         let created = self.store.warehouse_create(&new, change).await;
         self.catalog.forget_warehouses(organisation.id);
         created.map_err(|error| about(organisation, &new.name, error))?;
@@ -181,7 +181,7 @@ impl Admin {
                 let storage = WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None };
                 let new = Warehouse { storage, options, ..warehouse.clone() };
                 self.try_out(new, &wanted.credentials, !update.unchecked).await?.into_result()?;
-                let storage = self.seal(wanted, place(&warehouse), own_storage).await?;
+                let storage = self.seal(wanted, warehouse_ref(&warehouse), own_storage).await?;
                 let set = self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
             }
@@ -275,10 +275,10 @@ impl Admin {
     async fn seal(
         &self,
         settings: StorageSettings,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         own_storage: OwnStorage,
     ) -> Result<WarehouseStorage, AdminError> {
-        self.access.seal(self.store.as_ref(), place, settings).await.map_err(|error| match error {
+        self.access.seal(self.store.as_ref(), warehouse_ref, settings).await.map_err(|error| match error {
             SettingsSealError::MasterKey(error @ (MasterKeyError::Missing { .. } | MasterKeyError::Other { .. }))
                 if own_storage == OwnStorage::Allowed =>
             {
@@ -325,8 +325,8 @@ fn check_is_tested(check: bool, own_storage: OwnStorage) -> Result<(), AdminErro
     ))
 }
 
-fn place(warehouse: &Warehouse) -> Place {
-    Place { organisation: warehouse.organisation, warehouse: warehouse.id }
+fn warehouse_ref(warehouse: &Warehouse) -> WarehouseRef {
+    WarehouseRef { organisation: warehouse.organisation, warehouse: warehouse.id }
 }
 
 fn no_such_warehouse(organisation: &Organisation, named: &str) -> AdminError {

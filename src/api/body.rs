@@ -280,7 +280,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Self::of(&parts.uri)
+        Self::from_uri(&parts.uri)
     }
 }
 
@@ -289,7 +289,7 @@ impl<T: DeserializeOwned> Parameters<T> {
     ///
     /// # Errors
     /// 400 if they cannot be parsed.
-    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
+    pub(super) fn from_uri(uri: &Uri) -> Result<Self, ApiError> {
         let read = Query::try_from_uri(uri);
         read.map(|Query(parameters)| Self(parameters)).map_err(|error| {
             let text = error.body_text();

@@ -27,13 +27,13 @@ impl<S: Sync> FromRequestParts<S> for Delegated {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers))
+        Ok(Self::from_headers(&parts.headers))
     }
 }
 
 impl Delegated {
     /// Reads them from a request's headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         // A header that is not text names no known way.
         let header = headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
         Self(Wanted::parse(header))
@@ -43,8 +43,8 @@ impl Delegated {
 /// Vends access to a table's locations. Vends nothing if they are outside of the warehouse.
 ///
 /// # Errors
-/// If the client wants credentials and the catalog cannot get them.
-pub(super) async fn of_table<A: Action, O: InWarehouse>(
+/// Fails if the client wants credentials and the catalog cannot get them.
+pub(super) async fn vend_for_table<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
     delegated: Delegated,
@@ -52,21 +52,21 @@ pub(super) async fn of_table<A: Action, O: InWarehouse>(
     table: &LoadedTable,
 ) -> Result<Arc<Vended>, ApiError> {
     match &table.locations {
-        Some(locations) => of(api, permit, delegated, ident, (locations, false)).await,
+        Some(locations) => vend_within_permit(api, permit, delegated, ident, (locations, false)).await,
         None => Ok(Arc::default()),
     }
 }
 
 /// Vends access after a completed change. Vends nothing if the catalog cannot get credentials: an error would mean that the
 /// change was not made. The client gets credentials with its next load.
-pub(super) async fn after_change<A: Action, O: InWarehouse>(
+pub(super) async fn vend_after_change<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
 ) -> Arc<Vended> {
-    of_table(api, permit, delegated, ident, table).await.unwrap_or_else(|error| {
+    vend_for_table(api, permit, delegated, ident, table).await.unwrap_or_else(|error| {
         tracing::warn!(table = %ident, cause = error.cause(), "the table was created, but the answer has no credentials");
         Arc::default()
     })
@@ -75,19 +75,19 @@ pub(super) async fn after_change<A: Action, O: InWarehouse>(
 /// Vends access to the locations of a staged table.
 ///
 /// # Errors
-/// If the client wants credentials and the catalog cannot get them.
-pub(super) async fn of_staged<A: Action, O: InWarehouse>(
+/// Fails if the client wants credentials and the catalog cannot get them.
+pub(super) async fn vend_for_staged<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     locations: &ValidLocations,
 ) -> Result<Arc<Vended>, ApiError> {
-    of(api, permit, delegated, ident, (locations, true)).await
+    vend_within_permit(api, permit, delegated, ident, (locations, true)).await
 }
 
 /// Vends access to a table's locations, within the permit.
-async fn of<A: Action, O: InWarehouse>(
+async fn vend_within_permit<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
     delegated: Delegated,

@@ -94,8 +94,8 @@ pub(super) async fn answer(
 /// Calls the request's handler.
 async fn handled(api: &Arc<Api>, direct: &Direct, caller: &Arc<Caller>, request: &Parts) -> Result<Response, ApiError> {
     let Direct::Object(Object { prefix, kind }) = direct else {
-        let allowed = Allowed::<action::ReadConfig>::of(Arc::clone(caller))?;
-        return config::get(State(Arc::clone(api)), allowed, Parameters::of(&request.uri)?).await;
+        let allowed = Allowed::<action::ReadConfig>::check(Arc::clone(caller))?;
+        return config::get(State(Arc::clone(api)), allowed, Parameters::from_uri(&request.uri)?).await;
     };
     let prefix = prefix.clone();
     match kind {
@@ -116,11 +116,12 @@ async fn load(
 ) -> Result<Response, ApiError> {
     let path = uri.path();
     let scope = scope::<action::LoadTable>(api, caller, path, prefix).await?;
-    let ident = Named::<TableIdent>::of(&path[namespace.clone()], &path[table.clone()])?;
-    let known = KnownTags::of(headers);
+    let ident = Named::<TableIdent>::from_segments(&path[namespace.clone()], &path[table.clone()])?;
+    let known = KnownTags::from_headers(headers);
     // A warehouse without a vendor ignores the header.
-    let delegated = if scope.warehouse.vendor.is_none() { Delegated::default() } else { Delegated::of(headers) };
-    let wanted = if uri.query().is_none() { Parameters(tables::Wanted::default()) } else { Parameters::of(uri)? };
+    let delegated =
+        if scope.warehouse.vendor.is_none() { Delegated::default() } else { Delegated::from_headers(headers) };
+    let wanted = if uri.query().is_none() { Parameters(tables::Wanted::default()) } else { Parameters::from_uri(uri)? };
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, wanted).await
 }
 
@@ -131,7 +132,7 @@ async fn namespace_list(
     prefix: Option<Range<usize>>,
 ) -> Result<Response, ApiError> {
     let scope = scope::<action::ListNamespaces>(api, caller, uri.path(), prefix).await?;
-    let (parameters, paging) = (Parameters::of(uri)?, Parameters::of(uri)?);
+    let (parameters, paging) = (Parameters::from_uri(uri)?, Parameters::from_uri(uri)?);
     Ok(namespaces::list(State(Arc::clone(api)), scope, parameters, paging).await?.into_response())
 }
 
@@ -144,7 +145,7 @@ async fn table_list(
 ) -> Result<Response, ApiError> {
     let scope = scope::<action::ListTables>(api, caller, uri.path(), prefix).await?;
     let namespace = Named(namespace_of(&uri.path()[namespace.clone()])?);
-    Ok(tables::list(State(Arc::clone(api)), scope, namespace, Parameters::of(uri)?).await?.into_response())
+    Ok(tables::list(State(Arc::clone(api)), scope, namespace, Parameters::from_uri(uri)?).await?.into_response())
 }
 
 /// Opens the warehouse in the path, or the default one, for a caller that may perform `A` on some object.
@@ -154,9 +155,9 @@ async fn scope<A: Action>(
     path: &str,
     prefix: Option<Range<usize>>,
 ) -> Result<Scope<A>, ApiError> {
-    let allowed = Allowed::<A>::of(Arc::clone(caller))?;
+    let allowed = Allowed::<A>::check(Arc::clone(caller))?;
     let prefix = prefix.map(|prefix| decode(&path[prefix])).transpose()?;
-    Scope::of(api, allowed, prefix.as_deref(), IdempotencyState::Unkeyed).await
+    Scope::open(api, allowed, prefix.as_deref(), IdempotencyState::Unkeyed).await
 }
 
 impl Object {

@@ -40,15 +40,15 @@ impl Snapshots {
 pub(super) struct EntityTag(Bytes);
 
 impl EntityTag {
-    pub(super) fn of<M>(document: &Document<M>, snapshots: Snapshots) -> Self {
+    pub(super) fn from_document<M>(document: &Document<M>, snapshots: Snapshots) -> Self {
         match snapshots {
             Snapshots::All => Self(document.entity_tag.clone()),
-            Snapshots::Refs => Self::of_fingerprint(&format!("{}-refs", document.fingerprint)),
+            Snapshots::Refs => Self::from_fingerprint(&format!("{}-refs", document.fingerprint)),
         }
     }
 
     /// Returns the tag of a document with this fingerprint.
-    pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
+    pub(super) fn from_fingerprint(fingerprint: &str) -> Self {
         Self(["W/\"", fingerprint, "\""].concat().into())
     }
 
@@ -78,7 +78,7 @@ pub(super) struct KnownTags(Vec<HeaderValue>);
 
 impl KnownTags {
     /// Reads the tags from a request's headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
     }
 
@@ -100,7 +100,7 @@ impl<S: Sync> FromRequestParts<S> for KnownTags {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers))
+        Ok(Self::from_headers(&parts.headers))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
         for value in values {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
-        KnownTags::of(&headers).contain(&EntityTag(Bytes::from_static(b"W/\"a\"")))
+        KnownTags::from_headers(&headers).contain(&EntityTag(Bytes::from_static(b"W/\"a\"")))
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) async fn load(
     scope: Scope<action::ListFunctions>,
     parts: Parts,
 ) -> Result<Json<Value>, ApiError> {
-    let path = PathParameters::of(&parts);
+    let path = PathParameters::from_parts(&parts);
     let namespace = scope.namespace(path.namespace()?)?;
     api.catalog.function_list(&namespace).await?;
     let name: String = path.get("function")?.unwrap_or_default().chars().take(200).collect();

@@ -41,7 +41,7 @@ impl HeaderCase {
     /// Gets the extension from hyper.
     ///
     /// # Errors
-    /// If hyper does not parse the request.
+    /// Fails if hyper does not parse the request.
     pub async fn learn() -> anyhow::Result<Self> {
         let seen = Arc::new(Mutex::new(Extensions::new()));
         let keep = Arc::clone(&seen);

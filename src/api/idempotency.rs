@@ -137,7 +137,7 @@ impl Keyed {
         let _turn = api.idempotency.enter(self.key).await;
         for _ in 0..ROUNDS {
             match api.idempotency.earlier(self.key, self.digest).await? {
-                Some(Answer::Said { status, body }) => return Ok(said(status, body.into())),
+                Some(Answer::Refusal { status, body }) => return Ok(refusal(status, body.into())),
                 Some(answer) => return Ok(next.run(self.request(IdempotencyState::Again(Arc::new(answer)))).await),
                 None => {}
             }
@@ -163,8 +163,9 @@ impl Keyed {
         let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::internal(&error))?;
         // Record the refusal before it is sent: an earlier attempt with an unknown outcome may be the reason for it.
         let organisation = self.key.0;
-        let kept = api.idempotency.store_answer(organisation, &receipt, &Answer::Said { status, body: text }).await?;
-        Ok(kept.then(|| said(status, body)))
+        let kept =
+            api.idempotency.store_answer(organisation, &receipt, &Answer::Refusal { status, body: text }).await?;
+        Ok(kept.then(|| refusal(status, body)))
     }
 
     fn request(&self, once: IdempotencyState) -> Request {
@@ -200,7 +201,7 @@ fn is_kept(status: StatusCode) -> bool {
     status.is_client_error() && !may_change
 }
 
-fn said(status: u16, body: Bytes) -> Response {
+fn refusal(status: u16, body: Bytes) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -39,7 +39,7 @@ impl Leftover {
     }
 
     /// Reads the rest of the body, or announces in the answer that the connection ends.
-    pub(super) async fn settle(self, response: &mut Response) {
+    pub(super) async fn drain_or_close(self, response: &mut Response) {
         let left = self.0.lock().take();
         let Some(body) = left else { return };
         if !tokio::time::timeout(READ_ON_FOR, ends_soon(body)).await.unwrap_or(false) {

@@ -25,7 +25,7 @@ const HEADERS: usize = 6;
 
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
-    loaded(&table.document.load_result, Some(vended), EntityTag::of(&table.document, Snapshots::All))
+    loaded(&table.document.load_result, Some(vended), EntityTag::from_document(&table.document, Snapshots::All))
 }
 
 /// Returns the `LoadTableResult` of a table with the vended settings. `tag` is its entity tag.
@@ -74,7 +74,7 @@ pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
 
 /// Returns the `CommitTableResponse`.
 pub(super) fn committed(table: &LoadedTable) -> Response {
-    EntityTag::of(&table.document, Snapshots::All).put(unregistered(&table.document))
+    EntityTag::from_document(&table.document, Snapshots::All).put(unregistered(&table.document))
 }
 
 /// Returns the `UnregisterTableResponse`: the last state of the table.

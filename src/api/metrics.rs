@@ -32,7 +32,7 @@ pub(super) async fn report(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let table = scope.table(&api, ident).await?;
-    api.reports.take(table.warehouse.place, table.record.id, body.text()?)?;
+    api.reports.accept(table.warehouse.warehouse_ref, table.record.id, body.text()?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn list(
     let page = paging.request(api.settings.default_page_size)?;
     let filter = filter(&api, &scope, &wanted).await?;
     let warehouse = scope.warehouse()?;
-    let found = api.store.report_list(warehouse.0.place, &filter, &page).await?;
+    let found = api.store.report_list(warehouse.0.warehouse_ref, &filter, &page).await?;
     let last = found.items.last().filter(|_| found.more);
     let next_page_token = last.map(|last| token_before(Moment { at_ms: last.report.at_ms, id: last.report.id }));
     let reports = found.items.into_iter().map(entry).collect::<Result<_, _>>()?;

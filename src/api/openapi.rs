@@ -48,7 +48,7 @@ static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
 /// Returns the document. It needs no sign-in: it reveals nothing about the catalog's content.
 pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
     let (document, fingerprint) = DOCUMENT.as_ref().map_err(|error| ApiError::internal(error))?;
-    let tag = EntityTag::of_fingerprint(fingerprint);
+    let tag = EntityTag::from_fingerprint(fingerprint);
     let mut response = if known.contain(&tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -63,7 +63,7 @@ pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
 /// Merges the parts into the document.
 ///
 /// # Errors
-/// If a part is not JSON, or two parts define the same member.
+/// Fails if a part is not JSON, or two parts define the same member.
 pub(super) fn document() -> Result<Value, String> {
     let [document, parts @ ..] = PARTS;
     let mut document = read(document)?;

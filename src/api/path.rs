@@ -25,7 +25,7 @@ impl Named<TableIdent> {
     ///
     /// # Errors
     /// 400 when one is not UTF-8, or not a valid name.
-    pub(super) fn of(namespace: &str, table: &str) -> Result<Self, ApiError> {
+    pub(super) fn from_segments(namespace: &str, table: &str) -> Result<Self, ApiError> {
         let name = decode(table)?;
         table_ident(namespace_ident(&decode(namespace)?)?, &name).map(Self)
     }
@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<Api>> for Named<NamespaceIdent> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
-        PathParameters::of(parts).namespace().map(Self)
+        PathParameters::from_parts(parts).namespace().map(Self)
     }
 }
 
@@ -67,7 +67,7 @@ impl FromRequestParts<Arc<Api>> for Named<TableIdent> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
-        PathParameters::of(parts).table_or_view().map(Self)
+        PathParameters::from_parts(parts).table_or_view().map(Self)
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) struct PathParameters<'a> {
 }
 
 impl<'a> PathParameters<'a> {
-    pub(super) fn of(parts: &'a Parts) -> Self {
+    pub(super) fn from_parts(parts: &'a Parts) -> Self {
         let template = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         Self { template, raw: parts.uri.path() }
     }

@@ -46,7 +46,7 @@ impl<A: Action> Allowed<A> {
     ///
     /// # Errors
     /// 403 if it may not.
-    pub(super) fn of(caller: Arc<Caller>) -> Result<Self, ApiError> {
+    pub(super) fn check(caller: Arc<Caller>) -> Result<Self, ApiError> {
         Ok(Self { authorizer: Authorizer::new(caller.into())? })
     }
 }
@@ -66,7 +66,7 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
-        Self::of(Arc::clone(caller_of(parts)?))
+        Self::check(Arc::clone(caller_of(parts)?))
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn visible_warehouse(
     name: Option<&str>,
 ) -> Result<Arc<OpenWarehouse>, ApiError> {
     let warehouse = api.catalog.warehouse(principal.organisation(), name).await?;
-    if principal.sees_warehouse(warehouse.place.warehouse) {
+    if principal.sees_warehouse(warehouse.warehouse_ref.warehouse) {
         return Ok(warehouse);
     }
     let missing = name.map_or(CatalogError::NoDefaultWarehouse, |name| CatalogError::NoSuchWarehouse(name.to_owned()));
@@ -151,8 +151,8 @@ impl<A: Action> Scope<A> {
     /// Opens the warehouse of that name or the organisation's default.
     ///
     /// # Errors
-    /// If there is no such warehouse, or it cannot be used.
-    pub(super) async fn of(
+    /// Fails if there is no such warehouse, or it cannot be used.
+    pub(super) async fn open(
         api: &Api,
         Allowed { authorizer }: Allowed<A>,
         warehouse: Option<&str>,
@@ -260,10 +260,10 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scope<A> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let allowed = Allowed::<A>::from_request_parts(parts, api).await?;
-        let path = PathParameters::of(parts);
+        let path = PathParameters::from_parts(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
         let once = parts.extensions.get::<IdempotencyState>().cloned().unwrap_or_default();
-        let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
+        let scope = Self::open(api, allowed, prefix.as_deref(), once).await?;
         let facts = request_log::facts(&parts.extensions).cloned();
         Ok(Self { facts, origin: parts.extensions.get().cloned(), ..scope })
     }

@@ -47,7 +47,7 @@ pub(super) async fn resolve(State(api): State<Arc<Api>>, request: Request, next:
     let (mut parts, body) = request.into_parts();
     let uri = {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
-        let named = PathParameters::of(&parts);
+        let named = PathParameters::from_parts(&parts);
         read(&api, caller, &named, &parts.method, &parts.headers, &parts.uri).await
     };
     match uri {

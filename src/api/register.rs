@@ -32,12 +32,12 @@ pub(super) async fn register(
     if let Some(kept) = scope.once.document() {
         let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
         let table = api.catalog.table_again(&answered).await?;
-        let vended = delegation::after_change(&api, &answered, delegated, &ident, &table).await;
+        let vended = delegation::vend_after_change(&api, &answered, delegated, &ident, &table).await;
         return Ok(load_result::created(&table, &vended));
     }
     let namespace = scope.namespace(namespace)?;
     let table = api.catalog.table_register(&namespace, request, &scope.change(&api)).await?;
-    let vended = delegation::after_change(&api, &namespace, delegated, &ident, &table).await;
+    let vended = delegation::vend_after_change(&api, &namespace, delegated, &ident, &table).await;
     Ok(load_result::created(&table, &vended))
 }
 

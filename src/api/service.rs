@@ -128,7 +128,7 @@ impl ApiService {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
         }
         if let Some(leftover) = leftover {
-            Box::pin(leftover.settle(&mut response)).await;
+            Box::pin(leftover.drain_or_close(&mut response)).await;
         }
         self.header_case.apply(spelling, &mut response);
         response.headers_mut().insert(REQUEST_ID, id);

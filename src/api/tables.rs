@@ -64,17 +64,17 @@ pub(super) async fn create(
     if let Some(kept) = scope.once.document() {
         let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
         let table = api.catalog.table_again(&answered).await?;
-        let vended = delegation::after_change(&api, &answered, delegated, &ident, &table).await;
+        let vended = delegation::vend_after_change(&api, &answered, delegated, &ident, &table).await;
         return Ok(load_result::created(&table, &vended));
     }
     let namespace = scope.namespace(namespace)?;
     match api.catalog.table_create(&namespace, request, &scope.change(&api)).await? {
         CreatedTable::Created(table) => {
-            let vended = delegation::after_change(&api, &namespace, delegated, &ident, &table).await;
+            let vended = delegation::vend_after_change(&api, &namespace, delegated, &ident, &table).await;
             Ok(load_result::created(&table, &vended))
         }
         CreatedTable::Staged(table, locations) => {
-            let vended = delegation::of_staged(&api, &namespace, delegated, &ident, &locations).await?;
+            let vended = delegation::vend_for_staged(&api, &namespace, delegated, &ident, &locations).await?;
             let (owner, bytes) = (body.owner(), body.bytes.len() as u64);
             Ok(api.heavy.run(owner, bytes, move || load_result::staged(&table, &vended)).await?)
         }
@@ -99,7 +99,7 @@ pub(super) async fn load(
         }
     };
     let table = api.catalog.table_load(&permit).await?;
-    let tag = EntityTag::of(&table.document, snapshots);
+    let tag = EntityTag::from_document(&table.document, snapshots);
     let tag = match permit.warehouse.vendor.is_none() {
         true => tag,
         false => tag.with_access(permit.storage_access()),
@@ -110,7 +110,7 @@ pub(super) async fn load(
     // Boxed because few loads need it: it would enlarge the future of all others, which is moved several times.
     let vended = match permit.warehouse.vendor.is_none() {
         true => None,
-        false => Some(Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?),
+        false => Some(Box::pin(delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
     let vended = vended.as_deref();
     match snapshots {
@@ -133,7 +133,7 @@ pub(super) async fn credentials(
     let views = through.referenced_by.as_deref().map_or(Ok(Vec::new()), referenced_by::parse)?;
     let permit = api.catalog.table_find_through(scope.authorizer, scope.warehouse, ident, &views).await?;
     let table = api.catalog.table_files(&permit).await?;
-    let vended = delegation::of_table(&api, &permit, delegated, &permit.ident, &table).await?;
+    let vended = delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table).await?;
     Ok(load_result::credentials(&vended))
 }
 
@@ -157,7 +157,7 @@ pub(super) async fn drop(
         let table = scope.table(&api, ident).await?;
         let id = api.catalog.table_drop(&table, purge, &scope.change(&api)).await?;
         if purge && api.catalog.purges_at_once(&scope.warehouse) {
-            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
+            api.maintenance.wake_and_wait(scope.warehouse.warehouse_ref, id, PURGE_WAIT).await;
         }
     }
     Ok(StatusCode::NO_CONTENT)

@@ -48,8 +48,8 @@ impl Running {
         let reload = now.config.reload(new);
         let config = &reload.config;
         // Background work reads these in its next round.
-        now.api.reports.keep(report_limits(config), config.metrics.retention());
-        now.api.events.keep(config.events.retention(), config.events.per_organisation);
+        now.api.reports.set_retention(report_limits(config), config.metrics.retention());
+        now.api.events.set_retention(config.events.retention(), config.events.per_organisation);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
         self.server.replace(self.server.service().with_api(&api), &config.connections);

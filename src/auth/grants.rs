@@ -266,17 +266,21 @@ mod tests {
     use super::*;
     use crate::auth::testing::{World, warehouse};
     use crate::base::clock::fresh_uuid;
-    use crate::store::{Actor, ApiKey, Change, NamespaceStore, Place, WarehouseStore};
+    use crate::store::{Actor, ApiKey, Change, NamespaceStore, WarehouseRef, WarehouseStore};
 
     /// Creates a warehouse with a namespace that each of these keys owns.
     async fn own_namespaces(world: &World, keys: &[ApiKey]) {
         let warehouse = warehouse(world.organisation.id);
         world.store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
-        let place = Place { organisation: world.organisation.id, warehouse: warehouse.id };
+        let warehouse_ref = WarehouseRef { organisation: world.organisation.id, warehouse: warehouse.id };
         for (number, key) in keys.iter().enumerate() {
             let actor = Actor::Key { id: key.id, name: "a key".into() };
             let ident = NamespaceIdent::new(&[format!("n{number}")]).unwrap();
-            world.store.namespace_create(place, &ident, &Default::default(), &Change::by(actor, 0)).await.unwrap();
+            world
+                .store
+                .namespace_create(warehouse_ref, &ident, &Default::default(), &Change::by(actor, 0))
+                .await
+                .unwrap();
         }
     }
 

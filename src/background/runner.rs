@@ -129,7 +129,7 @@ impl Runner {
     /// Stops all tasks: present runs end, then each does its last work. A task that takes longer than `within` is aborted.
     ///
     /// # Errors
-    /// If a task was aborted, or its last work panicked. The message has all of them.
+    /// Fails if a task was aborted, or its last work panicked. The message has all of them.
     pub async fn stop(&self, within: Duration) -> Result<(), StopError> {
         self.stop.cancel();
         let deadline = Instant::now() + within;

@@ -73,7 +73,7 @@ impl Catalog {
         kept: &KeptDocument,
         kind: TableKind,
     ) -> Result<Option<String>, CatalogError> {
-        let found = self.store.table_by_id(warehouse.place, kept.id).await.map_err(CatalogError::Store)?;
+        let found = self.store.table_by_id(warehouse.warehouse_ref, kept.id).await.map_err(CatalogError::Store)?;
         Ok(found.filter(|record| record.kind == kind).map(|record| record.metadata_location))
     }
 }

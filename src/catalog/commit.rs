@@ -10,7 +10,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
-use super::error::{creation_refused, of_kind};
+use super::error::{creation_refused, tabular_error};
 use super::publish::{Next, Publication, Replaced};
 use super::tabular::Tabular;
 use super::weight::commits_bytes;
@@ -197,8 +197,9 @@ impl Catalog {
         let Asked { warehouse, ident, change, .. } = *asked;
         if let Some(receipt) = &change.receipt {
             let answer = Answer::document(base.location.clone(), id);
-            let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer, change.at_ms).await;
-            kept.map_err(of_kind(C::Metadata::TABLE_KIND, ident))?;
+            let kept =
+                self.store.receipt_add(warehouse.warehouse_ref.organisation, receipt, &answer, change.at_ms).await;
+            kept.map_err(tabular_error(C::Metadata::TABLE_KIND, ident))?;
         }
         let locations = base.metadata.locations(&warehouse.root).ok();
         Ok(Loaded { document: base, locations })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewater_core::name::TableIdent;
 use tidewater_core::purge::PurgeTime;
 
-use super::error::{of_dropped, of_restore};
+use super::error::{dropped_error, restore_error};
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::{DroppedObject, Namespace, Permit, action};
 use crate::metadata::MetadataError;
@@ -59,19 +59,19 @@ impl Catalog {
         let locations = match dropped.kind {
             TableKind::Table => {
                 let document = self.documents.get_anew(storage, location).await.map_err(gone)?;
-                ValidLocations::of(&document.metadata, root)
+                ValidLocations::from_table(&document.metadata, root)
             }
             TableKind::View => {
                 let document = self.documents.get_view_anew(storage, location).await.map_err(gone)?;
-                ValidLocations::of_view(&document.metadata, root)
+                ValidLocations::from_view(&document.metadata, root)
             }
         };
         // Locations that are not allowed any more get no credentials. The table is restored all the same.
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations };
         let change = &change.with_time(self.clock.now_ms());
-        let restored = self.store.dropped_restore(warehouse.place, &restore, max_tables, change).await;
-        restored.map_err(of_restore(id, &ident))
+        let restored = self.store.dropped_restore(warehouse.warehouse_ref, &restore, max_tables, change).await;
+        restored.map_err(restore_error(id, &ident))
     }
 
     /// Ends the restore time of a dropped table or view now. `purge` says whether a table's files are removed, in place of the
@@ -89,8 +89,8 @@ impl Catalog {
         let DroppedObject { warehouse, dropped: Dropped { id, .. } } = &**permit;
         let id = *id;
         let change = &change.with_time(self.clock.now_ms());
-        let removed = self.store.dropped_remove(warehouse.place, id, purge, change).await;
-        removed.map_err(of_dropped(id))
+        let removed = self.store.dropped_remove(warehouse.warehouse_ref, id, purge, change).await;
+        removed.map_err(dropped_error(id))
     }
 }
 

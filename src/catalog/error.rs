@@ -289,27 +289,27 @@ fn translate(subject: Subject<'_>, error: StoreError) -> CatalogError {
 }
 
 /// Translates the store's errors about a namespace.
-pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+pub(super) fn namespace_error(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
     move |error| translate(Subject::Namespace(namespace), error)
 }
 
 /// Translates the store's errors about a table.
-pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
-    of_kind(TableKind::Table, ident)
+pub(super) fn table_error(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    tabular_error(TableKind::Table, ident)
 }
 
 /// Translates the store's errors about a view.
-pub(super) fn of_view(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
-    of_kind(TableKind::View, ident)
+pub(super) fn view_error(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    tabular_error(TableKind::View, ident)
 }
 
 /// Translates the store's errors about a table or view.
-pub(super) fn of_kind(kind: TableKind, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+pub(super) fn tabular_error(kind: TableKind, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
     move |error| translate(Subject::Table(kind, ident), error)
 }
 
 /// Translates the store's errors about a rename: the source is missing, or the target is taken.
-pub(super) fn of_rename<'a>(
+pub(super) fn rename_error<'a>(
     kind: TableKind,
     from: &'a TableIdent,
     to: &'a TableIdent,
@@ -318,12 +318,12 @@ pub(super) fn of_rename<'a>(
 }
 
 /// Translates the store's errors about a dropped table or view.
-pub(super) fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
+pub(super) fn dropped_error(id: TableId) -> impl Fn(StoreError) -> CatalogError {
     move |error| translate(Subject::Dropped(id), error)
 }
 
 /// Translates the store's errors about the restore of a dropped table or view under a name.
-pub(super) fn of_restore(id: TableId, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+pub(super) fn restore_error(id: TableId, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
     move |error| translate(Subject::Restore(id, ident), error)
 }
 

@@ -26,7 +26,9 @@ impl Catalog {
     /// Finds out whether a table's or view's pointer was moved from `before` to `new`.
     pub(super) async fn fate_of_swap(&self, warehouse: &OpenWarehouse, before: &TableRecord, new: &str) -> Fate {
         // By its id: it may have been renamed since.
-        let Ok(Some(now)) = self.store.table_by_id(warehouse.place, before.id).await else { return Fate::Unknown };
+        let Ok(Some(now)) = self.store.table_by_id(warehouse.warehouse_ref, before.id).await else {
+            return Fate::Unknown;
+        };
         let now = now.metadata_location;
         if now == new {
             return Fate::Happened;
@@ -54,12 +56,12 @@ impl Catalog {
     /// Finds out whether a table or view was created under the id.
     pub(super) async fn fate_of_creation(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) -> Fate {
         // By its id: it may have been renamed since.
-        match self.store.table_by_id(warehouse.place, id).await {
+        match self.store.table_by_id(warehouse.warehouse_ref, id).await {
             Ok(Some(_)) => return Fate::Happened,
             Ok(None) => {}
             Err(_) => return Fate::Unknown,
         }
-        match self.store.table_get(warehouse.place, ident).await {
+        match self.store.table_get(warehouse.warehouse_ref, ident).await {
             Ok(Some(record)) if record.id == id => Fate::Happened,
             Ok(Some(_)) => Fate::Overtaken,
             Ok(None) => Fate::NotYet,

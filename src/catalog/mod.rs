@@ -215,7 +215,7 @@ impl Catalog {
         bytes: u64,
         work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        self.heavy.run(warehouse.place.organisation.0, bytes, work).await?
+        self.heavy.run(warehouse.warehouse_ref.organisation.0, bytes, work).await?
     }
 
     /// Waits for the turn of a table or view.

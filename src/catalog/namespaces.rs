@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewater_core::name::NamespaceIdent;
 
-use super::error::of_namespace;
+use super::error::namespace_error;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::{Namespace, NamespaceParent, Permit, Visibility, action};
 use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
@@ -29,9 +29,9 @@ impl Catalog {
         let Namespace { warehouse, ident: namespace } = &**namespace;
         self.settings.limits.check_namespace(properties.iter())?;
         check_location(warehouse, properties)?;
-        self.store.namespace_create(warehouse.place, namespace, properties, change).await.map_err(|error| {
+        self.store.namespace_create(warehouse.warehouse_ref, namespace, properties, change).await.map_err(|error| {
             let missing_parent = namespace.parent().filter(|_| matches!(error, crate::store::StoreError::NotFound(_)));
-            of_namespace(missing_parent.as_ref().unwrap_or(namespace))(error)
+            namespace_error(missing_parent.as_ref().unwrap_or(namespace))(error)
         })
     }
 
@@ -73,7 +73,8 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
     ) -> Result<Properties, CatalogError> {
-        let found = self.store.namespace_get(warehouse.place, namespace).await.map_err(of_namespace(namespace))?;
+        let found =
+            self.store.namespace_get(warehouse.warehouse_ref, namespace).await.map_err(namespace_error(namespace))?;
         found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
     }
 
@@ -89,9 +90,9 @@ impl Catalog {
         if parent.visibility()? == Visibility::Some {
             return Ok(Arc::new(parent.granted_namespaces(&parent.limited_viewers(), page)));
         }
-        let listed = self.store.namespace_list(parent.warehouse.place, parent.ident.as_ref(), page).await;
+        let listed = self.store.namespace_list(parent.warehouse.warehouse_ref, parent.ident.as_ref(), page).await;
         listed.map_err(|error| match &parent.ident {
-            Some(ident) => of_namespace(ident)(error),
+            Some(ident) => namespace_error(ident)(error),
             None => CatalogError::Store(error),
         })
     }
@@ -114,10 +115,11 @@ impl Catalog {
             return Err(CatalogError::PropertyConflict(both));
         }
         check_location(warehouse, updates)?;
-        let place = warehouse.place;
+        let warehouse_ref = warehouse.warehouse_ref;
         let limits = &self.settings.limits;
-        let changed = self.store.namespace_update_properties(place, namespace, updates, removals, limits, change).await;
-        changed.map_err(of_namespace(namespace))
+        let changed =
+            self.store.namespace_update_properties(warehouse_ref, namespace, updates, removals, limits, change).await;
+        changed.map_err(namespace_error(namespace))
     }
 
     /// Removes an empty namespace.
@@ -130,7 +132,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let Namespace { warehouse, ident: namespace } = &**namespace;
-        self.store.namespace_drop(warehouse.place, namespace, change).await.map_err(of_namespace(namespace))
+        self.store.namespace_drop(warehouse.warehouse_ref, namespace, change).await.map_err(namespace_error(namespace))
     }
 }
 

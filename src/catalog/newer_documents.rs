@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tidewater_core::name::TableIdent;
 
 use crate::metadata::version_of;
-use crate::store::{PageRequest, Place, Store, StoreError, TableKind};
+use crate::store::{PageRequest, Store, StoreError, TableKind, WarehouseRef};
 
 /// The most entries that are read of one folder.
 const ENTRIES: usize = 100_000;
@@ -52,13 +52,13 @@ pub async fn find_behind(
             if !warehouse.root.starts_with("file://") {
                 continue;
             }
-            let place = Place { organisation: organisation.id, warehouse: warehouse.id };
-            for ident in idents(store, place, at_most - looked.tables).await? {
+            let warehouse_ref = WarehouseRef { organisation: organisation.id, warehouse: warehouse.id };
+            for ident in idents(store, warehouse_ref, at_most - looked.tables).await? {
                 if looked.tables == at_most {
                     return Ok(Looked { all: false, ..looked });
                 }
                 looked.tables += 1;
-                let Some(record) = store.table_get(place, &ident).await? else { continue };
+                let Some(record) = store.table_get(warehouse_ref, &ident).await? else { continue };
                 if let Some(newest) = newest_beside(&record.metadata_location).await {
                     tell(Behind {
                         organisation: organisation.name.clone(),
@@ -75,17 +75,17 @@ pub async fn find_behind(
 }
 
 /// Returns the names of a warehouse's tables and views: one more than requested, if there are more.
-async fn idents(store: &dyn Store, place: Place, wanted: usize) -> Result<Vec<TableIdent>, StoreError> {
+async fn idents(store: &dyn Store, warehouse_ref: WarehouseRef, wanted: usize) -> Result<Vec<TableIdent>, StoreError> {
     let all = PageRequest::default();
-    let mut namespaces = store.namespace_list(place, None, &all).await?.items.clone();
+    let mut namespaces = store.namespace_list(warehouse_ref, None, &all).await?.items.clone();
     let (mut next, mut found) = (0, Vec::new());
     while let Some(namespace) = namespaces.get(next).cloned() {
         next += 1;
-        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items.iter().cloned());
+        namespaces.extend(store.namespace_list(warehouse_ref, Some(&namespace), &all).await?.items.iter().cloned());
         for kind in [TableKind::Table, TableKind::View] {
             let limit = u32::try_from(wanted + 1 - found.len()).unwrap_or(u32::MAX);
             let page = PageRequest { after: None, limit: Some(limit) };
-            let page = store.table_list(place, &namespace, kind, &page).await?;
+            let page = store.table_list(warehouse_ref, &namespace, kind, &page).await?;
             found.extend(page.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()));
             if found.len() > wanted {
                 return Ok(found);

@@ -22,7 +22,7 @@ impl Catalog {
         if leaving(None).is_empty() {
             return Past::Kept;
         }
-        let origin = match self.store.table_origin(warehouse.place, id).await {
+        let origin = match self.store.table_origin(warehouse.warehouse_ref, id).await {
             Ok(origin) => origin,
             Err(error) => {
                 tracing::warn!(table = %id, %error, "could not find out which old metadata files are the table's own: all of them stay");

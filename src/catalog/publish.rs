@@ -18,7 +18,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
-use super::error::{kind_of, of_kind};
+use super::error::{kind_of, tabular_error};
 use super::fate::Fate;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, OpenWarehouse};
@@ -26,7 +26,7 @@ use crate::base::clock::fresh_uuid;
 use crate::metadata::{Compression, Document, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{
-    Change, EventDetails, NewTable, Origin, Past, Place, Resource, StoreError, Swap, TableChange, TableRecord,
+    Change, EventDetails, NewTable, Origin, Past, Resource, StoreError, Swap, TableChange, TableRecord, WarehouseRef,
 };
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -129,7 +129,7 @@ impl Catalog {
     ) -> Result<Loaded<M>, NotPublished<'a>> {
         let ready = self.write(warehouse, publication).await?;
         let change = &change.with_time(self.clock.now_ms());
-        let asked = self.ask(warehouse.place, &ready, max_tables, change).await;
+        let asked = self.ask(warehouse.warehouse_ref, &ready, max_tables, change).await;
         self.conclude(warehouse, slice::from_ref(&ready), &[], asked).await?;
         Ok(Loaded { document: ready.next.document, locations: Some(ready.locations) })
     }
@@ -146,7 +146,7 @@ impl Catalog {
         let ready = self.write_all(warehouse, publications).await?;
         let change = &change.with_time(self.clock.now_ms());
         let changes = ready.iter().map(Ready::table_change).chain(unchanged.iter().map(Unchanged::table_change));
-        let asked = self.store.table_transact(warehouse.place, changes.collect(), max_tables, change).await;
+        let asked = self.store.table_transact(warehouse.warehouse_ref, changes.collect(), max_tables, change).await;
         self.conclude(warehouse, &ready, unchanged, asked).await
     }
 
@@ -177,7 +177,7 @@ impl Catalog {
     /// Asks the store to add one table or view, or to move its pointer.
     async fn ask<M: Tabular>(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         ready: &Ready<'_, M>,
         max_tables: Option<u64>,
         change: &Change,
@@ -189,12 +189,12 @@ impl Catalog {
         match replaced {
             None => {
                 let new = NewTable { id, ident, kind, metadata_location: new, locations, origin, details };
-                self.store.table_create(place, &new, max_tables, change).await
+                self.store.table_create(warehouse_ref, &new, max_tables, change).await
             }
             Some(Replaced { record, .. }) => {
                 let expected = record.metadata_location.as_str();
                 let swap = Swap { id, expected, new, locations, origin, past, details };
-                self.store.table_swap(place, &swap, change).await
+                self.store.table_swap(warehouse_ref, &swap, change).await
             }
         }
     }
@@ -348,7 +348,7 @@ fn refused<'a, M: Tabular>(ready: &[Ready<'a, M>], unchanged: &[Unchanged<'a>], 
         (StoreError::NotFound(Resource::Table | Resource::View), Some(part)) => part.next.origin == Origin::Foreign,
         _ => false,
     };
-    NotPublished { ident: Some(ident), error: of_kind(M::TABLE_KIND, ident)(error), overtaken }
+    NotPublished { ident: Some(ident), error: tabular_error(M::TABLE_KIND, ident)(error), overtaken }
 }
 
 /// Returns the tables of a transaction, in the order in which they are passed to the store.

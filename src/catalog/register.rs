@@ -10,7 +10,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::commit::ATTEMPTS;
-use super::error::of_table;
+use super::error::table_error;
 use super::publish::{Next, Publication, Replaced};
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, LoadedTable, OpenWarehouse};
@@ -78,9 +78,11 @@ impl Catalog {
             table.check(Kind::WriteTableData)?;
             let Table { warehouse, ident, record } = &*table;
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped =
-                catalog.store.table_drop(warehouse.place, ident, record.id, TableKind::Table, None, &change).await;
-            let dropped = dropped.map_err(of_table(ident))?;
+            let dropped = catalog
+                .store
+                .table_drop(warehouse.warehouse_ref, ident, record.id, TableKind::Table, None, &change)
+                .await;
+            let dropped = dropped.map_err(table_error(ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
             }
@@ -239,7 +241,7 @@ impl Catalog {
                 before: former.as_ref().map(|(pointer, locations)| (*pointer, locations.all())),
             };
             let change = &change.with_time(self.clock.now_ms());
-            self.store.table_undo(warehouse.place, &undo, change).await.map_err(CatalogError::Store)
+            self.store.table_undo(warehouse.warehouse_ref, &undo, change).await.map_err(CatalogError::Store)
         };
         let location = location.to_owned();
         match undo.await {

@@ -12,7 +12,7 @@ use tidewater_core::storage::Access;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 use uuid::Uuid;
 
-use super::error::of_table;
+use super::error::table_error;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::access::action::Action;
 use crate::access::{Authorizer, InWarehouse, Namespace, Permit, Table, action};
@@ -94,10 +94,10 @@ impl Catalog {
         }
         let create = authorizer.for_action::<action::CreateTable>().and_then(|create| create.permit(namespace()));
         let Ok(create) = create else { return Ok(given) };
-        match self.store.location_check(warehouse.place, TableId(fresh_ordered_uuid()), locations.all()).await {
+        match self.store.location_check(warehouse.warehouse_ref, TableId(fresh_ordered_uuid()), locations.all()).await {
             Ok(()) => Ok(create.storage_access()),
             Err(StoreError::LocationTaken(_)) => Ok(given),
-            Err(error) => Err(of_table(ident)(error)),
+            Err(error) => Err(table_error(ident)(error)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Catalog {
         };
         let keys = self.pass_keys().await.map_err(|error| unusable(&error))?;
         let text = serde_json::to_vec(&pass).map_err(|error| unusable(&error))?;
-        let sealed = seal_pass(keys, warehouse.place, &text).map_err(|error| unusable(&error))?;
+        let sealed = seal_pass(keys, warehouse.warehouse_ref, &text).map_err(|error| unusable(&error))?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
@@ -164,12 +164,12 @@ impl Catalog {
     ) -> Option<(ValidLocations, Option<PrincipalId>)> {
         let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
         // Without keys no pass can have been sealed.
-        let text = open_pass(self.warehouses.access().passes.get()?, warehouse.place, &sealed).ok()?;
+        let text = open_pass(self.warehouses.access().passes.get()?, warehouse.warehouse_ref, &sealed).ok()?;
         let pass: Pass = serde_json::from_slice(text.expose()).ok()?;
         let is_good =
             pass.namespace == ident.namespace.as_key() && pass.name == ident.name() && now_ms < pass.expires_ms;
         let (own, others) = pass.locations.split_first()?;
-        let locations = is_good.then(|| ValidLocations::again(own, others, &warehouse.root).ok()).flatten()?;
+        let locations = is_good.then(|| ValidLocations::parse(own, others, &warehouse.root).ok()).flatten()?;
         Some((locations, pass.creator.map(PrincipalId)))
     }
 }
@@ -183,5 +183,5 @@ fn outside(ident: &TableIdent) -> CatalogError {
 
 /// Returns the checked locations of a document. `None` in a warehouse that vends nothing: requests to sign are then refused.
 fn proof(warehouse: &OpenWarehouse, document: &Document) -> Option<ValidLocations> {
-    ValidLocations::of(&document.metadata, &warehouse.root).ok()
+    ValidLocations::from_table(&document.metadata, &warehouse.root).ok()
 }

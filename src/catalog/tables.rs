@@ -9,7 +9,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
-use super::error::{of_rename, of_table, taken};
+use super::error::{rename_error, table_error, taken};
 use super::namespaces::LOCATION_PROPERTY;
 use super::publish::{Publication, cannot_create};
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
@@ -104,10 +104,10 @@ impl Catalog {
             };
             let table = catalog.work(&warehouse, bytes, create).await?;
             if stage_create {
-                let locations = ValidLocations::of(&table, &warehouse.root)?;
+                let locations = ValidLocations::from_table(&table, &warehouse.root)?;
                 // The answer has credentials for these locations. The first commit takes them.
-                let free = catalog.store.location_check(warehouse.place, id, locations.all()).await;
-                free.map_err(of_table(&ident))?;
+                let free = catalog.store.location_check(warehouse.warehouse_ref, id, locations.all()).await;
+                free.map_err(table_error(&ident))?;
                 let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
@@ -129,9 +129,11 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let (from, to) = (&table.ident, &TableIdent::new(namespace.ident.clone(), name)?);
-        let renamed =
-            self.store.table_rename(table.warehouse.place, from, table.record.id, to, TableKind::Table, change).await;
-        renamed.map_err(of_rename(TableKind::Table, from, to))
+        let renamed = self
+            .store
+            .table_rename(table.warehouse.warehouse_ref, from, table.record.id, to, TableKind::Table, change)
+            .await;
+        renamed.map_err(rename_error(TableKind::Table, from, to))
     }
 
     /// Drops a table and frees its name. It can be restored for a time. After that its files are removed if `purge` is set, and
@@ -151,9 +153,11 @@ impl Catalog {
         }
         let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
-        let dropped =
-            self.store.table_drop(warehouse.place, ident, record.id, TableKind::Table, terms.as_ref(), change).await;
-        dropped.map(|dropped| dropped.id).map_err(of_table(ident))
+        let dropped = self
+            .store
+            .table_drop(warehouse.warehouse_ref, ident, record.id, TableKind::Table, terms.as_ref(), change)
+            .await;
+        dropped.map(|dropped| dropped.id).map_err(table_error(ident))
     }
 
     /// Returns the location of a new table, as [`Catalog::new_location`] does.
@@ -179,7 +183,7 @@ impl Catalog {
         wanted: Option<&str>,
     ) -> Result<String, CatalogError> {
         let namespace = self.namespace_properties(warehouse, &ident.namespace).await?;
-        if let Some(found) = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))? {
+        if let Some(found) = self.store.table_get(warehouse.warehouse_ref, ident).await.map_err(table_error(ident))? {
             return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
@@ -191,7 +195,8 @@ impl Catalog {
             }
             Some(wanted) => wanted.to_owned(),
         };
-        let respelled = Location::parse(&location).ok().and_then(|place| place.respelled_below(&warehouse.root));
-        Ok(respelled.map_or(location, |place| place.to_string()))
+        let respelled =
+            Location::parse(&location).ok().and_then(|warehouse_ref| warehouse_ref.respelled_below(&warehouse.root));
+        Ok(respelled.map_or(location, |warehouse_ref| warehouse_ref.to_string()))
     }
 }

@@ -6,7 +6,7 @@ use tidewater_core::name::TableIdent;
 use tidewater_core::old_documents::removed_by_commit;
 use tidewater_core::view::ViewMetadata;
 
-use super::error::{no_such, of_kind};
+use super::error::{no_such, tabular_error};
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::metadata::{Document, Metadata};
 use crate::store::{TableKind, TableRecord};
@@ -31,7 +31,7 @@ impl Tabular for TableMetadata {
     const TABLE_KIND: TableKind = TableKind::Table;
 
     fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused> {
-        ValidLocations::of(self, root)
+        ValidLocations::from_table(self, root)
     }
 
     fn removed_documents(base: &Document<Self>, next: &Self, origin: Option<&str>) -> Vec<String> {
@@ -47,7 +47,7 @@ impl Tabular for ViewMetadata {
     const TABLE_KIND: TableKind = TableKind::View;
 
     fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused> {
-        ValidLocations::of_view(self, root)
+        ValidLocations::from_view(self, root)
     }
 
     fn removed_documents(_: &Document<Self>, _: &Self, _: Option<&str>) -> Vec<String> {
@@ -67,7 +67,7 @@ impl Catalog {
         ident: &TableIdent,
     ) -> Result<Option<TableRecord>, CatalogError> {
         let kind = M::TABLE_KIND;
-        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_kind(kind, ident))?;
+        let found = self.store.table_get(warehouse.warehouse_ref, ident).await.map_err(tabular_error(kind, ident))?;
         Ok(found.filter(|record| record.kind == kind))
     }
 

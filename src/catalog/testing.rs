@@ -17,7 +17,7 @@ use crate::vending::ValidLocations;
 type Result<T> = std::result::Result<T, CatalogError>;
 
 pub(super) fn admin<A: Action>(warehouse: &OpenWarehouse) -> Authorizer<A> {
-    Authorizer::new(Principal::administrator(warehouse.place.organisation, Actor::CommandLine(None), None))
+    Authorizer::new(Principal::administrator(warehouse.warehouse_ref.organisation, Actor::CommandLine(None), None))
         .expect("an admin may do everything")
 }
 

@@ -224,7 +224,7 @@ async fn commit_of_a_disconnected_caller_runs_to_its_end() {
 #[tokio::test]
 async fn unknown_warehouse_names_do_not_each_reload_the_list() {
     let fixture = Fixture::new().await;
-    let organisation = fixture.warehouse.place.organisation;
+    let organisation = fixture.warehouse.warehouse_ref.organisation;
     let before = fixture.store.call_count("warehouse_list");
     let begun = std::time::Instant::now();
     for number in 0..1_000 {

@@ -81,7 +81,7 @@ impl Catalog {
         parts: &[Part],
     ) -> Result<Vec<CommitTarget>, CatalogError> {
         let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
-        let found = self.store.table_get_all(warehouse.place, &idents).await.map_err(CatalogError::Store)?;
+        let found = self.store.table_get_all(warehouse.warehouse_ref, &idents).await.map_err(CatalogError::Store)?;
         let found = parts.iter().zip(idents.into_iter().zip(found));
         let targets = found.map(|(part, (ident, found))| {
             let is_create = part.commits.first().is_some_and(TableCommit::is_create);

@@ -6,7 +6,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::view::{CreateView, RegisterView, ViewMetadata, create_view};
 
-use super::error::{of_rename, of_view};
+use super::error::{rename_error, view_error};
 use super::publish::Publication;
 use super::register::Registration;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
@@ -118,9 +118,11 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let (from, to) = (&view.ident, &TableIdent::new(namespace.ident.clone(), name)?);
-        let renamed =
-            self.store.table_rename(view.warehouse.place, from, view.record.id, to, TableKind::View, change).await;
-        renamed.map_err(of_rename(TableKind::View, from, to))
+        let renamed = self
+            .store
+            .table_rename(view.warehouse.warehouse_ref, from, view.record.id, to, TableKind::View, change)
+            .await;
+        renamed.map_err(rename_error(TableKind::View, from, to))
     }
 
     /// Drops a view and frees its name. It can be restored for a time. Its files stay.
@@ -131,8 +133,10 @@ impl Catalog {
         let View { warehouse, ident, record } = &**view;
         let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, false, change.at_ms);
-        let dropped =
-            self.store.table_drop(warehouse.place, ident, record.id, TableKind::View, terms.as_ref(), change).await;
-        dropped.map(|_| ()).map_err(of_view(ident))
+        let dropped = self
+            .store
+            .table_drop(warehouse.warehouse_ref, ident, record.id, TableKind::View, terms.as_ref(), change)
+            .await;
+        dropped.map(|_| ()).map_err(view_error(ident))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::of_namespace;
+use super::error::namespace_error;
 use super::{Catalog, CatalogError};
 use crate::access::action::Action;
 use crate::access::lists::{Viewer, common, one_more, page_of};
@@ -35,9 +35,9 @@ impl Catalog {
         kind: TableKind,
         page: &PageRequest,
     ) -> Result<Arc<Page<String>>, CatalogError> {
-        let (place, ident) = (namespace.warehouse.place, &namespace.ident);
+        let (warehouse_ref, ident) = (namespace.warehouse.warehouse_ref, &namespace.ident);
         if namespace.visibility()? == Visibility::All {
-            return self.store.table_list(place, ident, kind, page).await.map_err(of_namespace(ident));
+            return self.store.table_list(warehouse_ref, ident, kind, page).await.map_err(namespace_error(ident));
         }
         let viewers = namespace.limited_viewers();
         let visible = match &viewers[..] {
@@ -56,11 +56,13 @@ impl Catalog {
         kind: TableKind,
         page: &PageRequest,
     ) -> Result<Page<String>, CatalogError> {
-        let (place, ident) = (namespace.warehouse.place, &namespace.ident);
+        let (warehouse_ref, ident) = (namespace.warehouse.warehouse_ref, &namespace.ident);
         let owned = match viewer.owner() {
-            Some(owner) => {
-                self.store.table_list_owned(place, ident, kind, owner, page).await.map_err(of_namespace(ident))?
-            }
+            Some(owner) => self
+                .store
+                .table_list_owned(warehouse_ref, ident, kind, owner, page)
+                .await
+                .map_err(namespace_error(ident))?,
             None => Page { items: Vec::new(), more: false },
         };
         Ok(namespace.granted_tables(viewer, kind, owned, page))
@@ -99,9 +101,9 @@ impl Catalog {
         filter: &DroppedFilter,
         page: &TimedPage,
     ) -> Result<DroppedPage, CatalogError> {
-        let (place, sees_all) = (warehouse.0.place, warehouse.visibility()? == Visibility::All);
+        let (warehouse_ref, sees_all) = (warehouse.0.warehouse_ref, warehouse.visibility()? == Visibility::All);
         if sees_all {
-            let found = self.store.dropped_list(place, filter, page).await.map_err(CatalogError::Store)?;
+            let found = self.store.dropped_list(warehouse_ref, filter, page).await.map_err(CatalogError::Store)?;
             let before = found.items.last().filter(|_| found.more).map(moment);
             return Ok(DroppedPage { items: found.items, before });
         }
@@ -114,7 +116,7 @@ impl Catalog {
         let mut from = TimedPage { limit: page.limit.map(|limit| limit.max(LEAST_READ)), ..*page };
         let mut items = Vec::new();
         for _ in 0..MOST_PAGES {
-            let found = self.store.dropped_list(place, filter, &from).await.map_err(CatalogError::Store)?;
+            let found = self.store.dropped_list(warehouse_ref, filter, &from).await.map_err(CatalogError::Store)?;
             from.before = found.items.last().filter(|_| found.more).map(moment);
             items.extend(found.items.into_iter().filter(sees));
             if items.len() > wanted {

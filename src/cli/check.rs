@@ -55,7 +55,7 @@ impl Finding {
 /// Checks one or all tables or views, and prints their problems.
 ///
 /// # Errors
-/// If metadata has problems, so that a script notices. A newer document alone is not a problem.
+/// Fails if metadata has problems, so that a script notices. A newer document alone is not a problem.
 pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments) -> Result<()> {
     let warehouse = arguments.warehouse.find(client).await?;
     let mut wanted = json!({ "kind": word(kind) });

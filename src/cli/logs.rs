@@ -21,7 +21,7 @@ impl Levels {
     /// Sets the levels, in the syntax of `log.level`.
     ///
     /// # Errors
-    /// If the levels cannot be parsed.
+    /// Fails if the levels cannot be parsed.
     pub(crate) fn set(&self, levels: &str) -> Result<()> {
         (self.0)(EnvFilter::try_new(levels)?).context("cannot change the levels of the log")
     }
@@ -30,7 +30,7 @@ impl Levels {
 /// Starts the log as configured. Returns a handle that changes the levels.
 ///
 /// # Errors
-/// If the levels cannot be parsed, or the process has a log already.
+/// Fails if the levels cannot be parsed, or the process has a log already.
 pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     let filter = EnvFilter::try_new(&config.level)?;
     let colours = io::stderr().is_terminal();

@@ -327,7 +327,7 @@ impl Settings {
     /// that only the environment names.
     ///
     /// # Errors
-    /// If the command line has both `--data-dir` and `--uri`.
+    /// Fails if the command line has both `--data-dir` and `--uri`.
     fn is_remote(&self) -> anyhow::Result<bool> {
         let Some(uri) = &self.remote.uri else { return Ok(false) };
         if self.data_dir.is_none() {

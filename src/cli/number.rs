@@ -5,7 +5,7 @@ use tidewater_core::ids::TableId;
 /// Parses the most entries to show.
 ///
 /// # Errors
-/// If the text is not a whole number above 0.
+/// Fails if the text is not a whole number above 0.
 pub(crate) fn parse_limit(text: &str) -> Result<usize, String> {
     let limit = text.parse().ok().filter(|limit| *limit > 0);
     limit.ok_or_else(|| "it must be a whole number above 0".to_owned())
@@ -14,7 +14,7 @@ pub(crate) fn parse_limit(text: &str) -> Result<usize, String> {
 /// Parses the id of a table or view.
 ///
 /// # Errors
-/// If the text is not a UUID.
+/// Fails if the text is not a UUID.
 pub(crate) fn parse_id(text: &str) -> Result<TableId, String> {
     text.parse().map_err(|_| "it must be a UUID, as in the list of dropped objects".to_owned())
 }

@@ -17,7 +17,7 @@ pub(crate) struct Format {
 /// Prints a line of a result. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// If standard output cannot be written, for example because the disk is full.
+/// Fails if standard output cannot be written, for example because the disk is full.
 pub(crate) fn line(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -14,7 +14,7 @@ use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::logs;
 use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Flags, ListenAddress, LogFlags, LogFormat};
-use tidewater::store::{Organisation, PageRequest, Place, Store, TableKind, Warehouse};
+use tidewater::store::{Organisation, PageRequest, Store, TableKind, Warehouse, WarehouseRef};
 
 /// Arguments of commands that run a server.
 #[derive(Debug, Args)]
@@ -106,8 +106,8 @@ async fn missing_folders(store: &dyn Store) -> Result<Vec<(Organisation, Warehou
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
             let is_missing = warehouse.root.strip_prefix("file://").is_some_and(|folder| !Path::new(folder).is_dir());
-            let place = Place { organisation: organisation.id, warehouse: warehouse.id };
-            if is_missing && has_tables(store, place).await? {
+            let warehouse_ref = WarehouseRef { organisation: organisation.id, warehouse: warehouse.id };
+            if is_missing && has_tables(store, warehouse_ref).await? {
                 found.push((organisation.clone(), warehouse));
             }
         }
@@ -116,16 +116,16 @@ async fn missing_folders(store: &dyn Store) -> Result<Vec<(Organisation, Warehou
 }
 
 /// Returns whether a warehouse has a table or view in any namespace.
-async fn has_tables(store: &dyn Store, place: Place) -> Result<bool> {
+async fn has_tables(store: &dyn Store, warehouse_ref: WarehouseRef) -> Result<bool> {
     let (all, first) = (PageRequest::default(), PageRequest { after: None, limit: Some(1) });
-    let mut namespaces = store.namespace_list(place, None, &all).await?.items.clone();
+    let mut namespaces = store.namespace_list(warehouse_ref, None, &all).await?.items.clone();
     while let Some(namespace) = namespaces.pop() {
         for kind in [TableKind::Table, TableKind::View] {
-            if !store.table_list(place, &namespace, kind, &first).await?.items.is_empty() {
+            if !store.table_list(warehouse_ref, &namespace, kind, &first).await?.items.is_empty() {
                 return Ok(true);
             }
         }
-        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items.iter().cloned());
+        namespaces.extend(store.namespace_list(warehouse_ref, Some(&namespace), &all).await?.items.iter().cloned());
     }
     Ok(false)
 }
@@ -160,11 +160,16 @@ mod tests {
     use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
     use tidewater_core::location::Location;
     use tidewater_core::name::{NamespaceIdent, TableIdent};
-    use tidewater_core::overlap::Locations;
+    use tidewater_core::reserved_locations::Locations;
 
     use super::*;
 
-    async fn create_warehouse(store: &dyn Store, organisation: OrganisationId, name: &str, root: String) -> Place {
+    async fn create_warehouse(
+        store: &dyn Store,
+        organisation: OrganisationId,
+        name: &str,
+        root: String,
+    ) -> WarehouseRef {
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),
             organisation,
@@ -176,14 +181,14 @@ mod tests {
             created_ms: 0,
         };
         store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
-        Place { organisation, warehouse: warehouse.id }
+        WarehouseRef { organisation, warehouse: warehouse.id }
     }
 
-    async fn create_table(store: &dyn Store, place: Place, root: &str) {
+    async fn create_table(store: &dyn Store, warehouse_ref: WarehouseRef, root: &str) {
         let outer = NamespaceIdent::new(&["outer"]).unwrap();
         let inner = NamespaceIdent::new(&["outer", "inner"]).unwrap();
         for namespace in [&outer, &inner] {
-            store.namespace_create(place, namespace, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
+            store.namespace_create(warehouse_ref, namespace, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
         }
         let new = NewTable {
             id: TableId(fresh_uuid()),
@@ -194,7 +199,7 @@ mod tests {
             origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
-        store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
+        store.table_create(warehouse_ref, &new, None, &Change::by_catalog(0)).await.unwrap();
     }
 
     #[tokio::test]
@@ -209,9 +214,9 @@ mod tests {
                 std::fs::create_dir(&path).unwrap();
             }
             let root = format!("file://{}", path.display());
-            let place = create_warehouse(store.as_ref(), organisation.id, name, root.clone()).await;
+            let warehouse_ref = create_warehouse(store.as_ref(), organisation.id, name, root.clone()).await;
             if has_table {
-                create_table(store.as_ref(), place, &root).await;
+                create_table(store.as_ref(), warehouse_ref, &root).await;
             }
         }
         let missing = missing_folders(store.as_ref()).await.unwrap();

@@ -5,7 +5,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 /// Reads a namespace, such as `sales.eu`.
 ///
 /// # Errors
-/// If the text is not a valid name. The error says why.
+/// Fails if the text is not a valid name. The error says why.
 pub(crate) fn parse_namespace(text: &str) -> Result<NamespaceIdent, String> {
     NamespaceIdent::new(&levels(text)).map_err(|error| error.to_string())
 }
@@ -13,7 +13,7 @@ pub(crate) fn parse_namespace(text: &str) -> Result<NamespaceIdent, String> {
 /// Reads a table, such as `sales.eu.orders`.
 ///
 /// # Errors
-/// If the text is not a valid name. The error says why.
+/// Fails if the text is not a valid name. The error says why.
 pub(crate) fn parse_table(text: &str) -> Result<TableIdent, String> {
     let levels = levels(text);
     match levels.split_last() {

@@ -16,7 +16,7 @@ pub(crate) fn shown_or(ms: Option<i64>, none: &str) -> String {
 /// Parses a duration such as `90d`, `12h`, `30m` or `45s`. Returns milliseconds.
 ///
 /// # Errors
-/// If the text has another form. The error shows the right form.
+/// Fails if the text has another form. The error shows the right form.
 pub(crate) fn parse_duration_ms(text: &str) -> Result<i64, String> {
     let wrong = || format!("'{text}' is not a duration: write a number and d, h, m or s, such as 90d");
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -47,7 +47,7 @@ impl Lifetime {
     /// Parses `never`, or a duration until the key expires.
     ///
     /// # Errors
-    /// If the text has another form. The error shows the right form.
+    /// Fails if the text has another form. The error shows the right form.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self::Endless),

@@ -89,14 +89,14 @@ impl EventRetention {
     }
 
     /// Changes the retention and the number of events of each organisation.
-    pub fn keep(&self, retention: Duration, per_organisation: u32) {
+    pub fn set_retention(&self, retention: Duration, per_organisation: u32) {
         *self.kept.lock() = Kept { retention, per_organisation };
     }
 
     /// Removes events that are too old or too many, in batches. Returns their number.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let Kept { retention, per_organisation } = *self.kept.lock();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -160,7 +160,7 @@ mod tests {
         now_ms.store(7_000, Ordering::SeqCst);
         retention.sweep().await.unwrap();
         assert_eq!(times().await, [5_000, 4_000, 3_000]);
-        retention.keep(Duration::from_secs(4), 1);
+        retention.set_retention(Duration::from_secs(4), 1);
         retention.sweep().await.unwrap();
         assert_eq!(times().await, [5_000]);
     }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
-use crate::store::{Place, Report, ReportLimits, Store, StoreError};
+use crate::store::{Report, ReportLimits, Store, StoreError, WarehouseRef};
 
 /// The largest accepted report, in bytes. A filter of some ten thousand values fits.
 pub const MAX_REPORT_BYTES: usize = 128 << 10;
@@ -64,7 +64,7 @@ struct Kept {
 struct Waiting {
     reports: VecDeque<Report>,
     bytes: usize,
-    let_go: u64,
+    discarded: u64,
 }
 
 impl Waiting {
@@ -74,11 +74,11 @@ impl Waiting {
         while self.reports.len() > WAITING || self.bytes > WAITING_BYTES {
             let Some(oldest) = self.reports.pop_front() else { break };
             self.bytes -= oldest.body.len();
-            self.let_go += 1;
+            self.discarded += 1;
         }
     }
 
-    fn take(&mut self) -> Vec<Report> {
+    fn take_batch(&mut self) -> Vec<Report> {
         let count = self.reports.len().min(BATCH);
         let batch: Vec<Report> = self.reports.drain(..count).collect();
         self.bytes -= batch.iter().map(|report| report.body.len()).sum::<usize>();
@@ -102,7 +102,7 @@ impl Reports {
     }
 
     /// Changes the limits and the retention of reports.
-    pub fn keep(&self, limits: ReportLimits, retention: Duration) {
+    pub fn set_retention(&self, limits: ReportLimits, retention: Duration) {
         *self.kept.lock() = Kept { limits, retention };
     }
 
@@ -114,7 +114,7 @@ impl Reports {
     ///
     /// # Errors
     /// `Malformed` if it is not a report (see [`check_report`]); `TooLarge`.
-    pub fn take(&self, place: Place, table: TableId, json: &str) -> Result<(), TakeError> {
+    pub fn accept(&self, warehouse_ref: WarehouseRef, table: TableId, json: &str) -> Result<(), TakeError> {
         let kind = check_report(json.as_bytes())?;
         if json.len() > MAX_REPORT_BYTES {
             return Err(TakeError::TooLarge);
@@ -123,7 +123,7 @@ impl Reports {
             return Ok(());
         }
         let body = json.to_owned();
-        let report = Report { place, table, id: fresh_ordered_uuid(), kind, at_ms: self.clock.now_ms(), body };
+        let report = Report { warehouse_ref, table, id: fresh_ordered_uuid(), kind, at_ms: self.clock.now_ms(), body };
         let mut waiting = self.waiting.lock();
         waiting.add(report);
         if waiting.reports.len() >= BATCH {
@@ -139,13 +139,13 @@ impl Reports {
     pub async fn write(&self) -> Result<u64, StoreError> {
         let mut written = 0;
         loop {
-            let (batch, let_go) = {
+            let (batch, discarded) = {
                 let mut waiting = self.waiting.lock();
-                (waiting.take(), std::mem::take(&mut waiting.let_go))
+                (waiting.take_batch(), std::mem::take(&mut waiting.discarded))
             };
-            if let_go > 0 {
+            if discarded > 0 {
                 tracing::warn!(
-                    count = let_go,
+                    count = discarded,
                     "metrics reports arrived faster than they could be written: the oldest are lost"
                 );
             }
@@ -202,7 +202,7 @@ mod tests {
     use tidewater_core::ids::{OrganisationId, WarehouseId};
     use tidewater_core::location::Location;
     use tidewater_core::name::{NamespaceIdent, TableIdent};
-    use tidewater_core::overlap::Locations;
+    use tidewater_core::reserved_locations::Locations;
 
     use super::*;
     use crate::background::Runner;
@@ -218,7 +218,7 @@ mod tests {
 
     struct Fixture {
         store: Arc<FaultyStore>,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         table: TableId,
         now_ms: Arc<AtomicI64>,
         _folder: tempfile::TempDir,
@@ -228,12 +228,13 @@ mod tests {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let store = FaultyStore::new(crate::store::open(&folder.path().join("t.db")).unwrap());
-            let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
-            let acme = Organisation::new(place.organisation, "acme", "premium", 1);
+            let warehouse_ref =
+                WarehouseRef { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+            let acme = Organisation::new(warehouse_ref.organisation, "acme", "premium", 1);
             store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
             let lake = Warehouse {
-                id: place.warehouse,
-                organisation: place.organisation,
+                id: warehouse_ref.warehouse,
+                organisation: warehouse_ref.organisation,
                 name: "lake".into(),
                 root: "s3://b/lake".into(),
                 storage: crate::store::WarehouseStorage::local(),
@@ -243,7 +244,7 @@ mod tests {
             };
             store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
             let ns = NamespaceIdent::new(&["ns"]).unwrap();
-            store.namespace_create(place, &ns, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
+            store.namespace_create(warehouse_ref, &ns, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
             let table = TableId(fresh_uuid());
             let new = NewTable {
                 id: table,
@@ -254,9 +255,9 @@ mod tests {
                 origin: Origin::Catalog,
                 details: &EventDetails::new(),
             };
-            store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
+            store.table_create(warehouse_ref, &new, None, &Change::by_catalog(0)).await.unwrap();
             let now_ms = Arc::new(AtomicI64::new(1_000_000));
-            Self { store: Arc::new(store), place, table, now_ms, _folder: folder }
+            Self { store: Arc::new(store), warehouse_ref, table, now_ms, _folder: folder }
         }
 
         fn reports(&self, retention_s: u64) -> Reports {
@@ -267,13 +268,16 @@ mod tests {
         fn take(&self, reports: &Reports, number: usize) {
             let body = json!({ "report-type": "commit-report", "table-name": "ns.t", "snapshot-id": number,
                 "sequence-number": 1, "operation": "append", "metrics": {} });
-            reports.take(self.place, self.table, &body.to_string()).unwrap();
+            reports.accept(self.warehouse_ref, self.table, &body.to_string()).unwrap();
         }
 
         /// Returns the snapshot ids of the stored reports, the newest first.
         async fn kept(&self) -> Vec<u64> {
-            let all =
-                self.store.report_list(self.place, &ReportFilter::default(), &TimedPage::default()).await.unwrap();
+            let all = self
+                .store
+                .report_list(self.warehouse_ref, &ReportFilter::default(), &TimedPage::default())
+                .await
+                .unwrap();
             let snapshot =
                 |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap()["snapshot-id"].as_u64();
             all.items.iter().map(|kept| snapshot(&kept.report.body).unwrap()).collect()
@@ -308,7 +312,7 @@ mod tests {
             }
         }
         (WAITING..WAITING + 7).for_each(|number| fixture.take(&reports, number));
-        assert_eq!(reports.waiting.lock().let_go, 7);
+        assert_eq!(reports.waiting.lock().discarded, 7);
         reports.write().await.unwrap_err();
         fixture.store.set(Mode::Up);
         reports.write().await.unwrap();
@@ -324,17 +328,17 @@ mod tests {
         let report = json!({ "report-type": "commit-report", "table-name": "x".repeat(120_000), "snapshot-id": 1,
             "sequence-number": 1, "operation": "append", "metrics": {} });
         for _ in 0..300 {
-            reports.take(fixture.place, fixture.table, &report.to_string()).unwrap();
+            reports.accept(fixture.warehouse_ref, fixture.table, &report.to_string()).unwrap();
         }
         let waiting = reports.waiting.lock();
-        assert!(waiting.bytes <= WAITING_BYTES && waiting.let_go > 0);
+        assert!(waiting.bytes <= WAITING_BYTES && waiting.discarded > 0);
         assert_eq!(waiting.bytes, waiting.reports.iter().map(|report| report.body.len()).sum::<usize>());
         drop(waiting);
         let none = "x".repeat(MAX_REPORT_BYTES + 1);
-        let none = reports.take(fixture.place, fixture.table, &none);
+        let none = reports.accept(fixture.warehouse_ref, fixture.table, &none);
         assert!(matches!(none, Err(TakeError::Malformed(_))), "{none:?}");
         let large = report.to_string().replacen('{', &format!("{{{}", " ".repeat(MAX_REPORT_BYTES)), 1);
-        let large = reports.take(fixture.place, fixture.table, &large);
+        let large = reports.accept(fixture.warehouse_ref, fixture.table, &large);
         assert!(matches!(large, Err(TakeError::TooLarge)), "{large:?}");
     }
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::metadata::{Documents, ObjectReader};
-use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
+use crate::store::{Change, Dropped, Progress, Store, StoreError, WarehouseRef};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
 use purge::{Counts, Purge, Stopped};
 
@@ -99,13 +99,13 @@ impl Maintenance {
 
     /// Wakes the background work, and waits until a dropped table is gone for good or its purge has failed. Waits at most
     /// `at_most`.
-    pub async fn wake_and_wait(&self, place: Place, id: TableId, at_most: Duration) {
+    pub async fn wake_and_wait(&self, warehouse_ref: WarehouseRef, id: TableId, at_most: Duration) {
         self.wake();
         let waiting = async {
             loop {
                 let mut ended = pin!(self.ended.notified());
                 ended.as_mut().enable();
-                match self.store.dropped_get(place, id).await {
+                match self.store.dropped_get(warehouse_ref, id).await {
                     Ok(Some(dropped)) if dropped.message.is_none() => ended.await,
                     _ => return,
                 }
@@ -159,7 +159,7 @@ impl Maintenance {
                 self.remove_organisations(&never).await?;
                 return Ok(());
             }
-            futures_util::future::join_all(jobs.into_iter().map(|job| self.see_to(job, &never))).await;
+            futures_util::future::join_all(jobs.into_iter().map(|job| self.run_purge(job, &never))).await;
         }
     }
 
@@ -179,7 +179,7 @@ impl Maintenance {
                 match self.begin_due(TABLES_AT_ONCE - running.len()).await {
                     Ok((forgotten, jobs)) => {
                         handled += forgotten;
-                        running.extend(jobs.into_iter().map(|job| self.see_to(job, stopped)));
+                        running.extend(jobs.into_iter().map(|job| self.run_purge(job, stopped)));
                         failed = None;
                     }
                     Err(error) => failed = Some(error),
@@ -238,7 +238,7 @@ impl Maintenance {
     }
 
     /// Removes a table's files while the lease is held, and records the outcome.
-    async fn see_to(&self, job: Dropped, stopped: &CancellationToken) {
+    async fn run_purge(&self, job: Dropped, stopped: &CancellationToken) {
         let running = Running::default();
         self.running.lock().insert(job.id, running.clone());
         // Also after a panic: nobody may wait for a purge that has ended.
@@ -248,7 +248,7 @@ impl Maintenance {
 
     /// Removes the files in one attempt.
     async fn attempt(&self, job: &Dropped, stopped: &CancellationToken, keep_files: &CancellationToken) {
-        let warehouse = match self.open(job.place).await {
+        let warehouse = match self.open(job.warehouse_ref).await {
             Ok(warehouse) => warehouse,
             Err(message) => return self.conclude(job, Err(Stopped::Later(message)), None).await,
         };
@@ -256,8 +256,8 @@ impl Maintenance {
         let outcome = tokio::select! {
             outcome = purge.run() => outcome,
             // The purge notices a lost lease itself, and finishes its running removals first.
-            never = self.hold(job, &purge) => match never {},
-            () = stopped.cancelled() => Err(Stopped::Told),
+            never = self.renew_lease(job, &purge) => match never {},
+            () = stopped.cancelled() => Err(Stopped::ServerStops),
         };
         self.conclude(job, outcome, Some(purge.counts())).await;
     }
@@ -266,9 +266,9 @@ impl Maintenance {
     ///
     /// # Errors
     /// Returns why the warehouse cannot be used, as text.
-    async fn open(&self, place: Place) -> Result<OpenWarehouse, String> {
-        let all = self.store.warehouse_list(place.organisation).await.map_err(|error| error.to_string())?;
-        let found = all.into_iter().find(|warehouse| warehouse.id == place.warehouse);
+    async fn open(&self, warehouse_ref: WarehouseRef) -> Result<OpenWarehouse, String> {
+        let all = self.store.warehouse_list(warehouse_ref.organisation).await.map_err(|error| error.to_string())?;
+        let found = all.into_iter().find(|warehouse| warehouse.id == warehouse_ref.warehouse);
         let found = found.ok_or_else(|| "its warehouse is gone".to_owned())?;
         self.access.open(found).map_err(|error| format!("its warehouse cannot be used with its settings: {error}"))
     }
@@ -293,7 +293,7 @@ impl Maintenance {
                 );
                 Progress::Stopped
             }
-            Err(Stopped::Told) => Progress::Retry { at_ms: now_ms, message: None },
+            Err(Stopped::ServerStops) => Progress::Retry { at_ms: now_ms, message: None },
             Err(Stopped::Later(message)) => match retry_after_ms(job.attempts) {
                 Some(after_ms) => {
                     tracing::warn!(%table, message, "a dropped table's files could not all be removed: trying again");
@@ -311,7 +311,7 @@ impl Maintenance {
     }
 
     /// Renews the lease.
-    async fn hold(&self, job: &Dropped, purge: &Purge<'_>) -> Infallible {
+    async fn renew_lease(&self, job: &Dropped, purge: &Purge<'_>) -> Infallible {
         let mut ticks = interval(RENEWAL_INTERVAL);
         ticks.tick().await;
         loop {
@@ -331,7 +331,7 @@ impl Maintenance {
 
     async fn note(&self, job: &Dropped, progress: &Progress) -> Result<bool, StoreError> {
         let change = Change::by_catalog(self.clock.now_ms());
-        self.store.dropped_progress(job.place.organisation, job.id, job.attempts, progress, &change).await
+        self.store.dropped_progress(job.warehouse_ref.organisation, job.id, job.attempts, progress, &change).await
     }
 }
 

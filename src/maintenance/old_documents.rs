@@ -68,7 +68,7 @@ impl Maintenance {
             handled += claimed.len() as u64;
             let mut batches: BTreeMap<_, Vec<OldDocument>> = BTreeMap::new();
             for document in claimed {
-                batches.entry(document.place.organisation.0).or_default().push(document);
+                batches.entry(document.warehouse_ref.organisation.0).or_default().push(document);
             }
             join_all(batches.into_values().map(|documents| self.remove_batch(documents, stopped))).await;
         }
@@ -90,7 +90,7 @@ impl Maintenance {
     async fn remove_each(&self, batch: &Batch) {
         let mut tables: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, document) in batch.documents.iter().enumerate() {
-            tables.entry((document.place.warehouse.0, document.table.0)).or_default().push(at);
+            tables.entry((document.warehouse_ref.warehouse.0, document.table.0)).or_default().push(at);
         }
         for of_table in tables.values() {
             if let Err(message) = self.remove_documents_of_table(batch, of_table).await {
@@ -105,9 +105,9 @@ impl Maintenance {
     /// Removes documents of one table, at the positions `of_table`. Fails if the warehouse or the store cannot be used.
     async fn remove_documents_of_table(&self, batch: &Batch, of_table: &[usize]) -> Result<(), String> {
         let Some(first) = of_table.first().map(|at| &batch.documents[*at]) else { return Ok(()) };
-        let warehouse = self.open(first.place).await?;
+        let warehouse = self.open(first.warehouse_ref).await?;
         // The store prevents overlaps. Check again nevertheless, since a removed file is lost.
-        let alone = self.store.location_alone(first.place, first.table, &first.locations).await;
+        let alone = self.store.location_alone(first.warehouse_ref, first.table, &first.locations).await;
         let alone: Vec<Location> = alone.map_err(|error| error.to_string())?;
         let folders = Folders::resolve(&alone).await;
         let removals = stream::iter(of_table).for_each_concurrent(FILES_AT_ONCE, async |at| {

@@ -50,7 +50,7 @@ pub(super) enum Stopped {
     /// Another server has the lease, or an administrator keeps the remaining files.
     Lost,
     /// The server is stopping.
-    Told,
+    ServerStops,
 }
 
 /// The result of an attempt.
@@ -148,13 +148,14 @@ impl<'a> Purge<'a> {
             return Ok(());
         }
         let (heavy, json) = (self.documents.reader().heavy(), document.json.clone());
-        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::parse(&json)).await;
+        let named =
+            heavy.run(self.job.warehouse_ref.organisation.0, json.len() as u64, move || NamedFiles::parse(&json)).await;
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         let named = named.map_err(|error| Stopped::Never(error.to_string()))?;
         let locations = self.locations(&document).await?;
         let own = OwnFiles { folders: Folders::resolve(&locations).await, locations };
         if !self.is_finishing() {
-            self.remove_what_it_leads_to(&own, &document, named).await?;
+            self.remove_referenced_files(&own, &document, named).await?;
             self.remove_earlier_documents(&own, &document).await?;
             self.finish().await?;
         }
@@ -170,7 +171,7 @@ impl<'a> Purge<'a> {
         Ok(())
     }
 
-    async fn remove_what_it_leads_to(
+    async fn remove_referenced_files(
         &self,
         own: &OwnFiles,
         document: &Document,
@@ -212,7 +213,7 @@ impl<'a> Purge<'a> {
     /// Returns the table's own location, and those locations of its properties that overlap no other table. The store prevents
     /// overlaps. This checks again, since a removed file is lost.
     async fn locations(&self, document: &Document) -> Result<Vec<Location>, Stopped> {
-        let valid = ValidLocations::of(&document.metadata, &self.warehouse.root);
+        let valid = ValidLocations::from_table(&document.metadata, &self.warehouse.root);
         let valid = valid.map_err(|refused| Stopped::Never(refused.to_string()))?;
         let (own, others) = (valid.all().own(), valid.all().others());
         if own.as_str() != self.job.location {
@@ -222,7 +223,7 @@ impl<'a> Purge<'a> {
         let mut alone = match others {
             [] => Vec::new(),
             others => {
-                let alone = self.store.location_alone(self.job.place, self.job.id, others).await;
+                let alone = self.store.location_alone(self.job.warehouse_ref, self.job.id, others).await;
                 alone.map_err(|error| later(&error))?
             }
         };
@@ -238,7 +239,7 @@ impl<'a> Purge<'a> {
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add(super::LEASE_MS);
         let progress = Progress::Continue { until_ms, finishing: true };
-        let (organisation, id, attempt) = (self.job.place.organisation, self.job.id, self.job.attempts);
+        let (organisation, id, attempt) = (self.job.warehouse_ref.organisation, self.job.id, self.job.attempts);
         match self.store.dropped_progress(organisation, id, attempt, &progress, &Change::by_catalog(now_ms)).await {
             Ok(true) => {
                 self.finishing.store(true, Ordering::SeqCst);
@@ -254,7 +255,7 @@ impl<'a> Purge<'a> {
         if self.keep_files.is_cancelled() {
             return Err(Stopped::Lost);
         }
-        let found = self.store.dropped_get(self.job.place, self.job.id).await.map_err(|error| later(&error))?;
+        let found = self.store.dropped_get(self.job.warehouse_ref, self.job.id).await.map_err(|error| later(&error))?;
         let is_removed = |state| matches!(state, DroppedState::Removing | DroppedState::Finishing);
         let goes_on = |found: Dropped| found.purge && found.attempts == self.job.attempts && is_removed(found.state);
         if found.is_some_and(goes_on) { Ok(()) } else { Err(Stopped::Lost) }
@@ -284,7 +285,7 @@ impl<'a> Purge<'a> {
     /// named like metadata documents, and removes those with this table's UUID and location.
     async fn remove_earlier_documents(&self, own: &OwnFiles, current: &Document) -> Result<(), Stopped> {
         let Ok(folder) = Location::parse(&metadata_folder(&*current.metadata)) else { return Ok(()) };
-        if !own.locations.iter().any(|place| place.contains(&folder)) {
+        if !own.locations.iter().any(|warehouse_ref| warehouse_ref.contains(&folder)) {
             return Ok(());
         }
         let storage = &self.warehouse.storage;

@@ -114,7 +114,7 @@ impl Proof {
     /// Returns the table's locations if all are below `root`. Logs a warning if not.
     pub(super) fn below(&self, root: &Location, table: &TableMetadata, location: &str) -> Option<ValidLocations> {
         let check = || {
-            ValidLocations::of(table, root)
+            ValidLocations::from_table(table, root)
                 .inspect_err(|refused| tracing::warn!(location, %refused, "no access is vended for a table: a location is not allowed"))
                 .ok()
         };

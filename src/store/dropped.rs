@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::change::Change;
 use super::error::Result;
 use super::pages::{Page, TimedPage};
 use super::table_kind::TableKind;
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// The state of a dropped table or view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl DroppedState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     /// The warehouse that it was in. A restore puts it back there.
-    pub place: Place,
+    pub warehouse_ref: WarehouseRef,
     /// Its id, which a restore keeps.
     pub id: TableId,
     /// Its former name. Another table or view may have this name now.
@@ -155,10 +155,15 @@ pub struct Restore<'a> {
 #[async_trait]
 pub trait DroppedStore: Send + Sync + 'static {
     /// Lists a warehouse's dropped tables and views, the newest drop first.
-    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>>;
+    async fn dropped_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &DroppedFilter,
+        page: &TimedPage,
+    ) -> Result<Page<Dropped>>;
 
     /// Returns the dropped table or view with the id, if the store still keeps it.
-    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
+    async fn dropped_get(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<Dropped>>;
 
     /// Restores a dropped table or view under its former name or another, with its id and its reports. A table still has its
     /// reserved locations. Locations that the store did not know before, and those of a view, have to be free.
@@ -169,7 +174,7 @@ pub trait DroppedStore: Send + Sync + 'static {
     /// object that has the name; `LimitReached`, `LocationTaken`, `LocationHeld` as for a table that is created.
     async fn dropped_restore(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         restore: &Restore<'_>,
         max_tables: Option<u64>,
         change: &Change,
@@ -181,7 +186,13 @@ pub trait DroppedStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound` when no dropped table or view has the id.
-    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool>;
+    async fn dropped_remove(
+        &self,
+        warehouse_ref: WarehouseRef,
+        id: TableId,
+        purge: Option<bool>,
+        change: &Change,
+    ) -> Result<bool>;
 
     /// Forgets up to `at_most` dropped tables and views, of all organisations, whose restore time has ended at the time of the
     /// change and whose files stay, with their reports. Returns the number forgotten.

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
 use tidewater_core::request_limits::RequestLimits;
+use tidewater_core::reserved_locations::Locations;
 use uuid::Uuid;
 
 use super::*;
@@ -259,46 +259,46 @@ stores_with_faults! {
         fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
     }
     NamespaceStore {
-        fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
-        fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
-        fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Arc<Page<NamespaceIdent>>;
-        fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
-        fn namespace_drop(place: Place, namespace: &NamespaceIdent, change: &Change) -> ();
+        fn namespace_create(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
+        fn namespace_get(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent) -> Option<Properties>;
+        fn namespace_list(warehouse_ref: WarehouseRef, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Arc<Page<NamespaceIdent>>;
+        fn namespace_update_properties(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
+        fn namespace_drop(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, change: &Change) -> ();
     }
     TableStore {
-        fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, change: &Change) -> ();
-        fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
-        fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
-        fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
-        fn table_swap(place: Place, swap: &Swap<'_>, change: &Change) -> ();
-        fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
-        fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
-        fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<Page<String>>;
-        fn table_drop(place: Place, ident: &TableIdent, id: TableId, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
-        fn table_rename(place: Place, from: &TableIdent, id: TableId, to: &TableIdent, kind: TableKind, change: &Change) -> ();
+        fn table_create(warehouse_ref: WarehouseRef, new: &NewTable<'_>, max_tables: Option<u64>, change: &Change) -> ();
+        fn table_get(warehouse_ref: WarehouseRef, ident: &TableIdent) -> Option<TableRecord>;
+        fn table_by_id(warehouse_ref: WarehouseRef, id: TableId) -> Option<TableRecord>;
+        fn table_get_all(warehouse_ref: WarehouseRef, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
+        fn table_swap(warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> ();
+        fn table_undo(warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> ();
+        fn table_transact(warehouse_ref: WarehouseRef, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
+        fn table_list(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<Page<String>>;
+        fn table_drop(warehouse_ref: WarehouseRef, ident: &TableIdent, id: TableId, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
+        fn table_rename(warehouse_ref: WarehouseRef, from: &TableIdent, id: TableId, to: &TableIdent, kind: TableKind, change: &Change) -> ();
         fn table_count(organisation: OrganisationId) -> u64;
     }
     DroppedStore {
-        fn dropped_list(place: Place, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
-        fn dropped_get(place: Place, id: TableId) -> Option<Dropped>;
-        fn dropped_restore(place: Place, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
-        fn dropped_remove(place: Place, id: TableId, purge: Option<bool>, change: &Change) -> bool;
+        fn dropped_list(warehouse_ref: WarehouseRef, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
+        fn dropped_get(warehouse_ref: WarehouseRef, id: TableId) -> Option<Dropped>;
+        fn dropped_restore(warehouse_ref: WarehouseRef, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
+        fn dropped_remove(warehouse_ref: WarehouseRef, id: TableId, purge: Option<bool>, change: &Change) -> bool;
         fn dropped_forget_due(at_most: u32, change: &Change) -> u64;
         fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
         fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
     }
     LocationStore {
-        fn location_check(place: Place, id: TableId, locations: &Locations) -> ();
-        fn location_alone(place: Place, id: TableId, locations: &[Location]) -> Vec<Location>;
+        fn location_check(warehouse_ref: WarehouseRef, id: TableId, locations: &Locations) -> ();
+        fn location_alone(warehouse_ref: WarehouseRef, id: TableId, locations: &[Location]) -> Vec<Location>;
     }
     OldDocumentStore {
-        fn table_origin(place: Place, id: TableId) -> Option<String>;
+        fn table_origin(warehouse_ref: WarehouseRef, id: TableId) -> Option<String>;
         fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
         fn old_document_end(ended: &[EndedDocument]) -> ();
     }
     ReportStore {
         fn report_add(reports: &[Report], limits: ReportLimits) -> ();
-        fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
+        fn report_list(warehouse_ref: WarehouseRef, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
         fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
     }
     ReceiptStore {
@@ -323,20 +323,20 @@ stores_with_faults! {
         fn principal_role_get(organisation: OrganisationId, name: &str) -> Option<PrincipalRole>;
         fn principal_role_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRole>;
         fn principal_role_delete(organisation: OrganisationId, id: PrincipalRoleId, change: &Change) -> ();
-        fn catalog_role_create(place: Place, new: &CatalogRole, change: &Change) -> ();
-        fn catalog_role_get(place: Place, name: &str) -> Option<CatalogRole>;
-        fn catalog_role_list(place: Place, page: &PageRequest) -> Page<CatalogRole>;
-        fn catalog_role_delete(place: Place, id: CatalogRoleId, change: &Change) -> ();
+        fn catalog_role_create(warehouse_ref: WarehouseRef, new: &CatalogRole, change: &Change) -> ();
+        fn catalog_role_get(warehouse_ref: WarehouseRef, name: &str) -> Option<CatalogRole>;
+        fn catalog_role_list(warehouse_ref: WarehouseRef, page: &PageRequest) -> Page<CatalogRole>;
+        fn catalog_role_delete(warehouse_ref: WarehouseRef, id: CatalogRoleId, change: &Change) -> ();
         fn principal_role_assign(organisation: OrganisationId, role: PrincipalRoleId, principal: PrincipalId, assigned: bool, change: &Change) -> ();
         fn principal_role_members(organisation: OrganisationId, role: PrincipalRoleId, page: &PageRequest) -> Page<PrincipalRecord>;
         fn principal_role_list_of(organisation: OrganisationId, principal: PrincipalId, page: &PageRequest) -> Page<PrincipalRole>;
-        fn catalog_role_assign(place: Place, role: CatalogRoleId, principal_role: PrincipalRoleId, assigned: bool, change: &Change) -> ();
-        fn catalog_role_members(place: Place, role: CatalogRoleId, page: &PageRequest) -> Page<PrincipalRole>;
-        fn catalog_role_list_of(place: Place, principal_role: PrincipalRoleId, page: &PageRequest) -> Page<CatalogRole>;
-        fn grant_add(place: Place, role: CatalogRoleId, grant: &Grant, limit: u64, change: &Change) -> ();
-        fn grant_revoke(place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> ();
-        fn grant_list(place: Place, role: CatalogRoleId) -> Vec<Grant>;
-        fn table_list_owned(place: Place, namespace: &NamespaceIdent, kind: TableKind, owner: PrincipalId, page: &PageRequest) -> Page<String>;
+        fn catalog_role_assign(warehouse_ref: WarehouseRef, role: CatalogRoleId, principal_role: PrincipalRoleId, assigned: bool, change: &Change) -> ();
+        fn catalog_role_members(warehouse_ref: WarehouseRef, role: CatalogRoleId, page: &PageRequest) -> Page<PrincipalRole>;
+        fn catalog_role_list_of(warehouse_ref: WarehouseRef, principal_role: PrincipalRoleId, page: &PageRequest) -> Page<CatalogRole>;
+        fn grant_add(warehouse_ref: WarehouseRef, role: CatalogRoleId, grant: &Grant, limit: u64, change: &Change) -> ();
+        fn grant_revoke(warehouse_ref: WarehouseRef, role: CatalogRoleId, grant: &Grant, change: &Change) -> ();
+        fn grant_list(warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Vec<Grant>;
+        fn table_list_owned(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, kind: TableKind, owner: PrincipalId, page: &PageRequest) -> Page<String>;
     }
     EntityStore {
         fn entity_get(organisation: OrganisationId, entities: &[Entity]) -> Vec<EntityDetails>;

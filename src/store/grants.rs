@@ -11,7 +11,7 @@ use tidewater_core::name::NamespaceIdent;
 use super::change::Change;
 use super::error::Result;
 use super::pages::{Page, PageRequest};
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// A principal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,19 +153,19 @@ pub trait GrantStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `AlreadyExists` if the name is taken; `NotFound` for the warehouse.
-    async fn catalog_role_create(&self, place: Place, new: &CatalogRole, change: &Change) -> Result<()>;
+    async fn catalog_role_create(&self, warehouse_ref: WarehouseRef, new: &CatalogRole, change: &Change) -> Result<()>;
 
     /// Returns the catalog role with the name.
-    async fn catalog_role_get(&self, place: Place, name: &str) -> Result<Option<CatalogRole>>;
+    async fn catalog_role_get(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<Option<CatalogRole>>;
 
     /// Lists a warehouse's catalog roles by name.
-    async fn catalog_role_list(&self, place: Place, page: &PageRequest) -> Result<Page<CatalogRole>>;
+    async fn catalog_role_list(&self, warehouse_ref: WarehouseRef, page: &PageRequest) -> Result<Page<CatalogRole>>;
 
     /// Removes a catalog role, with its assignments and grants.
     ///
     /// # Errors
     /// `NotFound`.
-    async fn catalog_role_delete(&self, place: Place, id: CatalogRoleId, change: &Change) -> Result<()>;
+    async fn catalog_role_delete(&self, warehouse_ref: WarehouseRef, id: CatalogRoleId, change: &Change) -> Result<()>;
 
     /// Assigns a principal role to a principal, or revokes it.
     ///
@@ -202,7 +202,7 @@ pub trait GrantStore: Send + Sync + 'static {
     /// `NotFound` for either role.
     async fn catalog_role_assign(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         principal_role: PrincipalRoleId,
         assigned: bool,
@@ -212,7 +212,7 @@ pub trait GrantStore: Send + Sync + 'static {
     /// Lists the principal roles that have a catalog role, by name.
     async fn catalog_role_members(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         page: &PageRequest,
     ) -> Result<Page<PrincipalRole>>;
@@ -220,7 +220,7 @@ pub trait GrantStore: Send + Sync + 'static {
     /// Lists the catalog roles of a warehouse that a principal role has, by name.
     async fn catalog_role_list_of(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         principal_role: PrincipalRoleId,
         page: &PageRequest,
     ) -> Result<Page<CatalogRole>>;
@@ -231,7 +231,7 @@ pub trait GrantStore: Send + Sync + 'static {
     /// `NotFound` for the role or the namespace; `LimitReached` if the role already has `limit` grants.
     async fn grant_add(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         grant: &Grant,
         limit: u64,
@@ -242,15 +242,21 @@ pub trait GrantStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound` for the role.
-    async fn grant_revoke(&self, place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> Result<()>;
+    async fn grant_revoke(
+        &self,
+        warehouse_ref: WarehouseRef,
+        role: CatalogRoleId,
+        grant: &Grant,
+        change: &Change,
+    ) -> Result<()>;
 
     /// Lists the grants of a catalog role.
-    async fn grant_list(&self, place: Place, role: CatalogRoleId) -> Result<Vec<Grant>>;
+    async fn grant_list(&self, warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Result<Vec<Grant>>;
 
     /// Lists tables or views of a namespace that a principal owns, by name.
     async fn table_list_owned(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: super::TableKind,
         owner: PrincipalId,

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::error::Result;
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// Checks the locations of tables and views.
 ///
@@ -17,8 +17,13 @@ pub trait LocationStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `LocationTaken`, `LocationHeld` as for [`TableStore::table_create`](super::TableStore::table_create).
-    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()>;
+    async fn location_check(&self, warehouse_ref: WarehouseRef, id: TableId, locations: &Locations) -> Result<()>;
 
     /// Returns those of a table's `locations` that overlap no location of another table or view, live or dropped.
-    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
+    async fn location_alone(
+        &self,
+        warehouse_ref: WarehouseRef,
+        id: TableId,
+        locations: &[Location],
+    ) -> Result<Vec<Location>>;
 }

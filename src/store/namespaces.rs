@@ -12,7 +12,7 @@ use tidewater_core::request_limits::RequestLimits;
 use super::change::Change;
 use super::error::Result;
 use super::pages::{Page, PageRequest};
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// Properties of a namespace.
 pub type Properties = BTreeMap<String, String>;
@@ -29,14 +29,18 @@ pub trait NamespaceStore: Send + Sync + 'static {
     /// not exist.
     async fn namespace_create(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         properties: &Properties,
         change: &Change,
     ) -> Result<()>;
 
     /// Returns a namespace's properties, if the namespace exists.
-    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>>;
+    async fn namespace_get(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+    ) -> Result<Option<Properties>>;
 
     /// Lists the namespaces directly below `parent`, or without it at the top, by name.
     ///
@@ -44,7 +48,7 @@ pub trait NamespaceStore: Send + Sync + 'static {
     /// `NotFound` when `parent` does not exist.
     async fn namespace_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>>;
@@ -55,7 +59,7 @@ pub trait NamespaceStore: Send + Sync + 'static {
     /// `NotFound`; `LimitExceeded` when the namespace would have more properties than `limits` allow.
     async fn namespace_update_properties(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
@@ -67,5 +71,10 @@ pub trait NamespaceStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()>;
+    async fn namespace_drop(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+        change: &Change,
+    ) -> Result<()>;
 }

@@ -5,7 +5,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 
 use super::error::Result;
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// What happens to earlier documents when a table's pointer moves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Past {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldDocument {
     /// The warehouse of its table.
-    pub place: Place,
+    pub warehouse_ref: WarehouseRef,
     /// The table, which is not dropped.
     pub table: TableId,
     /// The document's location.
@@ -55,7 +55,7 @@ pub struct EndedDocument {
 pub trait OldDocumentStore: Send + Sync + 'static {
     /// Returns a table's last document that the catalog did not write for it at its present locations. `None` if the catalog
     /// wrote all of them, or the table does not exist.
-    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>>;
+    async fn table_origin(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<String>>;
 
     /// Leases to the caller, until `until_ms`, old documents of live tables that are due at `now_ms`: of up to `organisations`
     /// organisations, the longest overdue first, up to `of_each` documents of each. Forgets documents of tables that are not live.

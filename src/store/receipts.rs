@@ -34,7 +34,7 @@ pub enum Answer {
     /// The result of a change of properties.
     Properties(PropertyChanges),
     /// A refusal, with the status and body that were sent.
-    Said {
+    Refusal {
         /// The status.
         status: u16,
         /// The complete body.

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::error::Result;
 use super::pages::{Page, TimedPage};
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// A client's report on a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The warehouse of the table.
-    pub place: Place,
+    pub warehouse_ref: WarehouseRef,
     /// The table, which keeps its id when it is renamed.
     pub table: TableId,
     /// The report's own id.
@@ -69,7 +69,12 @@ pub trait ReportStore: Send + Sync + 'static {
     async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()>;
 
     /// Lists a warehouse's reports, newest first.
-    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>>;
+    async fn report_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &ReportFilter,
+        page: &TimedPage,
+    ) -> Result<Page<KeptReport>>;
 
     /// Removes up to `at_most` reports of all organisations that arrived before `before_ms`, in milliseconds since 1970. Returns
     /// the number removed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::change::Change;
 use super::error::Result;
@@ -13,7 +13,7 @@ use super::events::EventDetails;
 use super::old_documents::Past;
 use super::pages::{Page, PageRequest};
 use super::table_kind::TableKind;
-use super::warehouses::Place;
+use super::warehouses::WarehouseRef;
 
 /// Who wrote the document that a pointer is to lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,21 +152,25 @@ pub trait TableStore: Send + Sync + 'static {
     /// [`DroppedState::Replaced`](super::DroppedState::Replaced) from then on, unless a purge is removing its files or is due.
     async fn table_create(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         new: &NewTable<'_>,
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()>;
 
     /// Returns the table or view with the name, in one indexed read.
-    async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
+    async fn table_get(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Result<Option<TableRecord>>;
 
     /// Returns the table or view with the id, whatever its present name is.
-    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>>;
+    async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>>;
 
     /// Returns the tables or views with these names, in the same order: one indexed read each. Long lists do not block a thread of
     /// the runtime.
-    async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>>;
+    async fn table_get_all(
+        &self,
+        warehouse_ref: WarehouseRef,
+        idents: &[TableIdent],
+    ) -> Result<Vec<Option<TableRecord>>>;
 
     /// Lists the tables, or the views, of a namespace, by name.
     ///
@@ -174,7 +178,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// `NotFound` when the namespace does not exist.
     async fn table_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
@@ -186,7 +190,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// # Errors
     /// `PointerMoved` when the pointer is another now; `NotFound` (of a table, also for a view) when there is no such id;
     /// `LocationTaken`, `LocationHeld`, `BeingRemoved` as for [`Self::table_create`].
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()>;
+    async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()>;
 
     /// Undoes a [`Self::table_create`] or [`Self::table_swap`] that the caller has just made, unless the pointer has moved since. A
     /// created table is forgotten; a moved pointer returns to its former document. The same transaction forgets the answer that
@@ -195,7 +199,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// # Errors
     /// `PointerMoved`, `NotFound` (of a table) when the table was changed or dropped since; `LocationTaken`, `LocationHeld` when
     /// its former locations are not free any more.
-    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()>;
+    async fn table_undo(&self, warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> Result<()>;
 
     /// Makes all of these changes, or none: a reader sees the catalog before or after all of them. A location may pass from one
     /// table of the transaction to another.
@@ -205,7 +209,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// `LimitReached` when the organisation would have more than `max_tables` after all of them.
     async fn table_transact(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         changes: Vec<TableChange>,
         max_tables: Option<u64>,
         change: &Change,
@@ -218,7 +222,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// `NotFound` if no object of that id and kind has the name: it was dropped or renamed since the caller read it.
     async fn table_drop(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         ident: &TableIdent,
         id: TableId,
         kind: TableKind,
@@ -233,7 +237,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// `AlreadyExists` with the kind of what has the target's name, be it the source itself.
     async fn table_rename(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         from: &TableIdent,
         id: TableId,
         to: &TableIdent,

@@ -57,7 +57,7 @@ impl WarehouseStorage {
 
 /// A warehouse of an organisation. Every row of a catalog belongs to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct WarehouseRef {
     /// The organisation, from the verified key or token.
     pub organisation: OrganisationId,
     /// One of its warehouses.

@@ -198,19 +198,19 @@ impl Quota {
     /// Gives back and writes all that this process holds: the last thing before it ends. Returns the same as [`Self::tick`].
     ///
     /// # Errors
-    /// If the store does not answer.
-    pub async fn settle(&self) -> Result<u64, StoreError> {
+    /// Fails if the store does not answer.
+    pub async fn flush(&self) -> Result<u64, StoreError> {
         for (organisation, meter) in self.all() {
             give_back(&*self.store, organisation, meter.replace(Lease::default())).await;
         }
         self.tick().await
     }
 
-    /// Returns the task that calls [`Self::tick`] every few seconds, and [`Self::settle`] at the end. It must be stopped after
+    /// Returns the task that calls [`Self::tick`] every few seconds, and [`Self::flush`] at the end. It must be stopped after
     /// the last request.
     pub fn task(self: &Arc<Self>) -> Task {
         Task::every("usage", WRITE_INTERVAL, self, |quota, _| async move { Ok(quota.tick().await?) })
-            .last(self, |quota, _| async move { Ok(quota.settle().await?) })
+            .last(self, |quota, _| async move { Ok(quota.flush().await?) })
             .while_failing("Counts of requests stay in memory until then: check the database and its disk")
     }
 

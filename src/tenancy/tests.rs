@@ -123,7 +123,7 @@ async fn orderly_restart_loses_no_request() {
     for _ in 0..5 {
         let ending = server(&world);
         served += serve(&ending, &caller, world.now_ms(), 13).await;
-        ending.settle().await.unwrap();
+        ending.flush().await.unwrap();
         assert_eq!(used(&world, world.now_ms()).await, served);
     }
     served += serve(&server(&world), &caller, world.now_ms(), 2_000).await;
@@ -182,8 +182,8 @@ async fn lost_answers_never_exceed_the_limit() {
     let quota = server(&world);
     let mut served = serve(&quota, &caller, world.now_ms(), 3).await;
     world.store.set(Mode::Unheard);
-    quota.settle().await.unwrap_err();
-    quota.settle().await.unwrap_err();
+    quota.flush().await.unwrap_err();
+    quota.flush().await.unwrap_err();
     world.store.set(Mode::Up);
     assert_eq!(used(&world, world.now_ms()).await, 3, "given back once, though the answer was lost");
     world.store.set(Mode::Unheard);
@@ -233,7 +233,7 @@ async fn requests_without_a_limit_are_counted_and_written_later() {
     quota.tick().await.unwrap_err();
     world.store.set(Mode::Up);
     serve(&quota, &caller, tomorrow, 5).await;
-    quota.settle().await.unwrap();
+    quota.flush().await.unwrap();
     assert_eq!((used(&world, today).await, used(&world, tomorrow).await), (42, 5), "nothing lost, no days mixed");
     let taken = world.store.call_count("usage_take");
     quota.tick().await.unwrap();
@@ -330,7 +330,7 @@ async fn upgrade_after_a_spent_day_applies_from_the_next_request_with_its_own_sl
     let premium = world.caller().await;
     assert_eq!(serve(&quota, &premium, world.now_ms(), 500).await, 500);
     assert_eq!(used(&world, world.now_ms()).await, 1_002);
-    quota.settle().await.unwrap();
+    quota.flush().await.unwrap();
     assert_eq!(used(&world, world.now_ms()).await, 502);
 }
 
@@ -407,7 +407,7 @@ fn random_crashes_and_restarts_never_exceed_the_limit() {
                     Event::Crash(at) => servers[at] = server(&world),
                     Event::Restart(at) => {
                         // Fails while the store does not answer.
-                        let _ = servers[at].settle().await;
+                        let _ = servers[at].flush().await;
                         servers[at] = server(&world);
                     }
                     Event::Tick(at) => drop(servers[at].tick().await),
@@ -449,7 +449,7 @@ fn usage_is_exact_after_random_changes_of_tiers_once_servers_have_settled() {
                 servers[at].tick().await.unwrap();
             }
             for server in &servers {
-                server.settle().await.unwrap();
+                server.flush().await.unwrap();
             }
             (served, used(&world, world.now_ms()).await)
         });

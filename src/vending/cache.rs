@@ -269,7 +269,7 @@ mod tests {
         let (id, budget) = (Uuid::from_u128(1), Budget::default());
         let setup = Setup { id, root: &root, profile: &profile, credentials: &own, budget };
         let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
-        let locations = ValidLocations::of_folder(&root.join("t").unwrap(), &root).unwrap();
+        let locations = ValidLocations::from_folder(&root.join("t").unwrap(), &root).unwrap();
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
         let ask = Ask { locations: &locations, access: Access::Read, wanted, path: "", pass: None };
 

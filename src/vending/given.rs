@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn settings_are_made_again_for_another_path_or_location() {
         let root = Location::parse("s3://bucket/lake").unwrap();
-        let folder = |name: &str| ValidLocations::of_folder(&root.join(name).unwrap(), &root).unwrap();
+        let folder = |name: &str| ValidLocations::from_folder(&root.join(name).unwrap(), &root).unwrap();
         let (last, mut made) = (LastGiven::new(), 0);
         for (path, name) in [("a", "t"), ("a", "t"), ("b", "t"), ("b", "u"), ("b", "u"), ("a", "t")] {
             last.get_or_make(path, &folder(name), || {

@@ -2,7 +2,7 @@
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::{Location, LocationError};
-use tidewater_core::overlap::{LocationKey, Locations};
+use tidewater_core::reserved_locations::{LocationKey, Locations};
 use tidewater_core::storage::spelling_below;
 use tidewater_core::view::ViewMetadata;
 
@@ -77,42 +77,42 @@ impl ValidLocations {
     ///
     /// # Errors
     /// Fails if a location is not valid or not below `root`.
-    pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
+    pub fn from_table(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
         let own = parse_inside(table.location(), root)?;
         let named = PATH_PROPERTIES.iter().filter_map(|key| table.properties().get(*key));
         let others = named.map(|path| parse_inside(path, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::of_table(own, others))
+        Ok(Self::from_parts(own, others))
     }
 
-    /// Checks a view's metadata as [`ValidLocations::of`] checks a table's.
+    /// Checks a view's metadata as [`ValidLocations::from_table`] checks a table's.
     ///
     /// # Errors
-    /// As [`ValidLocations::of`].
-    pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
+    /// As [`ValidLocations::from_table`].
+    pub fn from_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
         let own = parse_inside(view.location(), root)?;
         let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| parse_inside(path, root)).transpose()?;
         // No credentials are vended for a view.
-        Ok(Self { places: Locations::of_view(own.place, named.map(|named| named.place)), respelled: Vec::new() })
+        Ok(Self { places: Locations::for_view(own.place, named.map(|named| named.place)), respelled: Vec::new() })
     }
 
     /// Checks a folder that stands for a table in a test of a warehouse's storage.
     ///
     /// # Errors
-    /// As [`ValidLocations::of`].
-    pub fn of_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
-        Ok(Self::of_table(parse_inside(folder.as_str(), root)?, Vec::new()))
+    /// As [`ValidLocations::from_table`].
+    pub fn from_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
+        Ok(Self::from_parts(parse_inside(folder.as_str(), root)?, Vec::new()))
     }
 
     /// Checks locations that were stored as text.
     ///
     /// # Errors
-    /// As [`ValidLocations::of`].
-    pub fn again(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
+    /// As [`ValidLocations::from_table`].
+    pub fn parse(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
         let others = others.iter().map(|text| parse_inside(text, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::of_table(parse_inside(own, root)?, others))
+        Ok(Self::from_parts(parse_inside(own, root)?, others))
     }
 
-    fn of_table(own: Inside, others: Vec<Inside>) -> Self {
+    fn from_parts(own: Inside, others: Vec<Inside>) -> Self {
         let mut respelled: Vec<Location> = Vec::new();
         let spelled = std::iter::once(&own).chain(&others).filter_map(|one| one.spelled.as_ref());
         for spelling in spelled {
@@ -166,7 +166,7 @@ fn parse_inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> 
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
         return Err(LocationRefused::Ambiguous(text.chars().take(200).collect()));
     }
-    if location.path().contains('%') && LocationKey::of(&location).leads_elsewhere() {
+    if location.path().contains('%') && LocationKey::from_location(&location).leads_elsewhere() {
         return Err(LocationRefused::Encoded(text.chars().take(200).collect()));
     }
     if !root.contains(&location) || &location == root {
@@ -197,7 +197,7 @@ mod tests {
 
     fn refused(location: &str, properties: &str) -> bool {
         let root = Location::parse("s3://bucket/warehouse").unwrap();
-        ValidLocations::of(&table(location, properties), &root).is_err()
+        ValidLocations::from_table(&table(location, properties), &root).is_err()
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
         }
         assert!(!refused("s3://bucket/warehouse/t%2A", ""));
         let folder = Location::parse("file:///warehouse").unwrap();
-        assert!(ValidLocations::of(&table("file:///warehouse/t*$", ""), &folder).is_ok());
+        assert!(ValidLocations::from_table(&table("file:///warehouse/t*$", ""), &folder).is_ok());
     }
 
     #[test]
@@ -256,23 +256,26 @@ mod tests {
         ] {
             let root = Location::parse(root).unwrap();
             let document = table(location, &format!(r#""write.data.path":"{path}""#));
-            let valid = ValidLocations::of(&document, &root).unwrap();
+            let valid = ValidLocations::from_table(&document, &root).unwrap();
             assert_eq!(valid.as_slice().iter().map(Location::as_str).collect::<Vec<_>>(), &texts[..1]);
             let spellings: Vec<_> = valid.spellings().map(|(spelling, _)| spelling.as_str()).collect();
             assert_eq!(spellings, texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>());
             assert!(valid.spellings().all(|(_, place)| place.as_str() == texts[0]));
         }
         let root = Location::parse("s3://b/w").unwrap();
-        let usual = ValidLocations::of(&table("s3://b/w/t", r#""write.data.path":"s3://b/w/d""#), &root).unwrap();
+        let usual =
+            ValidLocations::from_table(&table("s3://b/w/t", r#""write.data.path":"s3://b/w/d""#), &root).unwrap();
         assert_eq!(usual.spellings().count(), 2);
     }
 
     #[test]
     fn scheme_of_one_azure_service_with_the_host_of_the_other_is_refused_with_a_suggestion() {
         let root = Location::parse("abfss://c@a.dfs.core.windows.net/lake").unwrap();
-        let refused = ValidLocations::of(&table("wasbs://c@a.dfs.core.windows.net/lake/t", ""), &root).unwrap_err();
+        let refused =
+            ValidLocations::from_table(&table("wasbs://c@a.dfs.core.windows.net/lake/t", ""), &root).unwrap_err();
         assert!(refused.to_string().contains("use 'abfss://c@a.dfs.core.windows.net/lake/t'"), "{refused}");
-        let elsewhere = ValidLocations::of(&table("wasbs://c@b.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
+        let elsewhere =
+            ValidLocations::from_table(&table("wasbs://c@b.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
         assert!(matches!(elsewhere, LocationRefused::Outside { .. }), "{elsewhere}");
     }
 
@@ -295,8 +298,8 @@ mod tests {
             ] {
                 let root = Location::parse(root).unwrap();
                 let key = |spelling: usize, path: &str| {
-                    let valid = ValidLocations::of(&table(&format!("{}{path}", spellings[spelling]), ""), &root);
-                    valid.map(|valid| LocationKey::of(valid.table()))
+                    let valid = ValidLocations::from_table(&table(&format!("{}{path}", spellings[spelling]), ""), &root);
+                    valid.map(|valid| LocationKey::from_location(valid.table()))
                 };
                 let alike = key(one_spelling, &one_path).ok();
                 prop_assert_eq!(&alike, &key(other_spelling, &one_path).ok());

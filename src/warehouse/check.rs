@@ -134,7 +134,7 @@ impl Trial<'_> {
     async fn vend(&self, clock: &Clock) -> Result<String, String> {
         let vendor = &self.warehouse.vendor;
         let locations =
-            ValidLocations::of_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
+            ValidLocations::from_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
         let access = Access::new(true, self.warehouse.options.no_delete);
         let ask = Ask { locations: &locations, access, wanted, path: "", pass: None };
@@ -179,7 +179,7 @@ impl Trial<'_> {
         let there = object(&self.own).ok()?;
         let new = self.own.join("signed").ok()?;
         let other = object(&self.sibling).ok()?;
-        let locations = ValidLocations::of_folder(&self.own, &self.warehouse.root).ok()?;
+        let locations = ValidLocations::from_folder(&self.own, &self.warehouse.root).ok()?;
         let trial = SigningTrial { locations: &locations, there: &there, new: &new, other: &other };
         let outcome = self.warehouse.vendor.try_signing(&trial, Budget::default(), clock.now_ms()).await?;
         let removed = self.storage().remove(&new).await.map_err(|error| self.advice(&error));

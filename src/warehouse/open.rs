@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::base::secret::Secret;
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
-use crate::store::{Place, Warehouse, WarehouseOptions};
+use crate::store::{Warehouse, WarehouseOptions, WarehouseRef};
 use crate::vending::{Vendor, open_vendor};
 
 /// A warehouse that a request may use, because its organisation owns it.
 #[derive(Debug)]
 pub struct OpenWarehouse {
     /// The ids of its organisation and of the warehouse, the key of all its rows.
-    pub place: Place,
+    pub warehouse_ref: WarehouseRef,
     /// Its name, which is the `prefix` in API paths.
     pub name: String,
     /// The location that contains all its tables.
@@ -68,9 +68,9 @@ impl StorageAccess {
     /// # Errors
     /// All of [`WarehouseError`].
     pub fn open(&self, record: Warehouse) -> Result<OpenWarehouse, WarehouseError> {
-        let place = Place { organisation: record.organisation, warehouse: record.id };
+        let warehouse_ref = WarehouseRef { organisation: record.organisation, warehouse: record.id };
         let credentials = match &record.storage.sealed_credentials {
-            Some(sealed) => self.unseal(place, sealed)?,
+            Some(sealed) => self.unseal(warehouse_ref, sealed)?,
             None => StorageCredentials::Ambient,
         };
         self.open_with(record, &credentials)
@@ -85,14 +85,14 @@ impl StorageAccess {
         record: Warehouse,
         credentials: &StorageCredentials,
     ) -> Result<OpenWarehouse, WarehouseError> {
-        let place = Place { organisation: record.organisation, warehouse: record.id };
+        let warehouse_ref = WarehouseRef { organisation: record.organisation, warehouse: record.id };
         let root = Location::parse(&record.root)?;
         let (profile, budget) = (&record.storage.profile, self.budget);
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
         let vendor = open_vendor(profile, &storage, budget)?;
         Ok(OpenWarehouse {
-            place,
+            warehouse_ref,
             name: record.name,
             root,
             is_default: record.is_default,
@@ -106,17 +106,17 @@ impl StorageAccess {
     ///
     /// # Errors
     /// `Keys`; `Sealed`.
-    pub fn reseal(&self, place: Place, sealed: &[u8]) -> Result<Option<Vec<u8>>, WarehouseError> {
+    pub fn reseal(&self, warehouse_ref: WarehouseRef, sealed: &[u8]) -> Result<Option<Vec<u8>>, WarehouseError> {
         let keys = self.keys.read()?;
         if keys.is_current(sealed) {
             return Ok(None);
         }
-        let text = keys.open(sealed, &owner(place))?;
-        Ok(Some(keys.seal(text.expose(), &owner(place))?))
+        let text = keys.open(sealed, &owner(warehouse_ref))?;
+        Ok(Some(keys.seal(text.expose(), &owner(warehouse_ref))?))
     }
 
-    fn unseal(&self, place: Place, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
-        let text = self.keys.read()?.open(sealed, &owner(place))?;
+    fn unseal(&self, warehouse_ref: WarehouseRef, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
+        let text = self.keys.read()?.open(sealed, &owner(warehouse_ref))?;
         serde_json::from_slice(text.expose()).map_err(|_| WarehouseError::Unknown)
     }
 }
@@ -127,47 +127,47 @@ impl StorageAccess {
 /// `Sealed`.
 pub(super) fn seal_credentials(
     keys: &KeyRing,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     credentials: &StorageCredentials,
 ) -> Result<Vec<u8>, WarehouseError> {
     let text = serde_json::to_vec(credentials).map_err(|_| WarehouseError::Unknown)?;
-    Ok(keys.seal(&text, &owner(place))?)
+    Ok(keys.seal(&text, &owner(warehouse_ref))?)
 }
 
 /// Seals a pass, which a client sends back. It opens only for the same warehouse.
 ///
 /// # Errors
 /// `NoEntropy`.
-pub fn seal_pass(keys: &PassKeys, place: Place, pass: &[u8]) -> Result<Vec<u8>, SealError> {
-    keys.seal(pass, &pass_owner(place))
+pub fn seal_pass(keys: &PassKeys, warehouse_ref: WarehouseRef, pass: &[u8]) -> Result<Vec<u8>, SealError> {
+    keys.seal(pass, &pass_owner(warehouse_ref))
 }
 
 /// Opens a pass of [`seal_pass`].
 ///
 /// # Errors
 /// `Broken`.
-pub fn open_pass(keys: &PassKeys, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
-    keys.open(sealed, &pass_owner(place))
+pub fn open_pass(keys: &PassKeys, warehouse_ref: WarehouseRef, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+    keys.open(sealed, &pass_owner(warehouse_ref))
 }
 
 /// Returns the owner of a warehouse's sealed credentials. So they open for no other warehouse, even if a row is moved.
-fn owner(place: Place) -> [u8; 32] {
+fn owner(warehouse_ref: WarehouseRef) -> [u8; 32] {
     let mut owner = [0; 32];
-    owner[..16].copy_from_slice(place.organisation.0.as_bytes());
-    owner[16..].copy_from_slice(place.warehouse.0.as_bytes());
+    owner[..16].copy_from_slice(warehouse_ref.organisation.0.as_bytes());
+    owner[16..].copy_from_slice(warehouse_ref.warehouse.0.as_bytes());
     owner
 }
 
 /// Returns the owner of a warehouse's passes. It differs from that of credentials, so that one is never taken for the other.
-fn pass_owner(place: Place) -> Vec<u8> {
-    [b"pass".as_slice(), &owner(place)].concat()
+fn pass_owner(warehouse_ref: WarehouseRef) -> Vec<u8> {
+    [b"pass".as_slice(), &owner(warehouse_ref)].concat()
 }
 
 /// Returns an id of a warehouse's storage with its present settings. A change of the settings changes the id, so that no cached
 /// document or credential of the former settings is used.
 fn fingerprint(record: &Warehouse) -> Uuid {
     let mut hash = Sha256::new();
-    hash.update(owner(Place { organisation: record.organisation, warehouse: record.id }));
+    hash.update(owner(WarehouseRef { organisation: record.organisation, warehouse: record.id }));
     // The debug output of a profile has all its values, and a profile has no secrets.
     for part in [record.root.as_bytes(), format!("{:?}", record.storage.profile).as_bytes()] {
         hash.update(part.len().to_le_bytes());

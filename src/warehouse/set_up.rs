@@ -11,7 +11,7 @@ use crate::base::clock::Clock;
 use crate::data_folder::owner::Owner;
 use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::storage::StorageCredentials;
-use crate::store::{Place, Store, WarehouseStorage};
+use crate::store::{Store, WarehouseRef, WarehouseStorage};
 
 /// The outcome of a test of a warehouse's storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Trial {
     /// Returns the trial if all steps succeeded.
     ///
     /// # Errors
-    /// If a step failed. The text has all of them.
+    /// Fails if a step failed. The text has all of them.
     pub fn into_result(self) -> Result<Self, InvalidSettings> {
         if self.is_ok() {
             return Ok(self);
@@ -44,7 +44,7 @@ impl Trial {
 /// Tests a warehouse in a separate task, so that its test objects are removed even if the caller goes away.
 ///
 /// # Errors
-/// If the task panicked.
+/// Fails if the task panicked.
 pub async fn test_storage(open: OpenWarehouse, clock: &Clock) -> Result<Trial, JoinError> {
     let clock = clock.clone();
     let trial = tokio::spawn(async move {
@@ -75,7 +75,7 @@ impl StorageAccess {
     pub async fn seal(
         &self,
         store: &dyn Store,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         settings: StorageSettings,
     ) -> Result<WarehouseStorage, SettingsSealError> {
         let StorageSettings { profile, credentials } = settings;
@@ -83,7 +83,7 @@ impl StorageAccess {
             StorageCredentials::Ambient => None,
             credentials => {
                 let keys = check_or_make(store, &self.keys).await?;
-                Some(seal_credentials(&keys, place, credentials)?)
+                Some(seal_credentials(&keys, warehouse_ref, credentials)?)
             }
         };
         Ok(WarehouseStorage { profile, sealed_credentials })
@@ -93,7 +93,7 @@ impl StorageAccess {
 /// Checks that the server's user, who owns the data folder, can write to a warehouse's root.
 ///
 /// # Errors
-/// If the user cannot.
+/// Fails if the user cannot.
 pub fn check_owner_can_write(owner: Owner, root: &Path) -> Result<(), InvalidSettings> {
     if root.exists() && owner.can_write(root) == Some(false) {
         return Err(InvalidSettings(format!(

@@ -30,7 +30,7 @@ impl StorageSettings {
     /// credentials.
     ///
     /// # Errors
-    /// If `storage` is missing or has another form.
+    /// Fails if `storage` is missing or has another form.
     pub fn parse(storage: Option<Value>, root: &Location) -> Result<Self, InvalidSettings> {
         let Some(storage) = storage else {
             if root.scheme() == "file" {
@@ -93,7 +93,7 @@ fn without_values(message: &str) -> &str {
 /// Checks that the storage can enforce the options of its warehouse.
 ///
 /// # Errors
-/// If it cannot enforce one.
+/// Fails if it cannot enforce one.
 pub fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), InvalidSettings> {
     if options.no_delete && *storage == StorageProfile::File {
         return Err(InvalidSettings(

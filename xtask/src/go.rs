@@ -17,7 +17,7 @@ const LEFT_OUT: &str = "Go is missing: SKIPPING the tests with a second S3 serve
 /// Builds the program into `target/go/bin`, if Go is installed.
 ///
 /// # Errors
-/// If the build fails, or if Go is missing in CI.
+/// Fails if the build fails, or if Go is missing in CI.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     if !answers() {
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {

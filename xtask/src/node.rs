@@ -17,7 +17,7 @@ const LEFT_OUT: &str = "Node or npm is missing: SKIPPING the tests with iceberg-
 /// Installs the packages below `target/` and returns their folder, or `None` without Node.
 ///
 /// # Errors
-/// If the installation fails, or if Node is missing in CI.
+/// Fails if the installation fails, or if Node is missing in CI.
 pub(crate) fn modules(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if !(answers("node") && answers("npm")) {
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {

@@ -26,7 +26,7 @@ pub(crate) const AS_FOR_TESTS: [&str; 2] = ["--workspace", "--examples"];
 /// Shows a command, runs it, and prints how long it took.
 ///
 /// # Errors
-/// If it cannot start or fails. The message contains the whole command, for a repetition by hand.
+/// Fails if it cannot start or fails. The message contains the whole command, for a repetition by hand.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     say(&shown);

@@ -36,7 +36,7 @@ impl Workspace {
     /// Waits until no other process prepares `name` inside the target folder. The lock ends with the returned file.
     ///
     /// # Errors
-    /// If the lock file cannot be created or locked.
+    /// Fails if the lock file cannot be created or locked.
     pub(crate) fn lock(&self, name: &str) -> Result<File> {
         let folder = self.target.join("locks");
         let path = folder.join(name);

@@ -48,7 +48,7 @@ async fn answer(State(answer): State<BareAnswer>) -> Response {
 /// Serves until the task is dropped.
 ///
 /// # Errors
-/// If the listener fails.
+/// Fails if the listener fails.
 pub async fn serve(listener: TcpListener, what: BareAnswer) -> Result<()> {
     let listener = listener.tap_io(|stream| {
         // Without this option the server is only slower.
@@ -70,7 +70,7 @@ impl BareProcess {
     /// Starts this program as a bare server and waits until it listens.
     ///
     /// # Errors
-    /// If it cannot be started.
+    /// Fails if it cannot be started.
     pub fn start(status: u16, bytes: u64) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);

@@ -53,7 +53,7 @@ struct Swap {
 /// Runs writes until the time is over.
 ///
 /// # Errors
-/// If the folder or the database cannot be written.
+/// Fails if the folder or the database cannot be written.
 pub fn measure(writes: &Writes, pace: &Pace) -> Result<Tally> {
     let folder = tempfile::Builder::new().prefix("tidewater-bench-").tempdir_in(&writes.folder);
     let folder = folder.with_context(|| format!("cannot create a folder in {}", writes.folder.display()))?;

@@ -34,7 +34,7 @@ impl Floors {
     /// Measures a bare server that sends `bytes` bytes, under the same load as a catalog.
     ///
     /// # Errors
-    /// If the server cannot be started or reached.
+    /// Fails if the server cannot be started or reached.
     pub fn bare(&mut self, bytes: u64, scripts: Vec<Script>, pace: &Pace) -> Result<Tally> {
         let status = scripts.first().map_or(StatusCode::OK, |script| script.expected).as_u16();
         let server = match self.bare.entry((status, bytes)) {
@@ -47,7 +47,7 @@ impl Floors {
     /// Measures durable writes of a document of this size.
     ///
     /// # Errors
-    /// If the folder cannot be written.
+    /// Fails if the folder cannot be written.
     pub fn durable(&self, bytes: u64, threads: usize, steps: Steps, pace: &Pace) -> Result<Tally> {
         let writes = Writes { folder: self.folder.clone(), threads, bytes, tables: self.tables, steps };
         durable::measure(&writes, pace)
@@ -97,7 +97,7 @@ impl FloorPlan {
 /// Measures the floors alone.
 ///
 /// # Errors
-/// If a measurement fails.
+/// Fails if a measurement fails.
 pub fn run(plan: &FloorPlan, floors: &mut Floors, pace: &Pace, tell: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let row = |name: &str, bytes: u64, connections: usize, tallies: Vec<Tally>| {

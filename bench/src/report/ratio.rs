@@ -18,7 +18,7 @@ pub struct Spread {
 impl Spread {
     /// Returns the spread of the finite values, or `None` if there are none.
     #[must_use]
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
@@ -55,7 +55,7 @@ pub fn pairs(outcomes: &[Outcome]) -> Vec<Ratio> {
             let by_round = |figure: fn(&Figures) -> f64| {
                 // A round without requests has no percentiles, so it has no ratio.
                 let comparable = of.rounds.iter().zip(&to.rounds).filter(|(a, b)| a.requests > 0 && b.requests > 0);
-                Spread::of(comparable.map(|(a, b)| figure(a) / figure(b)))
+                Spread::from_values(comparable.map(|(a, b)| figure(a) / figure(b)))
             };
             ratios.push(Ratio {
                 of: of.who,
@@ -122,9 +122,9 @@ mod tests {
 
     #[test]
     fn median_of_an_even_number_is_between_the_middle_two() {
-        assert_eq!(Spread::of([4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]).unwrap().median, 2.0);
-        assert_eq!(Spread::of([f64::NAN, f64::INFINITY]), None);
+        assert_eq!(Spread::from_values([4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+        assert_eq!(Spread::from_values([3.0, 1.0, 2.0]).unwrap().median, 2.0);
+        assert_eq!(Spread::from_values([f64::NAN, f64::INFINITY]), None);
     }
 
     #[test]

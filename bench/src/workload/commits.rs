@@ -64,7 +64,7 @@ impl Writing {
     /// Returns the present size of the first table's document, in bytes.
     ///
     /// # Errors
-    /// If the catalog does not answer.
+    /// Fails if the catalog does not answer.
     pub async fn document_bytes(&self, target: &Target) -> Result<u64> {
         match self.tables.first() {
             Some(table) => Ok(Catalog::open(target).await?.table_load(&table.name).await?.document_bytes),
@@ -75,7 +75,7 @@ impl Writing {
     /// Returns one script for each connection; see [`super::site::Subject::scripts`].
     ///
     /// # Errors
-    /// If the catalog does not answer.
+    /// Fails if the catalog does not answer.
     pub async fn scripts(&self, target: &Target, connections: usize, salt: &str, clock: Clock) -> Result<Vec<Script>> {
         let script = |source| Script { source, expected: StatusCode::OK, retry_conflicts: true };
         if let (What::Append { kept }, Some(table)) = (self.what, self.tables.first()) {

@@ -53,7 +53,7 @@ impl Reading {
     /// Returns one script for each connection, all alike.
     ///
     /// # Errors
-    /// If a path is not valid in a URI.
+    /// Fails if a path is not valid in a URI.
     pub fn scripts(&self, target: &Target, connections: usize) -> Result<Vec<Script>> {
         let outgoing = self.what.outgoing(target)?;
         Ok((0..connections)
@@ -76,7 +76,7 @@ async fn try_out(target: &Target, what: What) -> Result<(Reading, Bytes)> {
 /// Returns requests for the catalog's configuration.
 ///
 /// # Errors
-/// If the status is not 200.
+/// Fails if the status is not 200.
 pub async fn config(target: &Target) -> Result<Reading> {
     Ok(try_out(target, What::Config).await?.0)
 }
@@ -84,7 +84,7 @@ pub async fn config(target: &Target) -> Result<Reading> {
 /// Returns loads of a table.
 ///
 /// # Errors
-/// If the status is not 200.
+/// Fails if the status is not 200.
 pub async fn load(target: &Target, table: &Table) -> Result<Reading> {
     Ok(try_out(target, What::Path(table.name.path())).await?.0)
 }
@@ -92,7 +92,7 @@ pub async fn load(target: &Target, table: &Table) -> Result<Reading> {
 /// Returns loads of an unchanged table with `If-None-Match`. The inner error says why the catalog does not support them.
 ///
 /// # Errors
-/// If the status without the condition is not 200.
+/// Fails if the status without the condition is not 200.
 pub async fn load_not_modified(target: &Target, table: &Table) -> Result<Result<Reading, String>> {
     let mut catalog = Catalog::open(target).await?;
     let Some(etag) = catalog.table_load(&table.name).await?.etag else {
@@ -114,7 +114,7 @@ struct ListAnswer {
 /// Returns lists of all tables of a namespace in one page, if the catalog has pages of that size.
 ///
 /// # Errors
-/// If the status is not 200, or the response is not a list.
+/// Fails if the status is not 200, or the response is not a list.
 pub async fn list_tables(target: &Target, namespace: &str, count: usize) -> Result<Reading> {
     let path = format!("namespaces/{namespace}/tables?pageToken=&pageSize={count}");
     let (mut reading, body) = try_out(target, What::Path(path)).await?;
@@ -128,7 +128,7 @@ pub async fn list_tables(target: &Target, namespace: &str, count: usize) -> Resu
 /// Returns lists of the top-level namespaces.
 ///
 /// # Errors
-/// If the status is not 200.
+/// Fails if the status is not 200.
 pub async fn list_namespaces(target: &Target) -> Result<Reading> {
     Ok(try_out(target, What::Path("namespaces".to_owned())).await?.0)
 }

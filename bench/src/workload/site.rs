@@ -27,7 +27,7 @@ impl Subject {
     /// times of added snapshots.
     ///
     /// # Errors
-    /// If the catalog does not answer.
+    /// Fails if the catalog does not answer.
     pub async fn scripts(&self, target: &Target, connections: usize, salt: &str, clock: Clock) -> Result<Vec<Script>> {
         match self {
             Self::Reading(reading) => reading.scripts(target, connections),
@@ -70,7 +70,7 @@ impl Site {
     /// subject, or the reason why the catalog does not support it.
     ///
     /// # Errors
-    /// If the catalog refuses to create an object.
+    /// Fails if the catalog refuses to create an object.
     pub async fn prepare(&mut self, workload: Workload, connections: usize) -> Result<Vec<Result<Subject, String>>> {
         let mut subjects = Vec::new();
         for variant in workload.variants(&self.sizes) {
@@ -161,7 +161,7 @@ impl Site {
     /// Removes all created objects.
     ///
     /// # Errors
-    /// If the catalog refuses; still tries the others.
+    /// Fails if the catalog refuses; still tries the others.
     pub async fn clean_up(&mut self) -> Result<()> {
         self.target.renew_sign_in().await?;
         let tables = catalog::tables_drop(&self.target, std::mem::take(&mut self.tables_made)).await;

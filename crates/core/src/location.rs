@@ -38,7 +38,7 @@ impl Location {
     /// Parses a location: `s3://bucket/key`, `file:///path`, `file:/path` or a plain absolute path.
     ///
     /// # Errors
-    /// If the scheme is unknown or the text could mean two locations. The message says which.
+    /// Fails if the scheme is unknown or the text could mean two locations. The message says which.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         let refuse = |reason| LocationError { location: text.chars().take(200).collect(), reason };
         let (scheme, rest) = match text.split_once(':') {
@@ -133,7 +133,7 @@ impl Location {
     /// Returns the location `segments` below this one.
     ///
     /// # Errors
-    /// If `segments` leads out of this location or could mean two locations.
+    /// Fails if `segments` leads out of this location or could mean two locations.
     pub fn join(&self, segments: &str) -> Result<Self, LocationError> {
         Self::parse(&format!("{}/{segments}", self.text))
     }

@@ -92,7 +92,7 @@ struct Commit {
 /// Checks a report and returns its kind.
 ///
 /// # Errors
-/// If the report is not a JSON object, is of no known kind, or lacks a required field, has one of another type, or has a
+/// Fails if the report is not a JSON object, is of no known kind, or lacks a required field, has one of another type, or has a
 /// metric that is neither a counter nor a timer.
 pub fn check_report(json: &[u8]) -> Result<ReportKind, ReportError> {
     let malformed = |error: serde_json::Error| ReportError(format!("Invalid metrics report: {error}"));

@@ -86,7 +86,7 @@ impl NamespaceIdent {
     /// Creates a namespace from its levels, outermost first.
     ///
     /// # Errors
-    /// If there is no level, there are too many, or a level is not a valid name.
+    /// Fails if there is no level, there are too many, or a level is not a valid name.
     pub fn new<S: AsRef<str>>(levels: &[S]) -> Result<Self, NameError> {
         if levels.is_empty() {
             return Err(NameError::Empty { what: "Namespace" });
@@ -173,7 +173,7 @@ impl TableIdent {
     /// Creates the identifier of a table or view.
     ///
     /// # Errors
-    /// If `name` is empty, `.` or `..`, too long, or contains control characters.
+    /// Fails if `name` is empty, `.` or `..`, too long, or contains control characters.
     pub fn new(namespace: NamespaceIdent, name: &str) -> Result<Self, NameError> {
         checked("Table name", name)?;
         Ok(Self { namespace, name: name.to_owned() })

@@ -60,7 +60,7 @@ impl NamedFiles {
     /// Reads the names of files from a document in JSON. The document itself is not among them.
     ///
     /// # Errors
-    /// If a snapshot, a statistics entry or the log has an unknown form: the document may then name further files.
+    /// Fails if a snapshot, a statistics entry or the log has an unknown form: the document may then name further files.
     pub fn parse(json: &[u8]) -> Result<Self, NamedFilesError> {
         let view: View = serde_json::from_slice(json).map_err(|error| NamedFilesError(error.to_string()))?;
         let mut named = Self::default();

@@ -113,19 +113,19 @@ pub(in crate::api) async fn explain(
     Parameters(question): Parameters<Question>,
     Parameters(paging): Parameters<ListPaging>,
 ) -> Result<Json<ExplainedList>, ApiError> {
-    let (action, object, place) = (question.action()?, question.object()?, of.place());
+    let (action, object, warehouse_ref) = (question.action()?, question.object()?, of.warehouse_ref());
     of.object(&api, &object).await?;
     let (scope, engine) = (question.scope.as_deref(), question.engine.as_deref());
     if let Some(principal) = question.principal.as_deref() {
         let token = ExplainedToken { principal, scope, engine };
-        let explained = api.admin.access_explain((&of.organisation, place), token, action, &object).await?;
+        let explained = api.admin.access_explain((&of.organisation, warehouse_ref), token, action, &object).await?;
         return Ok(Json(ExplainedList { next_page_token: None, access: vec![explained.into()] }));
     }
     if scope.is_some() || engine.is_some() {
         return Err(ApiError::bad_request("Give the `principal` of the `scope` or `engine`"));
     }
     let page = paging.request(api.settings.default_page_size)?;
-    let (found, next) = api.admin.access_list(place, action, &object, &page).await?;
+    let (found, next) = api.admin.access_list(warehouse_ref, action, &object, &page).await?;
     let access = found.into_iter().map(ExplainedEntry::from).collect();
     Ok(Json(ExplainedList { next_page_token: next.as_deref().map(token_after), access }))
 }

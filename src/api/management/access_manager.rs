@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
 use crate::catalog::CatalogError;
-use crate::store::{Change, Organisation, Place, TableKind};
+use crate::store::{Change, Organisation, TableKind, WarehouseRef};
 use crate::warehouse::OpenWarehouse;
 
 /// A caller who may manage access to some object of the path's warehouse. It returns the permits.
@@ -27,8 +27,8 @@ pub(in crate::api) struct AccessManager {
 
 impl AccessManager {
     /// Returns the warehouse's place.
-    pub(in crate::api) fn place(&self) -> Place {
-        self.warehouse.place
+    pub(in crate::api) fn warehouse_ref(&self) -> WarehouseRef {
+        self.warehouse.warehouse_ref
     }
 
     /// Returns the record of a change that this request makes.
@@ -50,7 +50,7 @@ impl AccessManager {
     /// # Errors
     /// 403.
     pub(in crate::api) fn somewhere(&self) -> Result<(), ApiError> {
-        if self.principal.may_manage_within(self.warehouse.place.warehouse) {
+        if self.principal.may_manage_within(self.warehouse.warehouse_ref.warehouse) {
             return Ok(());
         }
         self.warehouse().map(drop)
@@ -58,7 +58,7 @@ impl AccessManager {
 
     /// Returns whether the caller may manage access to the object of a grant.
     pub(in crate::api) fn manages(&self, on: &Securable) -> bool {
-        self.principal.may_manage(self.warehouse.place, on)
+        self.principal.may_manage(self.warehouse.warehouse_ref, on)
     }
 
     /// Checks that the caller may manage access to an object.
@@ -120,7 +120,7 @@ impl FromRequestParts<Arc<Api>> for AccessManager {
         let principal = Principal::from(Arc::clone(&caller));
         Authorizer::<ManageAccess>::new(principal.clone())?;
         let organisation = OfOrganisation::find_own(parts, api, &caller).await?;
-        let named = PathParameters::of(parts).get("warehouse")?.unwrap_or_default();
+        let named = PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default();
         let name = match api.admin.warehouse_find(&organisation, &named).await {
             Ok(found) if principal.sees_warehouse(found.id) => found.name,
             // The same answer, which repeats only what the request says.

@@ -124,7 +124,7 @@ impl FromRequestParts<Arc<Api>> for Administrator {
             Some(Sender::Machine(machine)) => Ok(Self::Machine(machine)),
             Some(Sender::Identity(Identity::Operator(operator))) => Ok(Self::Operator(operator)),
             Some(Sender::Identity(Identity::Key(caller))) => {
-                Allowed::<Administer>::of(Arc::clone(&caller))?.organisation()?;
+                Allowed::<Administer>::check(Arc::clone(&caller))?.organisation()?;
                 Ok(Self::OrganisationAdmin(caller))
             }
             None => Err(ApiError::internal(&"a route is not behind authentication")),
@@ -152,7 +152,7 @@ impl Asking {
     /// Returns the caller of a request with the key of a non-admin. Its permissions are not checked yet.
     pub(super) fn of_key(parts: &Parts) -> Option<(Self, Arc<Caller>)> {
         let Some(Sender::Identity(Identity::Key(caller))) = parts.extensions.get::<Sender>() else { return None };
-        if Allowed::<Administer>::of(Arc::clone(caller)).is_ok() {
+        if Allowed::<Administer>::check(Arc::clone(caller)).is_ok() {
             return None;
         }
         let administrator = Administrator::OrganisationAdmin(Arc::clone(caller));
@@ -261,7 +261,7 @@ impl FromRequestParts<Arc<Api>> for OfOrganisation {
 
 /// Returns the name or id of a request's organisation: that of the path, or, in Polaris' API, the realm.
 async fn organisation_named(parts: &Parts, api: &Api, own: Option<&Caller>) -> Result<String, ApiError> {
-    match PathParameters::of(parts).get("organisation")? {
+    match PathParameters::from_parts(parts).get("organisation")? {
         Some(named) => Ok(named),
         None => realm::organisation_named(parts, api, own).await,
     }
@@ -295,7 +295,7 @@ impl FromRequestParts<Arc<Api>> for OfWarehouse {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let of = OfOrganisation::from_request_parts(parts, api).await?;
-        let named = PathParameters::of(parts).get("warehouse")?.unwrap_or_default();
+        let named = PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default();
         let found = api.admin.warehouse_find(&of.organisation, &named).await?;
         let warehouse = api.catalog.warehouse(of.organisation.id, Some(&found.name)).await?;
         Ok(Self { of, warehouse })

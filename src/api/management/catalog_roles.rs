@@ -66,7 +66,7 @@ pub(in crate::api) async fn list(
 ) -> Result<Json<RoleList<CatalogRoleId>>, ApiError> {
     of.somewhere()?;
     let page = paging.request(api.settings.default_page_size)?;
-    Ok(Json(api.admin.catalog_role_list(of.place(), &page).await?.into()))
+    Ok(Json(api.admin.catalog_role_list(of.warehouse_ref(), &page).await?.into()))
 }
 
 /// Adds a catalog role.
@@ -76,7 +76,7 @@ pub(in crate::api) async fn create(
     Fields(new): Fields<CreateRole>,
 ) -> Result<Json<RoleEntry<CatalogRoleId>>, ApiError> {
     of.warehouse()?;
-    Ok(Json(api.admin.catalog_role_create(of.place(), &new.name, &of.change(&api)).await?.into()))
+    Ok(Json(api.admin.catalog_role_create(of.warehouse_ref(), &new.name, &of.change(&api)).await?.into()))
 }
 
 /// Removes a catalog role, with its assignments and grants.
@@ -86,7 +86,7 @@ pub(in crate::api) async fn delete(
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
     of.warehouse()?;
-    api.admin.catalog_role_delete(of.place(), &named(&parts, "catalog-role")?, &of.change(&api)).await?;
+    api.admin.catalog_role_delete(of.warehouse_ref(), &named(&parts, "catalog-role")?, &of.change(&api)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,7 +99,7 @@ pub(in crate::api) async fn members(
 ) -> Result<Json<RoleList<PrincipalRoleId>>, ApiError> {
     of.somewhere()?;
     let page = paging.request(api.settings.default_page_size)?;
-    Ok(Json(api.admin.catalog_role_members(of.place(), &named(&parts, "catalog-role")?, &page).await?.into()))
+    Ok(Json(api.admin.catalog_role_members(of.warehouse_ref(), &named(&parts, "catalog-role")?, &page).await?.into()))
 }
 
 /// Assigns a catalog role to a principal role.
@@ -124,7 +124,7 @@ async fn set_assigned(api: &Api, of: &AccessManager, parts: &Parts, assigned: bo
     of.warehouse()?;
     let roles = (named(parts, "catalog-role")?, named(parts, "principal-role")?);
     let change = of.change(api);
-    let (at, roles) = ((&of.organisation, of.place()), (roles.0.as_str(), roles.1.as_str()));
+    let (at, roles) = ((&of.organisation, of.warehouse_ref()), (roles.0.as_str(), roles.1.as_str()));
     api.admin.catalog_role_assign(at, roles, assigned, &change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -136,7 +136,7 @@ pub(in crate::api) async fn grants(
     parts: Parts,
 ) -> Result<Json<GrantList>, ApiError> {
     of.somewhere()?;
-    let mut grants = api.admin.grant_list(of.place(), &named(&parts, "catalog-role")?).await?;
+    let mut grants = api.admin.grant_list(of.warehouse_ref(), &named(&parts, "catalog-role")?).await?;
     grants.retain(|grant| of.manages(&grant.on));
     Ok(Json(GrantList { grants: grants.into_iter().map(GrantEntry::from).collect() }))
 }
@@ -170,7 +170,7 @@ async fn change_grant(
 ) -> Result<StatusCode, ApiError> {
     let grant = permitted_grant(api, of, grant).await?;
     let role = named(parts, "catalog-role")?;
-    api.admin.grant_change(of.place(), &role, grant, granted, &of.change(api)).await?;
+    api.admin.grant_change(of.warehouse_ref(), &role, grant, granted, &of.change(api)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

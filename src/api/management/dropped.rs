@@ -168,7 +168,7 @@ pub(in crate::api) async fn remove(
 }
 
 fn id(parts: &Parts) -> Result<TableId, ApiError> {
-    let text = PathParameters::of(parts).get("id")?.unwrap_or_default();
+    let text = PathParameters::from_parts(parts).get("id")?.unwrap_or_default();
     text.parse().map_err(|_| {
         ApiError::bad_request("The id of a dropped table or view must be a UUID: see the list of dropped objects")
     })

@@ -60,7 +60,7 @@ pub(in crate::api) async fn list_all(
 async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Json<EventList>, ApiError> {
     let warehouse = match (&wanted.warehouse, of) {
         (None, _) => None,
-        (Some(name), Some(of)) => Some(api.catalog.warehouse(of.id, Some(name)).await?.place.warehouse),
+        (Some(name), Some(of)) => Some(api.catalog.warehouse(of.id, Some(name)).await?.warehouse_ref.warehouse),
         (Some(_), None) => {
             return Err(ApiError::bad_request(
                 "A warehouse belongs to an organisation: list the organisation's events instead",

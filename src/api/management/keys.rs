@@ -177,7 +177,7 @@ pub(in crate::api) async fn revoke(
 
 /// Returns the id or name of the key in the path.
 fn named(parts: &Parts) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get("key")?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get("key")?.unwrap_or_default())
 }
 
 fn role(name: &str) -> Result<Role, ApiError> {

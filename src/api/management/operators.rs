@@ -87,7 +87,7 @@ pub(in crate::api) async fn revoke(
     Manager(asking): Manager,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    let named = PathParameters::of(&parts).get("operator")?.unwrap_or_default();
+    let named = PathParameters::from_parts(&parts).get("operator")?.unwrap_or_default();
     api.admin.operator_revoke(&named, &asking.change(&api)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

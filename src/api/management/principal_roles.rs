@@ -91,7 +91,7 @@ impl From<Page<PrincipalRecord>> for PrincipalList {
 
 /// Returns a parameter of the path.
 pub(super) fn named(parts: &Parts, parameter: &str) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get(parameter)?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get(parameter)?.unwrap_or_default())
 }
 
 /// Lists principals.

@@ -21,7 +21,7 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scoped<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        if PathParameters::of(parts).get("organisation")?.is_none() {
+        if PathParameters::from_parts(parts).get("organisation")?.is_none() {
             return Scope::from_request_parts(parts, api).await.map(Self);
         }
         let OfWarehouse { of, warehouse } = OfWarehouse::from_request_parts(parts, api).await?;

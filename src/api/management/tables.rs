@@ -113,7 +113,7 @@ pub(in crate::api) async fn namespaces(
 ) -> Result<Json<NamespaceList>, ApiError> {
     let parent = parent.as_deref().filter(|parent| !parent.is_empty()).map(namespace_parameter).transpose()?;
     let page = paging.request(api.settings.default_page_size)?;
-    let found = api.admin.namespace_list(of.warehouse.place, parent.as_ref(), &page).await?;
+    let found = api.admin.namespace_list(of.warehouse.warehouse_ref, parent.as_ref(), &page).await?;
     let next_page_token = found.items.last().filter(|_| found.more).map(|last| token_after(last.as_key()));
     Ok(Json(NamespaceList { next_page_token, namespaces: found.items.iter().map(levels).collect() }))
 }
@@ -124,8 +124,8 @@ pub(in crate::api) async fn namespace(
     WarehouseContents(of): WarehouseContents,
     parts: Parts,
 ) -> Result<Json<NamespaceEntry>, ApiError> {
-    let ident = PathParameters::of(&parts).namespace()?;
-    let found = api.admin.namespace_show(of.warehouse.place, &ident).await?;
+    let ident = PathParameters::from_parts(&parts).namespace()?;
+    let found = api.admin.namespace_show(of.warehouse.warehouse_ref, &ident).await?;
     Ok(Json(NamespaceEntry {
         namespace: levels(&ident),
         properties: found.properties,
@@ -153,7 +153,7 @@ pub(in crate::api) async fn tables(
         return Ok(Json(TableList { next_page_token: None, tables: vec![table] }));
     }
     let page = paging.request(api.settings.default_page_size)?;
-    let (found, next) = api.admin.table_list(of.warehouse.place, &namespace, kind, &page).await?;
+    let (found, next) = api.admin.table_list(of.warehouse.warehouse_ref, &namespace, kind, &page).await?;
     let entry = |(name, record): (String, TableRecord)| TableEntry {
         name,
         id: record.id,

@@ -254,7 +254,7 @@ pub(in crate::api) async fn reseal(
 
 /// Returns the id or name of the warehouse in the path.
 pub(in crate::api) fn named(parts: &Parts) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get("warehouse")?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default())
 }
 
 fn purge(name: Option<&str>) -> Result<Option<PurgeTime>, ApiError> {

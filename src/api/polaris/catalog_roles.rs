@@ -16,7 +16,7 @@ use crate::api::error::ApiError;
 use crate::api::management::access_manager::AccessManager;
 use crate::api::management::fields::Fields;
 use crate::api::path::PathParameters;
-use crate::store::{CatalogRole, Entity, Place};
+use crate::store::{CatalogRole, Entity, WarehouseRef};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -24,8 +24,8 @@ pub(in crate::api) struct Create {
     catalog_role: NamedRole,
 }
 
-fn entity(place: Place, role: &CatalogRole) -> Entity {
-    Entity::CatalogRole(place.warehouse, role.id)
+fn entity(warehouse_ref: WarehouseRef, role: &CatalogRole) -> Entity {
+    Entity::CatalogRole(warehouse_ref.warehouse, role.id)
 }
 
 /// Lists a warehouse's catalog roles by name.
@@ -34,8 +34,8 @@ pub(in crate::api) async fn list(
     of: AccessManager,
 ) -> Result<Json<CatalogRoleList>, ApiError> {
     of.warehouse()?;
-    let roles = all(api.admin.catalog_role_list(of.place(), &whole()).await?)?;
-    Ok(Json(catalog_roles(&api, of.place(), roles).await?))
+    let roles = all(api.admin.catalog_role_list(of.warehouse_ref(), &whole()).await?)?;
+    Ok(Json(catalog_roles(&api, of.warehouse_ref(), roles).await?))
 }
 
 /// Adds a catalog role.
@@ -46,9 +46,9 @@ pub(in crate::api) async fn create(
 ) -> Result<(StatusCode, Json<CatalogRoleEntry>), ApiError> {
     of.warehouse()?;
     check(new.properties.as_ref())?;
-    let (place, change) = (of.place(), of.change(&api));
-    let role = api.admin.catalog_role_create(place, &new.name, &change).await?;
-    let set = created(&api, place.organisation, entity(place, &role), new.properties.as_ref(), &change);
+    let (warehouse_ref, change) = (of.warehouse_ref(), of.change(&api));
+    let role = api.admin.catalog_role_create(warehouse_ref, &new.name, &change).await?;
+    let set = created(&api, warehouse_ref.organisation, entity(warehouse_ref, &role), new.properties.as_ref(), &change);
     let details = set.await?;
     Ok((StatusCode::CREATED, Json(CatalogRoleEntry::new(role, details))))
 }
@@ -60,8 +60,8 @@ pub(in crate::api) async fn get(
     parts: Parts,
 ) -> Result<Json<CatalogRoleEntry>, ApiError> {
     of.warehouse()?;
-    let role = api.admin.catalog_role(of.place(), &named(&parts)?).await?;
-    let details = api.admin.entity_get(of.place().organisation, entity(of.place(), &role)).await?;
+    let role = api.admin.catalog_role(of.warehouse_ref(), &named(&parts)?).await?;
+    let details = api.admin.entity_get(of.warehouse_ref().organisation, entity(of.warehouse_ref(), &role)).await?;
     Ok(Json(CatalogRoleEntry::new(role, details)))
 }
 
@@ -73,9 +73,9 @@ pub(in crate::api) async fn update(
     Fields(update): Fields<Update>,
 ) -> Result<Json<CatalogRoleEntry>, ApiError> {
     of.warehouse()?;
-    let role = api.admin.catalog_role(of.place(), &named(&parts)?).await?;
-    let (entity, expected) = (entity(of.place(), &role), Some(update.current_entity_version));
-    let (organisation, change) = (of.place().organisation, of.change(&api));
+    let role = api.admin.catalog_role(of.warehouse_ref(), &named(&parts)?).await?;
+    let (entity, expected) = (entity(of.warehouse_ref(), &role), Some(update.current_entity_version));
+    let (organisation, change) = (of.warehouse_ref().organisation, of.change(&api));
     let set = api.admin.entity_set_properties(organisation, entity, expected, &update.properties, &change);
     Ok(Json(CatalogRoleEntry::new(role, set.await?)))
 }
@@ -87,7 +87,7 @@ pub(in crate::api) async fn delete(
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
     of.warehouse()?;
-    api.admin.catalog_role_delete(of.place(), &named(&parts)?, &of.change(&api)).await?;
+    api.admin.catalog_role_delete(of.warehouse_ref(), &named(&parts)?, &of.change(&api)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -98,10 +98,10 @@ pub(in crate::api) async fn members(
     parts: Parts,
 ) -> Result<Json<PrincipalRoleList>, ApiError> {
     of.warehouse()?;
-    let roles = all(api.admin.catalog_role_members(of.place(), &named(&parts)?, &whole()).await?)?;
-    Ok(Json(principal_roles(&api, of.place().organisation, roles).await?))
+    let roles = all(api.admin.catalog_role_members(of.warehouse_ref(), &named(&parts)?, &whole()).await?)?;
+    Ok(Json(principal_roles(&api, of.warehouse_ref().organisation, roles).await?))
 }
 
 fn named(parts: &Parts) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get("catalog-role")?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get("catalog-role")?.unwrap_or_default())
 }

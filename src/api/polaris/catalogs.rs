@@ -20,7 +20,7 @@ use crate::api::error::ApiError;
 use crate::api::management::administrator::OfOrganisation;
 use crate::api::management::fields::Fields;
 use crate::api::management::warehouses::named;
-use crate::store::{Change, Entity, EntityDetails, Place, Warehouse, WarehouseOptions};
+use crate::store::{Change, Entity, EntityDetails, Warehouse, WarehouseOptions, WarehouseRef};
 
 /// The property with a catalog's root.
 const BASE_LOCATION: &str = "default-base-location";
@@ -134,11 +134,11 @@ pub(in crate::api) async fn create(
 
 /// Adds the catalog role that Polaris' tools expect in each catalog.
 async fn add_catalog_admin(api: &Api, warehouse: &Warehouse, change: &Change) -> Result<(), ApiError> {
-    let place = Place { organisation: warehouse.organisation, warehouse: warehouse.id };
-    api.admin.catalog_role_create(place, CATALOG_ADMIN, change).await?;
+    let warehouse_ref = WarehouseRef { organisation: warehouse.organisation, warehouse: warehouse.id };
+    api.admin.catalog_role_create(warehouse_ref, CATALOG_ADMIN, change).await?;
     for privilege in CATALOG_ADMIN_PRIVILEGES {
         let grant = (privilege, Securable::Warehouse);
-        api.admin.grant_change(place, CATALOG_ADMIN, grant, true, change).await?;
+        api.admin.grant_change(warehouse_ref, CATALOG_ADMIN, grant, true, change).await?;
     }
     Ok(())
 }

@@ -99,7 +99,7 @@ pub(in crate::api) async fn list(
     parts: Parts,
 ) -> Result<Json<GrantResources>, ApiError> {
     of.warehouse()?;
-    let grants = api.admin.grant_list(of.place(), &role(&parts)?).await?;
+    let grants = api.admin.grant_list(of.warehouse_ref(), &role(&parts)?).await?;
     Ok(Json(GrantResources { grants: grants.into_iter().filter_map(GrantResource::from_grant).collect() }))
 }
 
@@ -111,7 +111,7 @@ pub(in crate::api) async fn add(
     Fields(GrantRequest { grant }): Fields<GrantRequest>,
 ) -> Result<StatusCode, ApiError> {
     let grant = permitted_grant(&api, &of, &grant.into_entry()?).await?;
-    api.admin.grant_change(of.place(), &role(&parts)?, grant, true, &of.change(&api)).await?;
+    api.admin.grant_change(of.warehouse_ref(), &role(&parts)?, grant, true, &of.change(&api)).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -126,12 +126,12 @@ pub(in crate::api) async fn revoke(
     let grant = permitted_grant(&api, &of, &grant.into_entry()?).await?;
     let (role, change) = (role(&parts)?, of.change(&api));
     match cascade {
-        Some(true) => api.admin.grant_revoke_below(of.place(), &role, grant, &change).await?,
-        _ => api.admin.grant_change(of.place(), &role, grant, false, &change).await?,
+        Some(true) => api.admin.grant_revoke_below(of.warehouse_ref(), &role, grant, &change).await?,
+        _ => api.admin.grant_change(of.warehouse_ref(), &role, grant, false, &change).await?,
     }
     Ok(StatusCode::CREATED)
 }
 
 fn role(parts: &Parts) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get("catalog-role")?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get("catalog-role")?.unwrap_or_default())
 }

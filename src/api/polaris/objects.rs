@@ -8,7 +8,7 @@ use super::details::{Details, Properties};
 use crate::admin::KeyPrincipal;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::store::{CatalogRole, Entity, EntityDetails, Place, PrincipalRole};
+use crate::store::{CatalogRole, Entity, EntityDetails, PrincipalRole, WarehouseRef};
 
 /// A role in a body. The other fields are those of answers, and are ignored.
 #[derive(Deserialize)]
@@ -84,11 +84,12 @@ pub(in crate::api) struct CatalogRoleList {
 /// Returns catalog roles of a warehouse with their details.
 pub(super) async fn catalog_roles(
     api: &Api,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     roles: Vec<CatalogRole>,
 ) -> Result<CatalogRoleList, ApiError> {
-    let entities: Vec<Entity> = roles.iter().map(|role| Entity::CatalogRole(place.warehouse, role.id)).collect();
-    let details = api.admin.entity_list(place.organisation, &entities).await?;
+    let entities: Vec<Entity> =
+        roles.iter().map(|role| Entity::CatalogRole(warehouse_ref.warehouse, role.id)).collect();
+    let details = api.admin.entity_list(warehouse_ref.organisation, &entities).await?;
     let roles = roles.into_iter().zip(details).map(|(role, details)| CatalogRoleEntry::new(role, details));
     Ok(CatalogRoleList { roles: roles.collect() })
 }

@@ -110,9 +110,9 @@ pub(in crate::api) async fn assigned(
     parts: Parts,
 ) -> Result<Json<CatalogRoleList>, ApiError> {
     of.warehouse()?;
-    let at = (&of.organisation, of.place());
+    let at = (&of.organisation, of.warehouse_ref());
     let roles = all(api.admin.catalog_role_list_of(at, &named(&parts)?, &whole()).await?)?;
-    Ok(Json(catalog_roles(&api, of.place(), roles).await?))
+    Ok(Json(catalog_roles(&api, of.warehouse_ref(), roles).await?))
 }
 
 /// Assigns a catalog role to a principal role.
@@ -132,17 +132,17 @@ pub(in crate::api) async fn revoke(
     of: AccessManager,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    let catalog_role = PathParameters::of(&parts).get("catalog-role")?.unwrap_or_default();
+    let catalog_role = PathParameters::from_parts(&parts).get("catalog-role")?.unwrap_or_default();
     set_assigned(&api, &of, (&catalog_role, &named(&parts)?), false).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn set_assigned(api: &Api, of: &AccessManager, roles: (&str, &str), assigned: bool) -> Result<(), ApiError> {
     of.warehouse()?;
-    let at = (&of.organisation, of.place());
+    let at = (&of.organisation, of.warehouse_ref());
     Ok(api.admin.catalog_role_assign(at, roles, assigned, &of.change(api)).await?)
 }
 
 fn named(parts: &Parts) -> Result<String, ApiError> {
-    Ok(PathParameters::of(parts).get("principal-role")?.unwrap_or_default())
+    Ok(PathParameters::from_parts(parts).get("principal-role")?.unwrap_or_default())
 }

@@ -78,7 +78,7 @@ impl PrincipalWithCredentials {
 
 /// Finds the path's principal.
 async fn find(api: &Api, of: &OfOrganisation, parts: &Parts) -> Result<KeyPrincipal, ApiError> {
-    let name = PathParameters::of(parts).get("principal")?.unwrap_or_default();
+    let name = PathParameters::from_parts(parts).get("principal")?.unwrap_or_default();
     Ok(api.admin.key_principal_find(&of.organisation, &name).await?)
 }
 
@@ -213,7 +213,7 @@ pub(in crate::api) async fn revoke(
     of: OfOrganisation,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    let role = PathParameters::of(&parts).get("principal-role")?.unwrap_or_default();
+    let role = PathParameters::from_parts(&parts).get("principal-role")?.unwrap_or_default();
     set_assigned(&api, &of, &parts, &role, false).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -37,7 +37,7 @@ impl Table {
 
     /// Returns the time of a key.
     pub(super) fn get(&self, key: &impl Hash) -> i64 {
-        let (shard, set, fingerprint) = self.place(key);
+        let (shard, set, fingerprint) = self.warehouse_ref(key);
         let shard = self.shards[shard].lock();
         let found = shard[set..set + WAYS].iter().find(|entry| entry.fingerprint == fingerprint);
         found.map_or(0, |entry| entry.time)
@@ -45,7 +45,7 @@ impl Table {
 
     /// Replaces the time of a key by the result of `change`, unless that is `None`. Returns the result.
     pub(super) fn change<T>(&self, key: &impl Hash, change: impl FnOnce(i64) -> (Option<i64>, T)) -> T {
-        let (shard, set, fingerprint) = self.place(key);
+        let (shard, set, fingerprint) = self.warehouse_ref(key);
         let mut shard = self.shards[shard].lock();
         let set = &mut shard[set..set + WAYS];
         let known = set.iter().position(|entry| entry.fingerprint == fingerprint);
@@ -58,7 +58,7 @@ impl Table {
     }
 
     /// Returns the shard of a key, the start of its set in it, and its fingerprint, which is never 0.
-    fn place(&self, key: &impl Hash) -> (usize, usize, u64) {
+    fn warehouse_ref(&self, key: &impl Hash) -> (usize, usize, u64) {
         let hash = self.hasher.hash_one(key);
         let [high, low] = [(hash >> 32) as usize, (hash & u64::from(u32::MAX)) as usize];
         (low % SHARDS, high % self.sets * WAYS, hash | 1)

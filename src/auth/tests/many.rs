@@ -13,7 +13,7 @@ use tidewater_core::name::NamespaceIdent;
 use crate::auth::testing::{World, bearer, warehouse};
 use crate::auth::{Authenticator, CredentialSource};
 use crate::base::clock::fresh_uuid;
-use crate::store::{CatalogRole, Change, Grant, Place, PrincipalRole, Store, WarehouseStore};
+use crate::store::{CatalogRole, Change, Grant, PrincipalRole, Store, WarehouseRef, WarehouseStore};
 
 const PRINCIPALS: usize = 1_000;
 const GRANTS: usize = 10_000;
@@ -54,18 +54,18 @@ async fn wait_of_requests_after_changes_of_access() {
     let organisation = world.organisation.id;
     let lake = warehouse(organisation);
     world.store.warehouse_create(&lake, &change()).await.unwrap();
-    let place = Place { organisation, warehouse: lake.id };
+    let warehouse_ref = WarehouseRef { organisation, warehouse: lake.id };
     let role = PrincipalRole { id: PrincipalRoleId(fresh_uuid()), name: "all".to_owned(), created_ms: 0 };
     let catalog_role = CatalogRole { id: CatalogRoleId(fresh_uuid()), name: "all".to_owned(), created_ms: 0 };
     let store: Arc<dyn Store> = world.store.clone();
     store.principal_role_create(organisation, &role, &change()).await.unwrap();
-    store.catalog_role_create(place, &catalog_role, &change()).await.unwrap();
-    store.catalog_role_assign(place, catalog_role.id, role.id, true, &change()).await.unwrap();
+    store.catalog_role_create(warehouse_ref, &catalog_role, &change()).await.unwrap();
+    store.catalog_role_assign(warehouse_ref, catalog_role.id, role.id, true, &change()).await.unwrap();
     let make_grant = async |number: usize| {
         let ident = NamespaceIdent::new(&[format!("n{number}")]).unwrap();
-        store.namespace_create(place, &ident, &Default::default(), &change()).await.unwrap();
+        store.namespace_create(warehouse_ref, &ident, &Default::default(), &change()).await.unwrap();
         let grant = Grant { on: Securable::Namespace(ident), privilege: Privilege::TableReadData };
-        store.grant_add(place, catalog_role.id, &grant, 20_000, &change()).await.unwrap();
+        store.grant_add(warehouse_ref, catalog_role.id, &grant, 20_000, &change()).await.unwrap();
     };
     for from in (0..GRANTS).step_by(500) {
         join_all((from..from + 500).map(make_grant)).await;
@@ -80,7 +80,7 @@ async fn wait_of_requests_after_changes_of_access() {
     show("first requests", &server, &keys).await;
     show("warm", &server, &keys).await;
     let other = NamespaceIdent::new(&["other"]).unwrap();
-    store.namespace_create(place, &other, &Default::default(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref, &other, &Default::default(), &change()).await.unwrap();
     show("after the creation of a namespace", &server, &keys).await;
     let started = Instant::now();
     make_grant(GRANTS).await;

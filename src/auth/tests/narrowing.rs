@@ -8,7 +8,7 @@ use crate::auth::testing::{World, bearer, warehouse};
 use crate::auth::token::MAX_SELECTED_ROLES;
 use crate::auth::{Authenticator, Caller, CredentialSource, OAuthErrorKind};
 use crate::base::clock::fresh_uuid;
-use crate::store::{ApiKey, CatalogRole, Change, Grant, GrantStore, Place, PrincipalRole, WarehouseStore};
+use crate::store::{ApiKey, CatalogRole, Change, Grant, GrantStore, PrincipalRole, WarehouseRef, WarehouseStore};
 
 fn change() -> Change {
     Change::by_catalog(0)
@@ -17,7 +17,7 @@ fn change() -> Change {
 /// An organisation with a warehouse and principal roles that each have one grant on it.
 struct Roles {
     world: World,
-    place: Place,
+    warehouse_ref: WarehouseRef,
 }
 
 impl Roles {
@@ -25,8 +25,8 @@ impl Roles {
         let world = World::new("premium", &[]).await;
         let new = warehouse(world.organisation.id);
         world.store.warehouse_create(&new, &change()).await.unwrap();
-        let place = Place { organisation: new.organisation, warehouse: new.id };
-        Self { world, place }
+        let warehouse_ref = WarehouseRef { organisation: new.organisation, warehouse: new.id };
+        Self { world, warehouse_ref }
     }
 
     /// Creates a principal role with a grant on the warehouse, and assigns it to the key's principal.
@@ -37,20 +37,23 @@ impl Roles {
     }
 
     async fn create(&self, name: &str, privilege: Privilege) -> PrincipalRoleId {
-        let (store, organisation) = (&self.world.store, self.place.organisation);
+        let (store, organisation) = (&self.world.store, self.warehouse_ref.organisation);
         let role = PrincipalRole { id: PrincipalRoleId(fresh_uuid()), name: name.to_owned(), created_ms: 0 };
         let catalog_role = CatalogRole { id: CatalogRoleId(fresh_uuid()), name: name.to_owned(), created_ms: 0 };
         store.principal_role_create(organisation, &role, &change()).await.unwrap();
-        store.catalog_role_create(self.place, &catalog_role, &change()).await.unwrap();
-        store.catalog_role_assign(self.place, catalog_role.id, role.id, true, &change()).await.unwrap();
+        store.catalog_role_create(self.warehouse_ref, &catalog_role, &change()).await.unwrap();
+        store.catalog_role_assign(self.warehouse_ref, catalog_role.id, role.id, true, &change()).await.unwrap();
         let grant = Grant { on: Securable::Warehouse, privilege };
-        store.grant_add(self.place, catalog_role.id, &grant, 10, &change()).await.unwrap();
+        store.grant_add(self.warehouse_ref, catalog_role.id, &grant, 10, &change()).await.unwrap();
         role.id
     }
 
     async fn assign(&self, key: &ApiKey, role: PrincipalRoleId, assigned: bool) {
         let store = &self.world.store;
-        store.principal_role_assign(self.place.organisation, role, key.principal, assigned, &change()).await.unwrap();
+        store
+            .principal_role_assign(self.warehouse_ref.organisation, role, key.principal, assigned, &change())
+            .await
+            .unwrap();
     }
 }
 
@@ -61,7 +64,7 @@ async fn caller(server: &Authenticator, token: &str) -> std::sync::Arc<Caller> {
 /// Returns whether the token sees the warehouse, and whether it may change anything.
 async fn rights(server: &Authenticator, roles: &Roles, token: &str) -> (bool, bool) {
     let principal = crate::access::Principal::from(caller(server, token).await);
-    (principal.sees_warehouse(roles.place.warehouse), principal.may_change())
+    (principal.sees_warehouse(roles.warehouse_ref.warehouse), principal.may_change())
 }
 
 /// Returns the token and scope that a key gets.

@@ -18,9 +18,9 @@ impl Fixture {
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
         let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
-        let OpenWarehouse { place, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
+        let OpenWarehouse { warehouse_ref, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
         let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
-        Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })
+        Arc::new(OpenWarehouse { warehouse_ref, name, root, is_default, options, storage, vendor })
     }
 
     /// Creates a table, at `location` if it is set. Returns the kept answer.
@@ -35,8 +35,11 @@ impl Fixture {
         request.location = location.map(str::to_owned);
         let catalog = &self.catalog;
         catalog.table_create_as_admin(&self.warehouse, &namespace(), request, &keyed(&receipt)).await.unwrap();
-        let kept =
-            self.store.receipt_get(self.warehouse.place.organisation, receipt.principal, receipt.key, 1).await.unwrap();
+        let kept = self
+            .store
+            .receipt_get(self.warehouse.warehouse_ref.organisation, receipt.principal, receipt.key, 1)
+            .await
+            .unwrap();
         let Some(Answer::Document(document)) = kept.map(|kept| kept.answer) else { panic!("no document is kept") };
         document
     }

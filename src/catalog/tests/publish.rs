@@ -140,7 +140,7 @@ impl Way {
     /// Returns whether the change happened. Fails if only a part of it did.
     async fn has_happened(self, fixture: &Fixture, name: &str, location: &str) -> bool {
         let object = named(self.object(name));
-        let record = fixture.store.table_get(fixture.warehouse.place, &object).await.unwrap();
+        let record = fixture.store.table_get(fixture.warehouse.warehouse_ref, &object).await.unwrap();
         match self {
             Self::CommitTable => fixture.has(name).await,
             Self::CommitView => {

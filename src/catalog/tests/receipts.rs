@@ -19,8 +19,11 @@ impl Fixture {
     }
 
     async fn kept(&self, receipt: &Receipt) -> Option<Answer> {
-        let kept =
-            self.store.receipt_get(self.warehouse.place.organisation, receipt.principal, receipt.key, 1).await.unwrap();
+        let kept = self
+            .store
+            .receipt_get(self.warehouse.warehouse_ref.organisation, receipt.principal, receipt.key, 1)
+            .await
+            .unwrap();
         kept.map(|kept| kept.answer)
     }
 

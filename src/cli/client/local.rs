@@ -59,7 +59,7 @@ impl Local {
     /// Connects to the server on the data folder, or locks the folder for this process.
     ///
     /// # Errors
-    /// If there is no catalog, or a server has the lock and cannot be reached.
+    /// Fails if there is no catalog, or a server has the lock and cannot be reached.
     pub(super) async fn open(config: Config, database: Database) -> Result<Self> {
         let until = Instant::now() + SERVER_TIME;
         loop {
@@ -90,7 +90,7 @@ impl Local {
     /// Connects to the server on the data folder.
     ///
     /// # Errors
-    /// If no server runs, or it cannot be reached.
+    /// Fails if no server runs, or it cannot be reached.
     pub(super) fn server(config: Config) -> Result<Self> {
         let folder = config.data_dir.display();
         if control::connect(&config.data_dir)?.is_none() {

@@ -68,7 +68,7 @@ impl Client {
     /// Returns the client of a remote catalog.
     ///
     /// # Errors
-    /// If the address or a credential is missing, a sign-in cannot be renewed, or a certificate cannot be read.
+    /// Fails if the address or a credential is missing, a sign-in cannot be renewed, or a certificate cannot be read.
     pub(crate) async fn remote(arguments: &RemoteArguments) -> Result<Self> {
         Ok(Self { way: Way::Remote(Box::new(Remote::new(arguments).await?)) })
     }
@@ -76,7 +76,7 @@ impl Client {
     /// Returns the client of the catalog in a data folder. Uses the server that runs there, or else answers in this process.
     ///
     /// # Errors
-    /// If there is no catalog, or a server has the lock and cannot be reached.
+    /// Fails if there is no catalog, or a server has the lock and cannot be reached.
     pub(crate) async fn local(config: Config, database: Database) -> Result<Self> {
         Ok(Self { way: Way::Local(Box::new(Local::open(config, database).await?)) })
     }
@@ -84,7 +84,7 @@ impl Client {
     /// Returns the client of the server that runs on a data folder.
     ///
     /// # Errors
-    /// If no server runs, or it cannot be reached.
+    /// Fails if no server runs, or it cannot be reached.
     pub(crate) fn server(config: Config) -> Result<Self> {
         Ok(Self { way: Way::Local(Box::new(Local::server(config)?)) })
     }

@@ -36,7 +36,7 @@ impl RemoteArguments {
     /// Returns the server's address without a slash at its end.
     ///
     /// # Errors
-    /// If it is missing or is no address.
+    /// Fails if it is missing or is no address.
     pub(crate) fn address(&self) -> Result<&str> {
         let uri = self.uri.as_deref().unwrap_or_default().trim_end_matches('/');
         let scheme = uri.parse::<Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));

@@ -28,7 +28,7 @@ impl Memory {
     /// Reads the file of an earlier quickstart in this folder, if there was one.
     ///
     /// # Errors
-    /// If the file cannot be read, others can read it, or it has no key.
+    /// Fails if the file cannot be read, others can read it, or it has no key.
     pub(super) fn read(data_dir: &Path) -> Result<Option<Self>> {
         let path = data_dir.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -51,7 +51,7 @@ impl Memory {
     /// Writes the file atomically. Others cannot read it at any moment.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// Fails if it cannot be written.
     pub(super) fn write(&self, data_dir: &Path) -> Result<()> {
         let temporary = data_dir.join(TEMPORARY);
         self.write_to(&temporary, &data_dir.join(FILE))

@@ -41,7 +41,7 @@ pub(super) enum NotHere {
 /// Checks that the warehouse with the root `root` is in `data_dir`.
 ///
 /// # Errors
-/// If it is in the folder from which `data_dir` was moved or copied. A warehouse that was created outside the data folder is
+/// Fails if it is in the folder from which `data_dir` was moved or copied. A warehouse that was created outside the data folder is
 /// accepted.
 pub(super) fn check(root: &str, data_dir: &Path) -> Result<(), NotHere> {
     let Ok(root) = Location::parse(root) else { return Ok(()) };

@@ -130,7 +130,7 @@ async fn ensure_key(
 
 /// Creates and fills the sample table with a client's requests, which pass the same checks of access.
 async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, change: &Change) -> Result<()> {
-    let machine = Principal::administrator(warehouse.place.organisation, change.actor.clone(), None);
+    let machine = Principal::administrator(warehouse.warehouse_ref.organisation, change.actor.clone(), None);
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
     let object = Namespace { warehouse: Arc::clone(warehouse), ident: namespace.clone() };
     let new = Authorizer::<action::CreateNamespace>::new(machine.clone())?.permit(object.clone())?;

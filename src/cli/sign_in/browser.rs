@@ -49,7 +49,7 @@ struct Expected {
 /// Signs a person in with a browser. `show` gets the address, in case that no browser opens. `port` 0 is any free port.
 ///
 /// # Errors
-/// If the provider has no browser sign-in, refuses it, or the person does not finish in time.
+/// Fails if the provider has no browser sign-in, refuses it, or the person does not finish in time.
 pub(crate) async fn by_browser(
     http: &Http,
     provider: &Provider,

@@ -53,7 +53,7 @@ pub(crate) struct Instructions {
 /// Signs a person in with a code. `show` gets what the person has to do.
 ///
 /// # Errors
-/// If the provider has no device flow, refuses it, or the person does not finish in time.
+/// Fails if the provider has no device flow, refuses it, or the person does not finish in time.
 pub(crate) async fn by_device_code(
     http: &Http,
     provider: &Provider,

@@ -25,7 +25,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Creates a client for HTTP and HTTPS. It also trusts the certificates in `ca_file`.
 ///
 /// # Errors
-/// If the file cannot be read or has no certificate.
+/// Fails if the file cannot be read or has no certificate.
 pub(crate) fn connect(ca_file: Option<&Path>, request_timeout: Duration) -> Result<HttpClient> {
     let mut options =
         ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(request_timeout).with_allow_http(true);
@@ -74,7 +74,7 @@ impl Http {
     /// Sends a GET.
     ///
     /// # Errors
-    /// If there is no answer, or its body is too long.
+    /// Fails if there is no answer, or its body is too long.
     pub(crate) async fn get(&self, address: &str) -> Result<Reply> {
         self.send(Request::builder().method(Method::GET), address, Vec::new()).await
     }
@@ -126,7 +126,7 @@ pub(crate) fn is_private(address: &str) -> bool {
 /// Fails unless tokens may be sent to the provider's address.
 ///
 /// # Errors
-/// If others can read the request.
+/// Fails if others can read the request.
 pub(super) fn check_is_private(address: &str) -> Result<()> {
     ensure!(
         is_private(address),

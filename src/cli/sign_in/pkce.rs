@@ -11,7 +11,7 @@ pub(super) const METHOD: &str = "S256";
 /// Returns 43 random characters (RFC 7636, 4.1).
 ///
 /// # Errors
-/// If the system gives no random numbers.
+/// Fails if the system gives no random numbers.
 pub(super) fn random_text() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;

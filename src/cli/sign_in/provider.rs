@@ -69,7 +69,7 @@ impl Provider {
     /// Reads the provider's discovery document.
     ///
     /// # Errors
-    /// If it cannot be read, has another issuer, or an address in it is not private.
+    /// Fails if it cannot be read, has another issuer, or an address in it is not private.
     pub(crate) async fn discover(http: &Http, option: &SignInOption) -> Result<Self> {
         let SignInOption { name, issuer, client_id, scopes } = option;
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
@@ -107,7 +107,7 @@ impl Provider {
     /// does not rotate them sends no new one (RFC 6749, 6).
     ///
     /// # Errors
-    /// If the provider cannot be reached or has an error.
+    /// Fails if the provider cannot be reached or has an error.
     pub(crate) async fn refresh(&self, http: &Http, refresh_token: &Secret<String>) -> Result<Option<Tokens>> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose().as_str())];
         let reply = self.post(http, &self.endpoints.token_endpoint, &form).await?;
@@ -125,7 +125,7 @@ impl Provider {
     /// Revokes a refresh token, if the provider can.
     ///
     /// # Errors
-    /// If the provider does not confirm it.
+    /// Fails if the provider does not confirm it.
     pub(crate) async fn revoke(&self, http: &Http, refresh_token: &Secret<String>) -> Result<()> {
         let Some(endpoint) = &self.endpoints.revocation_endpoint else { return Ok(()) };
         let form = [("token", refresh_token.expose().as_str()), ("token_type_hint", "refresh_token")];

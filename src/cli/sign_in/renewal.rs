@@ -13,7 +13,7 @@ use super::session::Session;
 /// Returns the token of the saved session at this catalog. `None` if there is no session.
 ///
 /// # Errors
-/// If the session has ended, or it cannot be renewed or saved.
+/// Fails if the session has ended, or it cannot be renewed or saved.
 pub(crate) async fn bearer_for(uri: &str, ca_file: Option<&Path>) -> Result<Option<Secret<String>>> {
     if !SavedSessions::exist() {
         return Ok(None);

@@ -34,7 +34,7 @@ impl SavedSessions {
     /// Opens the person's file, and locks it until the returned value is dropped. Without a file there are no sessions.
     ///
     /// # Errors
-    /// If there is no home folder, or the file cannot be read or may be read by others.
+    /// Fails if there is no home folder, or the file cannot be read or may be read by others.
     pub(crate) fn open() -> Result<Self> {
         match folder(|name| std::env::var(name).ok()) {
             Some(folder) => Self::open_in(&folder),
@@ -71,7 +71,7 @@ impl SavedSessions {
     /// Saves a session in place of an earlier one of the same catalog.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub(crate) fn save(&mut self, uri: &str, session: Session) -> Result<()> {
         self.content.sessions.insert(key(uri).to_owned(), session);
         self.write()
@@ -80,7 +80,7 @@ impl SavedSessions {
     /// Removes a session, and returns it. Removes the file after the last session.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub(crate) fn remove(&mut self, uri: &str) -> Result<Option<Session>> {
         let Some(removed) = self.content.sessions.remove(key(uri)) else { return Ok(None) };
         if self.content.sessions.is_empty() {
@@ -116,7 +116,7 @@ fn key(uri: &str) -> &str {
 /// Writes a file that only its owner can read, atomically.
 ///
 /// # Errors
-/// If it cannot be written.
+/// Fails if it cannot be written.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");

@@ -48,7 +48,7 @@ impl Session {
     /// Exchanges the provider's tokens for one of the catalog (RFC 8693).
     ///
     /// # Errors
-    /// If the catalog cannot be reached or accepts none of the tokens. The error is that of the first one.
+    /// Fails if the catalog cannot be reached or accepts none of the tokens. The error is that of the first one.
     pub(crate) async fn begin(http: &Http, uri: &str, provider: Provider, tokens: Tokens) -> Result<Self> {
         let endpoint = format!("{}/v1/oauth/tokens", uri.trim_end_matches('/'));
         let mut refusal: Option<Reply> = None;

@@ -199,12 +199,12 @@ impl Fixture {
     }
 
     pub(super) async fn dropped(&self, table: &Table) -> Option<Dropped> {
-        self.store.dropped_get(self.warehouse.place, table.id).await.unwrap()
+        self.store.dropped_get(self.warehouse.warehouse_ref, table.id).await.unwrap()
     }
 
     pub(super) async fn all_dropped(&self) -> usize {
         let (all, page) = (DroppedFilter::default(), TimedPage::default());
-        self.store.dropped_list(self.warehouse.place, &all, &page).await.unwrap().items.len()
+        self.store.dropped_list(self.warehouse.warehouse_ref, &all, &page).await.unwrap().items.len()
     }
 }
 

@@ -197,7 +197,7 @@ async fn claimed_purge_that_is_stopped_removes_nothing_and_forgets_the_table() {
         .await
         .unwrap();
     assert!(!is_gone, "a server has claimed the purge");
-    fixture.maintenance.see_to(job, &CancellationToken::new()).await;
+    fixture.maintenance.run_purge(job, &CancellationToken::new()).await;
     assert_eq!((files(&table.location), fixture.all_dropped().await), (all, 0));
 }
 
@@ -254,10 +254,10 @@ async fn purge_that_lost_its_lease_records_nothing_and_keeps_the_document() {
     let [late] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
     fixture.advance(LEASE_MS);
     let [present] = fixture.maintenance.claim(9).await.unwrap().try_into().unwrap();
-    fixture.maintenance.see_to(late.clone(), &CancellationToken::new()).await;
+    fixture.maintenance.run_purge(late.clone(), &CancellationToken::new()).await;
     assert_eq!(fixture.dropped(&table).await, Some(present.clone()));
     assert!(Path::new(present.metadata_location.strip_prefix("file://").unwrap()).exists());
-    fixture.maintenance.see_to(present, &CancellationToken::new()).await;
+    fixture.maintenance.run_purge(present, &CancellationToken::new()).await;
     assert_eq!((files(&table.location), fixture.all_dropped().await), (unreferenced(), 0));
 }
 
@@ -332,7 +332,7 @@ async fn background_task_purges_due_tables_and_releases_its_lease_on_stop() {
     stopped.cancel();
     // A purge that must stop before it begins releases its lease at once.
     let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
-    maintenance.see_to(job, &stopped).await;
+    maintenance.run_purge(job, &stopped).await;
     let job = fixture.dropped(&table).await;
     assert!(job.is_none_or(|job| job.due_ms == Some(fixture.now_ms.load(Ordering::SeqCst)) && job.message.is_none()));
 
@@ -349,10 +349,10 @@ async fn wait_for_a_purge_ends_with_the_purge_or_at_its_limit() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let (table, broken) = (fixture.table("t", json!({}), &[]).await, fixture.table("b", json!({}), &[]).await);
     std::fs::write(broken.location.join("metadata/m2.avro"), "x").unwrap();
-    let (place, minute) = (fixture.warehouse.place, Duration::from_secs(60));
+    let (warehouse_ref, minute) = (fixture.warehouse.warehouse_ref, Duration::from_secs(60));
     let maintenance = &fixture.maintenance;
     fixture.drop(&table, true).await;
-    maintenance.wake_and_wait(place, table.id, Duration::from_millis(1)).await;
+    maintenance.wake_and_wait(warehouse_ref, table.id, Duration::from_millis(1)).await;
     assert_eq!(fixture.all_dropped().await, 1, "no background work runs");
     let runner = fixture.start();
     let wait = async {
@@ -360,7 +360,7 @@ async fn wait_for_a_purge_ends_with_the_purge_or_at_its_limit() {
             if one.id == broken.id {
                 fixture.drop(one, true).await;
             }
-            maintenance.wake_and_wait(place, one.id, minute).await;
+            maintenance.wake_and_wait(warehouse_ref, one.id, minute).await;
         }
     };
     tokio::time::timeout(minute, wait).await.expect("both waits end before the limit");
@@ -376,12 +376,12 @@ async fn running_purge_that_is_stopped_removes_no_more_files() {
     fixture.drop(&table, true).await;
     let maintenance = &fixture.maintenance;
     let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
-    let (never, id, place) = (CancellationToken::new(), job.id, job.place);
-    let mut purge = Box::pin(maintenance.see_to(job, &never));
+    let (never, id, warehouse_ref) = (CancellationToken::new(), job.id, job.warehouse_ref);
+    let mut purge = Box::pin(maintenance.run_purge(job, &never));
     // It runs from its first poll on.
     assert!(futures_util::poll!(&mut purge).is_pending());
     let change = Change::by_catalog(fixture.now_ms.load(Ordering::SeqCst));
-    assert!(!fixture.store.dropped_remove(place, id, Some(false), &change).await.unwrap());
+    assert!(!fixture.store.dropped_remove(warehouse_ref, id, Some(false), &change).await.unwrap());
     tokio::join!(maintenance.stop_purge(id), purge);
     assert_eq!(fixture.all_dropped().await, 0);
     let left = files(&table.location);
@@ -399,7 +399,7 @@ async fn purge_that_was_cut_off_keeps_nobody_waiting() {
     let maintenance = &fixture.maintenance;
     let [job] = maintenance.claim(9).await.unwrap().try_into().unwrap();
     let (never, id) = (CancellationToken::new(), job.id);
-    let mut purge = Box::pin(maintenance.see_to(job, &never));
+    let mut purge = Box::pin(maintenance.run_purge(job, &never));
     assert!(futures_util::poll!(&mut purge).is_pending());
     // As the runner does after a panic.
     drop(purge);

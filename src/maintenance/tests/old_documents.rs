@@ -109,7 +109,7 @@ async fn document_from_which_another_table_was_registered_stays() {
     let written = commits(&fixture, "t", 1).await;
     // The table moves away. Another is registered from its old document and moves too. Then the first table comes back.
     let home = format!("file://{}", table.location.display());
-    let set_location = |place: &str| json!([{ "action": "set-location", "location": place }]);
+    let set_location = |warehouse_ref: &str| json!([{ "action": "set-location", "location": warehouse_ref }]);
     commit(&fixture, "t", set_location(&format!("{home}-2"))).await;
     register(&fixture, "u", &written[0], false).await.unwrap();
     commit(
@@ -226,12 +226,16 @@ async fn purge_removes_documents_that_left_the_log_and_none_of_another_table() {
 async fn warehouse_chooses_when_a_purge_removes_files() {
     let fixture = Fixture::new(HOUR).await;
     let at_once = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
-    let place = fixture.warehouse.place;
-    fixture.store.warehouse_set_options(place.organisation, "main", &at_once, &Change::by_catalog(0)).await.unwrap();
+    let warehouse_ref = fixture.warehouse.warehouse_ref;
+    fixture
+        .store
+        .warehouse_set_options(warehouse_ref.organisation, "main", &at_once, &Change::by_catalog(0))
+        .await
+        .unwrap();
     let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
     // The list of warehouses is cached for two seconds.
     fixture.advance(2_000);
-    let warehouse = fixture.catalog.warehouse(place.organisation, None).await.unwrap();
+    let warehouse = fixture.catalog.warehouse(warehouse_ref.organisation, None).await.unwrap();
     fixture.catalog.table_drop_as_admin(&warehouse, &purged.ident, true, &Change::by_catalog(0)).await.unwrap();
     fixture.catalog.table_drop_as_admin(&warehouse, &dropped.ident, false, &Change::by_catalog(0)).await.unwrap();
     let refused = fixture.catalog.dropped_restore_as_admin(&warehouse, purged.id, None, &Change::by_catalog(0)).await;

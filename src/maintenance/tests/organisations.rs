@@ -13,7 +13,7 @@ impl Fixture {
     async fn delete_organisation(&self, purge: bool) {
         let now_ms = self.now_ms.load(std::sync::atomic::Ordering::SeqCst);
         let deletion = Deletion { after_ms: now_ms + 1_000, purge };
-        let organisation = self.warehouse.place.organisation;
+        let organisation = self.warehouse.warehouse_ref.organisation;
         self.store.organisation_delete(organisation, deletion, &Change::by_catalog(now_ms)).await.unwrap();
     }
 

@@ -16,7 +16,7 @@ use super::reports::report_forget;
 use super::table_rows::table_get;
 use crate::store::{
     Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Origin,
-    Page, PageRequest, Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
+    Page, PageRequest, Past, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage, WarehouseRef,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -29,7 +29,10 @@ fn dropped_at(row: &Row<'_>) -> Result<Dropped> {
     let namespace = namespace(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
     let name: String = row.get(4)?;
     Ok(Dropped {
-        place: Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) },
+        warehouse_ref: WarehouseRef {
+            organisation: id(OrganisationId, row.get(0)?),
+            warehouse: id(WarehouseId, row.get(1)?),
+        },
         id: id(TableId, row.get(2)?),
         ident: TableIdent::new(namespace, &name).map_err(|error| corrupt(&error))?,
         kind: kind(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
@@ -55,7 +58,7 @@ fn dropped_at(row: &Row<'_>) -> Result<Dropped> {
 
 pub(super) fn dropped_list(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     filter: &DroppedFilter,
     page: &TimedPage,
 ) -> Result<Page<Dropped>> {
@@ -68,8 +71,8 @@ pub(super) fn dropped_list(
     let (at_ms, before) = before(page);
     let rows = statement.query_and_then(
         params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             at_ms,
             before,
             filter.namespace.as_ref().map(|namespace| namespace.as_key()),
@@ -82,30 +85,37 @@ pub(super) fn dropped_list(
     Ok(page_of(rows.collect::<Result<Vec<_>>>()?, &PageRequest { after: None, limit: page.limit }))
 }
 
-pub(super) fn dropped_get(connection: &Connection, place: Place, id: TableId) -> Result<Option<Dropped>> {
+pub(super) fn dropped_get(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+) -> Result<Option<Dropped>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM dropped WHERE organisation = ?1 AND id = ?3 AND warehouse = ?2"
     ))?;
-    let mut rows =
-        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    let mut rows = statement.query(params![
+        warehouse_ref.organisation.0.as_bytes(),
+        warehouse_ref.warehouse.0.as_bytes(),
+        id.0.as_bytes()
+    ])?;
     rows.next()?.map(dropped_at).transpose()
 }
 
 /// Restores a dropped table or view. The caller undoes the transaction after an error.
 pub(super) fn dropped_restore(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     restore: &Restore<'_>,
     max_tables: Option<u64>,
     change: &Change,
 ) -> Result<()> {
     let &Restore { id, ident, locations: now } = restore;
     let now_ms = change.at_ms;
-    let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
+    let dropped = dropped_get(connection, warehouse_ref, id)?.ok_or(NOT_FOUND)?;
     if let Some(reason) = dropped.not_restorable(now_ms) {
         return Err(StoreError::NotRestorable(reason));
     }
-    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    let (organisation, warehouse) = (warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes());
     let restored = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others, origin,
@@ -118,56 +128,58 @@ pub(super) fn dropped_restore(
     if let Err(error) = restored {
         return Err(match violation(&error) {
             Some(Violation::Unique) => {
-                let taken_by = table_get(connection, place, ident)?.map_or(dropped.kind, |taken| taken.kind);
+                let taken_by = table_get(connection, warehouse_ref, ident)?.map_or(dropped.kind, |taken| taken.kind);
                 StoreError::AlreadyExists(resource(taken_by))
             }
             Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
             None => error.into(),
         });
     }
-    remove_row(connection, place.organisation, id)?;
+    remove_row(connection, warehouse_ref.organisation, id)?;
     let object = event_object(&dropped);
     let object = if dropped.ident == *ident { object } else { object.renamed(ident.to_string()) };
-    event_add(connection, change, place, Operation::restore(dropped.kind), &object, &EventDetails::new())?;
+    event_add(connection, change, warehouse_ref, Operation::restore(dropped.kind), &object, &EventDetails::new())?;
     if dropped.kind == TableKind::View {
-        return restore_view_locations(connection, place, restore)
-            .and_then(|()| check_limit(connection, place.organisation, max_tables));
+        return restore_view_locations(connection, warehouse_ref, restore)
+            .and_then(|()| check_limit(connection, warehouse_ref.organisation, max_tables));
     }
     if let Some(now) = now {
         // The pointer stays. The locations stay too, unless the document names others than the store has.
         let pointer = &dropped.metadata_location;
         let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
         let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin, past, details };
-        if let Some(before) = move_pointer(connection, place, &swap, now_ms)?.before {
-            check_free(connection, place, id, now.beyond(&before))?;
+        if let Some(before) = move_pointer(connection, warehouse_ref, &swap, now_ms)?.before {
+            check_free(connection, warehouse_ref, id, now.beyond(&before))?;
         }
     }
-    check_limit(connection, place.organisation, max_tables)
+    check_limit(connection, warehouse_ref.organisation, max_tables)
 }
 
 /// Reserves the locations of a restored view, which must be free: a dropped view reserves none.
-fn restore_view_locations(connection: &Connection, place: Place, restore: &Restore<'_>) -> Result<()> {
+fn restore_view_locations(connection: &Connection, warehouse_ref: WarehouseRef, restore: &Restore<'_>) -> Result<()> {
     let id = restore.id;
     let (own, others): (String, String) = connection
         .prepare_cached("SELECT location, others FROM tabular WHERE organisation = ?1 AND id = ?2")?
-        .query_row(params![place.organisation.0.as_bytes(), id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![warehouse_ref.organisation.0.as_bytes(), id.0.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let locations = match restore.locations {
         Some(now) => now.reserved().to_vec(),
         None => reserved(TableKind::View, &own, &others)?,
     };
-    replace_locations(connection, place, id, &locations)?;
-    check_free(connection, place, id, &locations)
+    replace_locations(connection, warehouse_ref, id, &locations)?;
+    check_free(connection, warehouse_ref, id, &locations)
 }
 
 pub(super) fn dropped_remove(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     id: TableId,
     purge: Option<bool>,
     change: &Change,
 ) -> Result<bool> {
     let now_ms = change.at_ms;
-    let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
+    let dropped = dropped_get(connection, warehouse_ref, id)?.ok_or(NOT_FOUND)?;
     let has_files = dropped.kind == TableKind::Table && dropped.state != DroppedState::Replaced;
     if !(purge.unwrap_or(dropped.purge) && has_files) {
         // A request to keep the files during their removal has written the event already.
@@ -179,13 +191,20 @@ pub(super) fn dropped_remove(
             // The server that removes the files checks this before the next files, and then forgets the row.
             connection
                 .prepare_cached("UPDATE dropped SET purge = 0 WHERE organisation = ?1 AND id = ?2")?
-                .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes()])?;
+                .execute(params![warehouse_ref.organisation.0.as_bytes(), id.0.as_bytes()])?;
             return Ok(false);
         }
-        forget(connection, place.organisation, id)?;
+        forget(connection, warehouse_ref.organisation, id)?;
         return Ok(true);
     }
-    event_add(connection, change, place, Operation::RequestPurge, &event_object(&dropped), &EventDetails::new())?;
+    event_add(
+        connection,
+        change,
+        warehouse_ref,
+        Operation::RequestPurge,
+        &event_object(&dropped),
+        &EventDetails::new(),
+    )?;
     // A removal in progress stays with the server that has its lease.
     connection
         .prepare_cached(
@@ -193,7 +212,7 @@ pub(super) fn dropped_remove(
                                 state = CASE state WHEN 'finishing' THEN state ELSE 'removing' END
              WHERE organisation = ?1 AND id = ?2 AND (state IN ('kept', 'blocked') OR message IS NOT NULL OR purge = 0)",
         )?
-        .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
+        .execute(params![warehouse_ref.organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
     Ok(false)
 }
 
@@ -204,7 +223,7 @@ pub(super) fn dropped_forget_due(connection: &Connection, at_most: u32, change: 
     let due = statement.query_and_then(params![change.at_ms, at_most], dropped_at)?.collect::<Result<Vec<_>>>()?;
     for dropped in &due {
         forgotten(connection, dropped, change)?;
-        forget(connection, dropped.place.organisation, dropped.id)?;
+        forget(connection, dropped.warehouse_ref.organisation, dropped.id)?;
     }
     Ok(due.len() as u64)
 }
@@ -257,7 +276,14 @@ pub(super) fn dropped_progress(
                 statement.query_and_then(params![organisation.0.as_bytes(), id.0.as_bytes()], dropped_at)?.next();
             if let Some(dropped) = dropped.transpose()? {
                 let object = event_object(&dropped);
-                event_add(connection, change, dropped.place, Operation::PurgeTable, &object, &EventDetails::new())?;
+                event_add(
+                    connection,
+                    change,
+                    dropped.warehouse_ref,
+                    Operation::PurgeTable,
+                    &object,
+                    &EventDetails::new(),
+                )?;
             }
             forget(connection, organisation, id)?;
             return Ok(true);
@@ -280,7 +306,7 @@ fn event_object(dropped: &Dropped) -> EventObject {
 /// Writes the event that a dropped table or view is forgotten and its files stay.
 fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Result<()> {
     let operation = Operation::forget(dropped.kind);
-    event_add(connection, change, dropped.place, operation, &event_object(dropped), &EventDetails::new())
+    event_add(connection, change, dropped.warehouse_ref, operation, &event_object(dropped), &EventDetails::new())
 }
 
 /// Removes the row, and the table's locations, grants and reports. The table cannot be restored, and its locations are free.
@@ -300,18 +326,23 @@ fn remove_row(connection: &Connection, organisation: OrganisationId, id: TableId
 
 #[async_trait]
 impl DroppedStore for SqliteStore {
-    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>> {
+    async fn dropped_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &DroppedFilter,
+        page: &TimedPage,
+    ) -> Result<Page<Dropped>> {
         let (filter, page) = (filter.clone(), *page);
-        self.read_many(move |connection| dropped_list(connection, place, &filter, &page)).await
+        self.read_many(move |connection| dropped_list(connection, warehouse_ref, &filter, &page)).await
     }
 
-    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>> {
-        self.read(|connection| dropped_get(connection, place, id))
+    async fn dropped_get(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<Dropped>> {
+        self.read(|connection| dropped_get(connection, warehouse_ref, id))
     }
 
     async fn dropped_restore(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         restore: &Restore<'_>,
         max_tables: Option<u64>,
         change: &Change,
@@ -319,14 +350,22 @@ impl DroppedStore for SqliteStore {
         let (id, ident, locations) = (restore.id, restore.ident.clone(), restore.locations.cloned());
         let work = move |connection: &Connection, change: &Change| {
             let restore = Restore { id, ident: &ident, locations: locations.as_ref() };
-            dropped_restore(connection, place, &restore, max_tables, change)
+            dropped_restore(connection, warehouse_ref, &restore, max_tables, change)
         };
-        self.change(place.organisation, change, work, |()| Answer::Done).await
+        self.change(warehouse_ref.organisation, change, work, |()| Answer::Done).await
     }
 
-    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool> {
-        let work = move |connection: &Connection, change: &Change| dropped_remove(connection, place, id, purge, change);
-        self.change(place.organisation, change, work, |_| Answer::Done).await
+    async fn dropped_remove(
+        &self,
+        warehouse_ref: WarehouseRef,
+        id: TableId,
+        purge: Option<bool>,
+        change: &Change,
+    ) -> Result<bool> {
+        let work = move |connection: &Connection, change: &Change| {
+            dropped_remove(connection, warehouse_ref, id, purge, change)
+        };
+        self.change(warehouse_ref.organisation, change, work, |_| Answer::Done).await
     }
 
     async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64> {

@@ -6,12 +6,12 @@ use tidewater_core::location::Location;
 
 use super::convert::{id, kind_text};
 use super::location_rows::location_forget;
-use crate::store::{DropTerms, Place, Result, TableKind};
+use crate::store::{DropTerms, Result, TableKind, WarehouseRef};
 
 /// Adds the row of a dropped table or view. Call it before the drop deletes the row in `tabular`.
 pub(super) fn insert_dropped(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     dropped: TableId,
     kind: TableKind,
     terms: &DropTerms,
@@ -27,8 +27,8 @@ pub(super) fn insert_dropped(
              FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND kind = ?4",
         )?
         .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             dropped.0.as_bytes(),
             kind_text(kind),
             now_ms,
@@ -42,7 +42,7 @@ pub(super) fn insert_dropped(
 /// is removing or due to remove.
 pub(super) fn replaceable(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     location: &Location,
     now_ms: i64,
 ) -> Result<Vec<TableId>> {
@@ -51,7 +51,12 @@ pub(super) fn replaceable(
          AND (state = 'blocked' OR (state = 'kept' AND (purge = 0 OR due_ms > ?4)))",
     )?;
     let ids = statement.query_map(
-        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), location.as_str(), now_ms],
+        params![
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
+            location.as_str(),
+            now_ms
+        ],
         |row| Ok(id(TableId, row.get(0)?)),
     )?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
@@ -61,12 +66,12 @@ pub(super) fn replaceable(
 /// restored, and their locations become free. Their files are never removed, since the new table may use them.
 pub(super) fn replace_dropped(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     by: TableId,
     location: &Location,
     now_ms: i64,
 ) -> Result<()> {
-    for replaced in replaceable(connection, place, location, now_ms)? {
+    for replaced in replaceable(connection, warehouse_ref, location, now_ms)? {
         connection
             .prepare_cached(
                 "UPDATE dropped SET state = 'replaced', purge = 0, due_ms = max(restorable_until_ms, ?4),
@@ -75,8 +80,13 @@ pub(super) fn replace_dropped(
                                                FROM tabular WHERE organisation = ?1 AND id = ?3)
                  WHERE organisation = ?1 AND id = ?2",
             )?
-            .execute(params![place.organisation.0.as_bytes(), replaced.0.as_bytes(), by.0.as_bytes(), now_ms])?;
-        location_forget(connection, place.organisation, replaced)?;
+            .execute(params![
+                warehouse_ref.organisation.0.as_bytes(),
+                replaced.0.as_bytes(),
+                by.0.as_bytes(),
+                now_ms
+            ])?;
+        location_forget(connection, warehouse_ref.organisation, replaced)?;
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::SqliteStore;
 use super::convert::{bounded, count};
 use super::events::{Scope, details, event_add};
 use crate::store::{
-    Change, Entity, EntityDetails, EntityStore, EventObject, ObjectKind, Operation, Place, Resource, Result, StoreError,
+    Change, Entity, EntityDetails, EntityStore, EventObject, ObjectKind, Operation, Resource, Result, StoreError,
+    WarehouseRef,
 };
 
 /// Returns the details of an entity. An entity without a row has the default details.
@@ -39,7 +40,7 @@ pub(super) fn entity_touch(connection: &Connection, organisation: OrganisationId
 
 /// Returns the entity's name, and its kind and scope for events.
 fn find(connection: &Connection, organisation: OrganisationId, entity: Entity) -> Result<(String, ObjectKind, Scope)> {
-    let in_warehouse = |warehouse| Scope::from(Place { organisation, warehouse });
+    let in_warehouse = |warehouse| Scope::from(WarehouseRef { organisation, warehouse });
     let (sql, kind, scope, resource) = match entity {
         Entity::Warehouse(warehouse) => (
             "SELECT name FROM warehouse WHERE organisation = ?1 AND id = ?2",

@@ -10,7 +10,7 @@ use super::SqliteStore;
 use super::convert::id;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
-    Operation, Place, Result, StoreError,
+    Operation, Result, StoreError, WarehouseRef,
 };
 
 /// The most events that are read for one page, so that a filter with few matches ends soon.
@@ -36,9 +36,9 @@ impl From<OrganisationId> for Scope {
     }
 }
 
-impl From<Place> for Scope {
-    fn from(place: Place) -> Self {
-        Self { organisation: Some(place.organisation), warehouse: Some(place.warehouse) }
+impl From<WarehouseRef> for Scope {
+    fn from(warehouse_ref: WarehouseRef) -> Self {
+        Self { organisation: Some(warehouse_ref.organisation), warehouse: Some(warehouse_ref.warehouse) }
     }
 }
 

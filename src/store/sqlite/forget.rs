@@ -9,8 +9,8 @@ use super::events::{Scope, details, event_add};
 use super::organisations::organisation_get;
 use super::{dropped, tables};
 use crate::store::{
-    Change, DropTerms, EventObject, Forgotten, ObjectKind, Operation, Organisation, Place, Result, StoreError,
-    TableKind,
+    Change, DropTerms, EventObject, Forgotten, ObjectKind, Operation, Organisation, Result, StoreError, TableKind,
+    WarehouseRef,
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
@@ -81,7 +81,7 @@ fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(error.to_string());
     for (warehouse, namespace, name, kind, table) in &found {
-        let place = Place { organisation, warehouse: *warehouse };
+        let warehouse_ref = WarehouseRef { organisation, warehouse: *warehouse };
         let namespace = NamespaceIdent::from_key(namespace).map_err(|error| corrupt(&error))?;
         let ident = TableIdent::new(namespace, name).map_err(|error| corrupt(&error))?;
         let purge = DropTerms { restorable_until_ms: change.at_ms, purge: true };
@@ -89,7 +89,7 @@ fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u
             "view" => (TableKind::View, None),
             _ => (TableKind::Table, Some(&purge)),
         };
-        tables::table_drop(connection, place, &ident, *table, kind, terms, change)?;
+        tables::table_drop(connection, warehouse_ref, &ident, *table, kind, terms, change)?;
     }
     Ok(found.len())
 }
@@ -110,8 +110,8 @@ fn end_dropped(
     })?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     for (warehouse, table) in &found {
-        let place = Place { organisation, warehouse: *warehouse };
-        dropped::dropped_remove(connection, place, *table, purge.then_some(true), change)?;
+        let warehouse_ref = WarehouseRef { organisation, warehouse: *warehouse };
+        dropped::dropped_remove(connection, warehouse_ref, *table, purge.then_some(true), change)?;
     }
     Ok(found.len())
 }

@@ -31,7 +31,7 @@ struct Counters {
 
 impl Generations {
     /// Returns a principal's counter.
-    pub(super) fn of(&self, principal: Key) -> Arc<AtomicU64> {
+    pub(super) fn counter(&self, principal: Key) -> Arc<AtomicU64> {
         let mut counters = self.0.lock();
         if counters.by_principal.len() >= counters.full.max(FEW) {
             counters.by_principal.retain(|_, counter| Arc::strong_count(counter) > 1);

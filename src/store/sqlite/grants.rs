@@ -22,8 +22,8 @@ use super::roles::{
 use super::warehouses::warehouse_exists;
 use crate::store::{
     AccessCounts, AccessGenerations, CatalogRole, Change, EventDetails, Grant, GrantStore, ObjectKind, Operation, Page,
-    PageRequest, Place, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord,
-    StoreError, TableKind,
+    PageRequest, PrincipalAccess, PrincipalRecord, PrincipalRole, Resource, Result, RolePath, RoleRecord, StoreError,
+    TableKind, WarehouseRef,
 };
 
 /// The columns of a principal: the roles of its usable keys, or a user's role unless the user is disabled.
@@ -170,15 +170,15 @@ fn securable_columns(on: &Securable) -> (Vec<u8>, Option<&str>) {
 
 fn grant_change(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     (role, grant): (CatalogRoleId, &Grant),
     limit: Option<u64>,
     change: &Change,
 ) -> Result<()> {
-    let name = catalog_role_name(connection, place, role)?;
+    let name = catalog_role_name(connection, warehouse_ref, role)?;
     let (securable, namespace) = securable_columns(&grant.on);
     let kind = grant.on.kind().as_str();
-    let (organisation, role_id) = (place.organisation.0.as_bytes(), role.0.as_bytes());
+    let (organisation, role_id) = (warehouse_ref.organisation.0.as_bytes(), role.0.as_bytes());
     let changed = match limit {
         Some(_) => connection
             .prepare_cached(
@@ -191,7 +191,7 @@ fn grant_change(
                 kind,
                 securable,
                 grant.privilege.as_str(),
-                place.warehouse.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
                 namespace
             ])
             .map_err(|error| match violation(&error) {
@@ -218,7 +218,7 @@ fn grant_change(
     }
     let operation = if limit.is_some() { Operation::AddGrant } else { Operation::RevokeGrant };
     let object = role_object(ObjectKind::CatalogRole, role.0, &name);
-    event_add(connection, change, place, operation, &object, &grant_details(grant))
+    event_add(connection, change, warehouse_ref, operation, &object, &grant_details(grant))
 }
 
 fn grant_details(Grant { on, privilege }: &Grant) -> EventDetails {
@@ -264,7 +264,7 @@ fn role_list<I>(
 
 impl AccessGenerations for SqliteStore {
     fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
-        self.generations.of((organisation, principal))
+        self.generations.counter((organisation, principal))
     }
 }
 
@@ -355,31 +355,33 @@ impl GrantStore for SqliteStore {
         self.write(move |connection| principal_role_delete(connection, organisation, id, &change)).await
     }
 
-    async fn catalog_role_create(&self, place: Place, new: &CatalogRole, change: &Change) -> Result<()> {
+    async fn catalog_role_create(&self, warehouse_ref: WarehouseRef, new: &CatalogRole, change: &Change) -> Result<()> {
         let (new, change) = (new.clone(), change.clone());
-        self.write(move |connection| catalog_role_create(connection, place, &new, &change)).await
+        self.write(move |connection| catalog_role_create(connection, warehouse_ref, &new, &change)).await
     }
 
-    async fn catalog_role_get(&self, place: Place, name: &str) -> Result<Option<CatalogRole>> {
+    async fn catalog_role_get(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<Option<CatalogRole>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, name, created_ms FROM catalog_role WHERE organisation = ?1 AND warehouse = ?2 AND name = ?3",
             )?;
             let mut rows =
-                statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), name])?;
+                statement.query(params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), name])?;
             rows.next()?.map(role_at(CatalogRoleId)).transpose()
         })
     }
 
-    async fn catalog_role_list(&self, place: Place, page: &PageRequest) -> Result<Page<CatalogRole>> {
+    async fn catalog_role_list(&self, warehouse_ref: WarehouseRef, page: &PageRequest) -> Result<Page<CatalogRole>> {
         let page = page.clone();
         let sql =
             "SELECT id, name, created_ms FROM catalog_role WHERE name > ?1 AND organisation = ?3 AND warehouse = ?4
                    ORDER BY name LIMIT ?2";
         self.read_many(move |connection| {
-            let owner: [&[u8]; 2] = [place.organisation.0.as_bytes(), place.warehouse.0.as_bytes()];
+            let owner: [&[u8]; 2] = [warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes()];
             let found = role_list(connection, (sql, &owner), CatalogRoleId, &page)?;
-            if found.items.is_empty() && !warehouse_exists(connection, place.organisation, place.warehouse)? {
+            if found.items.is_empty()
+                && !warehouse_exists(connection, warehouse_ref.organisation, warehouse_ref.warehouse)?
+            {
                 return Err(StoreError::NotFound(Resource::Warehouse));
             }
             Ok(found)
@@ -387,9 +389,9 @@ impl GrantStore for SqliteStore {
         .await
     }
 
-    async fn catalog_role_delete(&self, place: Place, id: CatalogRoleId, change: &Change) -> Result<()> {
+    async fn catalog_role_delete(&self, warehouse_ref: WarehouseRef, id: CatalogRoleId, change: &Change) -> Result<()> {
         let change = change.clone();
-        self.write(move |connection| catalog_role_delete(connection, place, id, &change)).await
+        self.write(move |connection| catalog_role_delete(connection, warehouse_ref, id, &change)).await
     }
 
     async fn principal_role_assign(
@@ -448,7 +450,7 @@ impl GrantStore for SqliteStore {
 
     async fn catalog_role_assign(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         principal_role: PrincipalRoleId,
         assigned: bool,
@@ -456,14 +458,14 @@ impl GrantStore for SqliteStore {
     ) -> Result<()> {
         let change = change.clone();
         let work = move |connection: &Connection| {
-            catalog_role_assign(connection, place, (role, principal_role), assigned, &change)
+            catalog_role_assign(connection, warehouse_ref, (role, principal_role), assigned, &change)
         };
         self.write(work).await
     }
 
     async fn catalog_role_members(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         page: &PageRequest,
     ) -> Result<Page<PrincipalRole>> {
@@ -474,7 +476,7 @@ impl GrantStore for SqliteStore {
                    WHERE principal_role.name > ?1 AND member.organisation = ?3 AND member.role = ?4
                    ORDER BY principal_role.name LIMIT ?2";
         let members = move |connection: &Connection| {
-            let owner: [&[u8]; 2] = [place.organisation.0.as_bytes(), role.0.as_bytes()];
+            let owner: [&[u8]; 2] = [warehouse_ref.organisation.0.as_bytes(), role.0.as_bytes()];
             role_list(connection, (sql, &owner), PrincipalRoleId, &page)
         };
         self.read_many(members).await
@@ -482,7 +484,7 @@ impl GrantStore for SqliteStore {
 
     async fn catalog_role_list_of(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         principal_role: PrincipalRoleId,
         page: &PageRequest,
     ) -> Result<Page<CatalogRole>> {
@@ -494,8 +496,11 @@ impl GrantStore for SqliteStore {
                      AND catalog_role.warehouse = ?5
                    ORDER BY catalog_role.name LIMIT ?2";
         self.read_many(move |connection| {
-            let owner: [&[u8]; 3] =
-                [place.organisation.0.as_bytes(), principal_role.0.as_bytes(), place.warehouse.0.as_bytes()];
+            let owner: [&[u8]; 3] = [
+                warehouse_ref.organisation.0.as_bytes(),
+                principal_role.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
+            ];
             role_list(connection, (sql, &owner), CatalogRoleId, &page)
         })
         .await
@@ -503,38 +508,46 @@ impl GrantStore for SqliteStore {
 
     async fn grant_add(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         role: CatalogRoleId,
         grant: &Grant,
         limit: u64,
         change: &Change,
     ) -> Result<()> {
         let (grant, change) = (grant.clone(), change.clone());
-        self.write(move |connection| grant_change(connection, place, (role, &grant), Some(limit), &change)).await
+        self.write(move |connection| grant_change(connection, warehouse_ref, (role, &grant), Some(limit), &change))
+            .await
     }
 
-    async fn grant_revoke(&self, place: Place, role: CatalogRoleId, grant: &Grant, change: &Change) -> Result<()> {
+    async fn grant_revoke(
+        &self,
+        warehouse_ref: WarehouseRef,
+        role: CatalogRoleId,
+        grant: &Grant,
+        change: &Change,
+    ) -> Result<()> {
         let (grant, change) = (grant.clone(), change.clone());
-        self.write(move |connection| grant_change(connection, place, (role, &grant), None, &change)).await
+        self.write(move |connection| grant_change(connection, warehouse_ref, (role, &grant), None, &change)).await
     }
 
-    async fn grant_list(&self, place: Place, role: CatalogRoleId) -> Result<Vec<Grant>> {
+    async fn grant_list(&self, warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Result<Vec<Grant>> {
         self.read_many(move |connection| {
-            catalog_role_name(connection, place, role)?;
-            grants_of(connection, place.organisation, role)
+            catalog_role_name(connection, warehouse_ref, role)?;
+            grants_of(connection, warehouse_ref.organisation, role)
         })
         .await
     }
 
     async fn table_list_owned(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         owner: PrincipalId,
         page: &PageRequest,
     ) -> Result<Page<String>> {
         let (namespace, page) = (namespace.clone(), page.clone());
-        self.read_many(move |connection| table_list_owned(connection, place, (&namespace, kind, owner), &page)).await
+        self.read_many(move |connection| table_list_owned(connection, warehouse_ref, (&namespace, kind, owner), &page))
+            .await
     }
 }

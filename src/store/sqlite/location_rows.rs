@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
-use tidewater_core::overlap::{LocationKey, Locations, OverlappingKeys};
+use tidewater_core::reserved_locations::{LocationKey, Locations, OverlappingKeys};
 
 use super::convert::id;
-use crate::store::{Place, Result, StoreError, TableKind};
+use crate::store::{Result, StoreError, TableKind, WarehouseRef};
 
 /// Finds a table or view with a location at, inside or around another. Ignores two tables. `?3` is a JSON array of keys in
 /// hexadecimal digits, since JSON has no bytes.
@@ -30,7 +30,7 @@ pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<L
     let others = others.lines().map(parse).collect::<Result<Vec<_>>>()?;
     let locations = match kind {
         TableKind::Table => Locations::new(own, others),
-        TableKind::View => Locations::of_view(own, others.into_iter().next()),
+        TableKind::View => Locations::for_view(own, others.into_iter().next()),
     };
     Ok(locations.reserved().to_vec())
 }
@@ -38,7 +38,7 @@ pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<L
 /// Reserves a new table's locations.
 pub(super) fn reserve_locations(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     id: TableId,
     locations: &[Location],
 ) -> Result<()> {
@@ -48,9 +48,9 @@ pub(super) fn reserve_locations(
     )?;
     for location in locations {
         statement.execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            LocationKey::of(location).as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
+            LocationKey::from_location(location).as_bytes(),
             id.0.as_bytes(),
         ])?;
     }
@@ -60,12 +60,12 @@ pub(super) fn reserve_locations(
 /// Reserves a table's locations in place of its former ones.
 pub(super) fn replace_locations(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     id: TableId,
     locations: &[Location],
 ) -> Result<()> {
-    location_forget(connection, place.organisation, id)?;
-    reserve_locations(connection, place, id, locations)
+    location_forget(connection, warehouse_ref.organisation, id)?;
+    reserve_locations(connection, warehouse_ref, id, locations)
 }
 
 /// Frees a table's locations.
@@ -80,24 +80,24 @@ pub(super) fn location_forget(connection: &Connection, organisation: Organisatio
 /// locations that the table did not have before.
 pub(super) fn check_free<'a>(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     id: TableId,
     claimed: impl IntoIterator<Item = &'a Location>,
 ) -> Result<()> {
-    check_free_but_for(connection, place, [id, id], claimed)
+    check_free_but_for(connection, warehouse_ref, [id, id], claimed)
 }
 
 /// Checks the same as [`check_free`], but ignores two tables: the table itself, and the dropped table that it replaces.
 pub(super) fn check_free_but_for<'a>(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     but_for: [TableId; 2],
     claimed: impl IntoIterator<Item = &'a Location>,
 ) -> Result<()> {
     for location in claimed {
-        if let Some(other) = find_overlapping(connection, place, but_for, location)? {
+        if let Some(other) = find_overlapping(connection, warehouse_ref, but_for, location)? {
             let location = location.to_string();
-            return Err(match is_dropped(connection, place.organisation, other)? {
+            return Err(match is_dropped(connection, warehouse_ref.organisation, other)? {
                 true => StoreError::LocationHeld(location),
                 false => StoreError::LocationTaken(location),
             });
@@ -109,18 +109,18 @@ pub(super) fn check_free_but_for<'a>(
 /// Finds a table or view with a location that overlaps `location`. Ignores the tables `but_for`, which may be the same.
 pub(super) fn find_overlapping(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     but_for: [TableId; 2],
     location: &Location,
 ) -> Result<Option<TableId>> {
-    let OverlappingKeys { around, below: (from, to) } = LocationKey::of(location).overlapping();
+    let OverlappingKeys { around, below: (from, to) } = LocationKey::from_location(location).overlapping();
     let [one, other] = but_for;
     let found = connection
         .prepare_cached(OVERLAPPING)?
         .query_row(
             params![
-                place.organisation.0.as_bytes(),
-                place.warehouse.0.as_bytes(),
+                warehouse_ref.organisation.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
                 hex_array(&around),
                 from,
                 to,

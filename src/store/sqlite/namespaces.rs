@@ -14,8 +14,8 @@ use super::pages::{one_more, page_of};
 use super::warehouses::warehouse_exists;
 use super::{Found, SqliteStore};
 use crate::store::{
-    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Place,
-    Properties, PropertyChanges, Resource, Result, StoreError,
+    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Properties,
+    PropertyChanges, Resource, Result, StoreError, WarehouseRef,
 };
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
@@ -26,7 +26,7 @@ pub(super) const LIST: &str = "SELECT key FROM namespace
 
 pub(super) fn namespace_create(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: &NamespaceIdent,
     properties: &Properties,
     change: &Change,
@@ -40,8 +40,8 @@ pub(super) fn namespace_create(
                               (SELECT id FROM principal WHERE organisation = ?1 AND id = ?6 AND issuer IS NOT NULL)))",
         )?
         .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             namespace.as_key(),
             parent.as_ref().map(NamespaceIdent::as_key),
             properties_text(properties)?,
@@ -50,7 +50,7 @@ pub(super) fn namespace_create(
     let Err(error) = inserted else {
         return add_namespace_event(
             connection,
-            place,
+            warehouse_ref,
             Operation::CreateNamespace,
             namespace,
             &EventDetails::new(),
@@ -59,7 +59,9 @@ pub(super) fn namespace_create(
     };
     match violation(&error) {
         Some(Violation::Unique) => Err(StoreError::AlreadyExists(Resource::Namespace)),
-        Some(Violation::ForeignKey) if warehouse_exists(connection, place.organisation, place.warehouse)? => {
+        Some(Violation::ForeignKey)
+            if warehouse_exists(connection, warehouse_ref.organisation, warehouse_ref.warehouse)? =>
+        {
             Err(NOT_FOUND)
         }
         Some(Violation::ForeignKey) => Err(StoreError::NotFound(Resource::Warehouse)),
@@ -69,45 +71,55 @@ pub(super) fn namespace_create(
 
 pub(super) fn namespace_get(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: &NamespaceIdent,
 ) -> Result<Option<Properties>> {
-    properties_column(connection, place, namespace)?.map(|text| properties(&text)).transpose()
+    properties_column(connection, warehouse_ref, namespace)?.map(|text| properties(&text)).transpose()
 }
 
 /// Reads the text in the column of a namespace's properties.
-fn properties_column(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<Option<String>> {
+fn properties_column(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    namespace: &NamespaceIdent,
+) -> Result<Option<String>> {
     let found = connection
         .prepare_cached("SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), namespace.as_key()],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(found)
 }
 
 /// Returns whether a namespace exists.
-pub(super) fn namespace_exists(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<bool> {
+pub(super) fn namespace_exists(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    namespace: &NamespaceIdent,
+) -> Result<bool> {
     let found = connection
         .prepare_cached("SELECT 1 FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()], |_| {
-            Ok(())
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), namespace.as_key()],
+            |_| Ok(()),
+        )
         .optional()?;
     Ok(found.is_some())
 }
 
 pub(super) fn namespace_list(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     parent: Option<&NamespaceIdent>,
     page: &PageRequest,
 ) -> Result<Page<NamespaceIdent>> {
     let mut statement = connection.prepare_cached(LIST)?;
     let keys = statement.query_and_then(
         params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             parent.map(NamespaceIdent::as_key),
             page.after.as_deref().unwrap_or(""),
             one_more(page),
@@ -117,7 +129,9 @@ pub(super) fn namespace_list(
     let found = page_of(keys.collect::<Result<Vec<_>>>()?, page);
     match parent {
         // Only an empty list leaves open whether the parent exists.
-        Some(parent) if found.items.is_empty() && !namespace_exists(connection, place, parent)? => Err(NOT_FOUND),
+        Some(parent) if found.items.is_empty() && !namespace_exists(connection, warehouse_ref, parent)? => {
+            Err(NOT_FOUND)
+        }
         _ => Ok(found),
     }
 }
@@ -141,8 +155,8 @@ pub(super) struct PreparedChange {
 
 impl PropertyChange {
     /// Computes the result of the change. Changes nothing.
-    pub(super) fn prepare(&self, connection: &Connection, place: Place) -> Result<PreparedChange> {
-        let before = properties_column(connection, place, &self.namespace)?.ok_or(NOT_FOUND)?;
+    pub(super) fn prepare(&self, connection: &Connection, warehouse_ref: WarehouseRef) -> Result<PreparedChange> {
+        let before = properties_column(connection, warehouse_ref, &self.namespace)?.ok_or(NOT_FOUND)?;
         let mut all = properties(&before)?;
         let changes = change_properties(&mut all, &self.updates, &self.removals);
         // Properties beyond a lowered limit may stay or be removed. They only must not grow.
@@ -156,15 +170,15 @@ impl PropertyChange {
     pub(super) fn apply(
         &self,
         connection: &Connection,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         prepared: Option<&PreparedChange>,
         change: &Change,
     ) -> Result<PropertyChanges> {
-        let changes = self.replace_or_prepare(connection, place, prepared)?;
+        let changes = self.replace_or_prepare(connection, warehouse_ref, prepared)?;
         let details = shown_keys([("updated", &changes.updated), ("removed", &changes.removed)]);
         add_namespace_event(
             connection,
-            place,
+            warehouse_ref,
             Operation::UpdateNamespaceProperties,
             &self.namespace,
             &details,
@@ -176,29 +190,29 @@ impl PropertyChange {
     fn replace_or_prepare(
         &self,
         connection: &Connection,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         prepared: Option<&PreparedChange>,
     ) -> Result<PropertyChanges> {
         if let Some(prepared) = prepared
-            && self.replace(connection, place, prepared)?
+            && self.replace(connection, warehouse_ref, prepared)?
         {
             return Ok(prepared.changes.clone());
         }
-        let prepared = self.prepare(connection, place)?;
-        self.replace(connection, place, &prepared)?;
+        let prepared = self.prepare(connection, warehouse_ref)?;
+        self.replace(connection, warehouse_ref, &prepared)?;
         Ok(prepared.changes)
     }
 
     /// Writes the prepared result, if the properties are still those that it is based on. Returns whether they were.
-    fn replace(&self, connection: &Connection, place: Place, prepared: &PreparedChange) -> Result<bool> {
+    fn replace(&self, connection: &Connection, warehouse_ref: WarehouseRef, prepared: &PreparedChange) -> Result<bool> {
         let replaced = connection
             .prepare_cached(
                 "UPDATE namespace SET properties = ?4
                  WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3 AND properties = ?5",
             )?
             .execute(params![
-                place.organisation.0.as_bytes(),
-                place.warehouse.0.as_bytes(),
+                warehouse_ref.organisation.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
                 self.namespace.as_key(),
                 prepared.after,
                 prepared.before,
@@ -219,30 +233,39 @@ fn shown_keys<'a>(lists: impl IntoIterator<Item = (&'a str, &'a Vec<String>)>) -
 /// Writes the event of a change of a namespace.
 fn add_namespace_event(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     operation: Operation,
     namespace: &NamespaceIdent,
     details: &EventDetails,
     change: &Change,
 ) -> Result<()> {
     let object = EventObject::new(ObjectKind::Namespace, None, namespace.to_string());
-    event_add(connection, change, place, operation, &object, details)
+    event_add(connection, change, warehouse_ref, operation, &object, details)
 }
 
 pub(super) fn namespace_drop(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: &NamespaceIdent,
     change: &Change,
 ) -> Result<()> {
     let dropped = connection
         .prepare_cached("DELETE FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
-        .execute(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()]);
+        .execute(params![
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
+            namespace.as_key()
+        ]);
     match dropped {
         Ok(0) => Err(NOT_FOUND),
-        Ok(_) => {
-            add_namespace_event(connection, place, Operation::DropNamespace, namespace, &EventDetails::new(), change)
-        }
+        Ok(_) => add_namespace_event(
+            connection,
+            warehouse_ref,
+            Operation::DropNamespace,
+            namespace,
+            &EventDetails::new(),
+            change,
+        ),
         Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
             Err(StoreError::NotEmpty(Resource::Namespace))
         }
@@ -254,26 +277,30 @@ pub(super) fn namespace_drop(
 impl NamespaceStore for SqliteStore {
     async fn namespace_create(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         properties: &Properties,
         change: &Change,
     ) -> Result<()> {
         let (namespace, properties) = (namespace.clone(), properties.clone());
         let work = move |connection: &Connection, change: &Change| {
-            namespace_create(connection, place, &namespace, &properties, change)
+            namespace_create(connection, warehouse_ref, &namespace, &properties, change)
         };
-        self.change(place.organisation, change, work, |()| Answer::Done).await
+        self.change(warehouse_ref.organisation, change, work, |()| Answer::Done).await
     }
 
-    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
-        let read = || self.read(|connection| namespace_get(connection, place, namespace));
+    async fn namespace_get(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+    ) -> Result<Option<Properties>> {
+        let read = || self.read(|connection| namespace_get(connection, warehouse_ref, namespace));
         let Some(memory) = &self.memory else { return read() };
-        match memory.namespace(place, namespace) {
+        match memory.namespace(warehouse_ref, namespace) {
             Found::Kept(properties) => Ok(properties),
             Found::Missing(stamp) => {
                 let properties = read()?;
-                memory.keep_namespace(place, namespace, stamp, properties.as_ref());
+                memory.keep_namespace(warehouse_ref, namespace, stamp, properties.as_ref());
                 Ok(properties)
             }
         }
@@ -281,27 +308,27 @@ impl NamespaceStore for SqliteStore {
 
     async fn namespace_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>> {
-        let stamp = match self.memory.as_ref().map(|memory| memory.children(place, parent, page)) {
+        let stamp = match self.memory.as_ref().map(|memory| memory.children(warehouse_ref, parent, page)) {
             Some(Found::Kept(page)) => return Ok(page),
             Some(Found::Missing(stamp)) => stamp,
             None => None,
         };
         let (below, request) = (parent.cloned(), page.clone());
-        let list = move |connection: &Connection| namespace_list(connection, place, below.as_ref(), &request);
+        let list = move |connection: &Connection| namespace_list(connection, warehouse_ref, below.as_ref(), &request);
         let found = Arc::new(self.read_many(list).await?);
         if let Some(memory) = &self.memory {
-            memory.keep_children(place, parent, page.clone(), stamp, Arc::clone(&found));
+            memory.keep_children(warehouse_ref, parent, page.clone(), stamp, Arc::clone(&found));
         }
         Ok(found)
     }
 
     async fn namespace_update_properties(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
@@ -317,7 +344,7 @@ impl NamespaceStore for SqliteStore {
         // Prepared outside of the writer, which then only checks that the properties did not change.
         let (properties, prepared) = self
             .read_many(move |connection| {
-                let prepared = properties.prepare(connection, place);
+                let prepared = properties.prepare(connection, warehouse_ref);
                 Ok((properties, prepared))
             })
             .await?;
@@ -328,15 +355,21 @@ impl NamespaceStore for SqliteStore {
             Err(error) => return Err(error),
         };
         let work = move |connection: &Connection, change: &Change| {
-            properties.apply(connection, place, prepared.as_ref(), change)
+            properties.apply(connection, warehouse_ref, prepared.as_ref(), change)
         };
-        self.change(place.organisation, change, work, |changes| Answer::Properties(changes.clone())).await
+        self.change(warehouse_ref.organisation, change, work, |changes| Answer::Properties(changes.clone())).await
     }
 
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()> {
+    async fn namespace_drop(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+        change: &Change,
+    ) -> Result<()> {
         let namespace = namespace.clone();
-        let work =
-            move |connection: &Connection, change: &Change| namespace_drop(connection, place, &namespace, change);
-        self.change(place.organisation, change, work, |()| Answer::Done).await
+        let work = move |connection: &Connection, change: &Change| {
+            namespace_drop(connection, warehouse_ref, &namespace, change)
+        };
+        self.change(warehouse_ref.organisation, change, work, |()| Answer::Done).await
     }
 }

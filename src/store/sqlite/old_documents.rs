@@ -7,13 +7,13 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
-use tidewater_core::overlap::LocationKey;
+use tidewater_core::reserved_locations::LocationKey;
 
 use super::SqliteStore;
 use super::convert::id;
 use super::location_rows::reserved;
 use crate::store::{
-    EndedDocument, OldDocument, OldDocumentStore, Origin, Past, Place, Result, StoreError, Swap, TableKind,
+    EndedDocument, OldDocument, OldDocumentStore, Origin, Past, Result, StoreError, Swap, TableKind, WarehouseRef,
 };
 
 /// The organisations with documents that are due, those that wait longest first: one step in the index for each that has any.
@@ -30,9 +30,9 @@ const DUE_ORGANISATIONS: &str = "
     WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
 
 /// Records what a pointer move means for the earlier documents of a table whose locations did not change.
-pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
+pub(super) fn note_past(connection: &Connection, warehouse_ref: WarehouseRef, swap: &Swap<'_>) -> Result<()> {
     if swap.origin == Origin::Foreign {
-        return set_origin(connection, place, swap.id, swap.new);
+        return set_origin(connection, warehouse_ref, swap.id, swap.new);
     }
     match swap.past {
         Past::Kept => Ok(()),
@@ -43,9 +43,9 @@ pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) 
             )?;
             for document in documents {
                 statement.execute(params![
-                    place.organisation.0.as_bytes(),
-                    place.warehouse.0.as_bytes(),
-                    LocationKey::of(document).as_bytes(),
+                    warehouse_ref.organisation.0.as_bytes(),
+                    warehouse_ref.warehouse.0.as_bytes(),
+                    LocationKey::from_location(document).as_bytes(),
                     document.as_str(),
                     swap.id.0.as_bytes(),
                     due_ms,
@@ -61,8 +61,13 @@ pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) 
 ///
 /// # Errors
 /// `BeingRemoved` if a server is removing `document`.
-pub(super) fn set_origin(connection: &Connection, place: Place, table: TableId, document: &str) -> Result<()> {
-    let organisation = place.organisation.0.as_bytes();
+pub(super) fn set_origin(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    table: TableId,
+    document: &str,
+) -> Result<()> {
+    let organisation = warehouse_ref.organisation.0.as_bytes();
     connection
         .prepare_cached("UPDATE tabular SET origin = ?3 WHERE organisation = ?1 AND id = ?2")?
         .execute(params![organisation, table.0.as_bytes(), document])?;
@@ -70,7 +75,7 @@ pub(super) fn set_origin(connection: &Connection, place: Place, table: TableId, 
         .prepare_cached("DELETE FROM old_document WHERE organisation = ?1 AND tabular = ?2 AND leased = 0")?
         .execute(params![organisation, table.0.as_bytes()])?;
     let Ok(location) = Location::parse(document) else { return Ok(()) };
-    let key = LocationKey::of(&location);
+    let key = LocationKey::from_location(&location);
     let leased: Option<bool> = connection
         .prepare_cached("SELECT leased FROM old_document WHERE organisation = ?1 AND location = ?2")?
         .query_row(params![organisation, key.as_bytes()], |row| row.get(0))
@@ -87,12 +92,17 @@ pub(super) fn set_origin(connection: &Connection, place: Place, table: TableId, 
     }
 }
 
-pub(super) fn table_origin(connection: &Connection, place: Place, table: TableId) -> Result<Option<String>> {
+pub(super) fn table_origin(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    table: TableId,
+) -> Result<Option<String>> {
     let origin: Option<Option<String>> = connection
         .prepare_cached("SELECT origin FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), table.0.as_bytes()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), table.0.as_bytes()],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(origin.flatten())
 }
@@ -127,10 +137,10 @@ fn claim_of(
     let rows = statement.query_map(params![organisation.0.as_bytes(), now_ms, at_most], waiting_at)?;
     let mut live = HashMap::new();
     for Waiting { warehouse, table, document, attempts, key } in rows.collect::<rusqlite::Result<Vec<_>>>()? {
-        let place = Place { organisation, warehouse };
+        let warehouse_ref = WarehouseRef { organisation, warehouse };
         let live_now = match live.entry(table) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(live_table(connection, place, table)?),
+            Entry::Vacant(unknown) => unknown.insert(live_table(connection, warehouse_ref, table)?),
         };
         // A document of no live table stays. So does the current document of one, although no pointer should return to it.
         let table_now = live_now.as_ref().filter(|now| now.pointer != document);
@@ -148,7 +158,7 @@ fn claim_of(
             .execute(params![organisation.0.as_bytes(), key, until_ms])?;
         let document = Location::parse(&document)
             .map_err(|error| StoreError::Corrupt(format!("old_document.document: {error}")))?;
-        claimed.push(OldDocument { place, table, document, locations, attempts: attempts + 1 });
+        claimed.push(OldDocument { warehouse_ref, table, document, locations, attempts: attempts + 1 });
     }
     Ok(())
 }
@@ -176,15 +186,16 @@ struct LiveTable {
     locations: Vec<Location>,
 }
 
-fn live_table(connection: &Connection, place: Place, table: TableId) -> Result<Option<LiveTable>> {
+fn live_table(connection: &Connection, warehouse_ref: WarehouseRef, table: TableId) -> Result<Option<LiveTable>> {
     let found: Option<(String, String, String)> = connection
         .prepare_cached(
             "SELECT metadata_location, location, others FROM tabular
              WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND kind = 'table'",
         )?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), table.0.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), table.0.as_bytes()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
         .optional()?;
     let live = |(pointer, own, others): (String, String, String)| {
         let pointer = Location::parse(&pointer).map_or(pointer, |pointer| pointer.to_string());
@@ -206,8 +217,8 @@ pub(super) fn old_document_end(connection: &Connection, ended: &[EndedDocument])
             }
         };
         connection.prepare_cached(sql)?.execute(params![
-            document.place.organisation.0.as_bytes(),
-            LocationKey::of(&document.document).as_bytes(),
+            document.warehouse_ref.organisation.0.as_bytes(),
+            LocationKey::from_location(&document.document).as_bytes(),
             document.attempts,
             retry_at_ms,
         ])?;
@@ -217,8 +228,8 @@ pub(super) fn old_document_end(connection: &Connection, ended: &[EndedDocument])
 
 #[async_trait]
 impl OldDocumentStore for SqliteStore {
-    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>> {
-        self.read(|connection| table_origin(connection, place, id))
+    async fn table_origin(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<String>> {
+        self.read(|connection| table_origin(connection, warehouse_ref, id))
     }
 
     async fn old_document_claim(

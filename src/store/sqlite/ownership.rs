@@ -7,7 +7,7 @@ use tidewater_core::name::NamespaceIdent;
 
 use super::convert::{id, kind_text, namespace};
 use super::pages::{one_more, page_of};
-use crate::store::{Page, PageRequest, Place, Result, TableKind};
+use crate::store::{Page, PageRequest, Result, TableKind, WarehouseRef};
 
 /// Returns the namespaces that a principal owns, as privileges on them.
 pub(super) fn owned_namespaces(
@@ -55,7 +55,7 @@ pub(super) fn owned_in(
 /// Lists the tables or views of a namespace that a principal owns, by name.
 pub(super) fn table_list_owned(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     (namespace, kind, owner): (&NamespaceIdent, TableKind, PrincipalId),
     page: &PageRequest,
 ) -> Result<Page<String>> {
@@ -65,9 +65,9 @@ pub(super) fn table_list_owned(
     )?;
     let names = statement.query_map(
         params![
-            place.organisation.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
             owner.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             namespace.as_key(),
             kind_text(kind),
             page.after.as_deref().unwrap_or(""),

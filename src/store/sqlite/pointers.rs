@@ -10,7 +10,7 @@ use super::location_rows::{others_text, replace_locations, reserve_locations, re
 use super::old_documents::{note_past, set_origin};
 use super::table_rows::table_get;
 use crate::store::{
-    Change, EventObject, NewTable, Operation, Origin, Place, Resource, Result, StoreError, Swap, TableKind,
+    Change, EventObject, NewTable, Operation, Origin, Resource, Result, StoreError, Swap, TableKind, WarehouseRef,
 };
 
 /// Moves a pointer of a table whose locations did not change. Nearly all commits need only this.
@@ -40,7 +40,12 @@ pub(super) const fn resource(kind: TableKind) -> Resource {
 }
 
 /// Adds the row of a table or view. Checks neither its locations nor the limit of tables.
-pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, change: &Change) -> Result<()> {
+pub(super) fn insert(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    new: &NewTable<'_>,
+    change: &Change,
+) -> Result<()> {
     let inserted = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
@@ -50,8 +55,8 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
                               (SELECT id FROM principal WHERE organisation = ?1 AND id = ?11 AND issuer IS NOT NULL)))",
         )?
         .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             new.ident.namespace.as_key(),
             new.ident.name(),
             new.id.0.as_bytes(),
@@ -70,16 +75,16 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
         let mut details = new.details.clone();
         details.insert(POINTER_AFTER.to_owned(), new.metadata_location.into());
         let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
-        event_add(connection, change, place, operation, &object, &details)?;
+        event_add(connection, change, warehouse_ref, operation, &object, &details)?;
         if new.origin == Origin::Foreign {
-            set_origin(connection, place, new.id, new.metadata_location)?;
+            set_origin(connection, warehouse_ref, new.id, new.metadata_location)?;
         }
-        return reserve_locations(connection, place, new.id, new.locations.reserved());
+        return reserve_locations(connection, warehouse_ref, new.id, new.locations.reserved());
     };
     Err(match violation(&error) {
         // The name is taken, or the id, if a caller uses one twice.
         Some(Violation::Unique) => {
-            let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
+            let taken_by = table_get(connection, warehouse_ref, new.ident)?.map_or(new.kind, |taken| taken.kind);
             StoreError::AlreadyExists(resource(taken_by))
         }
         Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
@@ -98,11 +103,11 @@ pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId,
 /// Moves a pointer as [`move_pointer`] does, and writes the event. Returns the former locations if they changed.
 pub(super) fn move_pointer_and_tell(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     swap: &Swap<'_>,
     change: &Change,
 ) -> Result<Option<Vec<Location>>> {
-    let Moved { kind, name, before } = move_pointer(connection, place, swap, change.at_ms)?;
+    let Moved { kind, name, before } = move_pointer(connection, warehouse_ref, swap, change.at_ms)?;
     let operation = match swap.origin {
         Origin::Foreign => Operation::register(kind),
         Origin::Catalog => Operation::update(kind),
@@ -111,7 +116,7 @@ pub(super) fn move_pointer_and_tell(
     details.insert(POINTER_BEFORE.to_owned(), swap.expected.into());
     details.insert(POINTER_AFTER.to_owned(), swap.new.into());
     let object = EventObject::new(kind, Some(swap.id.0), name);
-    event_add(connection, change, place, operation, &object, &details)?;
+    event_add(connection, change, warehouse_ref, operation, &object, &details)?;
     Ok(before)
 }
 
@@ -125,13 +130,18 @@ pub(super) struct Moved {
 }
 
 /// Moves a pointer, with the table's locations. Does not check whether new locations are free.
-pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>, at_ms: i64) -> Result<Moved> {
+pub(super) fn move_pointer(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    swap: &Swap<'_>,
+    at_ms: i64,
+) -> Result<Moved> {
     let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
     let make = |sql: &str| {
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             swap.id.0.as_bytes(),
             swap.expected,
             swap.new,
@@ -148,7 +158,7 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     };
     // Nearly always the locations did not change, and nothing else is to do.
     if let Some((kind, name)) = make(SWAP_IN_PLACE)? {
-        note_past(connection, place, swap)?;
+        note_past(connection, warehouse_ref, swap)?;
         return Ok(Moved { kind, name, before: None });
     }
     let before: Option<(String, String, String)> = connection
@@ -156,18 +166,22 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
             "SELECT kind, location, others FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         )?
         .query_row(
-            params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()],
+            params![
+                warehouse_ref.organisation.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
+                swap.id.0.as_bytes()
+            ],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     let Some((of, name)) = make(SWAP_AND_MOVE)? else {
-        check_pointer(connection, place, swap.id, swap.expected)?;
+        check_pointer(connection, warehouse_ref, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
     };
     if swap.origin == Origin::Foreign {
-        note_past(connection, place, swap)?;
+        note_past(connection, warehouse_ref, swap)?;
     }
-    replace_locations(connection, place, swap.id, swap.locations.reserved())?;
+    replace_locations(connection, warehouse_ref, swap.id, swap.locations.reserved())?;
     let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
     Ok(Moved { kind: of, name, before })
 }
@@ -180,12 +194,18 @@ pub(super) fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
 }
 
 /// Fails if a table's pointer is not `expected`.
-pub(super) fn check_pointer(connection: &Connection, place: Place, id: TableId, expected: &str) -> Result<()> {
+pub(super) fn check_pointer(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+    expected: &str,
+) -> Result<()> {
     let pointer: Option<String> = connection
         .prepare_cached("SELECT metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), id.0.as_bytes()],
+            |row| row.get(0),
+        )
         .optional()?;
     match pointer {
         Some(pointer) if pointer == expected => Ok(()),

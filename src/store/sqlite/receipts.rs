@@ -127,7 +127,7 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
             let text = serde_json::to_string(&[updated, removed, missing]);
             ("properties", None, Some(text.map_err(|error| StoreError::Unavailable(Box::new(error)))?))
         }
-        Answer::Said { status, body } => ("said", Some(*status), Some(body.clone())),
+        Answer::Refusal { status, body } => ("said", Some(*status), Some(body.clone())),
     })
 }
 
@@ -155,7 +155,7 @@ fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
                 serde_json::from_str(&text).map_err(|error| corrupt(&error.to_string()))?;
             Answer::Properties(PropertyChanges { updated, removed, missing })
         }
-        ("said", Some(body)) => Answer::Said { status: row.get(2)?, body },
+        ("said", Some(body)) => Answer::Refusal { status: row.get(2)?, body },
         (kind, _) => return Err(corrupt(&format!("an answer of kind '{kind}' that cannot be read"))),
     };
     Ok(KeptAnswer { request: RequestDigest(row.get(0)?), answer })

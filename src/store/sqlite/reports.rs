@@ -11,8 +11,8 @@ use super::SqliteStore;
 use super::convert::{bounded, id, namespace};
 use super::pages::{before, one_more_before, page_of};
 use crate::store::{
-    KeptReport, Page, PageRequest, Place, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError,
-    TimedPage,
+    KeptReport, Page, PageRequest, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError, TimedPage,
+    WarehouseRef,
 };
 
 pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: ReportLimits) -> Result<()> {
@@ -24,8 +24,8 @@ pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: Re
     )?;
     for report in reports {
         insert.execute(params![
-            report.place.organisation.0.as_bytes(),
-            report.place.warehouse.0.as_bytes(),
+            report.warehouse_ref.organisation.0.as_bytes(),
+            report.warehouse_ref.warehouse.0.as_bytes(),
             report.table.0.as_bytes(),
             report.id.as_bytes(),
             report.kind.as_str(),
@@ -38,7 +38,7 @@ pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: Re
              (SELECT at_ms, id FROM report WHERE organisation = ?1 AND table_id = ?2
               ORDER BY at_ms DESC, id DESC LIMIT 1 OFFSET ?3)",
     )?;
-    let tables: BTreeSet<_> = reports.iter().map(|report| (report.place.organisation, report.table)).collect();
+    let tables: BTreeSet<_> = reports.iter().map(|report| (report.warehouse_ref.organisation, report.table)).collect();
     for (organisation, table) in &tables {
         trim_table.execute(params![organisation.0.as_bytes(), table.0.as_bytes(), limits.per_table])?;
     }
@@ -91,7 +91,7 @@ const COLUMNS: &str = "report.organisation, report.warehouse, report.table_id, r
 
 pub(super) fn report_list(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     filter: &ReportFilter,
     page: &TimedPage,
 ) -> Result<Page<KeptReport>> {
@@ -107,8 +107,8 @@ pub(super) fn report_list(
     let (at_ms, before) = before(page);
     let rows = statement.query_and_then(
         params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             at_ms,
             before,
             filter.table.as_ref().map(|table| table.0.as_bytes()),
@@ -128,7 +128,10 @@ fn report_at(row: &Row<'_>) -> Result<KeptReport> {
         _ => None,
     };
     let report = Report {
-        place: Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) },
+        warehouse_ref: WarehouseRef {
+            organisation: id(OrganisationId, row.get(0)?),
+            warehouse: id(WarehouseId, row.get(1)?),
+        },
         table: id(TableId, row.get(2)?),
         id: id(|uuid| uuid, row.get(3)?),
         kind: row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?.parse().map_err(|error| corrupt(&error))?,
@@ -162,9 +165,14 @@ impl ReportStore for SqliteStore {
         self.write(move |connection| report_add(connection, &reports, limits)).await
     }
 
-    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>> {
+    async fn report_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &ReportFilter,
+        page: &TimedPage,
+    ) -> Result<Page<KeptReport>> {
         let (filter, page) = (filter.clone(), *page);
-        self.read_many(move |connection| report_list(connection, place, &filter, &page)).await
+        self.read_many(move |connection| report_list(connection, warehouse_ref, &filter, &page)).await
     }
 
     async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::convert::{Violation, not_inserted, violation};
 use super::events::event_add;
 use crate::store::{
-    CatalogRole, Change, EventDetails, EventObject, ObjectKind, Operation, Place, PrincipalRole, Resource, Result,
-    StoreError,
+    CatalogRole, Change, EventDetails, EventObject, ObjectKind, Operation, PrincipalRole, Resource, Result, StoreError,
+    WarehouseRef,
 };
 
 /// Returns a role as the object of an event.
@@ -32,7 +32,7 @@ pub(super) fn principal_role_create(
 
 pub(super) fn catalog_role_create(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     new: &CatalogRole,
     change: &Change,
 ) -> Result<()> {
@@ -41,8 +41,8 @@ pub(super) fn catalog_role_create(
             "INSERT INTO catalog_role (organisation, warehouse, id, name, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             new.id.0.as_bytes(),
             new.name,
             new.created_ms
@@ -53,7 +53,7 @@ pub(super) fn catalog_role_create(
         None => error.into(),
     })?;
     let object = role_object(ObjectKind::CatalogRole, new.id.0, &new.name);
-    event_add(connection, change, place, Operation::CreateCatalogRole, &object, &EventDetails::new())
+    event_add(connection, change, warehouse_ref, Operation::CreateCatalogRole, &object, &EventDetails::new())
 }
 
 fn principal_role_name(connection: &Connection, organisation: OrganisationId, id: PrincipalRoleId) -> Result<String> {
@@ -65,12 +65,17 @@ fn principal_role_name(connection: &Connection, organisation: OrganisationId, id
 }
 
 /// Returns the name of a catalog role of the warehouse.
-pub(super) fn catalog_role_name(connection: &Connection, place: Place, id: CatalogRoleId) -> Result<String> {
+pub(super) fn catalog_role_name(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    id: CatalogRoleId,
+) -> Result<String> {
     let name = connection
         .prepare_cached("SELECT name FROM catalog_role WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), id.0.as_bytes()],
+            |row| row.get(0),
+        )
         .optional()?;
     name.ok_or(StoreError::NotFound(Resource::CatalogRole))
 }
@@ -91,16 +96,16 @@ pub(super) fn principal_role_delete(
 
 pub(super) fn catalog_role_delete(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     id: CatalogRoleId,
     change: &Change,
 ) -> Result<()> {
-    let name = catalog_role_name(connection, place, id)?;
+    let name = catalog_role_name(connection, warehouse_ref, id)?;
     connection
         .prepare_cached("DELETE FROM catalog_role WHERE organisation = ?1 AND id = ?2")?
-        .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes()])?;
+        .execute(params![warehouse_ref.organisation.0.as_bytes(), id.0.as_bytes()])?;
     let object = role_object(ObjectKind::CatalogRole, id.0, &name);
-    event_add(connection, change, place, Operation::DeleteCatalogRole, &object, &EventDetails::new())
+    event_add(connection, change, warehouse_ref, Operation::DeleteCatalogRole, &object, &EventDetails::new())
 }
 
 pub(super) fn principal_role_assign(
@@ -150,13 +155,13 @@ pub(super) fn principal_role_assign(
 
 pub(super) fn catalog_role_assign(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     (role, principal_role): (CatalogRoleId, PrincipalRoleId),
     assigned: bool,
     change: &Change,
 ) -> Result<()> {
-    let name = catalog_role_name(connection, place, role)?;
-    let principal_role_name = principal_role_name(connection, place.organisation, principal_role)?;
+    let name = catalog_role_name(connection, warehouse_ref, role)?;
+    let principal_role_name = principal_role_name(connection, warehouse_ref.organisation, principal_role)?;
     let (sql, operation) = match assigned {
         true => (
             "INSERT INTO catalog_role_member (organisation, principal_role, role) VALUES (?1, ?2, ?3)
@@ -169,7 +174,7 @@ pub(super) fn catalog_role_assign(
         ),
     };
     let changed = connection.prepare_cached(sql)?.execute(params![
-        place.organisation.0.as_bytes(),
+        warehouse_ref.organisation.0.as_bytes(),
         principal_role.0.as_bytes(),
         role.0.as_bytes()
     ])?;
@@ -178,5 +183,12 @@ pub(super) fn catalog_role_assign(
     }
     let mut details = EventDetails::new();
     details.insert("principal-role".to_owned(), principal_role_name.into());
-    event_add(connection, change, place, operation, &role_object(ObjectKind::CatalogRole, role.0, &name), &details)
+    event_add(
+        connection,
+        change,
+        warehouse_ref,
+        operation,
+        &role_object(ObjectKind::CatalogRole, role.0, &name),
+        &details,
+    )
 }

@@ -5,7 +5,7 @@ use tidewater_core::ids::{PrincipalId, TableId};
 use tidewater_core::name::TableIdent;
 
 use super::convert::{id, kind};
-use crate::store::{Place, Result, TableRecord};
+use crate::store::{Result, TableRecord, WarehouseRef};
 
 /// The statement of every load, so it has to stay fast.
 pub(super) const GET: &str = "SELECT id, kind, metadata_location, owner FROM tabular
@@ -20,11 +20,15 @@ pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
     })
 }
 
-pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+pub(super) fn table_get(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    ident: &TableIdent,
+) -> Result<Option<TableRecord>> {
     let mut statement = connection.prepare_cached(GET)?;
     let mut rows = statement.query(params![
-        place.organisation.0.as_bytes(),
-        place.warehouse.0.as_bytes(),
+        warehouse_ref.organisation.0.as_bytes(),
+        warehouse_ref.warehouse.0.as_bytes(),
         ident.namespace.as_key(),
         ident.name(),
     ])?;

@@ -23,8 +23,8 @@ use super::reports::report_forget;
 use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
-    Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo,
+    Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef,
 };
 
 pub(super) const LIST: &str = "SELECT name FROM tabular
@@ -37,37 +37,44 @@ const READS_IN_PLACE: usize = 16;
 /// Adds a table or view. The caller must undo the statements after an error.
 pub(super) fn table_create(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     new: &NewTable<'_>,
     max_tables: Option<u64>,
     change: &Change,
 ) -> Result<()> {
-    insert(connection, place, new, change)?;
-    replace_dropped(connection, place, new.id, new.locations.own(), change.at_ms)?;
-    check_free(connection, place, new.id, new.locations.reserved())?;
-    check_limit(connection, place.organisation, max_tables)
+    insert(connection, warehouse_ref, new, change)?;
+    replace_dropped(connection, warehouse_ref, new.id, new.locations.own(), change.at_ms)?;
+    check_free(connection, warehouse_ref, new.id, new.locations.reserved())?;
+    check_limit(connection, warehouse_ref.organisation, max_tables)
 }
 
-pub(super) fn table_by_id(connection: &Connection, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+pub(super) fn table_by_id(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+) -> Result<Option<TableRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind, metadata_location, owner FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
     )?;
-    let mut rows =
-        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    let mut rows = statement.query(params![
+        warehouse_ref.organisation.0.as_bytes(),
+        warehouse_ref.warehouse.0.as_bytes(),
+        id.0.as_bytes()
+    ])?;
     rows.next()?.map(record_at).transpose()
 }
 
 pub(super) fn table_get_all(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     idents: &[TableIdent],
 ) -> Result<Vec<Option<TableRecord>>> {
-    idents.iter().map(|ident| table_get(connection, place, ident)).collect()
+    idents.iter().map(|ident| table_get(connection, warehouse_ref, ident)).collect()
 }
 
 pub(super) fn table_list(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: &NamespaceIdent,
     kind: TableKind,
     page: &PageRequest,
@@ -75,8 +82,8 @@ pub(super) fn table_list(
     let mut statement = connection.prepare_cached(LIST)?;
     let names = statement.query_map(
         params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             namespace.as_key(),
             kind_text(kind),
             page.after.as_deref().unwrap_or(""),
@@ -85,34 +92,44 @@ pub(super) fn table_list(
         |row| row.get(0),
     )?;
     let found = page_of(names.collect::<rusqlite::Result<Vec<_>>>()?, page);
-    if found.items.is_empty() && !namespace_exists(connection, place, namespace)? {
+    if found.items.is_empty() && !namespace_exists(connection, warehouse_ref, namespace)? {
         return Err(StoreError::NotFound(Resource::Namespace));
     }
     Ok(found)
 }
 
 /// Moves a pointer. The caller must undo the statements after an error.
-pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
-    let before = move_pointer_and_tell(connection, place, swap, change)?;
-    check_moved_locations(connection, place, swap, before.as_deref(), change.at_ms)
+pub(super) fn table_swap(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    swap: &Swap<'_>,
+    change: &Change,
+) -> Result<()> {
+    let before = move_pointer_and_tell(connection, warehouse_ref, swap, change)?;
+    check_moved_locations(connection, warehouse_ref, swap, before.as_deref(), change.at_ms)
 }
 
 /// Checks the locations of a table after a move of its pointer, and replaces dropped tables there. `before` are its former
 /// locations. None means that the locations did not change.
 fn check_moved_locations(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     swap: &Swap<'_>,
     before: Option<&[Location]>,
     at_ms: i64,
 ) -> Result<()> {
     let Some(before) = before else { return Ok(()) };
-    replace_dropped(connection, place, swap.id, swap.locations.own(), at_ms)?;
-    check_free(connection, place, swap.id, swap.locations.beyond(before))
+    replace_dropped(connection, warehouse_ref, swap.id, swap.locations.own(), at_ms)?;
+    check_free(connection, warehouse_ref, swap.id, swap.locations.beyond(before))
 }
 
 /// Undoes a registration. The caller must undo the statements after an error.
-pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+pub(super) fn table_undo(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    undo: &Undo<'_>,
+    change: &Change,
+) -> Result<()> {
     let Undo { id, made, before } = *undo;
     let mut details = EventDetails::new();
     details.insert(POINTER_BEFORE.to_owned(), made.into());
@@ -121,35 +138,40 @@ pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>,
             details.insert(POINTER_AFTER.to_owned(), pointer.into());
             let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
             let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
-            let moved = move_pointer(connection, place, &swap, change.at_ms)?;
-            check_moved_locations(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
+            let moved = move_pointer(connection, warehouse_ref, &swap, change.at_ms)?;
+            check_moved_locations(connection, warehouse_ref, &swap, moved.before.as_deref(), change.at_ms)?;
             (moved.kind, moved.name)
         }
-        None => remove_registered(connection, place, id, made)?,
+        None => remove_registered(connection, warehouse_ref, id, made)?,
     };
     let object = EventObject::new(kind, Some(id.0), name);
-    event_add(connection, change, place, Operation::undo_register(kind), &object, &details)
+    event_add(connection, change, warehouse_ref, Operation::undo_register(kind), &object, &details)
 }
 
 /// Removes a table that a registration added, if its pointer did not move since.
-fn remove_registered(connection: &Connection, place: Place, id: TableId, made: &str) -> Result<(TableKind, String)> {
-    check_pointer(connection, place, id, made)?;
+fn remove_registered(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+    made: &str,
+) -> Result<(TableKind, String)> {
+    check_pointer(connection, warehouse_ref, id, made)?;
     let name = connection
         .prepare_cached(
             "DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 RETURNING kind, namespace, name",
         )?
-        .query_and_then(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], name_at)?
+        .query_and_then(params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), id.0.as_bytes()], name_at)?
         .collect::<Result<Vec<_>>>()?
         .pop();
-    location_forget(connection, place.organisation, id)?;
-    report_forget(connection, place.organisation, id)?;
-    grants_forget(connection, place.organisation, id)?;
+    location_forget(connection, warehouse_ref.organisation, id)?;
+    report_forget(connection, warehouse_ref.organisation, id)?;
+    grants_forget(connection, warehouse_ref.organisation, id)?;
     name.ok_or(StoreError::NotFound(Resource::Table))
 }
 
 pub(super) fn table_drop(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     ident: &TableIdent,
     id: TableId,
     kind: TableKind,
@@ -157,7 +179,7 @@ pub(super) fn table_drop(
     change: &Change,
 ) -> Result<TableRecord> {
     if let Some(terms) = terms {
-        insert_dropped(connection, place, id, kind, terms, change.at_ms)?;
+        insert_dropped(connection, warehouse_ref, id, kind, terms, change.at_ms)?;
     }
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
@@ -165,8 +187,8 @@ pub(super) fn table_drop(
          RETURNING id, kind, metadata_location, owner",
     )?;
     let mut rows = statement.query(params![
-        place.organisation.0.as_bytes(),
-        place.warehouse.0.as_bytes(),
+        warehouse_ref.organisation.0.as_bytes(),
+        warehouse_ref.warehouse.0.as_bytes(),
         ident.namespace.as_key(),
         ident.name(),
         kind_text(kind),
@@ -180,11 +202,11 @@ pub(super) fn table_drop(
     rows.next()?;
     if terms.is_none() || kind == TableKind::View {
         // A dropped view has only metadata documents, with which no new table's files can be confused.
-        location_forget(connection, place.organisation, dropped.id)?;
+        location_forget(connection, warehouse_ref.organisation, dropped.id)?;
     }
     if terms.is_none() {
-        report_forget(connection, place.organisation, dropped.id)?;
-        grants_forget(connection, place.organisation, dropped.id)?;
+        report_forget(connection, warehouse_ref.organisation, dropped.id)?;
+        grants_forget(connection, warehouse_ref.organisation, dropped.id)?;
     }
     let mut details = EventDetails::new();
     details.insert(POINTER_BEFORE.to_owned(), dropped.metadata_location.clone().into());
@@ -193,13 +215,13 @@ pub(super) fn table_drop(
         details.insert("purge".to_owned(), terms.purge.into());
     }
     let object = EventObject::new(kind, Some(dropped.id.0), ident.to_string());
-    event_add(connection, change, place, Operation::drop(kind), &object, &details)?;
+    event_add(connection, change, warehouse_ref, Operation::drop(kind), &object, &details)?;
     Ok(dropped)
 }
 
 pub(super) fn table_rename(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     from: &TableIdent,
     id: TableId,
     to: &TableIdent,
@@ -212,8 +234,8 @@ pub(super) fn table_rename(
              WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 AND id = ?8",
         )?
         .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
+            warehouse_ref.organisation.0.as_bytes(),
+            warehouse_ref.warehouse.0.as_bytes(),
             from.namespace.as_key(),
             from.name(),
             kind_text(kind),
@@ -227,11 +249,11 @@ pub(super) fn table_rename(
         Ok(_) if from == to => Err(StoreError::AlreadyExists(resource(kind))),
         Ok(_) => {
             let object = EventObject::new(kind, Some(id.0), from.to_string()).renamed(to.to_string());
-            event_add(connection, change, place, Operation::rename(kind), &object, &EventDetails::new())
+            event_add(connection, change, warehouse_ref, Operation::rename(kind), &object, &EventDetails::new())
         }
         Err(error) => Err(match violation(&error) {
             Some(Violation::Unique) => {
-                let taken_by = table_get(connection, place, to)?.map_or(kind, |taken| taken.kind);
+                let taken_by = table_get(connection, warehouse_ref, to)?.map_or(kind, |taken| taken.kind);
                 StoreError::AlreadyExists(resource(taken_by))
             }
             Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
@@ -249,7 +271,7 @@ fn pointer_answer(document: Option<&str>, id: TableId) -> Answer {
 impl TableStore for SqliteStore {
     async fn table_create(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         new: &NewTable<'_>,
         max_tables: Option<u64>,
         change: &Change,
@@ -261,98 +283,102 @@ impl TableStore for SqliteStore {
         let work = move |connection: &Connection, change: &Change| {
             let (ident, metadata_location, locations, details) = (&ident, &metadata_location, &locations, &details);
             let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
-            table_create(connection, place, &new, max_tables, change)
+            table_create(connection, warehouse_ref, &new, max_tables, change)
         };
-        self.change(place.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
+        self.change(warehouse_ref.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
     }
 
-    async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-        let read = || self.read(|connection| table_get(connection, place, ident));
+    async fn table_get(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Result<Option<TableRecord>> {
+        let read = || self.read(|connection| table_get(connection, warehouse_ref, ident));
         let Some(memory) = &self.memory else { return read() };
-        match memory.table(place, ident) {
+        match memory.table(warehouse_ref, ident) {
             Found::Kept(record) => Ok(record),
             Found::Missing(stamp) => {
                 let record = read()?;
-                memory.keep_table(place, ident, stamp, record.as_ref());
+                memory.keep_table(warehouse_ref, ident, stamp, record.as_ref());
                 Ok(record)
             }
         }
     }
 
-    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
-        self.read(|connection| table_by_id(connection, place, id))
+    async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
+        self.read(|connection| table_by_id(connection, warehouse_ref, id))
     }
 
-    async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>> {
+    async fn table_get_all(
+        &self,
+        warehouse_ref: WarehouseRef,
+        idents: &[TableIdent],
+    ) -> Result<Vec<Option<TableRecord>>> {
         if idents.len() <= READS_IN_PLACE {
-            return self.read(|connection| table_get_all(connection, place, idents));
+            return self.read(|connection| table_get_all(connection, warehouse_ref, idents));
         }
         let idents = idents.to_vec();
-        self.read_many(move |connection| table_get_all(connection, place, &idents)).await
+        self.read_many(move |connection| table_get_all(connection, warehouse_ref, &idents)).await
     }
 
     async fn table_list(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
     ) -> Result<Arc<Page<String>>> {
-        let stamp = match self.memory.as_ref().map(|memory| memory.tables(place, namespace, kind, page)) {
+        let stamp = match self.memory.as_ref().map(|memory| memory.tables(warehouse_ref, namespace, kind, page)) {
             Some(Found::Kept(page)) => return Ok(page),
             Some(Found::Missing(stamp)) => stamp,
             None => None,
         };
         let (of, request) = (namespace.clone(), page.clone());
-        let list = move |connection: &Connection| table_list(connection, place, &of, kind, &request);
+        let list = move |connection: &Connection| table_list(connection, warehouse_ref, &of, kind, &request);
         let found = Arc::new(self.read_many(list).await?);
         if let Some(memory) = &self.memory {
-            memory.keep_tables(place, namespace, kind, page.clone(), stamp, Arc::clone(&found));
+            memory.keep_tables(warehouse_ref, namespace, kind, page.clone(), stamp, Arc::clone(&found));
         }
         Ok(found)
     }
 
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
+    async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {
         let (id, details) = (swap.id, swap.details.clone());
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
         let (origin, past) = (swap.origin, swap.past.clone());
         let document = change.receipt.as_ref().map(|_| new.clone());
         let work = move |connection: &Connection, change: &Change| {
             let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
-            table_swap(connection, place, &Swap { id, expected, new, locations, origin, past, details }, change)
+            table_swap(connection, warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, change)
         };
-        self.change(place.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
+        self.change(warehouse_ref.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
     }
 
-    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+    async fn table_undo(&self, warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> Result<()> {
         let (id, change) = (undo.id, change.clone());
         let made = undo.made.to_owned();
         let before = undo.before.map(|(pointer, locations)| (pointer.to_owned(), locations.clone()));
         let work = move |connection: &Connection| {
             let before = before.as_ref().map(|(pointer, locations)| (pointer.as_str(), locations));
-            table_undo(connection, place, &Undo { id, made: &made, before }, &change)?;
+            table_undo(connection, warehouse_ref, &Undo { id, made: &made, before }, &change)?;
             let receipt = change.receipt.as_deref();
-            receipt.map_or(Ok(()), |receipt| receipts::receipt_forget(connection, place.organisation, receipt))
+            receipt.map_or(Ok(()), |receipt| receipts::receipt_forget(connection, warehouse_ref.organisation, receipt))
         };
-        self.writer.write_for(Some(place.organisation), work).await
+        self.writer.write_for(Some(warehouse_ref.organisation), work).await
     }
 
     async fn table_transact(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         changes: Vec<TableChange>,
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()> {
         let work = move |connection: &Connection, change: &Change| {
-            transact::table_transact(connection, place, &changes, max_tables, change)
+            transact::table_transact(connection, warehouse_ref, &changes, max_tables, change)
         };
-        self.change(place.organisation, change, work, |()| Answer::Done).await
+        self.change(warehouse_ref.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn table_drop(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         ident: &TableIdent,
         id: TableId,
         kind: TableKind,
@@ -361,9 +387,9 @@ impl TableStore for SqliteStore {
     ) -> Result<TableRecord> {
         let (ident, terms) = (ident.clone(), terms.copied());
         let work = move |connection: &Connection, change: &Change| {
-            table_drop(connection, place, &ident, id, kind, terms.as_ref(), change)
+            table_drop(connection, warehouse_ref, &ident, id, kind, terms.as_ref(), change)
         };
-        self.change(place.organisation, change, work, |dropped| {
+        self.change(warehouse_ref.organisation, change, work, |dropped| {
             pointer_answer(Some(&dropped.metadata_location), dropped.id)
         })
         .await
@@ -371,7 +397,7 @@ impl TableStore for SqliteStore {
 
     async fn table_rename(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         from: &TableIdent,
         id: TableId,
         to: &TableIdent,
@@ -380,9 +406,9 @@ impl TableStore for SqliteStore {
     ) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
         let work = move |connection: &Connection, change: &Change| {
-            table_rename(connection, place, &from, id, &to, kind, change)
+            table_rename(connection, warehouse_ref, &from, id, &to, kind, change)
         };
-        self.change(place.organisation, change, work, |()| Answer::Done).await
+        self.change(warehouse_ref.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {

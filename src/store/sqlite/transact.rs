@@ -6,12 +6,12 @@ use tidewater_core::location::Location;
 use super::dropped_rows::replace_dropped;
 use super::location_rows::check_free;
 use super::pointers::{check_limit, check_pointer, insert, move_pointer_and_tell};
-use crate::store::{Change, NewTable, Origin, Place, Result, StoreError, Swap, TableChange, TableKind};
+use crate::store::{Change, NewTable, Origin, Result, StoreError, Swap, TableChange, TableKind, WarehouseRef};
 
 /// Makes all of the changes. The caller undoes the transaction after an error.
 pub(super) fn table_transact(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     changes: &[TableChange],
     max_tables: Option<u64>,
     change: &Change,
@@ -19,7 +19,7 @@ pub(super) fn table_transact(
     let mut moved = Vec::new();
     let mut creates = false;
     for (at, part) in changes.iter().enumerate() {
-        let before = apply_change(connection, place, part, change).map_err(in_transaction(at))?;
+        let before = apply_change(connection, warehouse_ref, part, change).map_err(in_transaction(at))?;
         moved.extend(before.map(|before| (at, before)));
         creates |= matches!(part, TableChange::Create { .. });
     }
@@ -28,16 +28,16 @@ pub(super) fn table_transact(
         let (TableChange::Create { id, locations, .. } | TableChange::Swap { id, locations, .. }) = &changes[at] else {
             continue;
         };
-        replace_dropped(connection, place, *id, locations.own(), change.at_ms)?;
-        check_free(connection, place, *id, locations.beyond(&before)).map_err(in_transaction(at))?;
+        replace_dropped(connection, warehouse_ref, *id, locations.own(), change.at_ms)?;
+        check_free(connection, warehouse_ref, *id, locations.beyond(&before)).map_err(in_transaction(at))?;
     }
-    check_limit(connection, place.organisation, max_tables.filter(|_| creates))
+    check_limit(connection, warehouse_ref.organisation, max_tables.filter(|_| creates))
 }
 
 /// Makes one change. Returns the table's former locations if they changed.
 fn apply_change(
     connection: &Connection,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     part: &TableChange,
     change: &Change,
 ) -> Result<Option<Vec<Location>>> {
@@ -45,15 +45,15 @@ fn apply_change(
         TableChange::Create { id, ident, metadata_location, locations, details } => {
             let (id, kind, origin) = (*id, TableKind::Table, Origin::Catalog);
             let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
-            insert(connection, place, &new, change)?;
+            insert(connection, warehouse_ref, &new, change)?;
             Ok(Some(Vec::new()))
         }
         TableChange::Swap { id, expected, new, locations, past, details } => {
             let (id, origin) = (*id, Origin::Catalog);
             let swap = Swap { id, expected, new, locations, origin, past, details };
-            move_pointer_and_tell(connection, place, &swap, change)
+            move_pointer_and_tell(connection, warehouse_ref, &swap, change)
         }
-        TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),
+        TableChange::Keep { id, expected } => check_pointer(connection, warehouse_ref, *id, expected).map(|()| None),
     }
 }
 

@@ -11,8 +11,8 @@ use super::convert::{Violation, id, not_inserted, profile, profile_text, purge_t
 use super::entities::entity_touch;
 use super::events::{details, event_add};
 use crate::store::{
-    Change, EventDetails, EventObject, ObjectKind, Operation, Place, Resource, Result, StoreError, Warehouse,
-    WarehouseOptions, WarehouseStorage, WarehouseStore,
+    Change, EventDetails, EventObject, ObjectKind, Operation, Resource, Result, StoreError, Warehouse,
+    WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 
 pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change: &Change) -> Result<()> {
@@ -58,7 +58,7 @@ fn add_warehouse_event(
     if !matches!(operation, Operation::CreateWarehouse | Operation::DropWarehouse) {
         entity_touch(connection, organisation, warehouse.0, change.at_ms)?;
     }
-    event_add(connection, change, Place { organisation, warehouse }, operation, &object, details)
+    event_add(connection, change, WarehouseRef { organisation, warehouse }, operation, &object, details)
 }
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {

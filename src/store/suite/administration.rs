@@ -4,8 +4,8 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, change, change_at, create, digest, id_at, ident, key, organisation, place_of,
-    stored_namespace, stored_table, warehouse,
+    NOW_MS, Subject, assert_refused, change, change_at, create, digest, id_at, ident, key, organisation,
+    store_warehouse_of, stored_namespace, stored_table, warehouse,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -181,18 +181,18 @@ pub(in crate::store) async fn organisation_is_removed_in_small_steps_without_aff
     for one in [&acme, &other] {
         store.organisation_create(one, &change()).await.unwrap();
         store.key_create(&key(one.id, "ci"), &change()).await.unwrap();
-        let place = place_of(&store, one.id, "lake").await;
-        let sales = stored_namespace(&store, place, "sales").await;
+        let warehouse_ref = store_warehouse_of(&store, one.id, "lake").await;
+        let sales = stored_namespace(&store, warehouse_ref, "sales").await;
         for name in ["a", "b", "c"] {
-            stored_table(&store, place, &ident(&sales, name)).await;
+            stored_table(&store, warehouse_ref, &ident(&sales, name)).await;
         }
-        create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+        create(&store, warehouse_ref, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
         let kept = DropTerms { restorable_until_ms: NOW_MS + 1_000_000, purge: false };
         store
             .table_drop(
-                place,
+                warehouse_ref,
                 &ident(&sales, "c"),
-                id_at(&store, place, &ident(&sales, "c")).await,
+                id_at(&store, warehouse_ref, &ident(&sales, "c")).await,
                 TableKind::Table,
                 Some(&kept),
                 &change(),

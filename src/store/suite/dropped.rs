@@ -5,13 +5,13 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, create, document, id_at, ident, keyed, location, namespace,
-    organisation, place, place_of, pointer, stored_namespace, stored_table, swap,
+    organisation, pointer, store_warehouse, store_warehouse_of, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Origin, Past, Place, Progress,
-    Receipt, RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord,
-    TimedPage,
+    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Origin, Past, Progress, Receipt,
+    RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+    WarehouseRef,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -21,41 +21,48 @@ fn terms(purge: bool) -> DropTerms {
     DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge }
 }
 
-async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool) -> TableRecord {
+async fn dropped(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent, purge: bool) -> TableRecord {
     store
-        .table_drop(place, ident, id_at(store, place, ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .table_drop(
+            warehouse_ref,
+            ident,
+            id_at(store, warehouse_ref, ident).await,
+            TableKind::Table,
+            Some(&terms(purge)),
+            &change(),
+        )
         .await
         .unwrap()
 }
 
-async fn restore(store: &Subject, place: Place, id: TableId, ident: &TableIdent) -> Result<()> {
-    restore_at(store, place, (id, ident), NOW_MS + 1, None).await
+async fn restore(store: &Subject, warehouse_ref: WarehouseRef, id: TableId, ident: &TableIdent) -> Result<()> {
+    restore_at(store, warehouse_ref, (id, ident), NOW_MS + 1, None).await
 }
 
 async fn restore_at(
     store: &Subject,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     (id, ident): (TableId, &TableIdent),
     now_ms: i64,
     max_tables: Option<u64>,
 ) -> Result<()> {
-    store.dropped_restore(place, &Restore { id, ident, locations: None }, max_tables, &change_at(now_ms)).await
+    store.dropped_restore(warehouse_ref, &Restore { id, ident, locations: None }, max_tables, &change_at(now_ms)).await
 }
 
-/// Creates a namespace `sales` in a new place. Returns them with the name of a table in it.
-async fn sales(store: &Subject) -> (Place, NamespaceIdent, TableIdent) {
-    let place = place(store).await;
-    let sales = stored_namespace(store, place, "sales").await;
+/// Creates a namespace `sales` in a new warehouse. Returns both with the name of a table in it.
+async fn sales(store: &Subject) -> (WarehouseRef, NamespaceIdent, TableIdent) {
+    let warehouse_ref = store_warehouse(store).await;
+    let sales = stored_namespace(store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    (place, sales, orders)
+    (warehouse_ref, sales, orders)
 }
 
-async fn listed(store: &Subject, place: Place) -> Vec<TableId> {
-    let all = store.dropped_list(place, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
+async fn listed(store: &Subject, warehouse_ref: WarehouseRef) -> Vec<TableId> {
+    let all = store.dropped_list(warehouse_ref, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
     all.items.into_iter().map(|dropped| dropped.id).collect()
 }
 
-async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: &str) -> Result<()> {
+async fn create_at(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent, location: &str) -> Result<()> {
     let id = TableId(fresh_uuid());
     let metadata_location = &document(0);
     let kind = TableKind::Table;
@@ -69,127 +76,162 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
         origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, &change()).await
+    store.table_create(warehouse_ref, &new, None, &change()).await
 }
 
 pub(in crate::store) async fn dropped_table_is_restored_unchanged(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
     for (kind, name) in [(TableKind::Table, "t"), (TableKind::View, "v")] {
         let old = ident(&sales, name);
-        let id = create(&store, place, &old, kind, None).await.unwrap();
-        swap(&store, place, id, 0, 1).await.unwrap();
+        let id = create(&store, warehouse_ref, &old, kind, None).await.unwrap();
+        swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
         let record = store
-            .table_drop(place, &old, id_at(&store, place, &old).await, kind, Some(&terms(false)), &change())
+            .table_drop(
+                warehouse_ref,
+                &old,
+                id_at(&store, warehouse_ref, &old).await,
+                kind,
+                Some(&terms(false)),
+                &change(),
+            )
             .await
             .unwrap();
         assert_eq!(record, TableRecord { id, kind, metadata_location: document(1), owner: None });
-        assert_eq!(store.table_get(place, &old).await.unwrap(), None);
-        assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
+        assert_eq!(store.table_get(warehouse_ref, &old).await.unwrap(), None);
+        assert_refused!(swap(&store, warehouse_ref, id, 1, 2).await, StoreError::NotFound(_));
 
-        let kept = store.dropped_get(place, id).await.unwrap().unwrap();
-        assert_eq!((&kept.ident, kept.kind, kept.place), (&old, kind, place));
+        let kept = store.dropped_get(warehouse_ref, id).await.unwrap().unwrap();
+        assert_eq!((&kept.ident, kept.kind, kept.warehouse_ref), (&old, kind, warehouse_ref));
         assert_eq!((kept.metadata_location, kept.location), (document(1), location(id)));
         assert_eq!((kept.dropped_ms, kept.restorable_until_ms, kept.purge), (NOW_MS, NOW_MS + HOUR_MS, false));
         assert_eq!((kept.state, kept.attempts, kept.message), (DroppedState::Kept, 0, None));
 
         // The name is free for another table. When that is gone, the dropped table can be restored to it.
-        stored_table(&store, place, &old).await;
-        restore(&store, place, id, &orders).await.unwrap();
-        assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap(), record);
-        assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
-        swap(&store, place, id, 1, 2).await.unwrap();
+        stored_table(&store, warehouse_ref, &old).await;
+        restore(&store, warehouse_ref, id, &orders).await.unwrap();
+        assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap().unwrap(), record);
+        assert_eq!(store.dropped_get(warehouse_ref, id).await.unwrap(), None);
+        swap(&store, warehouse_ref, id, 1, 2).await.unwrap();
         store
-            .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms(false)), &change())
+            .table_drop(
+                warehouse_ref,
+                &orders,
+                id_at(&store, warehouse_ref, &orders).await,
+                kind,
+                Some(&terms(false)),
+                &change(),
+            )
             .await
             .unwrap();
         store
-            .table_drop(place, &old, id_at(&store, place, &old).await, TableKind::Table, None, &change())
+            .table_drop(
+                warehouse_ref,
+                &old,
+                id_at(&store, warehouse_ref, &old).await,
+                TableKind::Table,
+                None,
+                &change(),
+            )
             .await
             .unwrap();
-        restore(&store, place, id, &old).await.unwrap();
-        assert_eq!(pointer(&store, place, &old).await, document(2));
+        restore(&store, warehouse_ref, id, &old).await.unwrap();
+        assert_eq!(pointer(&store, warehouse_ref, &old).await, document(2));
     }
 }
 
 pub(in crate::store) async fn drop_without_terms_leaves_no_row(store: Subject) {
-    let (place, _, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
+    let (warehouse_ref, _, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
     store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
         .await
         .unwrap();
-    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
-    assert_eq!(listed(&store, place).await, []);
-    create_at(&store, place, &orders, &location(id)).await.unwrap();
+    assert_eq!(store.dropped_get(warehouse_ref, id).await.unwrap(), None);
+    assert_eq!(listed(&store, warehouse_ref).await, []);
+    create_at(&store, warehouse_ref, &orders, &location(id)).await.unwrap();
     let missing = ident(&orders.namespace, "no");
     let missing = store
         .table_drop(
-            place,
+            warehouse_ref,
             &missing,
-            id_at(&store, place, &missing).await,
+            id_at(&store, warehouse_ref, &missing).await,
             TableKind::Table,
             Some(&terms(true)),
             &change(),
         )
         .await;
     assert_refused!(missing, StoreError::NotFound(Resource::Table));
-    assert_eq!(listed(&store, place).await, []);
+    assert_eq!(listed(&store, warehouse_ref).await, []);
 }
 
 pub(in crate::store) async fn refused_restore_reports_the_reason(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, false).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, false).await;
     assert_refused!(
-        restore(&store, place, TableId(fresh_uuid()), &orders).await,
+        restore(&store, warehouse_ref, TableId(fresh_uuid()), &orders).await,
         StoreError::NotFound(Resource::Table)
     );
     let nowhere = ident(&namespace(&["none"]), "t");
-    assert_refused!(restore(&store, place, id, &nowhere).await, StoreError::NotFound(Resource::Namespace));
-    create(&store, place, &orders, TableKind::View, None).await.unwrap();
-    assert_refused!(restore(&store, place, id, &orders).await, StoreError::AlreadyExists(Resource::View));
-    let full = restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(1)).await;
+    assert_refused!(restore(&store, warehouse_ref, id, &nowhere).await, StoreError::NotFound(Resource::Namespace));
+    create(&store, warehouse_ref, &orders, TableKind::View, None).await.unwrap();
+    assert_refused!(restore(&store, warehouse_ref, id, &orders).await, StoreError::AlreadyExists(Resource::View));
+    let full = restore_at(&store, warehouse_ref, (id, &ident(&sales, "new")), NOW_MS, Some(1)).await;
     assert_refused!(full, StoreError::LimitReached { limit: 1 });
     // The refused restores changed nothing.
-    assert_eq!(listed(&store, place).await, [id]);
-    assert_eq!(store.table_get(place, &ident(&sales, "new")).await.unwrap(), None);
-    restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(2)).await.unwrap();
+    assert_eq!(listed(&store, warehouse_ref).await, [id]);
+    assert_eq!(store.table_get(warehouse_ref, &ident(&sales, "new")).await.unwrap(), None);
+    restore_at(&store, warehouse_ref, (id, &ident(&sales, "new")), NOW_MS, Some(2)).await.unwrap();
 }
 
 pub(in crate::store) async fn restore_after_the_restore_time_is_refused(store: Subject) {
-    let (place, _, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, true).await;
-    let late = restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS, None).await;
+    let (warehouse_ref, _, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, true).await;
+    let late = restore_at(&store, warehouse_ref, (id, &orders), NOW_MS + HOUR_MS, None).await;
     assert_refused!(late, StoreError::NotRestorable(_));
-    restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS - 1, None).await.unwrap();
+    restore_at(&store, warehouse_ref, (id, &orders), NOW_MS + HOUR_MS - 1, None).await.unwrap();
     let at_once = DropTerms { restorable_until_ms: NOW_MS, purge: true };
     store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, Some(&at_once), &change())
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            TableKind::Table,
+            Some(&at_once),
+            &change(),
+        )
         .await
         .unwrap();
-    let never = restore_at(&store, place, (id, &orders), NOW_MS, None).await;
+    let never = restore_at(&store, warehouse_ref, (id, &orders), NOW_MS, None).await;
     assert_refused!(never, StoreError::NotRestorable(_));
 }
 
 pub(in crate::store) async fn dropped_tables_do_not_count_towards_the_limit(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
-    create(&store, place, &orders, TableKind::Table, Some(1)).await.unwrap();
-    dropped(&store, place, &orders, false).await;
-    assert_eq!(store.table_count(place.organisation).await.unwrap(), 0);
-    create(&store, place, &ident(&sales, "more"), TableKind::Table, Some(1)).await.unwrap();
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    create(&store, warehouse_ref, &orders, TableKind::Table, Some(1)).await.unwrap();
+    dropped(&store, warehouse_ref, &orders, false).await;
+    assert_eq!(store.table_count(warehouse_ref.organisation).await.unwrap(), 0);
+    create(&store, warehouse_ref, &ident(&sales, "more"), TableKind::Table, Some(1)).await.unwrap();
 }
 
 pub(in crate::store) async fn location_of_a_dropped_table_stays_reserved(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    let mover = stored_table(&store, place, &ident(&sales, "mover")).await;
-    dropped(&store, place, &orders, false).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    let mover = stored_table(&store, warehouse_ref, &ident(&sales, "mover")).await;
+    dropped(&store, warehouse_ref, &orders, false).await;
     let held = location(id);
     let new = ident(&sales, "new");
     for overlapping in [&format!("{held}/inside/it"), "s3://bucket/lake"] {
         assert_refused!(
-            create_at(&store, place, &new, overlapping).await,
+            create_at(&store, warehouse_ref, &new, overlapping).await,
             StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
         );
         let to = Swap {
@@ -202,7 +244,7 @@ pub(in crate::store) async fn location_of_a_dropped_table_stays_reserved(store: 
             details: &EventDetails::new(),
         };
         assert_refused!(
-            store.table_swap(place, &to, &change()).await,
+            store.table_swap(warehouse_ref, &to, &change()).await,
             StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
         );
     }
@@ -213,43 +255,50 @@ pub(in crate::store) async fn location_of_a_dropped_table_stays_reserved(store: 
         locations: at(&format!("{held}/inside")),
         details: EventDetails::new(),
     };
-    let transacted = store.table_transact(place, vec![create], None, &change()).await;
+    let transacted = store.table_transact(warehouse_ref, vec![create], None, &change()).await;
     assert_refused!(transacted, StoreError::InTransaction { at: 0, .. });
-    create_at(&store, place, &ident(&sales, "beside"), &format!("{held}2")).await.unwrap();
+    create_at(&store, warehouse_ref, &ident(&sales, "beside"), &format!("{held}2")).await.unwrap();
 
-    assert!(store.dropped_remove(place, id, None, &change()).await.unwrap());
-    create_at(&store, place, &new, &held).await.unwrap();
+    assert!(store.dropped_remove(warehouse_ref, id, None, &change()).await.unwrap());
+    create_at(&store, warehouse_ref, &new, &held).await.unwrap();
 }
 
 pub(in crate::store) async fn dropped_table_blocks_the_drop_of_its_warehouse_but_not_its_namespace(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, false).await;
-    store.namespace_drop(place, &sales, &change()).await.unwrap();
-    assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotFound(Resource::Namespace));
-    let refused = store.warehouse_drop(place.organisation, "lake", &change()).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, false).await;
+    store.namespace_drop(warehouse_ref, &sales, &change()).await.unwrap();
+    assert_refused!(restore(&store, warehouse_ref, id, &orders).await, StoreError::NotFound(Resource::Namespace));
+    let refused = store.warehouse_drop(warehouse_ref.organisation, "lake", &change()).await;
     assert_refused!(refused, StoreError::NotEmpty(Resource::Warehouse));
-    stored_namespace(&store, place, "sales").await;
-    restore(&store, place, id, &orders).await.unwrap();
+    stored_namespace(&store, warehouse_ref, "sales").await;
+    restore(&store, warehouse_ref, id, &orders).await.unwrap();
 
-    dropped(&store, place, &orders, false).await;
-    store.namespace_drop(place, &sales, &change()).await.unwrap();
-    store.dropped_remove(place, id, None, &change()).await.unwrap();
-    store.warehouse_drop(place.organisation, "lake", &change()).await.unwrap();
+    dropped(&store, warehouse_ref, &orders, false).await;
+    store.namespace_drop(warehouse_ref, &sales, &change()).await.unwrap();
+    store.dropped_remove(warehouse_ref, id, None, &change()).await.unwrap();
+    store.warehouse_drop(warehouse_ref.organisation, "lake", &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subject) {
-    let (place, sales, _) = sales(&store).await;
-    let other = stored_namespace(&store, place, "other").await;
+    let (warehouse_ref, sales, _) = sales(&store).await;
+    let other = stored_namespace(&store, warehouse_ref, "other").await;
     let mut expected = Vec::new();
     for number in 0..7 {
         let name = ident(if number == 3 { &other } else { &sales }, &format!("t{number}"));
         let kind = if number == 5 { TableKind::View } else { TableKind::Table };
-        let id = create(&store, place, &name, kind, None).await.unwrap();
+        let id = create(&store, warehouse_ref, &name, kind, None).await.unwrap();
         // Two drops at each time.
         let at_ms = NOW_MS + number / 2;
         store
-            .table_drop(place, &name, id_at(&store, place, &name).await, kind, Some(&terms(false)), &change_at(at_ms))
+            .table_drop(
+                warehouse_ref,
+                &name,
+                id_at(&store, warehouse_ref, &name).await,
+                kind,
+                Some(&terms(false)),
+                &change_at(at_ms),
+            )
             .await
             .unwrap();
         expected.push((at_ms, id));
@@ -257,11 +306,11 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
     expected.sort_unstable();
     expected.reverse();
     let ids: Vec<_> = expected.iter().map(|(_, id)| *id).collect();
-    assert_eq!(listed(&store, place).await, ids);
+    assert_eq!(listed(&store, warehouse_ref).await, ids);
     let (mut before, mut paged) = (None, Vec::new());
     loop {
         let page = TimedPage { before, limit: Some(2) };
-        let page = store.dropped_list(place, &DroppedFilter::default(), &page).await.unwrap();
+        let page = store.dropped_list(warehouse_ref, &DroppedFilter::default(), &page).await.unwrap();
         assert!(page.items.len() == 2 || !page.more);
         before = page.items.last().map(|last| Moment { at_ms: last.dropped_ms, id: last.id.0 });
         paged.extend(page.items.into_iter().map(|dropped| dropped.id));
@@ -271,7 +320,7 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
     }
     assert_eq!(paged, ids);
     let count = async |filter: DroppedFilter| {
-        store.dropped_list(place, &filter, &TimedPage::default()).await.unwrap().items.len()
+        store.dropped_list(warehouse_ref, &filter, &TimedPage::default()).await.unwrap().items.len()
     };
     assert_eq!(count(DroppedFilter { namespace: Some(other), ..DroppedFilter::default() }).await, 1);
     assert_eq!(count(DroppedFilter { kind: Some(TableKind::View), ..DroppedFilter::default() }).await, 1);
@@ -280,36 +329,36 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
 }
 
 pub(in crate::store) async fn dropped_table_without_purge_is_forgotten_when_due(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
     for number in 0..5 {
         let name = ident(&sales, &format!("t{number}"));
-        stored_table(&store, place, &name).await;
-        dropped(&store, place, &name, false).await;
+        stored_table(&store, warehouse_ref, &name).await;
+        dropped(&store, warehouse_ref, &name, false).await;
     }
-    let purged = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, true).await;
+    let purged = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, true).await;
     assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 3);
     assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 2);
-    assert_eq!(listed(&store, place).await, [purged], "a table with a purge is left to the purge");
+    assert_eq!(listed(&store, warehouse_ref).await, [purged], "a table with a purge is left to the purge");
 }
 
 pub(in crate::store) async fn purge_is_leased_to_one_server_at_a_time(store: Subject) {
-    let (place, sales, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, true).await;
-    stored_table(&store, place, &ident(&sales, "kept")).await;
-    dropped(&store, place, &ident(&sales, "kept"), false).await;
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, true).await;
+    stored_table(&store, warehouse_ref, &ident(&sales, "kept")).await;
+    dropped(&store, warehouse_ref, &ident(&sales, "kept"), false).await;
     let due = NOW_MS + HOUR_MS;
     assert_eq!(store.dropped_claim(due - 1, due + 100, 9).await.unwrap(), []);
     let [job] = store.dropped_claim(due, due + 100, 9).await.unwrap().try_into().unwrap();
-    assert_eq!((job.id, job.state, job.attempts, job.place), (id, DroppedState::Removing, 1, place));
+    assert_eq!((job.id, job.state, job.attempts, job.warehouse_ref), (id, DroppedState::Removing, 1, warehouse_ref));
     assert_eq!(store.dropped_claim(due + 99, due + 200, 9).await.unwrap(), []);
-    assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotRestorable(_));
+    assert_refused!(restore(&store, warehouse_ref, id, &orders).await, StoreError::NotRestorable(_));
 
     // The lease is renewed, then it expires.
     let until = |until_ms| Progress::Continue { until_ms, finishing: false };
-    let organisation = place.organisation;
+    let organisation = warehouse_ref.organisation;
     assert!(store.dropped_progress(organisation, id, 1, &until(due + 300), &change()).await.unwrap());
     assert_eq!(store.dropped_claim(due + 299, due + 500, 9).await.unwrap(), []);
     let [again] = store.dropped_claim(due + 300, due + 500, 9).await.unwrap().try_into().unwrap();
@@ -317,21 +366,21 @@ pub(in crate::store) async fn purge_is_leased_to_one_server_at_a_time(store: Sub
     for late in [until(due + 900), Progress::Gone, Progress::Blocked { message: "x".into() }] {
         assert!(!store.dropped_progress(organisation, id, 1, &late, &change()).await.unwrap());
     }
-    assert_eq!(store.dropped_get(place, id).await.unwrap().unwrap(), again);
+    assert_eq!(store.dropped_get(warehouse_ref, id).await.unwrap().unwrap(), again);
     assert!(store.dropped_progress(organisation, id, 2, &Progress::Gone, &change()).await.unwrap());
     assert!(!store.dropped_progress(organisation, id, 2, &Progress::Gone, &change()).await.unwrap());
-    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
-    create_at(&store, place, &orders, &location(id)).await.unwrap();
+    assert_eq!(store.dropped_get(warehouse_ref, id).await.unwrap(), None);
+    create_at(&store, warehouse_ref, &orders, &location(id)).await.unwrap();
 }
 
 pub(in crate::store) async fn purge_progress_is_stored(store: Subject) {
-    let (place, _, orders) = sales(&store).await;
-    let (organisation, id) = (place.organisation, stored_table(&store, place, &orders).await);
-    dropped(&store, place, &orders, true).await;
+    let (warehouse_ref, _, orders) = sales(&store).await;
+    let (organisation, id) = (warehouse_ref.organisation, stored_table(&store, warehouse_ref, &orders).await);
+    dropped(&store, warehouse_ref, &orders, true).await;
     let due = NOW_MS + HOUR_MS;
     store.dropped_claim(due, due + 10, 9).await.unwrap();
     let told = async || {
-        let dropped = store.dropped_get(place, id).await.unwrap().unwrap();
+        let dropped = store.dropped_get(warehouse_ref, id).await.unwrap().unwrap();
         (dropped.state, dropped.due_ms, dropped.message)
     };
     let finishing = Progress::Continue { until_ms: due + 20, finishing: true };
@@ -347,22 +396,29 @@ pub(in crate::store) async fn purge_progress_is_stored(store: Subject) {
     assert_eq!(told().await, (DroppedState::Blocked, None, Some("unreadable".into())));
     assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
     // Until an administrator requests it.
-    assert!(!store.dropped_remove(place, id, None, &change_at(due + 100)).await.unwrap());
+    assert!(!store.dropped_remove(warehouse_ref, id, None, &change_at(due + 100)).await.unwrap());
     assert_eq!(store.dropped_claim(due + 100, due + 200, 9).await.unwrap()[0].attempts, 3);
 }
 
 pub(in crate::store) async fn dropped_table_is_removed_on_request(store: Subject) {
-    let (place, sales, _) = sales(&store).await;
+    let (warehouse_ref, sales, _) = sales(&store).await;
     let stored = async |name: &str, kind, purge| {
         let name = ident(&sales, name);
-        let id = create(&store, place, &name, kind, None).await.unwrap();
+        let id = create(&store, warehouse_ref, &name, kind, None).await.unwrap();
         store
-            .table_drop(place, &name, id_at(&store, place, &name).await, kind, Some(&terms(purge)), &change())
+            .table_drop(
+                warehouse_ref,
+                &name,
+                id_at(&store, warehouse_ref, &name).await,
+                kind,
+                Some(&terms(purge)),
+                &change(),
+            )
             .await
             .unwrap();
         id
     };
-    let remove = async |id, purge| store.dropped_remove(place, id, purge, &change_at(NOW_MS + 5)).await;
+    let remove = async |id, purge| store.dropped_remove(warehouse_ref, id, purge, &change_at(NOW_MS + 5)).await;
     assert!(remove(stored("a", TableKind::Table, false).await, None).await.unwrap());
     assert!(remove(stored("b", TableKind::Table, true).await, Some(false)).await.unwrap());
     assert!(
@@ -372,7 +428,7 @@ pub(in crate::store) async fn dropped_table_is_removed_on_request(store: Subject
     let asked = [stored("d", TableKind::Table, true).await, stored("e", TableKind::Table, false).await];
     assert!(!remove(asked[0], None).await.unwrap());
     assert!(!remove(asked[1], Some(true)).await.unwrap());
-    assert_refused!(restore(&store, place, asked[1], &ident(&sales, "e")).await, StoreError::NotRestorable(_));
+    assert_refused!(restore(&store, warehouse_ref, asked[1], &ident(&sales, "e")).await, StoreError::NotRestorable(_));
     let claimed = store.dropped_claim(NOW_MS + 5, NOW_MS + 99, 9).await.unwrap();
     assert_eq!(claimed.len(), 2);
     // A running purge does not start again.
@@ -384,8 +440,8 @@ pub(in crate::store) async fn dropped_table_is_removed_on_request(store: Subject
 }
 
 pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subject) {
-    let (place, _, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
+    let (warehouse_ref, _, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
     let receipt = || Receipt {
         principal: tidewater_core::ids::PrincipalId(uuid::Uuid::from_u128(7)),
         key: fresh_ordered_uuid(),
@@ -395,36 +451,56 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
     let (drop_once, restore_once, remove_once) = (receipt(), receipt(), receipt());
     let (kind, terms) = (TableKind::Table, terms(false));
     store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &keyed(&drop_once))
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            kind,
+            Some(&terms),
+            &keyed(&drop_once),
+        )
         .await
         .unwrap();
     assert_refused!(
         store
-            .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &keyed(&drop_once))
+            .table_drop(
+                warehouse_ref,
+                &orders,
+                id_at(&store, warehouse_ref, &orders).await,
+                kind,
+                Some(&terms),
+                &keyed(&drop_once)
+            )
             .await,
         StoreError::Repeated
     );
-    let kept =
-        store.receipt_get(place.organisation, drop_once.principal, drop_once.key, NOW_MS).await.unwrap().unwrap();
+    let kept = store
+        .receipt_get(warehouse_ref.organisation, drop_once.principal, drop_once.key, NOW_MS)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.answer, Answer::document(document(0), id));
     let back = Restore { id, ident: &orders, locations: None };
-    let restore = async || store.dropped_restore(place, &back, None, &keyed(&restore_once)).await;
+    let restore = async || store.dropped_restore(warehouse_ref, &back, None, &keyed(&restore_once)).await;
     restore().await.unwrap();
     assert_refused!(restore().await, StoreError::Repeated);
-    store.table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &change()).await.unwrap();
-    let remove = async || store.dropped_remove(place, id, None, &keyed(&remove_once)).await;
+    store
+        .table_drop(warehouse_ref, &orders, id_at(&store, warehouse_ref, &orders).await, kind, Some(&terms), &change())
+        .await
+        .unwrap();
+    let remove = async || store.dropped_remove(warehouse_ref, id, None, &keyed(&remove_once)).await;
     remove().await.unwrap();
     assert_refused!(remove().await, StoreError::Repeated);
 }
 
 pub(in crate::store) async fn dropped_tables_are_invisible_to_other_tenants(store: Subject) {
-    let (place, _, orders) = sales(&store).await;
-    let id = stored_table(&store, place, &orders).await;
-    dropped(&store, place, &orders, true).await;
-    let spare = place_of(&store, place.organisation, "spare").await;
+    let (warehouse_ref, _, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, true).await;
+    let spare = store_warehouse_of(&store, warehouse_ref.organisation, "spare").await;
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
-    let guessed = Place { organisation: stranger.id, warehouse: place.warehouse };
+    let guessed = WarehouseRef { organisation: stranger.id, warehouse: warehouse_ref.warehouse };
     for other in [spare, guessed] {
         assert_eq!(listed(&store, other).await, []);
         assert_eq!(store.dropped_get(other, id).await.unwrap(), None);
@@ -438,18 +514,18 @@ pub(in crate::store) async fn dropped_tables_are_invisible_to_other_tenants(stor
     // Other organisations may use the same location.
     stored_namespace(&store, spare, "sales").await;
     create_at(&store, spare, &orders, &location(id)).await.unwrap();
-    assert_eq!(listed(&store, place).await, [id]);
+    assert_eq!(listed(&store, warehouse_ref).await, [id]);
 }
 
 pub(in crate::store) async fn concurrent_restore_and_purge_cannot_both_succeed(store: Subject) {
-    let (place, sales, _) = sales(&store).await;
+    let (warehouse_ref, sales, _) = sales(&store).await;
     for number in 0..40 {
         let name = ident(&sales, &format!("t{number}"));
-        let id = stored_table(&store, place, &name).await;
-        dropped(&store, place, &name, true).await;
+        let id = stored_table(&store, warehouse_ref, &name).await;
+        dropped(&store, warehouse_ref, &name, true).await;
         // As with two clocks that differ by an hour.
         let claim = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9);
-        let (restored, claimed) = tokio::join!(restore(&store, place, id, &name), claim);
+        let (restored, claimed) = tokio::join!(restore(&store, warehouse_ref, id, &name), claim);
         assert_ne!(restored.is_ok(), claimed.unwrap().iter().any(|job| job.id == id), "{restored:?}");
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use tidewater_core::ids::{CatalogRoleId, PrincipalRoleId};
 use tidewater_core::purge::PurgeTime;
 
-use super::fixture::{NOW_MS, Subject, assert_refused, change, key, place};
+use super::fixture::{NOW_MS, Subject, assert_refused, change, key, store_warehouse};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    CatalogRole, Entity, EntityDetails, EventFilter, KeyUpdate, Operation, Place, PrincipalRole, Resource, StoreError,
-    WarehouseOptions,
+    CatalogRole, Entity, EntityDetails, EventFilter, KeyUpdate, Operation, PrincipalRole, Resource, StoreError,
+    WarehouseOptions, WarehouseRef,
 };
 
 fn properties(value: &str) -> BTreeMap<String, String> {
@@ -17,27 +17,27 @@ fn properties(value: &str) -> BTreeMap<String, String> {
 }
 
 /// Returns an entity of each kind.
-async fn entities(store: &Subject) -> (Place, [Entity; 4]) {
-    let place = place(store).await;
-    let key = key(place.organisation, "etl");
+async fn entities(store: &Subject) -> (WarehouseRef, [Entity; 4]) {
+    let warehouse_ref = store_warehouse(store).await;
+    let key = key(warehouse_ref.organisation, "etl");
     store.key_create(&key, &change()).await.unwrap();
     let (name, created_ms) = ("role".to_owned(), NOW_MS);
     let principal_role = PrincipalRole { id: PrincipalRoleId(fresh_uuid()), name: name.clone(), created_ms };
     let catalog_role = CatalogRole { id: CatalogRoleId(fresh_uuid()), name, created_ms };
-    store.principal_role_create(place.organisation, &principal_role, &change()).await.unwrap();
-    store.catalog_role_create(place, &catalog_role, &change()).await.unwrap();
+    store.principal_role_create(warehouse_ref.organisation, &principal_role, &change()).await.unwrap();
+    store.catalog_role_create(warehouse_ref, &catalog_role, &change()).await.unwrap();
     let all = [
-        Entity::Warehouse(place.warehouse),
+        Entity::Warehouse(warehouse_ref.warehouse),
         Entity::Principal(key.principal),
         Entity::PrincipalRole(principal_role.id),
-        Entity::CatalogRole(place.warehouse, catalog_role.id),
+        Entity::CatalogRole(warehouse_ref.warehouse, catalog_role.id),
     ];
-    (place, all)
+    (warehouse_ref, all)
 }
 
 pub(in crate::store) async fn properties_are_replaced_only_at_the_expected_version(store: Subject) {
-    let (place, all) = entities(&store).await;
-    let organisation = place.organisation;
+    let (warehouse_ref, all) = entities(&store).await;
+    let organisation = warehouse_ref.organisation;
     let set = async |entity, expected, value: &str| {
         store.entity_set_properties(organisation, entity, expected, &properties(value), &change()).await
     };
@@ -57,8 +57,8 @@ pub(in crate::store) async fn properties_are_replaced_only_at_the_expected_versi
 }
 
 pub(in crate::store) async fn change_of_a_warehouse_or_key_raises_its_version(store: Subject) {
-    let (place, [warehouse, principal, ..]) = entities(&store).await;
-    let organisation = place.organisation;
+    let (warehouse_ref, [warehouse, principal, ..]) = entities(&store).await;
+    let organisation = warehouse_ref.organisation;
     let name = store.warehouse_list(organisation).await.unwrap()[0].name.clone();
     let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
     store.warehouse_set_options(organisation, &name, &options, &change()).await.unwrap();
@@ -71,8 +71,8 @@ pub(in crate::store) async fn change_of_a_warehouse_or_key_raises_its_version(st
 }
 
 pub(in crate::store) async fn removed_entity_has_no_properties(store: Subject) {
-    let (place, all) = entities(&store).await;
-    let organisation = place.organisation;
+    let (warehouse_ref, all) = entities(&store).await;
+    let organisation = warehouse_ref.organisation;
     for entity in all {
         store.entity_set_properties(organisation, entity, None, &properties("b"), &change()).await.unwrap();
     }

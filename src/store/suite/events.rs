@@ -8,12 +8,12 @@ use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, key, location, namespace,
-    organisation, place, place_of, properties, signing_key, stored_namespace, stored_table, swap,
+    organisation, properties, signing_key, store_warehouse, store_warehouse_of, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Origin, Past, Place, Progress, Restore,
-    StoreError, Swap, TableChange, TableKind, WarehouseOptions, WarehouseStorage,
+    Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Origin, Past, Progress, Restore, StoreError,
+    Swap, TableChange, TableKind, WarehouseOptions, WarehouseRef, WarehouseStorage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -43,24 +43,27 @@ pub(in crate::store) async fn each_change_writes_its_event(store: Subject) {
     store.key_create(&ci, &change()).await.unwrap();
     store.key_revoke(acme.id, ci.id, &change()).await.unwrap();
     store.key_revoke(acme.id, ci.id, &change()).await.unwrap();
-    place_of(&store, acme.id, "first").await;
-    let place = place_of(&store, acme.id, "lake").await;
+    store_warehouse_of(&store, acme.id, "first").await;
+    let warehouse_ref = store_warehouse_of(&store, acme.id, "lake").await;
     store.warehouse_set_default(acme.id, "lake", &change()).await.unwrap();
     store.warehouse_set_storage(acme.id, "lake", &WarehouseStorage::local(), &change()).await.unwrap();
-    let sales = stored_namespace(&store, place, "sales").await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let (limits, updates) = (RequestLimits::default(), properties(&[("a", "1")]));
-    store.namespace_update_properties(place, &sales, &updates, &[], &limits, &change()).await.unwrap();
+    store.namespace_update_properties(warehouse_ref, &sales, &updates, &[], &limits, &change()).await.unwrap();
     let (orders, renamed, view) = (ident(&sales, "orders"), ident(&sales, "renamed"), ident(&sales, "v"));
-    let id = stored_table(&store, place, &orders).await;
-    swap(&store, place, id, 0, 1).await.unwrap();
-    store.table_rename(place, &orders, id, &renamed, TableKind::Table, &change()).await.unwrap();
-    store.table_drop(place, &renamed, id, TableKind::Table, Some(&terms(false)), &change()).await.unwrap();
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
+    store.table_rename(warehouse_ref, &orders, id, &renamed, TableKind::Table, &change()).await.unwrap();
+    store.table_drop(warehouse_ref, &renamed, id, TableKind::Table, Some(&terms(false)), &change()).await.unwrap();
     let back = Restore { id, ident: &orders, locations: None };
-    store.dropped_restore(place, &back, None, &change()).await.unwrap();
-    store.table_drop(place, &orders, id, TableKind::Table, None, &change()).await.unwrap();
-    super::fixture::create(&store, place, &view, TableKind::View, None).await.unwrap();
-    store.table_drop(place, &view, id_at(&store, place, &view).await, TableKind::View, None, &change()).await.unwrap();
-    store.namespace_drop(place, &sales, &change()).await.unwrap();
+    store.dropped_restore(warehouse_ref, &back, None, &change()).await.unwrap();
+    store.table_drop(warehouse_ref, &orders, id, TableKind::Table, None, &change()).await.unwrap();
+    super::fixture::create(&store, warehouse_ref, &view, TableKind::View, None).await.unwrap();
+    store
+        .table_drop(warehouse_ref, &view, id_at(&store, warehouse_ref, &view).await, TableKind::View, None, &change())
+        .await
+        .unwrap();
+    store.namespace_drop(warehouse_ref, &sales, &change()).await.unwrap();
     store.warehouse_drop(acme.id, "lake", &change()).await.unwrap();
     let expected = [
         ("create-organisation", "acme"),
@@ -101,7 +104,7 @@ pub(in crate::store) async fn each_change_writes_its_event(store: Subject) {
 pub(in crate::store) async fn setting_to_its_present_value_leaves_no_event(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
-    place_of(&store, acme.id, "lake").await;
+    store_warehouse_of(&store, acme.id, "lake").await;
     let before = operations_of(&store, acme.id).await;
     store.organisation_set_tier(acme.id, &acme.tier, &change()).await.unwrap();
     store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default(), &change()).await.unwrap();
@@ -113,27 +116,34 @@ pub(in crate::store) async fn setting_to_its_present_value_leaves_no_event(store
 }
 
 pub(in crate::store) async fn refused_change_writes_no_event(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    let id = stored_table(&store, place, &orders).await;
-    let before = operations_of(&store, place.organisation).await;
-    assert_refused!(swap(&store, place, id, 7, 8).await, StoreError::PointerMoved);
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    let before = operations_of(&store, warehouse_ref.organisation).await;
+    assert_refused!(swap(&store, warehouse_ref, id, 7, 8).await, StoreError::PointerMoved);
     assert_refused!(
-        store.namespace_create(place, &sales, &properties(&[]), &change()).await,
+        store.namespace_create(warehouse_ref, &sales, &properties(&[]), &change()).await,
         StoreError::AlreadyExists(_)
     );
-    assert_refused!(store.namespace_drop(place, &sales, &change()).await, StoreError::NotEmpty(_));
+    assert_refused!(store.namespace_drop(warehouse_ref, &sales, &change()).await, StoreError::NotEmpty(_));
     let rename = store
-        .table_rename(place, &orders, id_at(&store, place, &orders).await, &orders, TableKind::Table, &change())
+        .table_rename(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            &orders,
+            TableKind::Table,
+            &change(),
+        )
         .await;
     assert_refused!(rename, StoreError::AlreadyExists(_));
     let keep = TableChange::Keep { id, expected: document(9) };
     assert_refused!(
-        store.table_transact(place, vec![swapping(id, 0, 1), keep], None, &change()).await,
+        store.table_transact(warehouse_ref, vec![swapping(id, 0, 1), keep], None, &change()).await,
         StoreError::InTransaction { .. }
     );
-    assert_eq!(operations_of(&store, place.organisation).await, before);
+    assert_eq!(operations_of(&store, warehouse_ref.organisation).await, before);
 }
 
 fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableChange {
@@ -142,10 +152,10 @@ fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableCh
 }
 
 pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    let id = stored_table(&store, place, &orders).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
     let (ci, client) = (KeyId(fresh_uuid()), "2001:db8::7".parse().unwrap());
     let asked = Change {
         actor: Actor::Key { id: ci, name: "ci".into() },
@@ -157,10 +167,16 @@ pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
     let asked_for = json!({ "updates": { "add-snapshot": 1 }, "snapshot-ids": [7] });
     let (origin, past, details) = (Origin::Catalog, &Past::Kept, asked_for.as_object().unwrap());
     let (expected, new, locations) = (&document(0), &document(1), &at(&location(id)));
-    store.table_swap(place, &Swap { id, expected, new, locations, origin, past, details }, &asked).await.unwrap();
-    let events = events_of(&store, place.organisation, &EventFilter::default()).await;
+    store
+        .table_swap(warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, &asked)
+        .await
+        .unwrap();
+    let events = events_of(&store, warehouse_ref.organisation, &EventFilter::default()).await;
     let event = events.last().unwrap();
-    assert_eq!((event.organisation, event.warehouse), (Some(place.organisation), Some(place.warehouse)));
+    assert_eq!(
+        (event.organisation, event.warehouse),
+        (Some(warehouse_ref.organisation), Some(warehouse_ref.warehouse))
+    );
     assert_eq!((event.at_ms, &event.actor, event.client), (NOW_MS + 5, &asked.actor, Some(client)));
     assert_eq!((event.operation, event.request_id.as_deref()), (Operation::UpdateTable, Some("request-1")));
     assert_eq!((event.object.id, event.object.name.as_str()), (Some(id.0), "sales.orders"));
@@ -171,18 +187,25 @@ pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
 
     let user = Change::by(Actor::CommandLine(Some("root".into())), NOW_MS);
     store
-        .table_rename(place, &orders, id_at(&store, place, &orders).await, &ident(&sales, "b"), TableKind::Table, &user)
+        .table_rename(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            &ident(&sales, "b"),
+            TableKind::Table,
+            &user,
+        )
         .await
         .unwrap();
-    let events = events_of(&store, place.organisation, &EventFilter::default()).await;
+    let events = events_of(&store, warehouse_ref.organisation, &EventFilter::default()).await;
     let event = events.last().unwrap();
     assert_eq!((&event.actor, event.object.new_name.as_deref()), (&user.actor, Some("sales.b")));
 }
 
 pub(in crate::store) async fn transaction_writes_an_event_for_each_table(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    let id = stored_table(&store, place, &ident(&sales, "orders")).await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    let id = stored_table(&store, warehouse_ref, &ident(&sales, "orders")).await;
     let new = tidewater_core::ids::TableId(fresh_uuid());
     let create = TableChange::Create {
         id: new,
@@ -191,43 +214,57 @@ pub(in crate::store) async fn transaction_writes_an_event_for_each_table(store: 
         locations: at(&location(new)),
         details: EventDetails::new(),
     };
-    store.table_transact(place, vec![swapping(id, 0, 1), create], None, &change()).await.unwrap();
-    let told = operations_of(&store, place.organisation).await;
+    store.table_transact(warehouse_ref, vec![swapping(id, 0, 1), create], None, &change()).await.unwrap();
+    let told = operations_of(&store, warehouse_ref.organisation).await;
     let expected = [("update-table", "sales.orders"), ("create-table", "sales.lines")];
     assert_eq!(told[told.len() - 2..], expected.map(|(operation, object)| (operation, object.to_owned())));
 }
 
 /// Creates and drops a table `sales.NAME`.
-async fn dropped(store: &Subject, place: Place, name: &str, purge: bool) -> tidewater_core::ids::TableId {
+async fn dropped(
+    store: &Subject,
+    warehouse_ref: WarehouseRef,
+    name: &str,
+    purge: bool,
+) -> tidewater_core::ids::TableId {
     let ident = ident(&namespace(&["sales"]), name);
-    let id = stored_table(store, place, &ident).await;
+    let id = stored_table(store, warehouse_ref, &ident).await;
     store
-        .table_drop(place, &ident, id_at(store, place, &ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .table_drop(
+            warehouse_ref,
+            &ident,
+            id_at(store, warehouse_ref, &ident).await,
+            TableKind::Table,
+            Some(&terms(purge)),
+            &change(),
+        )
         .await
         .unwrap();
     id
 }
 
 pub(in crate::store) async fn end_of_a_dropped_table_writes_its_event(store: Subject) {
-    let place = place(&store).await;
-    stored_namespace(&store, place, "sales").await;
-    dropped(&store, place, "kept", false).await;
+    let warehouse_ref = store_warehouse(&store).await;
+    stored_namespace(&store, warehouse_ref, "sales").await;
+    dropped(&store, warehouse_ref, "kept", false).await;
     let due = NOW_MS + HOUR_MS;
     assert_eq!(store.dropped_forget_due(9, &change_at(due)).await.unwrap(), 1);
-    let asked = dropped(&store, place, "asked", false).await;
-    assert!(!store.dropped_remove(place, asked, Some(true), &change()).await.unwrap());
+    let asked = dropped(&store, warehouse_ref, "asked", false).await;
+    assert!(!store.dropped_remove(warehouse_ref, asked, Some(true), &change()).await.unwrap());
     let [job] = store.dropped_claim(due, due + HOUR_MS, 9).await.unwrap().try_into().unwrap();
-    let ended = store.dropped_progress(place.organisation, asked, job.attempts, &Progress::Gone, &change()).await;
+    let ended =
+        store.dropped_progress(warehouse_ref.organisation, asked, job.attempts, &Progress::Gone, &change()).await;
     assert!(ended.unwrap());
     // A purge that is stopped midway writes one event.
-    let stopped = dropped(&store, place, "stopped", true).await;
+    let stopped = dropped(&store, warehouse_ref, "stopped", true).await;
     let [job] = store.dropped_claim(due, due + HOUR_MS, 9).await.unwrap().try_into().unwrap();
     for _ in 0..2 {
-        assert!(!store.dropped_remove(place, stopped, Some(false), &change_at(due)).await.unwrap());
+        assert!(!store.dropped_remove(warehouse_ref, stopped, Some(false), &change_at(due)).await.unwrap());
     }
-    let ended = store.dropped_progress(place.organisation, stopped, job.attempts, &Progress::Stopped, &change()).await;
+    let ended =
+        store.dropped_progress(warehouse_ref.organisation, stopped, job.attempts, &Progress::Stopped, &change()).await;
     assert!(ended.unwrap());
-    let told = operations_of(&store, place.organisation).await;
+    let told = operations_of(&store, warehouse_ref.organisation).await;
     let ends: Vec<_> = told.iter().map(|(operation, object)| (*operation, object.as_str())).skip(3).collect();
     assert_eq!(
         ends,
@@ -247,18 +284,28 @@ pub(in crate::store) async fn end_of_a_dropped_table_writes_its_event(store: Sub
 }
 
 pub(in crate::store) async fn events_are_filtered(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let (a, b) = (ident(&sales, "a"), ident(&sales, "b"));
-    stored_table(&store, place, &a).await;
+    stored_table(&store, warehouse_ref, &a).await;
     let ci = KeyId(fresh_uuid());
     let by_ci = Change { at_ms: NOW_MS + 10, ..Change::by(Actor::Key { id: ci, name: "ci".into() }, NOW_MS) };
-    store.table_rename(place, &a, id_at(&store, place, &a).await, &b, TableKind::Table, &by_ci).await.unwrap();
     store
-        .table_drop(place, &b, id_at(&store, place, &b).await, TableKind::Table, None, &change_at(NOW_MS + 20))
+        .table_rename(warehouse_ref, &a, id_at(&store, warehouse_ref, &a).await, &b, TableKind::Table, &by_ci)
         .await
         .unwrap();
-    let count = async |filter: EventFilter| events_of(&store, place.organisation, &filter).await.len();
+    store
+        .table_drop(
+            warehouse_ref,
+            &b,
+            id_at(&store, warehouse_ref, &b).await,
+            TableKind::Table,
+            None,
+            &change_at(NOW_MS + 20),
+        )
+        .await
+        .unwrap();
+    let count = async |filter: EventFilter| events_of(&store, warehouse_ref.organisation, &filter).await.len();
     let none = EventFilter::default;
     assert_eq!(count(EventFilter { object: Some("sales.a".into()), ..none() }).await, 2, "created and renamed");
     assert_eq!(count(EventFilter { object: Some("sales.b".into()), ..none() }).await, 2, "renamed and dropped");
@@ -268,33 +315,47 @@ pub(in crate::store) async fn events_are_filtered(store: Subject) {
     assert_eq!(count(EventFilter { operation: Some(Operation::DropTable), ..none() }).await, 1);
     assert_eq!(count(EventFilter { since_ms: Some(NOW_MS + 10), ..none() }).await, 2);
     assert_eq!(count(EventFilter { since_ms: Some(NOW_MS + 10), until_ms: Some(NOW_MS + 20), ..none() }).await, 1);
-    let elsewhere = place_of(&store, place.organisation, "other").await.warehouse;
+    let elsewhere = store_warehouse_of(&store, warehouse_ref.organisation, "other").await.warehouse;
     assert_eq!(count(EventFilter { warehouse: Some(elsewhere), ..none() }).await, 1);
 }
 
 pub(in crate::store) async fn events_come_in_pages_newest_first(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     for number in 0..7 {
-        stored_table(&store, place, &ident(&sales, &format!("t{number}"))).await;
+        stored_table(&store, warehouse_ref, &ident(&sales, &format!("t{number}"))).await;
         let renamed = ident(&sales, "last");
         let old = ident(&sales, &format!("t{number}"));
         store
-            .table_rename(place, &old, id_at(&store, place, &old).await, &renamed, TableKind::Table, &change())
+            .table_rename(
+                warehouse_ref,
+                &old,
+                id_at(&store, warehouse_ref, &old).await,
+                &renamed,
+                TableKind::Table,
+                &change(),
+            )
             .await
             .unwrap();
         store
-            .table_drop(place, &renamed, id_at(&store, place, &renamed).await, TableKind::Table, None, &change())
+            .table_drop(
+                warehouse_ref,
+                &renamed,
+                id_at(&store, warehouse_ref, &renamed).await,
+                TableKind::Table,
+                None,
+                &change(),
+            )
             .await
             .unwrap();
     }
     for filter in [EventFilter::default(), EventFilter { object: Some("sales.last".into()), ..EventFilter::default() }]
     {
-        let whole = events_of(&store, place.organisation, &filter).await;
+        let whole = events_of(&store, warehouse_ref.organisation, &filter).await;
         for size in [1, 4, 100] {
             let (mut before, mut paged) = (None, Vec::new());
             loop {
-                let page = store.event_list(Some(place.organisation), &filter, before, size).await.unwrap();
+                let page = store.event_list(Some(warehouse_ref.organisation), &filter, before, size).await.unwrap();
                 assert!(page.events.len() <= size as usize);
                 paged.extend(page.events);
                 before = page.before;
@@ -310,25 +371,25 @@ pub(in crate::store) async fn events_come_in_pages_newest_first(store: Subject) 
 }
 
 pub(in crate::store) async fn old_events_are_removed_in_batches_and_ids_are_not_reused(store: Subject) {
-    let place = place(&store).await;
+    let warehouse_ref = store_warehouse(&store).await;
     for number in 0..5 {
         let name = namespace(&[&format!("n{number}")]);
-        store.namespace_create(place, &name, &properties(&[]), &change_at(NOW_MS + number)).await.unwrap();
+        store.namespace_create(warehouse_ref, &name, &properties(&[]), &change_at(NOW_MS + number)).await.unwrap();
     }
-    let newest = events_of(&store, place.organisation, &EventFilter::default()).await.last().unwrap().id;
+    let newest = events_of(&store, warehouse_ref.organisation, &EventFilter::default()).await.last().unwrap().id;
     // Two events of the organisation and its warehouse, and five more.
     assert_eq!(store.event_remove_before(NOW_MS, 9).await.unwrap(), 0);
     assert_eq!(store.event_remove_before(NOW_MS + 4, 4).await.unwrap(), 4);
     assert_eq!(store.event_remove_before(NOW_MS + 4, 4).await.unwrap(), 2);
-    assert_eq!(operations_of(&store, place.organisation).await, [("create-namespace", "n4".to_owned())]);
+    assert_eq!(operations_of(&store, warehouse_ref.organisation).await, [("create-namespace", "n4".to_owned())]);
     assert_eq!(store.event_remove_before(NOW_MS + 5, 4).await.unwrap(), 1);
-    store.namespace_drop(place, &namespace(&["n4"]), &change()).await.unwrap();
-    let events = events_of(&store, place.organisation, &EventFilter::default()).await;
+    store.namespace_drop(warehouse_ref, &namespace(&["n4"]), &change()).await.unwrap();
+    let events = events_of(&store, warehouse_ref.organisation, &EventFilter::default()).await;
     assert!(events[0].id > newest, "{} is not after {newest}", events[0].id);
 }
 
 pub(in crate::store) async fn events_are_invisible_to_other_organisations(store: Subject) {
-    let (mine, theirs) = (place(&store).await, place(&store).await);
+    let (mine, theirs) = (store_warehouse(&store).await, store_warehouse(&store).await);
     let store = Arc::clone(&store);
     stored_namespace(&store, mine, "sales").await;
     let only = operations_of(&store, theirs.organisation).await;
@@ -340,7 +401,7 @@ pub(in crate::store) async fn events_are_invisible_to_other_organisations(store:
 }
 
 pub(in crate::store) async fn surplus_events_are_listed_and_removed(store: Subject) {
-    let (many, few) = (place(&store).await, place(&store).await);
+    let (many, few) = (store_warehouse(&store).await, store_warehouse(&store).await);
     for number in 0..5 {
         stored_namespace(&store, many, &format!("n{number}")).await;
     }

@@ -7,14 +7,14 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 use uuid::Uuid;
 
 use crate::base::clock::fresh_uuid;
 use crate::base::secret::Secret;
 use crate::store::{
-    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Origin, Past, Place, Properties, Receipt, Result,
-    SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
+    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Origin, Past, Properties, Receipt, Result,
+    SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage,
 };
 
 /// The store under test.
@@ -89,17 +89,17 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
 }
 
 /// Stores a new organisation with a new warehouse.
-pub(super) async fn place(store: &Subject) -> Place {
+pub(super) async fn store_warehouse(store: &Subject) -> WarehouseRef {
     let organisation = organisation(&format!("org-{}", fresh_uuid()));
     store.organisation_create(&organisation, &change()).await.unwrap();
-    place_of(store, organisation.id, "lake").await
+    store_warehouse_of(store, organisation.id, "lake").await
 }
 
 /// Stores a new warehouse of an organisation.
-pub(super) async fn place_of(store: &Subject, organisation: OrganisationId, name: &str) -> Place {
+pub(super) async fn store_warehouse_of(store: &Subject, organisation: OrganisationId, name: &str) -> WarehouseRef {
     let warehouse = warehouse(organisation, name);
     store.warehouse_create(&warehouse, &change()).await.unwrap();
-    Place { organisation, warehouse: warehouse.id }
+    WarehouseRef { organisation, warehouse: warehouse.id }
 }
 
 /// Returns the namespace with these levels.
@@ -118,9 +118,9 @@ pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
 }
 
 /// Stores a namespace of one level without properties.
-pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
+pub(super) async fn stored_namespace(store: &Subject, warehouse_ref: WarehouseRef, name: &str) -> NamespaceIdent {
     let namespace = namespace(&[name]);
-    store.namespace_create(place, &namespace, &BTreeMap::new(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref, &namespace, &BTreeMap::new(), &change()).await.unwrap();
     namespace
 }
 
@@ -148,7 +148,7 @@ pub(super) fn spread(own: &str, others: &[&str]) -> Locations {
 /// Stores a table or view at [`document`] 0.
 pub(super) async fn create(
     store: &Subject,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     ident: &TableIdent,
     kind: TableKind,
     max_tables: Option<u64>,
@@ -164,16 +164,22 @@ pub(super) async fn create(
         origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
-    store.table_create(place, &new, max_tables, &change()).await.map(|()| id)
+    store.table_create(warehouse_ref, &new, max_tables, &change()).await.map(|()| id)
 }
 
 /// Stores a table at [`document`] 0.
-pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIdent) -> TableId {
-    create(store, place, ident, TableKind::Table, None).await.unwrap()
+pub(super) async fn stored_table(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent) -> TableId {
+    create(store, warehouse_ref, ident, TableKind::Table, None).await.unwrap()
 }
 
 /// Moves a table from one document to another.
-pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
+pub(super) async fn swap(
+    store: &Subject,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+    from: usize,
+    to: usize,
+) -> Result<()> {
     let (expected, new) = (document(from), document(to));
     let swap = Swap {
         id,
@@ -184,17 +190,17 @@ pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
-    store.table_swap(place, &swap, &change()).await
+    store.table_swap(warehouse_ref, &swap, &change()).await
 }
 
 /// Returns the location of a table's current document.
-pub(super) async fn pointer(store: &Subject, place: Place, ident: &TableIdent) -> String {
-    store.table_get(place, ident).await.unwrap().unwrap().metadata_location
+pub(super) async fn pointer(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent) -> String {
+    store.table_get(warehouse_ref, ident).await.unwrap().unwrap().metadata_location
 }
 
 /// Returns the id of the table or view with the name, or an unused id.
-pub(super) async fn id_at(store: &Subject, place: Place, ident: &TableIdent) -> TableId {
-    store.table_get(place, ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
+pub(super) async fn id_at(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent) -> TableId {
+    store.table_get(warehouse_ref, ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
 }
 
 /// Fails unless a result is the error of that pattern.

@@ -5,14 +5,14 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
-    Subject, assert_refused, change, create, document, id_at, ident, key, namespace, organisation, place, place_of,
-    pointer, properties, stored_namespace, stored_table, swap,
+    Subject, assert_refused, change, create, document, id_at, ident, key, namespace, organisation, pointer, properties,
+    store_warehouse, store_warehouse_of, stored_namespace, stored_table, swap,
 };
-use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
+use crate::store::{PageRequest, Resource, StoreError, TableKind, WarehouseRef};
 
 /// Another organisation calls every method with the names and ids of the owner's objects.
 pub(in crate::store) async fn calls_with_another_organisation_reach_nothing(store: Subject) {
-    let owner = place(&store).await;
+    let owner = store_warehouse(&store).await;
     let sales = namespace(&["sales"]);
     store.namespace_create(owner, &sales, &properties(&[("secret", "1")]), &change()).await.unwrap();
     store.namespace_create(owner, &namespace(&["empty"]), &properties(&[]), &change()).await.unwrap();
@@ -25,7 +25,7 @@ pub(in crate::store) async fn calls_with_another_organisation_reach_nothing(stor
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
     // The other organisation has guessed the warehouse's id.
-    let guessed = Place { organisation: stranger.id, warehouse: owner.warehouse };
+    let guessed = WarehouseRef { organisation: stranger.id, warehouse: owner.warehouse };
 
     reads_nothing(&store, guessed, &sales, &orders).await;
     let swapped = swap(&store, guessed, id, 0, 1).await;
@@ -56,7 +56,7 @@ pub(in crate::store) async fn calls_with_another_organisation_reach_nothing(stor
     assert_eq!(store.table_count(owner.organisation).await.unwrap(), 1);
 }
 
-async fn reads_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+async fn reads_nothing(store: &Subject, guessed: WarehouseRef, sales: &NamespaceIdent, orders: &TableIdent) {
     let all = PageRequest::default();
     let stranger: OrganisationId = guessed.organisation;
     assert_eq!(store.key_list(stranger).await.unwrap(), []);
@@ -73,7 +73,7 @@ async fn reads_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, 
     assert_eq!(store.usage_get(stranger, 1).await.unwrap(), 0);
 }
 
-async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+async fn changes_nothing(store: &Subject, guessed: WarehouseRef, sales: &NamespaceIdent, orders: &TableIdent) {
     let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[]), &change()).await;
     assert_refused!(added, StoreError::NotFound(Resource::Warehouse));
     let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[]), &change()).await;
@@ -110,8 +110,8 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
 }
 
 pub(in crate::store) async fn calls_with_another_warehouse_reach_nothing(store: Subject) {
-    let here = place(&store).await;
-    let there = place_of(&store, here.organisation, "there").await;
+    let here = store_warehouse(&store).await;
+    let there = store_warehouse_of(&store, here.organisation, "there").await;
     let sales = stored_namespace(&store, here, "sales").await;
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, here, &orders).await;
@@ -125,18 +125,18 @@ pub(in crate::store) async fn calls_with_another_warehouse_reach_nothing(store: 
     assert_eq!(pointer(&store, there, &orders).await, document(1));
 }
 
-async fn reads_nothing_there(store: &Subject, there: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+async fn reads_nothing_there(store: &Subject, there: WarehouseRef, sales: &NamespaceIdent, orders: &TableIdent) {
     assert_eq!(store.namespace_get(there, sales).await.unwrap(), None);
     assert_eq!(store.namespace_list(there, None, &PageRequest::default()).await.unwrap().items, []);
     assert_eq!(store.table_get(there, orders).await.unwrap(), None);
 }
 
 pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subject) {
-    let (one, two) = (place(&store).await, place(&store).await);
-    for (place, document_number) in [(one, 1), (two, 2)] {
-        let sales = stored_namespace(&store, place, "sales").await;
-        let id = stored_table(&store, place, &ident(&sales, "orders")).await;
-        swap(&store, place, id, 0, document_number).await.unwrap();
+    let (one, two) = (store_warehouse(&store).await, store_warehouse(&store).await);
+    for (warehouse_ref, document_number) in [(one, 1), (two, 2)] {
+        let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+        let id = stored_table(&store, warehouse_ref, &ident(&sales, "orders")).await;
+        swap(&store, warehouse_ref, id, 0, document_number).await.unwrap();
     }
     let orders = ident(&namespace(&["sales"]), "orders");
     store.table_drop(one, &orders, id_at(&store, one, &orders).await, TableKind::Table, None, &change()).await.unwrap();

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::concurrency::{at_once, winners};
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, organisation, place, place_of,
-    pointer, spread, stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, organisation, pointer, spread,
+    store_warehouse, store_warehouse_of, stored_namespace,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result, StoreError, Swap,
-    TableChange, TableKind,
+    DropTerms, DroppedState, EventDetails, NewTable, Origin, Past, Progress, Restore, Result, StoreError, Swap,
+    TableChange, TableKind, WarehouseRef,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -24,19 +24,19 @@ const HOUR_MS: i64 = 3_600_000;
 /// A namespace in which the cases create and change tables.
 struct Site {
     store: Subject,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: NamespaceIdent,
 }
 
 impl Site {
     async fn new(store: &Subject) -> Self {
-        let place = place(store).await;
-        Self::at(store, place).await
+        let warehouse_ref = store_warehouse(store).await;
+        Self::at(store, warehouse_ref).await
     }
 
-    async fn at(store: &Subject, place: Place) -> Self {
-        let namespace = stored_namespace(store, place, "sales").await;
-        Self { store: Arc::clone(store), place, namespace }
+    async fn at(store: &Subject, warehouse_ref: WarehouseRef) -> Self {
+        let namespace = stored_namespace(store, warehouse_ref, "sales").await;
+        Self { store: Arc::clone(store), warehouse_ref, namespace }
     }
 
     fn ident(&self, name: &str) -> TableIdent {
@@ -55,7 +55,7 @@ impl Site {
             origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
-        self.store.table_create(self.place, &new, None, &change()).await.map(|()| id)
+        self.store.table_create(self.warehouse_ref, &new, None, &change()).await.map(|()| id)
     }
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
@@ -73,20 +73,20 @@ impl Site {
             past: &Past::Kept,
             details: &EventDetails::new(),
         };
-        self.store.table_swap(self.place, &swap, &change()).await
+        self.store.table_swap(self.warehouse_ref, &swap, &change()).await
     }
 
     async fn transact(&self, changes: Vec<TableChange>) -> Result<()> {
-        self.store.table_transact(self.place, changes, None, &change()).await
+        self.store.table_transact(self.warehouse_ref, changes, None, &change()).await
     }
 
     async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
         let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
         self.store
             .table_drop(
-                self.place,
+                self.warehouse_ref,
                 &self.ident(name),
-                id_at(&self.store, self.place, &self.ident(name)).await,
+                id_at(&self.store, self.warehouse_ref, &self.ident(name)).await,
                 kind,
                 Some(&terms),
                 &change(),
@@ -98,9 +98,9 @@ impl Site {
     async fn forget(&self, name: &str) {
         self.store
             .table_drop(
-                self.place,
+                self.warehouse_ref,
                 &self.ident(name),
-                id_at(&self.store, self.place, &self.ident(name)).await,
+                id_at(&self.store, self.warehouse_ref, &self.ident(name)).await,
                 TableKind::Table,
                 None,
                 &change(),
@@ -111,7 +111,7 @@ impl Site {
 
     async fn restore(&self, id: TableId, name: &str, locations: Option<&Locations>) -> Result<()> {
         let ident = self.ident(name);
-        self.store.dropped_restore(self.place, &Restore { id, ident: &ident, locations }, None, &change()).await
+        self.store.dropped_restore(self.warehouse_ref, &Restore { id, ident: &ident, locations }, None, &change()).await
     }
 }
 
@@ -135,7 +135,7 @@ pub(in crate::store) async fn table_at_an_overlapping_location_is_refused(store:
     let beside = site.create("other", &at("s3://bucket/lake/orders2")).await.unwrap();
     let inside = at("s3://bucket/lake/orders/inner");
     assert_refused!(site.swap(beside, 0, 1, &inside).await, StoreError::LocationTaken(_));
-    assert_eq!(pointer(&store, site.place, &site.ident("other")).await, document(0), "nothing was changed");
+    assert_eq!(pointer(&store, site.warehouse_ref, &site.ident("other")).await, document(0), "nothing was changed");
     // The refused change had no effect: the table still has its former location, and not the requested one.
     assert_refused!(site.create("third", &at("s3://bucket/lake/orders2/x")).await, StoreError::LocationTaken(_));
     site.swap(id, 0, 1, &at("s3://bucket/lake/elsewhere")).await.unwrap();
@@ -291,7 +291,7 @@ pub(in crate::store) async fn locations_of_a_removed_table_are_free(store: Subje
 
     let id = site.create("t", &all).await.unwrap();
     site.drop("t", TableKind::Table, true).await;
-    store.dropped_remove(site.place, id, Some(false), &change()).await.unwrap();
+    store.dropped_remove(site.warehouse_ref, id, Some(false), &change()).await.unwrap();
     is_free().await;
 
     site.create("t", &all).await.unwrap();
@@ -302,13 +302,13 @@ pub(in crate::store) async fn locations_of_a_removed_table_are_free(store: Subje
     let id = site.create("t", &all).await.unwrap();
     site.drop("t", TableKind::Table, true).await;
     let [job] = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap().try_into().unwrap();
-    let organisation = site.place.organisation;
+    let organisation = site.warehouse_ref.organisation;
     let finishing = Progress::Continue { until_ms: NOW_MS + 2 * HOUR_MS, finishing: true };
     assert!(store.dropped_progress(organisation, id, job.attempts, &finishing, &change()).await.unwrap());
     assert_refused!(site.create("probe", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
     assert!(store.dropped_progress(organisation, id, job.attempts, &Progress::Gone, &change()).await.unwrap());
     is_free().await;
-    store.namespace_drop(site.place, &site.namespace, &change()).await.unwrap();
+    store.namespace_drop(site.warehouse_ref, &site.namespace, &change()).await.unwrap();
     store.warehouse_drop(organisation, "lake", &change()).await.unwrap();
 }
 
@@ -325,9 +325,9 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     site.create("other", &at("s3://b/w/other")).await.unwrap();
     let more = spread("s3://b/w/t", &["s3://b/w/other/x"]);
     assert_refused!(site.add("t", TableKind::Table, &more).await, StoreError::LocationTaken(_));
-    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "the refused change had no effect");
+    assert!(store.dropped_get(site.warehouse_ref, id).await.unwrap().is_some(), "the refused change had no effect");
     site.add("t", TableKind::Table, &all).await.unwrap();
-    assert_eq!(store.dropped_get(site.place, id).await.unwrap().unwrap().state, DroppedState::Replaced);
+    assert_eq!(store.dropped_get(site.warehouse_ref, id).await.unwrap().unwrap().state, DroppedState::Replaced);
     assert_refused!(site.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
 
     // Over an existing table: its former locations become free, and those in the new document are reserved.
@@ -336,9 +336,9 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
     let over = |locations| Swap { id: other, expected, new, locations, origin, past, details };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
-    let refused = store.table_swap(site.place, &over(&theirs), &change()).await;
+    let refused = store.table_swap(site.warehouse_ref, &over(&theirs), &change()).await;
     assert_refused!(refused, StoreError::LocationTaken(_));
-    store.table_swap(site.place, &over(&free), &change()).await.unwrap();
+    store.table_swap(site.warehouse_ref, &over(&free), &change()).await.unwrap();
     assert_refused!(site.create("v", &at("s3://b/w/u3")).await, StoreError::LocationTaken(_));
     site.create("v", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
 }
@@ -350,7 +350,7 @@ pub(in crate::store) async fn restore_reserves_locations_that_were_not_stored(st
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/data"])).await.unwrap();
     let in_truth = spread("s3://b/w/t", &["s3://b/w/data/t"]);
     assert_refused!(site.restore(id, "t", Some(&in_truth)).await, StoreError::LocationTaken(_));
-    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "nothing was changed");
+    assert!(store.dropped_get(site.warehouse_ref, id).await.unwrap().is_some(), "nothing was changed");
     site.swap(other, 0, 1, &at("s3://b/w/u")).await.unwrap();
     site.restore(id, "t", Some(&in_truth)).await.unwrap();
     assert_refused!(site.create("v", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
@@ -362,9 +362,9 @@ pub(in crate::store) async fn rename_changes_no_location(store: Subject) {
     let id = site.create("t", &all).await.unwrap();
     store
         .table_rename(
-            site.place,
+            site.warehouse_ref,
             &site.ident("t"),
-            id_at(&store, site.place, &site.ident("t")).await,
+            id_at(&store, site.warehouse_ref, &site.ident("t")).await,
             &site.ident("u"),
             TableKind::Table,
             &change(),
@@ -380,7 +380,7 @@ pub(in crate::store) async fn location_check_reports_overlaps_and_reserves_nothi
     let id = site.create("t", &spread("s3://b/w/t", &["s3://b/w/data"])).await.unwrap();
     site.create("kept", &at("s3://b/w/kept")).await.unwrap();
     site.drop("kept", TableKind::Table, false).await;
-    let check = async |id, locations| store.location_check(site.place, id, &locations).await;
+    let check = async |id, locations| store.location_check(site.warehouse_ref, id, &locations).await;
     let new = TableId(fresh_uuid());
     assert_refused!(check(new, spread("s3://b/w/u", &["s3://b/w/data/x"])).await, StoreError::LocationTaken(_));
     assert_refused!(check(new, at("s3://b/w/kept/x")).await, StoreError::LocationHeld(_));
@@ -401,7 +401,7 @@ pub(in crate::store) async fn location_alone_lists_locations_without_overlap(sto
         .iter()
         .map(|name| Location::parse(&format!("s3://b/w/{name}")).unwrap())
         .collect();
-    let alone = store.location_alone(site.place, id, &places).await.unwrap();
+    let alone = store.location_alone(site.warehouse_ref, id, &places).await.unwrap();
     assert_eq!(alone.iter().map(|one| one.path()).collect::<Vec<_>>(), ["/w/t", "/w/d1", "/w/d2/x", "/w/free"]);
 }
 
@@ -410,7 +410,7 @@ pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: 
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = mine.create("t", &all).await.unwrap();
     // The same text in another warehouse is another location.
-    let second = Site::at(&store, place_of(&store, mine.place.organisation, "second").await).await;
+    let second = Site::at(&store, store_warehouse_of(&store, mine.warehouse_ref.organisation, "second").await).await;
     let theirs = Site::new(&store).await;
     for other in [&second, &theirs] {
         other.create("t", &all).await.unwrap();
@@ -420,7 +420,7 @@ pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: 
     // Another organisation that guesses the warehouse's id learns nothing about it and changes nothing.
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
-    let guessed = Place { organisation: stranger.id, warehouse: mine.place.warehouse };
+    let guessed = WarehouseRef { organisation: stranger.id, warehouse: mine.warehouse_ref.warehouse };
     store.location_check(guessed, TableId(fresh_uuid()), &all).await.unwrap();
     assert_eq!(store.location_alone(guessed, id, all.as_slice()).await.unwrap(), all.as_slice());
     mine.swap(id, 0, 1, &all).await.unwrap();
@@ -471,7 +471,7 @@ struct Known {
 fn is_taken(tables: &BTreeMap<TableId, Known>, id: Option<TableId>, claimed: &[&Location]) -> bool {
     let others = tables.iter().filter(|(other, _)| Some(**other) != id);
     let mut places = others.flat_map(|(_, known)| known.locations.as_slice());
-    places.any(|place| claimed.iter().any(|one| one.contains(place) || place.contains(one)))
+    places.any(|warehouse_ref| claimed.iter().any(|one| one.contains(warehouse_ref) || warehouse_ref.contains(one)))
 }
 
 /// Returns the tables without those that a table at `own` replaces: tables that were dropped at exactly this location.
@@ -566,7 +566,7 @@ pub(in crate::store) async fn random_changes_never_leave_overlapping_locations(s
                     (true, site.restore(id, &tables[&id].name, Some(&tables[&id].locations)).await)
                 } else {
                     tables.remove(&id);
-                    (true, store.dropped_remove(site.place, id, None, &change()).await.map(drop))
+                    (true, store.dropped_remove(site.warehouse_ref, id, None, &change()).await.map(drop))
                 }
             }
             _ => continue,

@@ -5,13 +5,13 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, document, id_at, ident, location, place, place_of, stored_namespace,
-    stored_table, swap,
+    NOW_MS, Subject, assert_refused, at, change, document, id_at, ident, location, store_warehouse, store_warehouse_of,
+    stored_namespace, stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Origin, Past, Place, Result, StoreError, Swap,
-    TableChange, TableKind,
+    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Origin, Past, Result, StoreError, Swap, TableChange,
+    TableKind, WarehouseRef,
 };
 
 const LATER_MS: i64 = NOW_MS + 1_000;
@@ -26,25 +26,25 @@ fn removed(numbers: &[usize]) -> Past {
 }
 
 /// Moves a table's pointer from one document to the next.
-async fn commit(store: &Subject, place: Place, id: TableId, from: usize, past: &Past) -> Result<()> {
-    move_pointer(store, place, (id, &location(id)), from, (Origin::Catalog, past)).await
+async fn commit(store: &Subject, warehouse_ref: WarehouseRef, id: TableId, from: usize, past: &Past) -> Result<()> {
+    move_pointer(store, warehouse_ref, (id, &location(id)), from, (Origin::Catalog, past)).await
 }
 
 /// Points a table to the next document, which is registered.
-async fn register_over(store: &Subject, place: Place, id: TableId, from: usize) -> Result<()> {
-    move_pointer(store, place, (id, &location(id)), from, (Origin::Foreign, &Past::Kept)).await
+async fn register_over(store: &Subject, warehouse_ref: WarehouseRef, id: TableId, from: usize) -> Result<()> {
+    move_pointer(store, warehouse_ref, (id, &location(id)), from, (Origin::Foreign, &Past::Kept)).await
 }
 
 async fn move_pointer(
     store: &Subject,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     (id, location): (TableId, &str),
     from: usize,
     (origin, past): (Origin, &Past),
 ) -> Result<()> {
     let (expected, new) = (document(from), document(from + 1));
     let (expected, new, locations, details) = (&expected, &new, &at(location), &EventDetails::new());
-    store.table_swap(place, &Swap { id, expected, new, locations, origin, past, details }, &change()).await
+    store.table_swap(warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, &change()).await
 }
 
 async fn claim(store: &Subject, now_ms: i64) -> Vec<OldDocument> {
@@ -55,14 +55,14 @@ async fn claimed(store: &Subject, now_ms: i64) -> Vec<Location> {
     claim(store, now_ms).await.into_iter().map(|one| one.document).collect()
 }
 
-async fn table(store: &Subject) -> (Place, TableIdent, TableId) {
-    let place = place(store).await;
-    let ident = ident(&stored_namespace(store, place, "ns").await, "t");
-    let id = stored_table(store, place, &ident).await;
-    (place, ident, id)
+async fn table(store: &Subject) -> (WarehouseRef, TableIdent, TableId) {
+    let warehouse_ref = store_warehouse(store).await;
+    let ident = ident(&stored_namespace(store, warehouse_ref, "ns").await, "t");
+    let id = stored_table(store, warehouse_ref, &ident).await;
+    (warehouse_ref, ident, id)
 }
 
-async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usize) -> Result<TableId> {
+async fn register(store: &Subject, warehouse_ref: WarehouseRef, ident: &TableIdent, number: usize) -> Result<TableId> {
     let id = TableId(fresh_uuid());
     let (kind, locations, metadata_location) = (TableKind::Table, at(&location(id)), document(number));
     let new = NewTable {
@@ -74,16 +74,16 @@ async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usi
         origin: Origin::Foreign,
         details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, &change()).await.map(|()| id)
+    store.table_create(warehouse_ref, &new, None, &change()).await.map(|()| id)
 }
 
 pub(in crate::store) async fn due_old_documents_are_claimed_by_one_server_at_a_time(store: Subject) {
-    let (place, _, id) = table(&store).await;
-    commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
+    let (warehouse_ref, _, id) = table(&store).await;
+    commit(&store, warehouse_ref, id, 0, &removed(&[7, 8])).await.unwrap();
     assert_eq!(claim(&store, LATER_MS - 1).await, []);
     let first = claim(&store, LATER_MS).await;
     assert_eq!(first.iter().map(|one| one.document.clone()).collect::<Vec<_>>(), [old(7), old(8)]);
-    assert_eq!((first[0].place, first[0].table, first[0].attempts), (place, id, 1));
+    assert_eq!((first[0].warehouse_ref, first[0].table, first[0].attempts), (warehouse_ref, id, 1));
     assert_eq!(first[0].locations, [Location::parse(&location(id)).unwrap()]);
     assert_eq!(claim(&store, UNTIL_MS - 1).await, [], "another server has the lease");
     // That server has died.
@@ -98,8 +98,8 @@ pub(in crate::store) async fn due_old_documents_are_claimed_by_one_server_at_a_t
 }
 
 pub(in crate::store) async fn refused_commit_adds_no_old_document(store: Subject) {
-    let (place, ident, id) = table(&store).await;
-    assert_refused!(commit(&store, place, id, 3, &removed(&[7])).await, StoreError::PointerMoved);
+    let (warehouse_ref, ident, id) = table(&store).await;
+    assert_refused!(commit(&store, warehouse_ref, id, 3, &removed(&[7])).await, StoreError::PointerMoved);
     let part = |from: usize, past| TableChange::Swap {
         id,
         expected: document(from),
@@ -108,78 +108,92 @@ pub(in crate::store) async fn refused_commit_adds_no_old_document(store: Subject
         past,
         details: EventDetails::new(),
     };
-    let other = stored_table(&store, place, &super::fixture::ident(&ident.namespace, "u")).await;
+    let other = stored_table(&store, warehouse_ref, &super::fixture::ident(&ident.namespace, "u")).await;
     let keep = TableChange::Keep { id: other, expected: document(9) };
-    let refused = store.table_transact(place, vec![part(0, removed(&[7])), keep], None, &change()).await;
+    let refused = store.table_transact(warehouse_ref, vec![part(0, removed(&[7])), keep], None, &change()).await;
     assert_refused!(refused, StoreError::InTransaction { at: 1, .. });
     assert_eq!(claim(&store, LATER_MS).await, []);
-    store.table_transact(place, vec![part(0, removed(&[7]))], None, &change()).await.unwrap();
+    store.table_transact(warehouse_ref, vec![part(0, removed(&[7]))], None, &change()).await.unwrap();
     assert_eq!(claimed(&store, LATER_MS).await, [old(7)]);
 }
 
 pub(in crate::store) async fn table_that_moves_keeps_its_old_documents(store: Subject) {
-    let (place, _, id) = table(&store).await;
-    assert_eq!(store.table_origin(place, id).await.unwrap(), None);
+    let (warehouse_ref, _, id) = table(&store).await;
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), None);
     let moved = (id, "s3://bucket/lake/elsewhere");
-    move_pointer(&store, place, moved, 0, (Origin::Catalog, &removed(&[7]))).await.unwrap();
-    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(0)));
+    move_pointer(&store, warehouse_ref, moved, 0, (Origin::Catalog, &removed(&[7]))).await.unwrap();
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), Some(document(0)));
     assert_eq!(claim(&store, LATER_MS).await, []);
-    swap(&store, place, id, 1, 2).await.unwrap();
-    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(1)));
+    swap(&store, warehouse_ref, id, 1, 2).await.unwrap();
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), Some(document(1)));
 }
 
 pub(in crate::store) async fn old_documents_of_a_dropped_table_are_not_claimed(store: Subject) {
-    let (place, ident, id) = table(&store).await;
-    commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
+    let (warehouse_ref, ident, id) = table(&store).await;
+    commit(&store, warehouse_ref, id, 0, &removed(&[7])).await.unwrap();
     let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
     store
-        .table_drop(place, &ident, id_at(&store, place, &ident).await, TableKind::Table, Some(&terms), &change())
+        .table_drop(
+            warehouse_ref,
+            &ident,
+            id_at(&store, warehouse_ref, &ident).await,
+            TableKind::Table,
+            Some(&terms),
+            &change(),
+        )
         .await
         .unwrap();
     assert_eq!(claim(&store, LATER_MS).await, []);
     let restore = crate::store::Restore { id, ident: &ident, locations: None };
-    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
+    store.dropped_restore(warehouse_ref, &restore, None, &change()).await.unwrap();
     assert_eq!(claim(&store, LATER_MS).await, [], "nothing waits any more");
 }
 
 pub(in crate::store) async fn registered_document_is_the_origin_also_after_drop_and_restore(store: Subject) {
-    let (place, ident, _) = table(&store).await;
+    let (warehouse_ref, ident, _) = table(&store).await;
     let other = super::fixture::ident(&ident.namespace, "registered");
-    let id = register(&store, place, &other, 5).await.unwrap();
-    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
+    let id = register(&store, warehouse_ref, &other, 5).await.unwrap();
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), Some(document(5)));
     let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
     store
-        .table_drop(place, &other, id_at(&store, place, &other).await, TableKind::Table, Some(&terms), &change())
+        .table_drop(
+            warehouse_ref,
+            &other,
+            id_at(&store, warehouse_ref, &other).await,
+            TableKind::Table,
+            Some(&terms),
+            &change(),
+        )
         .await
         .unwrap();
     let restore = crate::store::Restore { id, ident: &other, locations: None };
-    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
-    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
-    register_over(&store, place, id, 5).await.unwrap();
-    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(6)));
+    store.dropped_restore(warehouse_ref, &restore, None, &change()).await.unwrap();
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), Some(document(5)));
+    register_over(&store, warehouse_ref, id, 5).await.unwrap();
+    assert_eq!(store.table_origin(warehouse_ref, id).await.unwrap(), Some(document(6)));
 }
 
 pub(in crate::store) async fn registered_old_document_stays_unless_a_server_removes_it(store: Subject) {
-    let (place, ident, id) = table(&store).await;
-    commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
+    let (warehouse_ref, ident, id) = table(&store).await;
+    commit(&store, warehouse_ref, id, 0, &removed(&[7, 8])).await.unwrap();
     let name = |name: &str| super::fixture::ident(&ident.namespace, name);
-    register(&store, place, &name("a"), 7).await.unwrap();
+    register(&store, warehouse_ref, &name("a"), 7).await.unwrap();
     assert_eq!(claimed(&store, LATER_MS).await, [old(8)]);
-    assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
-    assert_eq!(store.table_get(place, &name("b")).await.unwrap(), None);
+    assert_refused!(register(&store, warehouse_ref, &name("b"), 8).await, StoreError::BeingRemoved(_));
+    assert_eq!(store.table_get(warehouse_ref, &name("b")).await.unwrap(), None);
     // The server with the lease dies. The next server claims the document, so the registration stays refused until that ends.
     let again = claim(&store, UNTIL_MS).await;
-    assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
+    assert_refused!(register(&store, warehouse_ref, &name("b"), 8).await, StoreError::BeingRemoved(_));
     let stays = EndedDocument { document: again[0].clone(), retry_at_ms: Some(UNTIL_MS) };
     store.old_document_end(&[stays]).await.unwrap();
-    register(&store, place, &name("b"), 8).await.unwrap();
+    register(&store, warehouse_ref, &name("b"), 8).await.unwrap();
     assert_eq!(claim(&store, UNTIL_MS).await, []);
 }
 
 pub(in crate::store) async fn registration_over_a_table_keeps_its_old_documents(store: Subject) {
-    let (place, _, id) = table(&store).await;
-    commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
-    register_over(&store, place, id, 1).await.unwrap();
+    let (warehouse_ref, _, id) = table(&store).await;
+    commit(&store, warehouse_ref, id, 0, &removed(&[7])).await.unwrap();
+    register_over(&store, warehouse_ref, id, 1).await.unwrap();
     assert_eq!(claim(&store, LATER_MS).await, []);
 }
 
@@ -191,10 +205,10 @@ pub(in crate::store) async fn old_documents_of_organisations_take_turns(store: S
     let last = Past::Removed { documents: vec![old(7)], due_ms: LATER_MS + 1 };
     commit(&store, quiet, of_quiet, 0, &last).await.unwrap();
     let claimed = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 2, 5).await.unwrap();
-    let count = |place: Place| claimed.iter().filter(|one| one.place == place).count();
+    let count = |warehouse_ref: WarehouseRef| claimed.iter().filter(|one| one.warehouse_ref == warehouse_ref).count();
     assert_eq!((count(busy), count(quiet)), (5, 1));
     // A document of the same name in another organisation is another document.
-    let other = place_of(&store, quiet.organisation, "other").await;
+    let other = store_warehouse_of(&store, quiet.organisation, "other").await;
     assert_eq!(store.table_origin(other, of_quiet).await.unwrap(), None);
     let one = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 1, 99).await.unwrap();
     assert_eq!(one.len(), 15, "the other has nothing more");

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, place, spread, stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, spread, store_warehouse,
+    stored_namespace,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result,
-    StoreError, Swap, TableChange, TableKind,
+    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Origin, Past, Progress, Restore, Result, StoreError,
+    Swap, TableChange, TableKind, WarehouseRef,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -21,15 +22,15 @@ const PLACE: &str = "s3://b/w/t";
 
 struct Site {
     store: Subject,
-    place: Place,
+    warehouse_ref: WarehouseRef,
     namespace: NamespaceIdent,
 }
 
 impl Site {
     async fn new(store: &Subject) -> Self {
-        let place = place(store).await;
-        let namespace = stored_namespace(store, place, "sales").await;
-        Self { store: Arc::clone(store), place, namespace }
+        let warehouse_ref = store_warehouse(store).await;
+        let namespace = stored_namespace(store, warehouse_ref, "sales").await;
+        Self { store: Arc::clone(store), warehouse_ref, namespace }
     }
 
     fn ident(&self, name: &str) -> TableIdent {
@@ -48,7 +49,7 @@ impl Site {
             origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
-        self.store.table_create(self.place, &new, None, &change_at(now_ms)).await.map(|()| id)
+        self.store.table_create(self.warehouse_ref, &new, None, &change_at(now_ms)).await.map(|()| id)
     }
 
     async fn create(&self, name: &str, location: &str) -> Result<TableId> {
@@ -63,9 +64,9 @@ impl Site {
         let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
         self.store
             .table_drop(
-                self.place,
+                self.warehouse_ref,
                 &self.ident(name),
-                id_at(&self.store, self.place, &self.ident(name)).await,
+                id_at(&self.store, self.warehouse_ref, &self.ident(name)).await,
                 kind,
                 Some(&terms),
                 &change(),
@@ -88,24 +89,27 @@ impl Site {
     async fn restore(&self, id: TableId) -> Result<()> {
         let ident = self.ident("restored");
         let restore = Restore { id, ident: &ident, locations: None };
-        self.store.dropped_restore(self.place, &restore, None, &change_at(NOW_MS + 1)).await
+        self.store.dropped_restore(self.warehouse_ref, &restore, None, &change_at(NOW_MS + 1)).await
     }
 
     async fn get(&self, id: TableId) -> Option<Dropped> {
-        self.store.dropped_get(self.place, id).await.unwrap()
+        self.store.dropped_get(self.warehouse_ref, id).await.unwrap()
     }
 
     async fn remove(&self, id: TableId, purge: bool, now_ms: i64) -> bool {
-        self.store.dropped_remove(self.place, id, Some(purge), &change_at(now_ms)).await.unwrap()
+        self.store.dropped_remove(self.warehouse_ref, id, Some(purge), &change_at(now_ms)).await.unwrap()
     }
 
     async fn progress(&self, job: &Dropped, progress: &Progress) -> bool {
-        self.store.dropped_progress(self.place.organisation, job.id, job.attempts, progress, &change()).await.unwrap()
+        self.store
+            .dropped_progress(self.warehouse_ref.organisation, job.id, job.attempts, progress, &change())
+            .await
+            .unwrap()
     }
 }
 
 fn view_at(location: &str) -> Locations {
-    Locations::of_view(Location::parse(location).unwrap(), None)
+    Locations::for_view(Location::parse(location).unwrap(), None)
 }
 
 pub(in crate::store) async fn table_created_at_a_dropped_tables_location_replaces_it(store: Subject) {
@@ -125,7 +129,7 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_replace
                     locations,
                     details: EventDetails::new(),
                 };
-                store.table_transact(site.place, vec![create], None, &change()).await.unwrap();
+                store.table_transact(site.warehouse_ref, vec![create], None, &change()).await.unwrap();
             }
             _ => {
                 let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
@@ -139,7 +143,7 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_replace
                     past: &Past::Kept,
                     details: &EventDetails::new(),
                 };
-                store.table_swap(site.place, &swap, &change()).await.unwrap();
+                store.table_swap(site.warehouse_ref, &swap, &change()).await.unwrap();
             }
         }
         let kept = site.get(old).await.unwrap();
@@ -217,7 +221,7 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     }
     assert_refused!(site.view("inside a table", "s3://b/w/ns/t/x").await, StoreError::LocationTaken(_));
     // A move frees the former location. A commit without a move keeps the location.
-    let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
+    let moved = Locations::for_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
         let swap = Swap {
@@ -229,7 +233,7 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
             past: &Past::Kept,
             details: &EventDetails::new(),
         };
-        store.table_swap(site.place, &swap, &change()).await.unwrap();
+        store.table_swap(site.warehouse_ref, &swap, &change()).await.unwrap();
     }
     site.create("m", "s3://b/w/ns/metadata").await.unwrap();
     assert_refused!(site.create("d", "s3://b/w/docs/x").await, StoreError::LocationTaken(_));
@@ -244,9 +248,9 @@ pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
     assert_refused!(site.restore(view).await, StoreError::LocationTaken(_));
     store
         .table_drop(
-            site.place,
+            site.warehouse_ref,
             &site.ident("t"),
-            id_at(&store, site.place, &site.ident("t")).await,
+            id_at(&store, site.warehouse_ref, &site.ident("t")).await,
             TableKind::Table,
             None,
             &change(),

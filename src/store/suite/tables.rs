@@ -3,8 +3,8 @@
 use tidewater_core::ids::TableId;
 
 use super::fixture::{
-    Subject, assert_refused, at, change, create, document, id_at, ident, namespace, place, place_of, pointer,
-    properties, stored_namespace, stored_table, swap,
+    Subject, assert_refused, at, change, create, document, id_at, ident, namespace, pointer, properties,
+    store_warehouse, store_warehouse_of, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -13,63 +13,63 @@ use crate::store::{
 };
 
 pub(in crate::store) async fn table_is_found_as_created(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
-        let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+        let id = create(&store, warehouse_ref, &ident(&sales, name), kind, None).await.unwrap();
         let record = TableRecord { id, kind, metadata_location: document(0), owner: None };
-        assert_eq!(store.table_get(place, &ident(&sales, name)).await.unwrap(), Some(record));
+        assert_eq!(store.table_get(warehouse_ref, &ident(&sales, name)).await.unwrap(), Some(record));
     }
-    assert_eq!(store.table_get(place, &ident(&sales, "Orders")).await.unwrap(), None);
-    assert_eq!(store.table_get(place, &ident(&namespace(&["nope"]), "orders")).await.unwrap(), None);
+    assert_eq!(store.table_get(warehouse_ref, &ident(&sales, "Orders")).await.unwrap(), None);
+    assert_eq!(store.table_get(warehouse_ref, &ident(&namespace(&["nope"]), "orders")).await.unwrap(), None);
 }
 
 pub(in crate::store) async fn bulk_read_of_tables_keeps_the_requested_order(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let mut expected = Vec::new();
     let mut names = Vec::new();
     for number in 0..40 {
         let name = ident(&sales, &format!("t{number}"));
         if number % 3 == 0 {
-            create(&store, place, &name, TableKind::Table, None).await.unwrap();
+            create(&store, warehouse_ref, &name, TableKind::Table, None).await.unwrap();
         }
-        expected.push(store.table_get(place, &name).await.unwrap());
+        expected.push(store.table_get(warehouse_ref, &name).await.unwrap());
         names.push(name);
     }
-    assert_eq!(store.table_get_all(place, &names).await.unwrap(), expected);
-    assert_eq!(store.table_get_all(place, &names[..4]).await.unwrap(), expected[..4]);
-    assert_eq!(store.table_get_all(place, &[]).await.unwrap(), []);
+    assert_eq!(store.table_get_all(warehouse_ref, &names).await.unwrap(), expected);
+    assert_eq!(store.table_get_all(warehouse_ref, &names[..4]).await.unwrap(), expected[..4]);
+    assert_eq!(store.table_get_all(warehouse_ref, &[]).await.unwrap(), []);
 }
 
 pub(in crate::store) async fn table_in_a_missing_namespace_is_refused(store: Subject) {
-    let place = place(&store).await;
-    stored_namespace(&store, place, "a").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    stored_namespace(&store, warehouse_ref, "a").await;
     for levels in [&["b"][..], &["a", "b"]] {
-        let orphan = create(&store, place, &ident(&namespace(levels), "t"), TableKind::Table, None).await;
+        let orphan = create(&store, warehouse_ref, &ident(&namespace(levels), "t"), TableKind::Table, None).await;
         assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
     }
-    assert_eq!(store.table_count(place.organisation).await.unwrap(), 0);
+    assert_eq!(store.table_count(warehouse_ref.organisation).await.unwrap(), 0);
 }
 
 pub(in crate::store) async fn table_and_view_cannot_have_the_same_name(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    create(&store, place, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
-    create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    create(&store, warehouse_ref, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
+    create(&store, warehouse_ref, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
     for kind in [TableKind::Table, TableKind::View] {
-        let table = create(&store, place, &ident(&sales, "t"), kind, None).await;
+        let table = create(&store, warehouse_ref, &ident(&sales, "t"), kind, None).await;
         assert_refused!(table, StoreError::AlreadyExists(Resource::Table));
-        let view = create(&store, place, &ident(&sales, "v"), kind, None).await;
+        let view = create(&store, warehouse_ref, &ident(&sales, "v"), kind, None).await;
         assert_refused!(view, StoreError::AlreadyExists(Resource::View));
     }
-    assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
+    assert_eq!(store.table_count(warehouse_ref.organisation).await.unwrap(), 2);
 }
 
 pub(in crate::store) async fn second_table_with_an_id_is_refused(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    let id = stored_table(&store, place, &ident(&sales, "first")).await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    let id = stored_table(&store, warehouse_ref, &ident(&sales, "first")).await;
     let second = ident(&sales, "second");
     let new = NewTable {
         id,
@@ -80,28 +80,31 @@ pub(in crate::store) async fn second_table_with_an_id_is_refused(store: Subject)
         origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
-    assert_refused!(store.table_create(place, &new, None, &change()).await, StoreError::AlreadyExists(Resource::Table));
-    assert_eq!(store.table_get(place, &second).await.unwrap(), None);
+    assert_refused!(
+        store.table_create(warehouse_ref, &new, None, &change()).await,
+        StoreError::AlreadyExists(Resource::Table)
+    );
+    assert_eq!(store.table_get(warehouse_ref, &second).await.unwrap(), None);
 }
 
 pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject) {
-    let place = place(&store).await;
-    let spare = place_of(&store, place.organisation, "spare").await;
-    let here = stored_namespace(&store, place, "here").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let spare = store_warehouse_of(&store, warehouse_ref.organisation, "spare").await;
+    let here = stored_namespace(&store, warehouse_ref, "here").await;
     let there = stored_namespace(&store, spare, "there").await;
     let limit = Some(2);
-    let none = create(&store, place, &ident(&here, "t0"), TableKind::Table, Some(0)).await;
+    let none = create(&store, warehouse_ref, &ident(&here, "t0"), TableKind::Table, Some(0)).await;
     assert_refused!(none, StoreError::LimitReached { limit: 0 });
-    create(&store, place, &ident(&here, "t1"), TableKind::Table, limit).await.unwrap();
+    create(&store, warehouse_ref, &ident(&here, "t1"), TableKind::Table, limit).await.unwrap();
     create(&store, spare, &ident(&there, "t2"), TableKind::View, limit).await.unwrap();
 
-    let third = create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await;
+    let third = create(&store, warehouse_ref, &ident(&here, "t3"), TableKind::Table, limit).await;
     assert_refused!(third, StoreError::LimitReached { limit: 2 });
-    assert_eq!(store.table_get(place, &ident(&here, "t3")).await.unwrap(), None);
+    assert_eq!(store.table_get(warehouse_ref, &ident(&here, "t3")).await.unwrap(), None);
     // Other errors are reported before the limit, since a higher limit would not help.
-    let taken = create(&store, place, &ident(&here, "t1"), TableKind::Table, limit).await;
+    let taken = create(&store, warehouse_ref, &ident(&here, "t1"), TableKind::Table, limit).await;
     assert_refused!(taken, StoreError::AlreadyExists(Resource::Table));
-    let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
+    let orphan = create(&store, warehouse_ref, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
 
     store
@@ -115,157 +118,214 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
         )
         .await
         .unwrap();
-    create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
-    create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
+    create(&store, warehouse_ref, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
+    create(&store, warehouse_ref, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
 
 pub(in crate::store) async fn swap_moves_the_pointer(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let (moved, other) = (ident(&sales, "moved"), ident(&sales, "other"));
-    let id = stored_table(&store, place, &moved).await;
-    stored_table(&store, place, &other).await;
+    let id = stored_table(&store, warehouse_ref, &moved).await;
+    stored_table(&store, warehouse_ref, &other).await;
     for number in 0..5 {
-        swap(&store, place, id, number, number + 1).await.unwrap();
-        assert_eq!(pointer(&store, place, &moved).await, document(number + 1));
+        swap(&store, warehouse_ref, id, number, number + 1).await.unwrap();
+        assert_eq!(pointer(&store, warehouse_ref, &moved).await, document(number + 1));
     }
-    assert_eq!(pointer(&store, place, &other).await, document(0), "it had the same pointer, and keeps it");
+    assert_eq!(pointer(&store, warehouse_ref, &other).await, document(0), "it had the same pointer, and keeps it");
 
     let view = ident(&sales, "view");
-    let id = create(&store, place, &view, TableKind::View, None).await.unwrap();
-    swap(&store, place, id, 0, 1).await.unwrap();
-    assert_eq!(pointer(&store, place, &view).await, document(1));
+    let id = create(&store, warehouse_ref, &view, TableKind::View, None).await.unwrap();
+    swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
+    assert_eq!(pointer(&store, warehouse_ref, &view).await, document(1));
 }
 
 pub(in crate::store) async fn swap_from_another_pointer_is_refused(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    let id = stored_table(&store, place, &orders).await;
-    swap(&store, place, id, 0, 1).await.unwrap();
-    assert_refused!(swap(&store, place, id, 0, 2).await, StoreError::PointerMoved);
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
+    assert_refused!(swap(&store, warehouse_ref, id, 0, 2).await, StoreError::PointerMoved);
     // A repeated swap whose answer was lost must not look as if it had happened now.
-    assert_refused!(swap(&store, place, id, 0, 1).await, StoreError::PointerMoved);
-    assert_eq!(pointer(&store, place, &orders).await, document(1));
+    assert_refused!(swap(&store, warehouse_ref, id, 0, 1).await, StoreError::PointerMoved);
+    assert_eq!(pointer(&store, warehouse_ref, &orders).await, document(1));
 }
 
 pub(in crate::store) async fn swap_of_a_missing_table_is_not_found(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    let never = swap(&store, place, TableId(fresh_uuid()), 0, 1).await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    let never = swap(&store, warehouse_ref, TableId(fresh_uuid()), 0, 1).await;
     assert_refused!(never, StoreError::NotFound(Resource::Table));
 
     let orders = ident(&sales, "orders");
-    let old = stored_table(&store, place, &orders).await;
+    let old = stored_table(&store, warehouse_ref, &orders).await;
     store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
         .await
         .unwrap();
-    stored_table(&store, place, &orders).await;
+    stored_table(&store, warehouse_ref, &orders).await;
     // Another table has the name and even the same pointer, but another id.
-    assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
-    assert_eq!(pointer(&store, place, &orders).await, document(0));
+    assert_refused!(swap(&store, warehouse_ref, old, 0, 1).await, StoreError::NotFound(Resource::Table));
+    assert_eq!(pointer(&store, warehouse_ref, &orders).await, document(0));
 }
 
 pub(in crate::store) async fn dropped_table_is_gone_and_its_name_free(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    let id = stored_table(&store, place, &orders).await;
-    swap(&store, place, id, 0, 1).await.unwrap();
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
     let dropped = store
-        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
         .await
         .unwrap();
     assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None });
-    assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
-    let again =
-        store.table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change()).await;
+    assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap(), None);
+    let again = store
+        .table_drop(
+            warehouse_ref,
+            &orders,
+            id_at(&store, warehouse_ref, &orders).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
+        .await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
-    create(&store, place, &orders, TableKind::View, None).await.unwrap();
+    create(&store, warehouse_ref, &orders, TableKind::View, None).await.unwrap();
 }
 
 pub(in crate::store) async fn drop_and_rename_of_a_name_that_another_has_by_now_are_refused(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     for kind in [TableKind::Table, TableKind::View] {
         let [orders, other] = ["orders", "other"].map(|name| ident(&sales, name));
-        let before = create(&store, place, &orders, kind, None).await.unwrap();
-        store.table_drop(place, &orders, before, kind, None, &change()).await.unwrap();
-        let now = create(&store, place, &orders, kind, None).await.unwrap();
+        let before = create(&store, warehouse_ref, &orders, kind, None).await.unwrap();
+        store.table_drop(warehouse_ref, &orders, before, kind, None, &change()).await.unwrap();
+        let now = create(&store, warehouse_ref, &orders, kind, None).await.unwrap();
         let terms = DropTerms { restorable_until_ms: i64::MAX, purge: false };
         for terms in [None, Some(&terms)] {
-            let dropped = store.table_drop(place, &orders, before, kind, terms, &change()).await;
+            let dropped = store.table_drop(warehouse_ref, &orders, before, kind, terms, &change()).await;
             assert!(matches!(dropped, Err(StoreError::NotFound(_))), "{dropped:?}");
         }
-        let renamed = store.table_rename(place, &orders, before, &other, kind, &change()).await;
+        let renamed = store.table_rename(warehouse_ref, &orders, before, &other, kind, &change()).await;
         assert!(matches!(renamed, Err(StoreError::NotFound(_))), "{renamed:?}");
-        assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(now));
-        let kept = store.dropped_list(place, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
+        assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap().map(|record| record.id), Some(now));
+        let kept = store.dropped_list(warehouse_ref, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
         assert_eq!(kept.items, [], "a refused drop keeps nothing");
-        store.table_drop(place, &orders, now, kind, None, &change()).await.unwrap();
+        store.table_drop(warehouse_ref, &orders, now, kind, None, &change()).await.unwrap();
     }
 }
 
 pub(in crate::store) async fn drop_with_the_wrong_kind_is_not_found(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
-    create(&store, place, &table, TableKind::Table, None).await.unwrap();
-    create(&store, place, &view, TableKind::View, None).await.unwrap();
-    let as_view =
-        store.table_drop(place, &table, id_at(&store, place, &table).await, TableKind::View, None, &change()).await;
+    create(&store, warehouse_ref, &table, TableKind::Table, None).await.unwrap();
+    create(&store, warehouse_ref, &view, TableKind::View, None).await.unwrap();
+    let as_view = store
+        .table_drop(warehouse_ref, &table, id_at(&store, warehouse_ref, &table).await, TableKind::View, None, &change())
+        .await;
     assert_refused!(as_view, StoreError::NotFound(Resource::View));
-    let as_table =
-        store.table_drop(place, &view, id_at(&store, place, &view).await, TableKind::Table, None, &change()).await;
+    let as_table = store
+        .table_drop(warehouse_ref, &view, id_at(&store, warehouse_ref, &view).await, TableKind::Table, None, &change())
+        .await;
     assert_refused!(as_table, StoreError::NotFound(Resource::Table));
-    assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
+    assert_eq!(store.table_count(warehouse_ref.organisation).await.unwrap(), 2);
 }
 
 pub(in crate::store) async fn renamed_table_keeps_id_and_pointer(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let archive = namespace(&["sales", "archive"]);
-    store.namespace_create(place, &archive, &properties(&[]), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref, &archive, &properties(&[]), &change()).await.unwrap();
     let names = [ident(&sales, "orders"), ident(&sales, "Orders"), ident(&archive, "orders 2026 ✓")];
-    let id = stored_table(&store, place, &names[0]).await;
-    swap(&store, place, id, 0, 1).await.unwrap();
+    let id = stored_table(&store, warehouse_ref, &names[0]).await;
+    swap(&store, warehouse_ref, id, 0, 1).await.unwrap();
     for step in names.windows(2) {
         store
-            .table_rename(place, &step[0], id_at(&store, place, &step[0]).await, &step[1], TableKind::Table, &change())
+            .table_rename(
+                warehouse_ref,
+                &step[0],
+                id_at(&store, warehouse_ref, &step[0]).await,
+                &step[1],
+                TableKind::Table,
+                &change(),
+            )
             .await
             .unwrap();
-        assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
+        assert_eq!(store.table_get(warehouse_ref, &step[0]).await.unwrap(), None);
         let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None };
-        assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
+        assert_eq!(store.table_get(warehouse_ref, &step[1]).await.unwrap(), Some(record));
     }
-    swap(&store, place, id, 1, 2).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &archive, &change()).await, StoreError::NotEmpty(Resource::Namespace));
-    stored_table(&store, place, &names[0]).await;
+    swap(&store, warehouse_ref, id, 1, 2).await.unwrap();
+    assert_refused!(
+        store.namespace_drop(warehouse_ref, &archive, &change()).await,
+        StoreError::NotEmpty(Resource::Namespace)
+    );
+    stored_table(&store, warehouse_ref, &names[0]).await;
 }
 
 pub(in crate::store) async fn refused_rename_reports_the_reason(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let (table, view, free) = (ident(&sales, "t"), ident(&sales, "v"), ident(&sales, "free"));
-    create(&store, place, &table, TableKind::Table, None).await.unwrap();
-    create(&store, place, &view, TableKind::View, None).await.unwrap();
+    create(&store, warehouse_ref, &table, TableKind::Table, None).await.unwrap();
+    create(&store, warehouse_ref, &view, TableKind::View, None).await.unwrap();
 
-    let onto_view =
-        store.table_rename(place, &table, id_at(&store, place, &table).await, &view, TableKind::Table, &change()).await;
+    let onto_view = store
+        .table_rename(
+            warehouse_ref,
+            &table,
+            id_at(&store, warehouse_ref, &table).await,
+            &view,
+            TableKind::Table,
+            &change(),
+        )
+        .await;
     assert_refused!(onto_view, StoreError::AlreadyExists(Resource::View));
-    let onto_table =
-        store.table_rename(place, &view, id_at(&store, place, &view).await, &table, TableKind::View, &change()).await;
+    let onto_table = store
+        .table_rename(
+            warehouse_ref,
+            &view,
+            id_at(&store, warehouse_ref, &view).await,
+            &table,
+            TableKind::View,
+            &change(),
+        )
+        .await;
     assert_refused!(onto_table, StoreError::AlreadyExists(Resource::Table));
     let onto_itself = store
-        .table_rename(place, &table, id_at(&store, place, &table).await, &table, TableKind::Table, &change())
+        .table_rename(
+            warehouse_ref,
+            &table,
+            id_at(&store, warehouse_ref, &table).await,
+            &table,
+            TableKind::Table,
+            &change(),
+        )
         .await;
     assert_refused!(onto_itself, StoreError::AlreadyExists(Resource::Table));
     let into_nothing = store
         .table_rename(
-            place,
+            warehouse_ref,
             &table,
-            id_at(&store, place, &table).await,
+            id_at(&store, warehouse_ref, &table).await,
             &ident(&namespace(&["nope"]), "t"),
             TableKind::Table,
             &change(),
@@ -279,26 +339,33 @@ pub(in crate::store) async fn refused_rename_reports_the_reason(store: Subject) 
         (&view, TableKind::Table, Resource::Table),
     ] {
         let result = store
-            .table_rename(place, from, id_at(&store, place, from).await, &ident(&sales, "to"), kind, &change())
+            .table_rename(
+                warehouse_ref,
+                from,
+                id_at(&store, warehouse_ref, from).await,
+                &ident(&sales, "to"),
+                kind,
+                &change(),
+            )
             .await;
         assert!(matches!(result, Err(StoreError::NotFound(found)) if found == missing), "{result:?}");
     }
     for ident in [&table, &view] {
-        assert_eq!(pointer(&store, place, ident).await, document(0));
+        assert_eq!(pointer(&store, warehouse_ref, ident).await, document(0));
     }
 }
 
 pub(in crate::store) async fn views_and_tables_have_separate_lists(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    let other = stored_namespace(&store, place, "sales2").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    let other = stored_namespace(&store, warehouse_ref, "sales2").await;
     for (name, kind) in
         [("d", TableKind::Table), ("c", TableKind::View), ("b", TableKind::Table), ("a", TableKind::View)]
     {
-        create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+        create(&store, warehouse_ref, &ident(&sales, name), kind, None).await.unwrap();
     }
     let list = async |namespace, kind| {
-        store.table_list(place, namespace, kind, &PageRequest::default()).await.unwrap().items.clone()
+        store.table_list(warehouse_ref, namespace, kind, &PageRequest::default()).await.unwrap().items.clone()
     };
     assert_eq!(list(&sales, TableKind::Table).await, ["b", "d"]);
     assert_eq!(list(&sales, TableKind::View).await, ["a", "c"]);
@@ -306,23 +373,23 @@ pub(in crate::store) async fn views_and_tables_have_separate_lists(store: Subjec
 }
 
 pub(in crate::store) async fn tables_are_counted_over_all_warehouses(store: Subject) {
-    let here = place(&store).await;
-    let there = place_of(&store, here.organisation, "there").await;
-    let elsewhere = place(&store).await;
-    for place in [here, there, elsewhere] {
-        let sales = stored_namespace(&store, place, "sales").await;
-        create(&store, place, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
-        create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+    let here = store_warehouse(&store).await;
+    let there = store_warehouse_of(&store, here.organisation, "there").await;
+    let elsewhere = store_warehouse(&store).await;
+    for warehouse_ref in [here, there, elsewhere] {
+        let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+        create(&store, warehouse_ref, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
+        create(&store, warehouse_ref, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
     }
     assert_eq!(store.table_count(here.organisation).await.unwrap(), 4);
     assert_eq!(store.table_count(elsewhere.organisation).await.unwrap(), 2);
 }
 
 pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     let orders = ident(&sales, "orders");
-    let id = stored_table(&store, place, &orders).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}t", "vägen/".repeat(3_000));
     let new = format!("{deep}/metadata/00001.metadata.json");
@@ -335,8 +402,8 @@ pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
-    store.table_swap(place, &there, &change()).await.unwrap();
-    assert_eq!(pointer(&store, place, &orders).await, new);
+    store.table_swap(warehouse_ref, &there, &change()).await.unwrap();
+    assert_eq!(pointer(&store, warehouse_ref, &orders).await, new);
     let back = Swap {
         id,
         expected: &new,
@@ -346,6 +413,6 @@ pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
-    store.table_swap(place, &back, &change()).await.unwrap();
-    assert_eq!(pointer(&store, place, &orders).await, document(2));
+    store.table_swap(warehouse_ref, &back, &change()).await.unwrap();
+    assert_eq!(pointer(&store, warehouse_ref, &orders).await, document(2));
 }

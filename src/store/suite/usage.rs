@@ -2,14 +2,14 @@
 
 use tidewater_core::ids::OrganisationId;
 
-use super::fixture::{Subject, assert_refused, place};
+use super::fixture::{Subject, assert_refused, store_warehouse};
 use crate::base::clock::fresh_uuid;
 use crate::store::{Resource, StoreError, UsageTaken};
 
 const DAY: i64 = 20_780;
 
 pub(in crate::store) async fn usage_is_taken_up_to_the_limit(store: Subject) {
-    let organisation = place(&store).await.organisation;
+    let organisation = store_warehouse(&store).await.organisation;
     let take = async |wanted| store.usage_take(organisation, DAY, wanted, Some(10)).await.unwrap();
     assert_eq!(take(4).await, UsageTaken { granted: 4, total: 4 });
     assert_eq!(take(4).await, UsageTaken { granted: 4, total: 8 });
@@ -26,7 +26,7 @@ pub(in crate::store) async fn usage_is_taken_up_to_the_limit(store: Subject) {
 }
 
 pub(in crate::store) async fn usage_without_limit_is_counted(store: Subject) {
-    let organisation = place(&store).await.organisation;
+    let organisation = store_warehouse(&store).await.organisation;
     for round in 1..=3 {
         let taken = store.usage_take(organisation, DAY, 1_000_000, None).await.unwrap();
         assert_eq!(taken, UsageTaken { granted: 1_000_000, total: round * 1_000_000 });
@@ -35,7 +35,7 @@ pub(in crate::store) async fn usage_without_limit_is_counted(store: Subject) {
 }
 
 pub(in crate::store) async fn usage_given_back_can_be_taken_again(store: Subject) {
-    let organisation = place(&store).await.organisation;
+    let organisation = store_warehouse(&store).await.organisation;
     store.usage_take(organisation, DAY, 10, Some(10)).await.unwrap();
     store.usage_give_back(organisation, DAY, 3).await.unwrap();
     let again = store.usage_take(organisation, DAY, 10, Some(10)).await.unwrap();
@@ -47,7 +47,7 @@ pub(in crate::store) async fn usage_given_back_can_be_taken_again(store: Subject
 }
 
 pub(in crate::store) async fn usage_under_a_lowered_limit_gives_nothing(store: Subject) {
-    let organisation = place(&store).await.organisation;
+    let organisation = store_warehouse(&store).await.organisation;
     store.usage_take(organisation, DAY, 80, Some(100)).await.unwrap();
     let lowered = store.usage_take(organisation, DAY, 1, Some(50)).await.unwrap();
     assert_eq!(lowered, UsageTaken { granted: 0, total: 80 }, "served requests stay counted");
@@ -56,7 +56,7 @@ pub(in crate::store) async fn usage_under_a_lowered_limit_gives_nothing(store: S
 }
 
 pub(in crate::store) async fn usage_accepts_the_largest_numbers(store: Subject) {
-    let organisation = place(&store).await.organisation;
+    let organisation = store_warehouse(&store).await.organisation;
     let limited = store.usage_take(organisation, DAY, u64::MAX, Some(7)).await.unwrap();
     assert_eq!(limited, UsageTaken { granted: 7, total: 7 });
     for _ in 0..2 {

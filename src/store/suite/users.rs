@@ -6,7 +6,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, change, change_at, ident, namespace, organisation, place, stored_table,
+    NOW_MS, Subject, assert_refused, change, change_at, ident, namespace, organisation, store_warehouse, stored_table,
 };
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
@@ -207,17 +207,17 @@ pub(in crate::store) async fn users_of_other_organisations_are_not_found(store: 
 }
 
 pub(in crate::store) async fn user_owns_what_it_creates(store: Subject) {
-    let place = place(&store).await;
-    let id = signed_in(&store, &sign_in(place.organisation, "u1", 1, &[])).await.id;
+    let warehouse_ref = store_warehouse(&store).await;
+    let id = signed_in(&store, &sign_in(warehouse_ref.organisation, "u1", 1, &[])).await.id;
     let by_user = Change::by(Actor::User { id, name: "u1".into() }, NOW_MS);
     let sales = namespace(&["sales"]);
-    store.namespace_create(place, &sales, &Default::default(), &by_user).await.unwrap();
-    let access = store.principal_access(place.organisation, id, None).await.unwrap();
+    store.namespace_create(warehouse_ref, &sales, &Default::default(), &by_user).await.unwrap();
+    let access = store.principal_access(warehouse_ref.organisation, id, None).await.unwrap();
     assert_eq!(access.granted.len(), 1, "the namespace");
     let orders = ident(&sales, "orders");
-    stored_table(&store, place, &orders).await;
+    stored_table(&store, warehouse_ref, &orders).await;
     let filter = EventFilter { actor: Some(id.to_string()), ..EventFilter::default() };
-    let events = store.event_list(Some(place.organisation), &filter, None, 10).await.unwrap().events;
+    let events = store.event_list(Some(warehouse_ref.organisation), &filter, None, 10).await.unwrap().events;
     assert_eq!(events[0].actor, Actor::User { id, name: "u1".into() });
 }
 

@@ -4,7 +4,8 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::purge::PurgeTime;
 
 use super::fixture::{
-    Subject, assert_refused, change, key, namespace, organisation, place, place_of, properties, warehouse,
+    Subject, assert_refused, change, key, namespace, organisation, properties, store_warehouse, store_warehouse_of,
+    warehouse,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{ApiKey, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
@@ -124,19 +125,20 @@ pub(in crate::store) async fn warehouse_keeps_its_storage_settings(store: Subjec
 }
 
 pub(in crate::store) async fn only_an_empty_warehouse_can_be_dropped(store: Subject) {
-    let place = place(&store).await;
-    let spare = place_of(&store, place.organisation, "spare").await;
-    store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
-    let full = store.warehouse_drop(place.organisation, "lake", &change()).await;
+    let warehouse_ref = store_warehouse(&store).await;
+    let spare = store_warehouse_of(&store, warehouse_ref.organisation, "spare").await;
+    store.namespace_create(warehouse_ref, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
+    let full = store.warehouse_drop(warehouse_ref.organisation, "lake", &change()).await;
     assert_refused!(full, StoreError::NotEmpty(Resource::Warehouse));
 
-    store.namespace_drop(place, &namespace(&["sales"]), &change()).await.unwrap();
-    store.warehouse_drop(place.organisation, "lake", &change()).await.unwrap();
-    assert_eq!(defaults(&store, place.organisation).await, [""; 0], "no other becomes the default by itself");
-    let gone = store.warehouse_drop(place.organisation, "lake", &change()).await;
+    store.namespace_drop(warehouse_ref, &namespace(&["sales"]), &change()).await.unwrap();
+    store.warehouse_drop(warehouse_ref.organisation, "lake", &change()).await.unwrap();
+    assert_eq!(defaults(&store, warehouse_ref.organisation).await, [""; 0], "no other becomes the default by itself");
+    let gone = store.warehouse_drop(warehouse_ref.organisation, "lake", &change()).await;
     assert_refused!(gone, StoreError::NotFound(Resource::Warehouse));
 
-    let into_the_gone = store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), &change()).await;
+    let into_the_gone =
+        store.namespace_create(warehouse_ref, &namespace(&["sales"]), &properties(&[]), &change()).await;
     assert_refused!(into_the_gone, StoreError::NotFound(Resource::Warehouse));
     store.namespace_create(spare, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
 }

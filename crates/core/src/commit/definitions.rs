@@ -25,7 +25,7 @@ impl Definitions {
     /// Counts a definition that a commit adds.
     ///
     /// # Errors
-    /// If there are more than [`MAX_ADDED_DEFINITIONS`].
+    /// Fails if there are more than [`MAX_ADDED_DEFINITIONS`].
     pub(super) fn count_one(&mut self) -> Result<(), CommitError> {
         self.added += 1;
         if self.added <= MAX_ADDED_DEFINITIONS {

@@ -165,7 +165,7 @@ impl TableCommit {
         };
         let updates = parts("updates")?.into_iter().map(update).collect::<Result<Vec<_>, CommitError>>()?;
         let identifier = object.optional_read("identifier", "an object with namespace and name")?;
-        let (body_bytes, counts) = (text.len() as u64, Counts::of(&requirements, &updates));
+        let (body_bytes, counts) = (text.len() as u64, Counts::from_commit(&requirements, &updates));
         let commit = Self { requirements, updates, identifier, body_bytes, counts };
         if commit.is_create() && commit.requirements.iter().any(|one| *one != TableRequirement::TableDoesNotExist) {
             return Err(CommitError::bad(

@@ -21,14 +21,14 @@ type ByKind = BTreeMap<&'static str, u64>;
 
 impl Counts {
     /// Counts kinds of updates and requirements.
-    pub(crate) fn of_kinds(
+    pub(crate) fn from_kinds(
         updates: impl Iterator<Item = &'static str>,
         requirements: impl Iterator<Item = &'static str>,
     ) -> Self {
         Self { updates: count(updates), requirements: count(requirements), snapshots: Vec::new() }
     }
 
-    pub(super) fn of(requirements: &[TableRequirement], updates: &[TableUpdate]) -> Self {
+    pub(super) fn from_commit(requirements: &[TableRequirement], updates: &[TableUpdate]) -> Self {
         let kinds = updates.iter().map(TableUpdate::action);
         let added = updates.iter().filter_map(|update| match update {
             TableUpdate::AddSnapshot { snapshot, .. } => Some(snapshot.id),
@@ -36,7 +36,7 @@ impl Counts {
         });
         Self {
             snapshots: added.take(MAX_SNAPSHOTS).collect(),
-            ..Self::of_kinds(kinds, requirements.iter().map(TableRequirement::kind))
+            ..Self::from_kinds(kinds, requirements.iter().map(TableRequirement::kind))
         }
     }
 

@@ -57,7 +57,7 @@ impl PartitionSpec {
     /// known transforms in lower case, `source-id` for a single source, no optional field that is null.
     ///
     /// # Errors
-    /// If a field lacks a name, transform or source, or only some fields have ids.
+    /// Fails if a field lacks a name, transform or source, or only some fields have ids.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("partition spec", text)?;
         let id = object.optional_i32("spec-id")?.unwrap_or(0);
@@ -151,7 +151,7 @@ impl PartitionSpec {
     /// Checks whether a table of this format version may have the spec, whatever its schema.
     ///
     /// # Errors
-    /// If its fields have no ids from v2 on, or an id is used twice; if a transform is malformed, or takes several columns
+    /// Fails if its fields have no ids from v2 on, or an id is used twice; if a transform is malformed, or takes several columns
     /// before v3.
     pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
         if format_version > 1 && self.ids_missing() {
@@ -179,7 +179,7 @@ impl PartitionSpec {
     /// reference implementation checks them for all specs, not only for the default one.
     ///
     /// # Errors
-    /// If a name is empty, used twice, or the name of another column while the field's own source exists.
+    /// Fails if a name is empty, used twice, or the name of another column while the field's own source exists.
     pub fn check_names(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         let mut names = HashSet::new();
         for field in &self.fields {
@@ -206,7 +206,7 @@ impl PartitionSpec {
     /// source.
     ///
     /// # Errors
-    /// If a source is missing; otherwise same as [`PartitionSpec::check_types`].
+    /// Fails if a source is missing; otherwise same as [`PartitionSpec::check_types`].
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
             if let Some(id) = field.source_ids.iter().find(|id| schema.column(**id).is_none()) {
@@ -223,7 +223,7 @@ impl PartitionSpec {
     /// far as their columns exist.
     ///
     /// # Errors
-    /// If a source is a struct, list or map, is nested in a list or map, or has another type.
+    /// Fails if a source is a struct, list or map, is nested in a list or map, or has another type.
     pub fn check_types(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
             for source in field.source_ids.iter().filter_map(|id| schema.column(*id)) {

@@ -47,7 +47,7 @@ impl TableMetadata {
     /// Parses a document of format v1, v2 or v3.
     ///
     /// # Errors
-    /// If it is not JSON in UTF-8, is of another version, lacks a field that its version requires, or contradicts itself: an
+    /// Fails if it is not JSON in UTF-8, is of another version, lacks a field that its version requires, or contradicts itself: an
     /// id without an object, or used twice, or a branch or log that does not fit the snapshots. [`TableMetadata::problems`]
     /// reports all other problems, so that existing tables stay readable.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {

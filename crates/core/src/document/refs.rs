@@ -50,7 +50,7 @@ impl SnapshotRef {
     /// Parses a ref. Keeps its JSON in the specification's spelling.
     ///
     /// # Errors
-    /// If it lacks its snapshot or type, or has a retention that is not positive or that a tag cannot have.
+    /// Fails if it lacks its snapshot or type, or has a retention that is not positive or that a tag cannot have.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         Self::read(&Object::parse("snapshot reference", text)?, text)
     }

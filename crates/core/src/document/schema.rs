@@ -53,7 +53,7 @@ impl Schema {
     /// no optional fields that are null.
     ///
     /// # Errors
-    /// If it is not a struct, two fields share an id or a name, or an identifier field is not a required primitive column.
+    /// Fails if it is not a struct, two fields share an id or a name, or an identifier field is not a required primitive column.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("schema", text)?;
         let kind = object.string("type")?;
@@ -161,7 +161,7 @@ impl Schema {
     /// Checks whether a table of this format version may have the schema.
     ///
     /// # Errors
-    /// If there are [`Schema::problems`]; the message lists them.
+    /// Fails if there are [`Schema::problems`]; the message lists them.
     pub fn check_format_version(&self, format_version: u8) -> Result<(), DocumentError> {
         let problems = self.problems(format_version)?;
         if problems.is_empty() {

@@ -68,7 +68,7 @@ impl Snapshot {
     /// Parses a snapshot. Removes optional fields that are null, which the reference implementation cannot read.
     ///
     /// # Errors
-    /// If it lacks its id, time or manifests, or has a negative number where none is allowed.
+    /// Fails if it lacks its id, time or manifests, or has a negative number where none is allowed.
     pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: View<'_> = view("snapshot", text)?;
         let id = view.snapshot_id;
@@ -127,7 +127,7 @@ impl Snapshot {
     /// readers assume the operation `overwrite` if there is none.
     ///
     /// # Errors
-    /// If it lists its manifests itself, which only v1 allows.
+    /// Fails if it lists its manifests itself, which only v1 allows.
     pub(crate) fn upgraded(text: &str) -> Result<Option<String>, DocumentError> {
         let object = Object::parse("snapshot", text)?;
         if object.get("manifest-list").is_none() {

@@ -61,7 +61,7 @@ impl SortOrder {
     /// spelling.
     ///
     /// # Errors
-    /// If a field lacks a value, or the id is 0 for an order that sorts, or not 0 for one that does not.
+    /// Fails if a field lacks a value, or the id is 0 for an order that sorts, or not 0 for one that does not.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("sort order", text)?;
         let texts = object.array("fields")?;
@@ -143,7 +143,7 @@ impl SortOrder {
     /// Checks whether a table of this format version may have the order, whatever its schema.
     ///
     /// # Errors
-    /// If a transform is malformed, or takes several columns before v3.
+    /// Fails if a transform is malformed, or takes several columns before v3.
     pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
         for field in &self.fields {
             if field.transform.is_malformed() {
@@ -159,7 +159,7 @@ impl SortOrder {
     /// Checks that each field's source exists, and has a type that its transform accepts.
     ///
     /// # Errors
-    /// If a source is missing, is a struct, list or map, or has another type.
+    /// Fails if a source is missing, is a struct, list or map, or has another type.
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in &self.fields {
             let transform = &field.transform;

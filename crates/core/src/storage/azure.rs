@@ -30,7 +30,7 @@ impl AzureContainer {
     /// service `blob`, as the drivers define these names.
     ///
     /// # Errors
-    /// If the location has another spelling.
+    /// Fails if the location has another spelling.
     pub fn parse(location: &Location) -> Result<Self, AzureNameError> {
         let refused = || AzureNameError { location: location.as_str().chars().take(200).collect() };
         Self::read(location.scheme(), location.authority()).ok_or_else(refused)

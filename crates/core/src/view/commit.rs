@@ -54,7 +54,7 @@ impl ViewCommit {
             parts("requirements")?.into_iter().map(ViewRequirement::parse).collect::<Result<_, _>>()?;
         let updates: Vec<_> = parts("updates")?.into_iter().map(ViewUpdate::parse).collect::<Result<_, _>>()?;
         let required = requirements.iter().map(|ViewRequirement::ViewUuid(_)| "assert-view-uuid");
-        let counts = Counts::of_kinds(updates.iter().map(ViewUpdate::action), required);
+        let counts = Counts::from_kinds(updates.iter().map(ViewUpdate::action), required);
         Ok(Self { requirements, updates, body_bytes: body.len() as u64, counts })
     }
 }

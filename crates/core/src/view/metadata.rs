@@ -64,7 +64,7 @@ impl ViewMetadata {
     /// Parses a document of format v1.
     ///
     /// # Errors
-    /// If it is not JSON in UTF-8, is of another version, lacks a required field, or contradicts itself: two schemas or
+    /// Fails if it is not JSON in UTF-8, is of another version, lacks a required field, or contradicts itself: two schemas or
     /// versions share an id, or the current version or its schema is missing.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let text = std::str::from_utf8(bytes)

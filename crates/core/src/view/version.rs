@@ -121,7 +121,7 @@ impl ViewVersion {
     /// Checks that the version has a query, and at most one for each dialect.
     ///
     /// # Errors
-    /// If it has no representation, a representation of a type other than `sql` (the only one in the specification), or two
+    /// Fails if it has no representation, a representation of a type other than `sql` (the only one in the specification), or two
     /// queries for one dialect; or if a namespace contains a null character, which readers refuse.
     pub(super) fn check_representations(&self) -> Result<(), DocumentError> {
         if self.definition.representations.is_empty() {

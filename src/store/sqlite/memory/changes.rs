@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::Memory;
 use super::key::{Key, Subject};
 use super::value::Value;
-use crate::store::Place;
+use crate::store::WarehouseRef;
 use crate::store::sqlite::convert::properties;
 use crate::store::sqlite::generations::AccessChanges;
 use crate::store::sqlite::table_rows::{GET, record_at};
@@ -189,22 +189,28 @@ impl Changes {
 /// Reads the value of a key in the open transaction. None if the entry must be dropped.
 fn read(connection: &Connection, key: &Key) -> Option<Value> {
     match key.parts() {
-        (Subject::Table, place, namespace, name) => {
+        (Subject::Table, warehouse_ref, namespace, name) => {
             let mut statement = connection.prepare_cached(GET).ok()?;
             let mut rows = statement
-                .query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace, name])
+                .query(params![
+                    warehouse_ref.organisation.0.as_bytes(),
+                    warehouse_ref.warehouse.0.as_bytes(),
+                    namespace,
+                    name
+                ])
                 .ok()?;
             Some(Value::Table(rows.next().ok()?.map(record_at).transpose().ok()?))
         }
-        (Subject::Namespace, place, namespace, _) => {
+        (Subject::Namespace, warehouse_ref, namespace, _) => {
             let text: Option<String> = connection
                 .prepare_cached(
                     "SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3",
                 )
                 .ok()?
-                .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace], |row| {
-                    row.get(0)
-                })
+                .query_row(
+                    params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), namespace],
+                    |row| row.get(0),
+                )
                 .optional()
                 .ok()?;
             Some(Value::Namespace(text.map(|text| properties(&text)).transpose().ok()?))
@@ -221,32 +227,32 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 
 type Note = fn(&Context<'_>, &mut HashSet<Key>) -> rusqlite::Result<bool>;
 
-/// Adds the entries of a row of `tabular`. The arguments are the place, the namespace, the name, and whether lists change.
+/// Adds the entries of a row of `tabular`. The arguments are the warehouse, the namespace, the name, and whether lists change.
 fn note_tabular(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
-    let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
-    changed.insert(Key::table(place, namespace, text_at(row, 3)?));
+    let (warehouse_ref, namespace) = (warehouse_ref_at(row)?, text_at(row, 2)?);
+    changed.insert(Key::table(warehouse_ref, namespace, text_at(row, 3)?));
     if row.get(4)? {
-        changed.insert(Key::of_namespace(place, Subject::Tables, namespace));
+        changed.insert(Key::of_namespace(warehouse_ref, Subject::Tables, namespace));
     }
     Ok(true)
 }
 
-/// Adds the entries of a row of `namespace`. The arguments are the place, the key, the parent's key, and whether lists change.
+/// Adds the entries of a row of `namespace`. The arguments are the warehouse, the key, the parent's key, and whether lists change.
 fn note_namespace(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
-    let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
-    changed.insert(Key::of_namespace(place, Subject::Namespace, namespace));
+    let (warehouse_ref, namespace) = (warehouse_ref_at(row)?, text_at(row, 2)?);
+    changed.insert(Key::of_namespace(warehouse_ref, Subject::Namespace, namespace));
     if row.get(4)? {
-        changed.insert(Key::of_namespace(place, Subject::Children, text_at(row, 3)?));
+        changed.insert(Key::of_namespace(warehouse_ref, Subject::Children, text_at(row, 3)?));
         // The empty lists of a new or dropped namespace change too.
-        changed.insert(Key::of_namespace(place, Subject::Tables, namespace));
-        changed.insert(Key::of_namespace(place, Subject::Children, namespace));
+        changed.insert(Key::of_namespace(warehouse_ref, Subject::Tables, namespace));
+        changed.insert(Key::of_namespace(warehouse_ref, Subject::Children, namespace));
     }
     Ok(true)
 }
 
-fn place_at(row: &Context<'_>) -> rusqlite::Result<Place> {
+fn warehouse_ref_at(row: &Context<'_>) -> rusqlite::Result<WarehouseRef> {
     let id = |column: usize| row.get::<[u8; 16]>(column).map(Uuid::from_bytes);
-    Ok(Place { organisation: OrganisationId(id(0)?), warehouse: WarehouseId(id(1)?) })
+    Ok(WarehouseRef { organisation: OrganisationId(id(0)?), warehouse: WarehouseId(id(1)?) })
 }
 
 fn text_at<'a>(row: &'a Context<'_>, column: usize) -> rusqlite::Result<&'a str> {

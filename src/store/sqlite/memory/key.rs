@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use crate::store::Place;
+use crate::store::WarehouseRef;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -21,7 +21,7 @@ pub(super) enum Subject {
 /// The key of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
-    place: Place,
+    warehouse_ref: WarehouseRef,
     subject: Subject,
     namespace: Box<str>,
     name: Box<str>,
@@ -30,7 +30,7 @@ pub(super) struct Key {
 /// A key that is only looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRef<'a> {
-    place: Place,
+    warehouse_ref: WarehouseRef,
     subject: Subject,
     namespace: &'a str,
     name: &'a str,
@@ -39,7 +39,7 @@ pub(super) struct KeyRef<'a> {
 /// Hashes in few writes, since every load does it. Keys that are equal have the same warehouse, subject and texts.
 impl Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.place.warehouse.0.as_u128());
+        state.write_u128(self.warehouse_ref.warehouse.0.as_u128());
         state.write(self.namespace.as_bytes());
         // No byte of UTF-8: where one text ends and the other begins is part of the hash.
         state.write_u8(0xf8 + self.subject as u8);
@@ -54,44 +54,54 @@ impl Hash for Key {
 }
 
 impl Key {
-    pub(super) fn table(place: Place, namespace: &str, name: &str) -> Self {
-        Self { place, subject: Subject::Table, namespace: namespace.into(), name: name.into() }
+    pub(super) fn table(warehouse_ref: WarehouseRef, namespace: &str, name: &str) -> Self {
+        Self { warehouse_ref, subject: Subject::Table, namespace: namespace.into(), name: name.into() }
     }
 
-    pub(super) fn of_namespace(place: Place, subject: Subject, namespace: &str) -> Self {
-        Self { place, subject, namespace: namespace.into(), name: "".into() }
+    pub(super) fn of_namespace(warehouse_ref: WarehouseRef, subject: Subject, namespace: &str) -> Self {
+        Self { warehouse_ref, subject, namespace: namespace.into(), name: "".into() }
     }
 
     pub(super) fn borrowed(&self) -> KeyRef<'_> {
-        KeyRef { place: self.place, subject: self.subject, namespace: &self.namespace, name: &self.name }
+        KeyRef {
+            warehouse_ref: self.warehouse_ref,
+            subject: self.subject,
+            namespace: &self.namespace,
+            name: &self.name,
+        }
     }
 
-    /// Returns the kind, the place, the namespace's key, and the name of a table or view.
-    pub(super) fn parts(&self) -> (Subject, Place, &str, &str) {
-        (self.subject, self.place, &self.namespace, &self.name)
+    /// Returns the kind, the warehouse, the namespace's key, and the name of a table or view.
+    pub(super) fn parts(&self) -> (Subject, WarehouseRef, &str, &str) {
+        (self.subject, self.warehouse_ref, &self.namespace, &self.name)
     }
 }
 
 impl<'a> KeyRef<'a> {
-    pub(super) fn table(place: Place, ident: &'a TableIdent) -> Self {
-        Self { place, subject: Subject::Table, namespace: ident.namespace.as_key(), name: ident.name() }
+    pub(super) fn table(warehouse_ref: WarehouseRef, ident: &'a TableIdent) -> Self {
+        Self { warehouse_ref, subject: Subject::Table, namespace: ident.namespace.as_key(), name: ident.name() }
     }
 
-    pub(super) fn namespace(place: Place, namespace: &'a NamespaceIdent) -> Self {
-        Self { place, subject: Subject::Namespace, namespace: namespace.as_key(), name: "" }
+    pub(super) fn namespace(warehouse_ref: WarehouseRef, namespace: &'a NamespaceIdent) -> Self {
+        Self { warehouse_ref, subject: Subject::Namespace, namespace: namespace.as_key(), name: "" }
     }
 
-    pub(super) fn tables(place: Place, namespace: &'a NamespaceIdent) -> Self {
-        Self { place, subject: Subject::Tables, namespace: namespace.as_key(), name: "" }
+    pub(super) fn tables(warehouse_ref: WarehouseRef, namespace: &'a NamespaceIdent) -> Self {
+        Self { warehouse_ref, subject: Subject::Tables, namespace: namespace.as_key(), name: "" }
     }
 
-    pub(super) fn children(place: Place, parent: Option<&'a NamespaceIdent>) -> Self {
+    pub(super) fn children(warehouse_ref: WarehouseRef, parent: Option<&'a NamespaceIdent>) -> Self {
         let namespace = parent.map_or("", NamespaceIdent::as_key);
-        Self { place, subject: Subject::Children, namespace, name: "" }
+        Self { warehouse_ref, subject: Subject::Children, namespace, name: "" }
     }
 
     pub(super) fn to_key(self) -> Key {
-        Key { place: self.place, subject: self.subject, namespace: self.namespace.into(), name: self.name.into() }
+        Key {
+            warehouse_ref: self.warehouse_ref,
+            subject: self.subject,
+            namespace: self.namespace.into(),
+            name: self.name.into(),
+        }
     }
 
     pub(super) fn text_bytes(self) -> usize {

@@ -29,7 +29,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use self::key::{Key, KeyRef};
 use self::shard::Shard;
 use self::value::{KeptPage, Value};
-use crate::store::{Page, PageRequest, Place, Properties, TableKind, TableRecord};
+use crate::store::{Page, PageRequest, Properties, TableKind, TableRecord, WarehouseRef};
 
 pub(super) use self::changes::Changes;
 
@@ -64,21 +64,33 @@ impl Memory {
     }
 
     /// Looks up a table or view. The cached value is none if the name is free.
-    pub(super) fn table(&self, place: Place, ident: &TableIdent) -> Found<Option<TableRecord>> {
-        self.look(KeyRef::table(place, ident), |value| match value {
+    pub(super) fn table(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Found<Option<TableRecord>> {
+        self.look(KeyRef::table(warehouse_ref, ident), |value| match value {
             Value::Table(record) => Some(record.clone()),
             _ => None,
         })
     }
 
     /// Caches the result of a read of a table or view, unless it was changed since the stamp was given.
-    pub(super) fn keep_table(&self, place: Place, ident: &TableIdent, stamp: Option<u64>, read: Option<&TableRecord>) {
-        self.store_if_unchanged(KeyRef::table(place, ident), stamp, |value| *value = Value::Table(read.cloned()));
+    pub(super) fn keep_table(
+        &self,
+        warehouse_ref: WarehouseRef,
+        ident: &TableIdent,
+        stamp: Option<u64>,
+        read: Option<&TableRecord>,
+    ) {
+        self.store_if_unchanged(KeyRef::table(warehouse_ref, ident), stamp, |value| {
+            *value = Value::Table(read.cloned())
+        });
     }
 
     /// Looks up a namespace's properties. The cached value is none if the namespace does not exist.
-    pub(super) fn namespace(&self, place: Place, namespace: &NamespaceIdent) -> Found<Option<Properties>> {
-        self.look(KeyRef::namespace(place, namespace), |value| match value {
+    pub(super) fn namespace(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+    ) -> Found<Option<Properties>> {
+        self.look(KeyRef::namespace(warehouse_ref, namespace), |value| match value {
             Value::Namespace(properties) => Some(properties.clone()),
             _ => None,
         })
@@ -87,12 +99,12 @@ impl Memory {
     /// Caches the result of a read of a namespace, as [`Self::keep_table`] does.
     pub(super) fn keep_namespace(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         stamp: Option<u64>,
         read: Option<&Properties>,
     ) {
-        self.store_if_unchanged(KeyRef::namespace(place, namespace), stamp, |value| {
+        self.store_if_unchanged(KeyRef::namespace(warehouse_ref, namespace), stamp, |value| {
             *value = Value::Namespace(read.cloned())
         });
     }
@@ -100,12 +112,12 @@ impl Memory {
     /// Looks up a page of tables or views.
     pub(super) fn tables(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         request: &PageRequest,
     ) -> Found<Arc<Page<String>>> {
-        self.look(KeyRef::tables(place, namespace), |value| match value {
+        self.look(KeyRef::tables(warehouse_ref, namespace), |value| match value {
             Value::Tables(pages) => page(pages, Some(kind), request),
             _ => None,
         })
@@ -114,7 +126,7 @@ impl Memory {
     /// Caches a page of tables or views, as [`Self::keep_table`] does.
     pub(super) fn keep_tables(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         namespace: &NamespaceIdent,
         kind: TableKind,
         request: PageRequest,
@@ -122,7 +134,7 @@ impl Memory {
         page: Arc<Page<String>>,
     ) {
         let kept = KeptPage { kind: Some(kind), request, page };
-        self.store_if_unchanged(KeyRef::tables(place, namespace), stamp, |value| match value {
+        self.store_if_unchanged(KeyRef::tables(warehouse_ref, namespace), stamp, |value| match value {
             Value::Tables(pages) => add(pages, kept),
             _ => *value = Value::Tables(vec![kept]),
         });
@@ -131,11 +143,11 @@ impl Memory {
     /// Looks up a page of namespaces.
     pub(super) fn children(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         request: &PageRequest,
     ) -> Found<Arc<Page<NamespaceIdent>>> {
-        self.look(KeyRef::children(place, parent), |value| match value {
+        self.look(KeyRef::children(warehouse_ref, parent), |value| match value {
             Value::Children(pages) => page(pages, None, request),
             _ => None,
         })
@@ -144,14 +156,14 @@ impl Memory {
     /// Caches a page of namespaces, as [`Self::keep_table`] does.
     pub(super) fn keep_children(
         &self,
-        place: Place,
+        warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         request: PageRequest,
         stamp: Option<u64>,
         page: Arc<Page<NamespaceIdent>>,
     ) {
         let kept = KeptPage { kind: None, request, page };
-        self.store_if_unchanged(KeyRef::children(place, parent), stamp, |value| match value {
+        self.store_if_unchanged(KeyRef::children(warehouse_ref, parent), stamp, |value| match value {
             Value::Children(pages) => add(pages, kept),
             _ => *value = Value::Children(vec![kept]),
         });

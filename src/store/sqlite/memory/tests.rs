@@ -3,7 +3,8 @@ use uuid::Uuid;
 
 use super::*;
 
-const PLACE: Place = Place { organisation: OrganisationId(Uuid::nil()), warehouse: WarehouseId(Uuid::nil()) };
+const PLACE: WarehouseRef =
+    WarehouseRef { organisation: OrganisationId(Uuid::nil()), warehouse: WarehouseId(Uuid::nil()) };
 
 fn ident(name: &str) -> TableIdent {
     TableIdent::new(NamespaceIdent::new(&["sales"]).unwrap(), name).unwrap()

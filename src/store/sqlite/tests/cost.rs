@@ -8,12 +8,12 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use crate::base::clock::fresh_uuid;
 use crate::store::sqlite::open::open_writer;
 use crate::store::sqlite::tables;
-use crate::store::{Change, EventDetails, NewTable, Origin, Past, Place, Swap, TableKind};
+use crate::store::{Change, EventDetails, NewTable, Origin, Past, Swap, TableKind, WarehouseRef};
 
 thread_local! {
     static STATEMENTS: Cell<usize> = const { Cell::new(0) };
@@ -41,9 +41,10 @@ fn spread(own: &str, other: Option<&str>) -> Locations {
 }
 
 /// Creates a warehouse with `tables` tables.
-fn filled(connection: &Connection, tables: usize) -> Place {
-    let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
-    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+fn filled(connection: &Connection, tables: usize) -> WarehouseRef {
+    let warehouse_ref =
+        WarehouseRef { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+    let (organisation, warehouse) = (warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes());
     let ids = (organisation, warehouse);
     connection
         .execute("INSERT INTO organisation (id, name, tier, created_ms) VALUES (?1, 'acme', 'free', 0)", [organisation])
@@ -57,12 +58,12 @@ fn filled(connection: &Connection, tables: usize) -> Place {
         .unwrap();
     connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}', NULL)", ids).unwrap();
     for number in 0..tables {
-        create(connection, place, &format!("old{number}"), &table_at(number));
+        create(connection, warehouse_ref, &format!("old{number}"), &table_at(number));
     }
-    place
+    warehouse_ref
 }
 
-fn create(connection: &Connection, place: Place, name: &str, locations: &Locations) -> TableId {
+fn create(connection: &Connection, warehouse_ref: WarehouseRef, name: &str, locations: &Locations) -> TableId {
     let (id, ident) = (TableId(fresh_uuid()), TableIdent::new(NamespaceIdent::new(&["ns"]).unwrap(), name).unwrap());
     let (kind, metadata_location) = (TableKind::Table, "d0");
     let new = NewTable {
@@ -74,7 +75,7 @@ fn create(connection: &Connection, place: Place, name: &str, locations: &Locatio
         origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
-    tables::table_create(connection, place, &new, None, &Change::by_catalog(1)).unwrap();
+    tables::table_create(connection, warehouse_ref, &new, None, &Change::by_catalog(1)).unwrap();
     id
 }
 
@@ -83,11 +84,11 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = open_writer(&folder.path().join("catalog.db")).unwrap();
     connection.execute_batch("BEGIN").unwrap();
-    let place = filled(&connection, tables);
+    let warehouse_ref = filled(&connection, tables);
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(count)).unwrap();
     let (own, more) = ("s3://b/w/ns/000000x", spread("s3://b/w/ns/000000x", Some("s3://b/w/ns/050000-data")));
     let mut id = None;
-    let creating = cost(|| id = Some(create(&connection, place, "new", &spread(own, None))));
+    let creating = cost(|| id = Some(create(&connection, warehouse_ref, "new", &spread(own, None))));
     let id = id.unwrap();
     let commit = |expected, new, locations: &Locations| {
         let swap = Swap {
@@ -99,7 +100,7 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
             past: &Past::Kept,
             details: &EventDetails::new(),
         };
-        cost(|| tables::table_swap(&connection, place, &swap, &Change::by_catalog(1)).unwrap())
+        cost(|| tables::table_swap(&connection, warehouse_ref, &swap, &Change::by_catalog(1)).unwrap())
     };
     let plain = commit("d0", "d1", &spread(own, None));
     let adding = commit("d1", "d2", &more);

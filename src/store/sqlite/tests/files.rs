@@ -7,25 +7,25 @@ use tempfile::TempDir;
 use tidewater_core::ids::{TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
+use tidewater_core::reserved_locations::Locations;
 
 use super::{names, opened, organisation, stranger};
 use crate::base::clock::fresh_uuid;
 use crate::base::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, table_rows, tables};
 use crate::store::{
-    Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Place, Properties, Resource,
-    SigningKey, SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions,
+    Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Properties, Resource, SigningKey,
+    SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions, WarehouseRef,
     WarehouseStorage, WarehouseStore,
 };
 
 /// Adds an organisation with a warehouse, a namespace and a table.
-async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
+async fn furnish(store: &SqliteStore) -> (WarehouseRef, TableIdent, TableId) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
-    let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
+    let warehouse_ref = WarehouseRef { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
     let lake = Warehouse {
-        id: place.warehouse,
+        id: warehouse_ref.warehouse,
         organisation: acme.id,
         name: "lake".to_owned(),
         root: "file:///lake/".to_owned(),
@@ -36,7 +36,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
     };
     store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
     let sales = NamespaceIdent::new(&["sales"]).unwrap();
-    store.namespace_create(place, &sales, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
+    store.namespace_create(warehouse_ref, &sales, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
     let orders = TableIdent::new(sales, "orders").unwrap();
     let id = TableId(fresh_uuid());
     let new = NewTable {
@@ -48,15 +48,15 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
-    (place, orders, id)
+    store.table_create(warehouse_ref, &new, None, &Change::by_catalog(0)).await.unwrap();
+    (warehouse_ref, orders, id)
 }
 
 fn own_location() -> Locations {
     Locations::new(Location::parse("file:///lake/t/").unwrap(), [])
 }
 
-async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
+async fn swap(store: &SqliteStore, warehouse_ref: WarehouseRef, id: TableId, expected: &str, new: &str) {
     let swap = Swap {
         id,
         expected,
@@ -66,7 +66,7 @@ async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, ne
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
-    store.table_swap(place, &swap, &Change::by_catalog(0)).await.unwrap();
+    store.table_swap(warehouse_ref, &swap, &Change::by_catalog(0)).await.unwrap();
 }
 
 fn file_len(folder: &TempDir, name: &str) -> Option<u64> {
@@ -77,8 +77,8 @@ fn file_len(folder: &TempDir, name: &str) -> Option<u64> {
 async fn reopened_database_has_all_data_and_is_not_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    let (place, orders, id) = furnish(&store).await;
-    swap(&store, place, id, "d0", "d1").await;
+    let (warehouse_ref, orders, id) = furnish(&store).await;
+    swap(&store, warehouse_ref, id, "d0", "d1").await;
     let key = SigningKey { id: "k".to_owned(), secret: Secret::new([9; 32]), created_ms: 1 };
     store.signing_key_add(&key, true, &Change::by_catalog(0)).await.unwrap();
     store.close().await;
@@ -91,7 +91,7 @@ async fn reopened_database_has_all_data_and_is_not_migrated() {
     let before = history(&stranger(folder.path()));
     let store = opened(&folder);
     assert_eq!(history(&stranger(folder.path())), before);
-    assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap().metadata_location, "d1");
+    assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap().unwrap().metadata_location, "d1");
     assert_eq!(store.signing_key_list().await.unwrap()[0].secret.expose(), &[9; 32]);
 }
 
@@ -99,14 +99,14 @@ async fn reopened_database_has_all_data_and_is_not_migrated() {
 async fn acknowledged_changes_survive_an_unclean_stop() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    let (place, orders, id) = furnish(&store).await;
-    swap(&store, place, id, "d0", "d1").await;
+    let (warehouse_ref, orders, id) = furnish(&store).await;
+    swap(&store, warehouse_ref, id, "d0", "d1").await;
     // A copy of the files as after a power cut, with a log that is not checkpointed.
     let copy = tempfile::tempdir().unwrap();
     for name in ["catalog.db", "catalog.db-wal"] {
         std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
     }
-    let found = opened(&copy).table_get(place, &orders).await.unwrap().unwrap();
+    let found = opened(&copy).table_get(warehouse_ref, &orders).await.unwrap().unwrap();
     assert_eq!(found.metadata_location, "d1");
 }
 
@@ -283,14 +283,14 @@ fn large(number: usize, len_bytes: usize) -> String {
 async fn long_reader_blocks_no_writer_and_the_log_shrinks_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    let (place, _, id) = furnish(&store).await;
+    let (warehouse_ref, _, id) = furnish(&store).await;
     let reader = stranger(folder.path());
     reader.execute_batch("BEGIN; SELECT count(*) FROM tabular").unwrap();
     let mut at = "d0".to_owned();
     let write = async |at: &mut String, count: usize| {
         for number in 0..count {
             let next = large(number, 1 << 20);
-            swap(&store, place, id, at, &next).await;
+            swap(&store, warehouse_ref, id, at, &next).await;
             *at = next;
         }
     };
@@ -307,12 +307,12 @@ async fn long_reader_blocks_no_writer_and_the_log_shrinks_afterwards() {
 async fn log_stays_small_under_constant_reads() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
-    let (place, orders, id) = furnish(&store).await;
+    let (warehouse_ref, orders, id) = furnish(&store).await;
     let reading = tokio::spawn({
         let store = Arc::clone(&store);
         async move {
             loop {
-                store.table_get(place, &orders).await.unwrap();
+                store.table_get(warehouse_ref, &orders).await.unwrap();
                 tokio::task::yield_now().await;
             }
         }
@@ -320,7 +320,7 @@ async fn log_stays_small_under_constant_reads() {
     let mut at = "d0".to_owned();
     for number in 0..400 {
         let next = large(number, 256 << 10);
-        swap(&store, place, id, &at, &next).await;
+        swap(&store, warehouse_ref, id, &at, &next).await;
         at = next;
     }
     reading.abort();
@@ -332,11 +332,11 @@ async fn log_stays_small_under_constant_reads() {
 async fn log_stays_small_with_two_servers_on_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let stores = [opened(&folder), opened(&folder)];
-    let (place, _, id) = furnish(&stores[0]).await;
+    let (warehouse_ref, _, id) = furnish(&stores[0]).await;
     let mut at = "d0".to_owned();
     for number in 0..200 {
         let next = large(number, 1 << 20);
-        swap(&stores[number % 2], place, id, &at, &next).await;
+        swap(&stores[number % 2], warehouse_ref, id, &at, &next).await;
         at = next;
     }
     let log = file_len(&folder, "catalog.db-wal").unwrap();

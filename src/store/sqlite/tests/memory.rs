@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::overlap::Locations;
 use tidewater_core::request_limits::RequestLimits;
+use tidewater_core::reserved_locations::Locations;
 use uuid::Uuid;
 
 use super::{opened, opened_alone, organisation, stranger};
@@ -18,8 +18,8 @@ use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     Change, DropTerms, DroppedStore, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, PageRequest,
-    Past, Place, Restore, Result, Store, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo,
-    Warehouse, WarehouseOptions, WarehouseStorage, WarehouseStore,
+    Past, Restore, Result, Store, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, Warehouse,
+    WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 
 const NAMESPACES: [&[&str]; 3] = [&["a"], &["a", "b"], &["c"]];
@@ -30,8 +30,8 @@ fn change() -> Change {
     Change::by_catalog(1_000)
 }
 
-fn place() -> Place {
-    Place { organisation: OrganisationId(Uuid::from_u128(1)), warehouse: WarehouseId(Uuid::from_u128(2)) }
+fn warehouse_ref() -> WarehouseRef {
+    WarehouseRef { organisation: OrganisationId(Uuid::from_u128(1)), warehouse: WarehouseId(Uuid::from_u128(2)) }
 }
 
 fn namespace(number: usize) -> NamespaceIdent {
@@ -47,11 +47,11 @@ fn locations(id: TableId) -> Locations {
 }
 
 async fn prepare(store: &SqliteStore) {
-    let organisation = crate::store::Organisation { id: place().organisation, ..organisation("org") };
+    let organisation = crate::store::Organisation { id: warehouse_ref().organisation, ..organisation("org") };
     store.organisation_create(&organisation, &change()).await.unwrap();
     let warehouse = Warehouse {
-        id: place().warehouse,
-        organisation: place().organisation,
+        id: warehouse_ref().warehouse,
+        organisation: warehouse_ref().organisation,
         name: "lake".to_owned(),
         root: "s3://bucket".to_owned(),
         storage: WarehouseStorage::local(),
@@ -74,7 +74,7 @@ async fn create(store: &dyn Store, id: TableId, ident: &TableIdent, kind: TableK
         origin: Origin::Catalog,
         details: &details,
     };
-    store.table_create(place(), &new, None, &change()).await
+    store.table_create(warehouse_ref(), &new, None, &change()).await
 }
 
 async fn swap(store: &dyn Store, record: &TableRecord, new: &str) -> Result<()> {
@@ -89,7 +89,7 @@ async fn swap(store: &dyn Store, record: &TableRecord, new: &str) -> Result<()> 
         past: &Past::Kept,
         details: &details,
     };
-    store.table_swap(place(), &swap, &change()).await
+    store.table_swap(warehouse_ref(), &swap, &change()).await
 }
 
 /// One call of the store. Numbers choose names and kinds.
@@ -151,7 +151,7 @@ async fn transact(
     others: Vec<TableChange>,
 ) -> String {
     let mut changes = Vec::new();
-    if let Some(record) = store.table_get(place(), &ident(swapped)).await.unwrap() {
+    if let Some(record) = store.table_get(warehouse_ref(), &ident(swapped)).await.unwrap() {
         changes.push(TableChange::Swap {
             id: record.id,
             expected: record.metadata_location,
@@ -169,7 +169,7 @@ async fn transact(
         details: EventDetails::new(),
     });
     changes.extend(others);
-    format!("{:?}", store.table_transact(place(), changes, None, &change()).await)
+    format!("{:?}", store.table_transact(warehouse_ref(), changes, None, &change()).await)
 }
 
 /// Renames a namespace there and back. A foreign key renames it in the rows of its tables too.
@@ -187,22 +187,25 @@ async fn rename_namespace(store: &SqliteStore, at: usize) -> String {
 
 /// Does a step and returns its result as text. `number` determines its ids and documents.
 async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
-    let (place, id, document) = (place(), TableId(Uuid::from_u128(100 + number as u128)), format!("document {number}"));
+    let (warehouse_ref, id, document) =
+        (warehouse_ref(), TableId(Uuid::from_u128(100 + number as u128)), format!("document {number}"));
     match *step {
         Step::CreateNamespace(at) => {
-            format!("{:?}", store.namespace_create(place, &namespace(at), &BTreeMap::new(), &change()).await)
+            format!("{:?}", store.namespace_create(warehouse_ref, &namespace(at), &BTreeMap::new(), &change()).await)
         }
-        Step::DropNamespace(at) => format!("{:?}", store.namespace_drop(place, &namespace(at), &change()).await),
+        Step::DropNamespace(at) => {
+            format!("{:?}", store.namespace_drop(warehouse_ref, &namespace(at), &change()).await)
+        }
         Step::SetProperty(at, value) => {
             let updates = BTreeMap::from([("key".to_owned(), value.to_string())]);
             let limits = RequestLimits::default();
             let namespace = namespace(at);
             let change = change();
-            let set = store.namespace_update_properties(place, &namespace, &updates, &[], &limits, &change);
+            let set = store.namespace_update_properties(warehouse_ref, &namespace, &updates, &[], &limits, &change);
             format!("{:?}", set.await)
         }
         Step::Create(at, view) => format!("{:?}", create(store, id, &ident(at), kind(view)).await),
-        Step::Swap(at) => match store.table_get(place, &ident(at)).await.unwrap() {
+        Step::Swap(at) => match store.table_get(warehouse_ref, &ident(at)).await.unwrap() {
             Some(record) => format!("{:?}", swap(store, &record, &document).await),
             None => "none".to_owned(),
         },
@@ -210,7 +213,7 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
             let made = create(store, id, &ident(at), TableKind::Table).await;
             let pointer = format!("{id}/0");
             let undo = Undo { id, made: &pointer, before: None };
-            format!("{made:?} {:?}", store.table_undo(place, &undo, &change()).await)
+            format!("{made:?} {:?}", store.table_undo(warehouse_ref, &undo, &change()).await)
         }
         Step::Transact(swapped, new) => transact(store, (id, document), swapped, new, Vec::new()).await,
         Step::FailedTransact(swapped, new) => {
@@ -220,22 +223,26 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
         Step::Drop(at, view, kept) => {
             let terms = DropTerms { restorable_until_ms: 2_000, purge: false };
             let id = id_at(store, &ident(at)).await;
-            let dropped = store.table_drop(place, &ident(at), id, kind(view), kept.then_some(&terms), &change()).await;
+            let dropped =
+                store.table_drop(warehouse_ref, &ident(at), id, kind(view), kept.then_some(&terms), &change()).await;
             format!("{dropped:?}")
         }
         Step::Rename(from, to, view) => {
             let id = id_at(store, &ident(from)).await;
-            format!("{:?}", store.table_rename(place, &ident(from), id, &ident(to), kind(view), &change()).await)
+            format!(
+                "{:?}",
+                store.table_rename(warehouse_ref, &ident(from), id, &ident(to), kind(view), &change()).await
+            )
         }
         Step::Restore(which, to) => match one_dropped(store, which).await {
             Some(id) => {
                 let restore = Restore { id, ident: &ident(to), locations: None };
-                format!("{:?}", store.dropped_restore(place, &restore, None, &change()).await)
+                format!("{:?}", store.dropped_restore(warehouse_ref, &restore, None, &change()).await)
             }
             None => "none".to_owned(),
         },
         Step::RemoveDropped(which) => match one_dropped(store, which).await {
-            Some(id) => format!("{:?}", store.dropped_remove(place, id, Some(false), &change()).await),
+            Some(id) => format!("{:?}", store.dropped_remove(warehouse_ref, id, Some(false), &change()).await),
             None => "none".to_owned(),
         },
         Step::ForgetDropped => format!("{:?}", store.dropped_forget_due(1, &Change::by_catalog(3_000)).await),
@@ -243,24 +250,24 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
         Step::ForeignKeyAction(at) => rename_namespace(store, at).await,
         Step::Read(at) => format!(
             "{:?} {:?} {:?}",
-            store.table_get(place, &ident(at)).await,
-            store.namespace_get(place, &namespace(at)).await,
-            store.table_get_all(place, &[ident(at), ident(at + 1)]).await,
+            store.table_get(warehouse_ref, &ident(at)).await,
+            store.namespace_get(warehouse_ref, &namespace(at)).await,
+            store.table_get_all(warehouse_ref, &[ident(at), ident(at + 1)]).await,
         ),
         Step::List(at, view, limit) => {
             let request = PageRequest { after: limit.map(|_| "t".to_owned()), limit };
-            format!("{:?}", store.table_list(place, &namespace(at), kind(view), &request).await)
+            format!("{:?}", store.table_list(warehouse_ref, &namespace(at), kind(view), &request).await)
         }
         Step::ListNamespaces(at, limit) => {
             let request = PageRequest { after: None, limit };
             let parent = (at > 2).then(|| namespace(at));
-            format!("{:?}", store.namespace_list(place, parent.as_ref(), &request).await)
+            format!("{:?}", store.namespace_list(warehouse_ref, parent.as_ref(), &request).await)
         }
     }
 }
 
 async fn one_dropped(store: &SqliteStore, which: usize) -> Option<TableId> {
-    let all = store.dropped_list(place(), &Default::default(), &Default::default()).await.unwrap().items;
+    let all = store.dropped_list(warehouse_ref(), &Default::default(), &Default::default()).await.unwrap().items;
     (!all.is_empty()).then(|| all[which % all.len()].id)
 }
 
@@ -321,7 +328,7 @@ async fn concurrent_reads_never_see_older_pointers_than_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Arc::new(opened_alone(&folder));
     prepare(&sqlite).await;
-    sqlite.namespace_create(place(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
+    sqlite.namespace_create(warehouse_ref(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
     let store = Arc::new(FaultyStore::new(sqlite));
     let acknowledged: Arc<Vec<AtomicUsize>> = Arc::new((0..TABLES).map(|_| AtomicUsize::new(0)).collect());
     let ident = |table: usize| TableIdent::new(namespace(0), &format!("t{table}")).unwrap();
@@ -341,9 +348,9 @@ async fn concurrent_reads_never_see_older_pointers_than_acknowledged() {
                     // Also by id, which the cache does not serve.
                     let id = TableId(Uuid::from_u128(table as u128 + 1));
                     let found = if reads % 3 == 0 {
-                        store.table_by_id(place(), id).await
+                        store.table_by_id(warehouse_ref(), id).await
                     } else {
-                        store.table_get(place(), &ident(table)).await
+                        store.table_get(warehouse_ref(), &ident(table)).await
                     };
                     seen[table] = version(&found.unwrap().unwrap());
                     assert!(seen[table] >= least, "table {table}: read {}, after {least}", seen[table]);
@@ -363,7 +370,7 @@ async fn concurrent_reads_never_see_older_pointers_than_acknowledged() {
                         store.fail_next(if number % 2 == 0 { Fault::DoneUnheard } else { Fault::NotDone });
                     }
                     loop {
-                        let record = store.table_get(place(), &ident(table)).await.unwrap().unwrap();
+                        let record = store.table_get(warehouse_ref(), &ident(table)).await.unwrap().unwrap();
                         if version(&record) == number {
                             break;
                         }
@@ -392,10 +399,10 @@ async fn commit_that_fails_leaves_the_old_pointer() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
-    store.namespace_create(place(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
     let id = TableId(Uuid::from_u128(7));
     create(&store, id, &ident(0), TableKind::Table).await.unwrap();
-    let before = store.table_get(place(), &ident(0)).await.unwrap().unwrap();
+    let before = store.table_get(warehouse_ref(), &ident(0)).await.unwrap().unwrap();
     // The constraint is checked by the COMMIT.
     let failed = store.writer.write(|connection| {
         connection.pragma_update(None, "defer_foreign_keys", true)?;
@@ -403,9 +410,9 @@ async fn commit_that_fails_leaves_the_old_pointer() {
         Ok(())
     });
     assert!(failed.await.is_err());
-    assert_eq!(store.table_get(place(), &ident(0)).await.unwrap(), Some(before.clone()));
+    assert_eq!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap(), Some(before.clone()));
     swap(&store, &before, "next/1").await.unwrap();
-    assert_eq!(store.table_get(place(), &ident(0)).await.unwrap().unwrap().metadata_location, "next/1");
+    assert_eq!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().unwrap().metadata_location, "next/1");
 }
 
 #[tokio::test]
@@ -413,9 +420,9 @@ async fn change_of_many_rows_drops_the_whole_cache() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
-    store.namespace_create(place(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
     create(&store, TableId(Uuid::from_u128(7)), &ident(0), TableKind::Table).await.unwrap();
-    assert!(store.table_get(place(), &ident(0)).await.unwrap().is_some());
+    assert!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().is_some());
     let copied = store.writer.write(|connection| {
         connection.execute(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 11000)
@@ -429,8 +436,8 @@ async fn change_of_many_rows_drops_the_whole_cache() {
         Ok(())
     });
     copied.await.unwrap();
-    assert_eq!(store.table_get(place(), &ident(0)).await.unwrap().unwrap().metadata_location, "moved");
-    assert_eq!(store.table_get(place(), &ident(0)).await.unwrap().unwrap().metadata_location, "moved");
+    assert_eq!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().unwrap().metadata_location, "moved");
+    assert_eq!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().unwrap().metadata_location, "moved");
 }
 
 #[tokio::test]
@@ -438,12 +445,12 @@ async fn write_of_another_process_is_noticed_by_the_next_commit() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
-    store.namespace_create(place(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
     create(&store, TableId(Uuid::from_u128(7)), &ident(0), TableKind::Table).await.unwrap();
-    assert!(store.table_get(place(), &ident(0)).await.unwrap().is_some());
+    assert!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().is_some());
     stranger(folder.path()).execute("UPDATE tabular SET metadata_location = 'theirs'", []).unwrap();
-    store.organisation_set_tier(place().organisation, "free", &change()).await.unwrap();
-    assert_eq!(store.table_get(place(), &ident(0)).await.unwrap().unwrap().metadata_location, "theirs");
+    store.organisation_set_tier(warehouse_ref().organisation, "free", &change()).await.unwrap();
+    assert_eq!(store.table_get(warehouse_ref(), &ident(0)).await.unwrap().unwrap().metadata_location, "theirs");
 }
 
 #[tokio::test]
@@ -451,27 +458,27 @@ async fn cached_reads_use_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
-    store.namespace_create(place(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
+    store.namespace_create(warehouse_ref(), &namespace(0), &BTreeMap::new(), &change()).await.unwrap();
     create(&store, TableId(Uuid::from_u128(7)), &ident(0), TableKind::Table).await.unwrap();
     let read = async || {
         let all = PageRequest::default();
         (
-            store.table_get(place(), &ident(0)).await.unwrap(),
-            store.table_get(place(), &ident(3)).await.unwrap(),
-            store.namespace_get(place(), &namespace(0)).await.unwrap(),
-            store.table_list(place(), &namespace(0), TableKind::Table, &all).await.unwrap(),
-            store.namespace_list(place(), None, &all).await.unwrap(),
+            store.table_get(warehouse_ref(), &ident(0)).await.unwrap(),
+            store.table_get(warehouse_ref(), &ident(3)).await.unwrap(),
+            store.namespace_get(warehouse_ref(), &namespace(0)).await.unwrap(),
+            store.table_list(warehouse_ref(), &namespace(0), TableKind::Table, &all).await.unwrap(),
+            store.namespace_list(warehouse_ref(), None, &all).await.unwrap(),
         )
     };
     let before = read().await;
     store.point_readers.close();
     store.list_readers.close();
     assert_eq!(read().await, before);
-    assert!(store.table_get(place(), &ident(6)).await.is_err(), "data outside of the cache needs the database");
+    assert!(store.table_get(warehouse_ref(), &ident(6)).await.is_err(), "data outside of the cache needs the database");
     store.close().await;
-    assert!(store.table_get(place(), &ident(0)).await.is_err(), "a closed store answers nothing");
+    assert!(store.table_get(warehouse_ref(), &ident(0)).await.is_err(), "a closed store answers nothing");
 }
 
 async fn id_at(store: &SqliteStore, ident: &TableIdent) -> TableId {
-    store.table_get(place(), ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
+    store.table_get(warehouse_ref(), ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::convert::{id, kind};
 use super::{SqliteStore, location_rows};
 use crate::base::clock::fresh_uuid;
-use crate::store::{Organisation, OrganisationStore, Place, Result, Store};
+use crate::store::{Organisation, OrganisationStore, Result, Store, WarehouseRef};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 
 mod conforms {
@@ -69,13 +69,13 @@ impl SqliteStore {
                 let mut statement = connection.prepare(&sql)?;
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
-                    let place = Place {
+                    let warehouse_ref = WarehouseRef {
                         organisation: id(OrganisationId, row.get(0)?),
                         warehouse: id(WarehouseId, row.get(1)?),
                     };
                     let [own, others] = [row.get::<_, String>(4)?, row.get(5)?];
                     let reserved = location_rows::reserved(kind(&row.get::<_, String>(3)?)?, &own, &others)?;
-                    location_rows::reserve_locations(connection, place, id(TableId, row.get(2)?), &reserved)?;
+                    location_rows::reserve_locations(connection, warehouse_ref, id(TableId, row.get(2)?), &reserved)?;
                 }
             }
             Ok(())

@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tidewater::auth::key::digest;
 use tidewater::base::clock::fresh_uuid;
-use tidewater::store::{CatalogRole, Change, Grant, PageRequest, Place, PrincipalRole};
+use tidewater::store::{CatalogRole, Change, Grant, PageRequest, PrincipalRole, WarehouseRef};
 use tidewater_core::access::{Privilege, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -19,7 +19,7 @@ pub(super) struct Team<'a> {
     pub(super) admin: String,
     /// The key of the principal.
     pub(super) key: String,
-    place: Place,
+    place: WarehouseRef,
     role: CatalogRoleId,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Team<'a> {
         let (admin, key) =
             (catalog.key(organisation, Role::Admin, None).await, catalog.key(organisation, Role::None, None).await);
         let warehouse = catalog.app.store().warehouse_list(organisation).await.unwrap().pop().unwrap().id;
-        let place = Place { organisation, warehouse };
+        let place = WarehouseRef { organisation, warehouse };
         let role = CatalogRole { id: CatalogRoleId(fresh_uuid()), name: "team".to_owned(), created_ms: 0 };
         catalog.app.store().catalog_role_create(place, &role, &change()).await.unwrap();
         let team = Self { catalog, organisation, admin, key, place, role: role.id };

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidewater::auth::key::digest;
 use tidewater::base::clock::fresh_uuid;
-use tidewater::store::{CatalogRole, Change, Grant, Place, PrincipalRole};
+use tidewater::store::{CatalogRole, Change, Grant, PrincipalRole, WarehouseRef};
 use tidewater_core::access::{Privilege, Role, Securable, SecurableKind};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalRoleId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -38,8 +38,8 @@ pub(super) struct World {
     pub(super) holders: Vec<Holder>,
     pub(super) admin: String,
     organisation: OrganisationId,
-    lake: Place,
-    other: Place,
+    lake: WarehouseRef,
+    other: WarehouseRef,
 }
 
 /// The places where a privilege can be granted on a table or view of that kind.
@@ -93,7 +93,7 @@ impl World {
         let warehouses = catalog.app.store().warehouse_list(organisation).await.unwrap();
         let place = |name: &str| {
             let warehouse = warehouses.iter().find(|warehouse| warehouse.name == name).unwrap().id;
-            Place { organisation, warehouse }
+            WarehouseRef { organisation, warehouse }
         };
         let (lake, other) = (place("lake"), place("other"));
         let names = Names {
@@ -215,7 +215,7 @@ impl World {
         self.catalog.delete(&self.admin, path).await.ok(204);
     }
 
-    async fn table_id(&self, place: Place, name: &str) -> TableId {
+    async fn table_id(&self, place: WarehouseRef, name: &str) -> TableId {
         let ident = TableIdent::new(namespace(&["a", "b"]), name).unwrap();
         self.catalog.app.store().table_get(place, &ident).await.unwrap().unwrap().id
     }

@@ -37,7 +37,7 @@ impl Locations {
     /// Creates the locations of a view: its own, and the folder from `write.metadata.path` if it is set. A view has no data
     /// files, so it reserves only the folder of its documents.
     #[must_use]
-    pub fn of_view(own: Location, metadata_path: Option<Location>) -> Self {
+    pub fn for_view(own: Location, metadata_path: Option<Location>) -> Self {
         let usual = own.join(DOCUMENTS).unwrap_or_else(|_| own.clone());
         let named = metadata_path.filter(|named| *named != usual);
         let documents = named.clone().unwrap_or(usual);
@@ -89,7 +89,7 @@ pub struct LocationKey(Vec<u8>);
 impl LocationKey {
     /// Creates the key of a location.
     #[must_use]
-    pub fn of(location: &Location) -> Self {
+    pub fn from_location(location: &Location) -> Self {
         Self(decoded(location.as_str().as_bytes()).into_owned())
     }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn key(text: &str) -> LocationKey {
-        LocationKey::of(&at(text))
+        LocationKey::from_location(&at(text))
     }
 
     /// Returns whether a database with these keys finds one that overlaps `key`.
@@ -247,11 +247,11 @@ mod tests {
     #[test]
     fn view_reserves_only_the_folder_of_its_documents() {
         let own = at("s3://b/w/v");
-        let usual = Locations::of_view(own.clone(), None);
+        let usual = Locations::for_view(own.clone(), None);
         assert_eq!((usual.reserved(), usual.others()), (&[at("s3://b/w/v/metadata")][..], &[][..]));
-        assert_eq!(usual, Locations::of_view(own.clone(), Some(at("s3://b/w/v/metadata"))));
+        assert_eq!(usual, Locations::for_view(own.clone(), Some(at("s3://b/w/v/metadata"))));
         for named in [at("s3://b/w/elsewhere"), at("s3://b/w/v/deeper/metadata")] {
-            let locations = Locations::of_view(own.clone(), Some(named.clone()));
+            let locations = Locations::for_view(own.clone(), Some(named.clone()));
             assert_eq!(
                 (locations.own(), locations.others(), locations.reserved()),
                 (&own, &[named.clone()][..], &[named.clone()][..])
@@ -306,7 +306,7 @@ mod tests {
         ) {
             let (Ok(one), Ok(other)) = (Location::parse(&format!("s3://b{one}")), Location::parse(&format!("s3://b{other}")))
             else { return Ok(()) };
-            let by_key = overlap(&LocationKey::of(&one), LocationKey::of(&other).as_bytes());
+            let by_key = overlap(&LocationKey::from_location(&one), LocationKey::from_location(&other).as_bytes());
             prop_assert_eq!(by_key, one.contains(&other) || other.contains(&one));
         }
 
