@@ -62,5 +62,5 @@ def test_commands_of_the_page_work_beside_a_fresh_quickstart(server: Server, tmp
     # One shell, as its variables are set once.
     explained = run(server, "\n".join(others), tmp_path)
     assert "denied  it lacks TABLE_READ_DATA. The answer to its request: Table does not exist: demo.tides" in explained, explained
-    assert "its key's role is 'admin'" in explained, explained
+    assert "its built-in role is 'admin'" in explained, explained
     refused(Rest(server.uri, key).get("/namespaces"), 404, "NoSuchWarehouseException")

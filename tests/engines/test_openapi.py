@@ -199,7 +199,7 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    server = make_server("openapi")
+    server = make_server("openapi", env={"TIDEWATER_CONNECTIONS__TRUSTED_PROXIES": "127.0.0.1"})
     server.start()
     return server
 

@@ -315,7 +315,7 @@ def removals(steps: Steps) -> None:
     steps.ok("principal-roles delete", "analysts")
     steps.ok("principals delete", "etl")
     assert '"etl"' not in steps.ok("principals list")
-    steps.fails("catalogs delete", "shop", says="still holds namespaces")
+    steps.fails("catalogs delete", "shop", says="still has namespaces")
     steps.ok("catalogs delete", "second", by=steps.world.operator)
 
 

@@ -261,6 +261,7 @@ def test_every_success_has_a_status_that_java_accepts(server: Server) -> None:
     document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
     for path, members in document["paths"].items():
         for method, operation in members.items():
-            if method != "parameters":
+            # Polaris' own clients read its management API.
+            if method != "parameters" and not path.startswith("/api/management/"):
                 successes = {status for status in operation["responses"] if status < "400"}
                 assert successes <= {"200", "204", "304"}, (method, path)

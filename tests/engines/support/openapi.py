@@ -8,6 +8,7 @@ server's address.
 from __future__ import annotations
 
 import atexit
+import ipaddress
 import itertools
 import json
 import os
@@ -195,6 +196,10 @@ def mean_something(case: schemathesis.Case, world: World) -> None:
 
 
 _numbers = itertools.count()
+_clients = itertools.count()
+
+# The first address of the clients. The server trusts this machine as a proxy.
+CLIENTS = "10.0.0.1"
 
 
 def begin(world: World, statuses: Path) -> None:
@@ -211,6 +216,9 @@ def begin(world: World, statuses: Path) -> None:
     def prepare(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
         lead_somewhere(case, world)
         mean_something(case, world)
+        # Each request comes from another client: the checks send wrong credentials, which are slowed by address.
+        client = ipaddress.IPv4Address(CLIENTS) + next(_clients)
+        case.headers["X-Forwarded-For"] = str(client)
 
     schemathesis.hook("before_call")(prepare)
     schemathesis.hook("after_call")(restore)
