@@ -3,6 +3,7 @@ keycloak` runs this."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,15 +80,24 @@ def test_service_account_signs_in_with_its_client_secret(server: Server, keycloa
         catalog.list_tables("demo")
 
 
+def renew_until(laptop: Laptop, expected: list[str]) -> None:
+    """Renews the token until its user has the roles. Tokens count whole seconds, and of two from one second the first counts."""
+    deadline = time.monotonic() + 20
+    while True:
+        laptop.change_saved(expires_ms=0)
+        found = roles(laptop)
+        if found == expected:
+            return
+        assert time.monotonic() < deadline, found
+
+
 def test_changed_group_counts_with_the_renewed_token(laptop: Laptop, keycloak: Keycloak) -> None:
     laptop.login(person(keycloak, "bob"))
     assert roles(laptop) == []
     keycloak.add_to_group("bob", "analysts")
-    laptop.change_saved(expires_ms=0)
-    assert roles(laptop) == ["analysts"]
+    renew_until(laptop, ["analysts"])
     keycloak.remove_from_group("bob", "analysts")
-    laptop.change_saved(expires_ms=0)
-    assert roles(laptop) == []
+    renew_until(laptop, [])
 
 
 def test_logout_ends_the_session_at_keycloak(laptop: Laptop, keycloak: Keycloak) -> None:
