@@ -1,5 +1,7 @@
 //! A catalog in this process, and helpers that send requests to it.
 
+mod callsites;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -78,6 +80,7 @@ impl Catalog {
 
     /// Opens a catalog over an existing folder.
     pub(crate) async fn reopen(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        callsites::keep_interested();
         let config = config_in(&folder, change);
         Self { app: App::start(config).await.expect("a catalog"), folder }
     }
