@@ -319,3 +319,52 @@ async fn pass_of_another_principal_signs_nothing_without_the_privilege() {
     assert_eq!(sign(&path).await.status, 404);
     assert_eq!(sign("/v1/namespaces/a%1Fbc/tables/moved/sign").await.status, 200);
 }
+
+/// Returns the key of a new user, and that of a new engine that may act for users.
+async fn user_and_engine(team: &Team<'_>, user: &str, engine: &str) -> (String, String) {
+    const KEYS: &str = "/management/v1/organisations/acme/keys";
+    let mut keys = Vec::new();
+    for (kind, role) in [("user", user), ("engine", engine)] {
+        let new = json!({ "name": format!("{kind}-{user}-{engine}"), "role": role });
+        let made = team.catalog.post(&team.admin, KEYS, &new).await.ok(200);
+        keys.push((made["name"].as_str().unwrap().to_owned(), made["api_key"].as_str().unwrap().to_owned()));
+    }
+    let [(_, user), (name, engine)] = &keys[..] else { panic!("two keys") };
+    team.catalog.patch(&team.admin, &format!("{KEYS}/{name}"), &json!({ "acts-for-users": true })).await.ok(200);
+    (user.clone(), engine.clone())
+}
+
+/// Returns the token of a user through an engine.
+async fn through(team: &Team<'_>, user: &str, engine: &str) -> String {
+    let form =
+        format!("grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token={user}&actor_token={engine}");
+    let request = Request::post("/v1/oauth/tokens").header("content-type", "application/x-www-form-urlencoded");
+    let answer = team.catalog.send(request.body(form.into()).unwrap()).await.ok(200);
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn token_through_an_engine_vends_the_lower_access_of_both() {
+    let world = World::new(false).await;
+    let team = world.team().await;
+    let own = location(&world.catalog.get(&team.admin, TABLE).await);
+    for (user, engine, expected) in [
+        ("writer", "writer", Vends::ReadAndWrite),
+        ("writer", "reader", Vends::Read),
+        ("reader", "writer", Vends::Read),
+    ] {
+        let (user_key, engine_key) = user_and_engine(&team, user, engine).await;
+        let token = through(&team, &user_key, &engine_key).await;
+        let loaded = send(&team, &token, Method::GET, TABLE, &Value::Null, &[]).await;
+        assert_eq!(world.vended(&loaded, &own), expected, "{user} through {engine}");
+    }
+    // The creator owns the table, but its engine may only create it.
+    let (user, engine) = user_and_engine(&team, "writer", "none").await;
+    team.join(&engine).await;
+    team.grant_on(&["a", "b"], Privilege::TableCreate).await;
+    let token = through(&team, &user, &engine).await;
+    let made = send(&team, &token, Method::POST, TABLES, &create_table("through"), &[]).await;
+    assert_eq!(world.vended(&made, &location(&made)), Vends::Nothing, "{made:?}");
+    let directly = send(&team, &user, Method::POST, TABLES, &create_table("directly"), &[]).await;
+    assert_eq!(world.vended(&directly, &location(&directly)), Vends::ReadAndWrite);
+}
