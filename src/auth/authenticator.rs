@@ -1,6 +1,6 @@
 //! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
-mod upkeep;
+mod maintenance;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -151,7 +151,7 @@ impl Has {
         self.granted.iter().filter(move |one| one.warehouse == place)
     }
 
-    /// Returns the privileges on an object in a namespace, or on the warehouse if there is none.
+    /// Returns the privileges on an object in `namespace`. Without a namespace, returns those on the warehouse.
     fn privileges(
         &self,
         place: WarehouseId,
@@ -241,7 +241,8 @@ impl Has {
         }
     }
 
-    /// Returns the privileges on any object of a warehouse. Who can create an object will own it.
+    /// Returns the privileges that are granted anywhere in a warehouse. A privilege to create counts as ownership, because the creator
+    /// owns the object.
     fn anywhere(&self, place: WarehouseId) -> PrivilegeSet {
         let all = self.in_warehouse(place).fold(PrivilegeSet::EMPTY, |all, one| all.with(one.privilege.implied()));
         let creates = [Privilege::NamespaceCreate, Privilege::TableCreate, Privilege::ViewCreate];
