@@ -22,6 +22,7 @@ mod open;
 mod operators;
 mod organisations;
 mod pages;
+mod postgres;
 mod receipts;
 mod reports;
 mod signing_keys;

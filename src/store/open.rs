@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Store;
+use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 
+pub use super::postgres::{PostgresOpenError, PostgresSettings};
 pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
 
 /// Opens the store whose database is the file at `database`, and creates the file if it is missing. Only the file's owner can
@@ -24,6 +26,14 @@ pub fn open(database: &Path) -> Result<Arc<dyn Store>, OpenError> {
 /// As for [`open`].
 pub fn open_alone(database: &Path, memory_bytes: u64) -> Result<Arc<dyn Store>, OpenError> {
     Ok(Arc::new(SqliteStore::open_alone(database, memory_bytes)?))
+}
+
+/// Opens the store in a PostgreSQL database, and creates or upgrades its schema. Other servers may use it at the same time.
+///
+/// # Errors
+/// Fails if the settings cannot be read, or the database cannot be reached or used.
+pub async fn open_postgres(settings: &PostgresSettings) -> Result<Arc<dyn Store>, PostgresOpenError> {
+    Ok(Arc::new(PostgresStore::open(settings).await?))
 }
 
 /// Reads the log of the database after an unclean stop. No process may have the database open, this one above all.

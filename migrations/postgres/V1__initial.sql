@@ -1,0 +1,475 @@
+-- The catalog on PostgreSQL.
+--
+-- The tables and columns are those of the embedded store (migrations/sqlite), so that one can be copied to the other row by row.
+-- Plain SQL alone: no triggers, no sequences, no extensions. What the embedded store counts by triggers, the statements of a change
+-- count in `organisation_state`.
+--
+-- A released migration is never edited. A later one only adds what the version before it can ignore (docs/decisions/0060), so that
+-- servers of both versions run side by side.
+--
+-- Every row of a tenant leads with the organisation's id, in its key and in every index that does not serve all tenants at once.
+-- Foreign keys carry the organisation too, so that no row can point into another tenant's.
+-- Ids are the 16 bytes of a UUID. Times are milliseconds since 1970 (UTC). Names compare by their bytes: the collation is "C".
+
+
+-- Tenants, and the secrets of the catalog itself
+
+-- `suspended_ms` tells since when it is suspended, `delete_after_ms` from when its rows are removed, and `delete_purge` whether
+-- the files of its tables are too.
+CREATE TABLE organisation (
+    id              uuid NOT NULL PRIMARY KEY,
+    name            text COLLATE "C" NOT NULL UNIQUE,
+    tier            text NOT NULL,
+    created_ms      bigint NOT NULL,
+    suspended_ms    bigint,
+    delete_after_ms bigint,
+    delete_purge    boolean NOT NULL DEFAULT false 
+);
+
+CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
+
+-- One row for each organisation, written with it. A change that adds or removes tables, or claims locations, or changes access locks
+-- this row first (docs/decisions/0060), so that counts are exact and two changes never claim overlapping locations.
+--
+-- `tables` to `grants` are counts. `generation` increases with each change of access, keys, warehouses or the organisation itself. Each
+-- read of a request returns it, so that a server knows what in its memory is still current.
+CREATE TABLE organisation_state (
+    organisation    uuid NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    tables          bigint NOT NULL DEFAULT 0 CHECK (tables >= 0),
+    principal_roles bigint NOT NULL DEFAULT 0,
+    catalog_roles   bigint NOT NULL DEFAULT 0,
+    assignments     bigint NOT NULL DEFAULT 0,
+    grants          bigint NOT NULL DEFAULT 0,
+    generation      bigint NOT NULL DEFAULT 1
+);
+
+-- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
+--
+-- A user of an identity provider is a principal with an issuer and a subject, the provider's URL and the user's id there. Only
+-- users have the columns from `issuer` on. `role` is the user's built-in role. `issued_ms` is the time of the token from which
+-- its name, email address, role and groups are: an older token changes nothing.
+--
+-- `generation` is the organisation's generation at the last change of the principal's access.
+CREATE TABLE principal (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    id           uuid NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    created_ms   bigint NOT NULL,
+    issuer       text COLLATE "C",
+    subject      text COLLATE "C" CHECK ((subject IS NULL) = (issuer IS NULL)),
+    email        text COLLATE "C",
+    role         text CHECK ((role IS NULL) = (issuer IS NULL)),
+    no_delete    boolean NOT NULL DEFAULT false,
+    last_seen_ms bigint,
+    disabled_ms  bigint,
+    issued_ms    bigint CHECK ((issued_ms IS NULL) = (issuer IS NULL)),
+    generation   bigint NOT NULL DEFAULT 1,
+    PRIMARY KEY (organisation, id)
+);
+
+-- The principals whose access changed since a server looked.
+CREATE INDEX principal_changed ON principal (organisation, generation);
+
+CREATE UNIQUE INDEX principal_user ON principal (organisation, issuer, subject) WHERE issuer IS NOT NULL;
+
+-- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
+-- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
+-- place. `acts_for_users`: its holder is an engine that may act for users.
+CREATE TABLE api_key (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    id           uuid NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    role         text NOT NULL,
+    digest       bytea NOT NULL CHECK (length(digest) = 32),
+    created_ms   bigint NOT NULL,
+    expires_ms   bigint,
+    last_used_ms bigint,
+    revoked_ms   bigint,
+    no_delete    boolean NOT NULL DEFAULT false,
+    successor    uuid,
+    principal    uuid NOT NULL,
+    acts_for_users boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (organisation, id)
+);
+
+-- A sign-in finds a key without its organisation. Ids and digests are random, so the indexes need not be unique, which they could not be
+-- on an engine that shards by organisation.
+CREATE INDEX api_key_id ON api_key (id);
+CREATE INDEX api_key_digest ON api_key (digest);
+
+-- Operators: keys that manage all organisations, belong to none and reach no table.
+CREATE TABLE operator (
+    id           uuid NOT NULL PRIMARY KEY,
+    name         text COLLATE "C" NOT NULL,
+    digest       bytea NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_ms   bigint NOT NULL,
+    last_used_ms bigint,
+    revoked_ms   bigint
+);
+
+-- A name is free again once its operator is revoked.
+CREATE UNIQUE INDEX operator_name ON operator (name) WHERE revoked_ms IS NULL;
+
+-- The secrets that sign tokens. Because of them, only the owner of the database's file can read it.
+CREATE TABLE signing_key (
+    id         text COLLATE "C" NOT NULL PRIMARY KEY,
+    secret     bytea NOT NULL CHECK (length(secret) = 32),
+    created_ms bigint NOT NULL
+);
+
+-- Which master key seals the catalog's secrets: a value that is derived from the key and does not reveal it.
+CREATE TABLE master_key (
+    only_one    boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    fingerprint bytea NOT NULL CHECK (length(fingerprint) = 16)
+);
+
+
+-- Warehouses, namespaces, tables and views
+
+-- `profile` is the JSON of the storage's settings. `sealed_credentials` are sealed with a master key that is not in this
+-- database. `purge` is when the files of a table go that is dropped with a purge.
+CREATE TABLE warehouse (
+    organisation       uuid NOT NULL REFERENCES organisation (id),
+    id                 uuid NOT NULL,
+    name               text COLLATE "C" NOT NULL,
+    root               text COLLATE "C" NOT NULL,
+    is_default         boolean NOT NULL,
+    created_ms         bigint NOT NULL,
+    profile            text NOT NULL DEFAULT '{"type":"file"}',
+    sealed_credentials bytea,
+    purge              text NOT NULL DEFAULT 'after-retention' CHECK (purge IN ('after-retention', 'at-once')),
+    no_delete          boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+);
+
+CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default;
+
+-- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
+-- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it.
+CREATE TABLE namespace (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    key          text COLLATE "C" NOT NULL,
+    parent       text COLLATE "C",
+    properties   text NOT NULL,
+    owner        uuid,
+    PRIMARY KEY (organisation, warehouse, key),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id),
+    FOREIGN KEY (organisation, warehouse, parent)
+        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+);
+
+-- A page of direct children, in order, from the index alone; and the search for children when a namespace is dropped.
+CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent, key);
+
+-- The namespaces of an owner.
+CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, key) WHERE owner IS NOT NULL;
+
+-- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
+--
+-- `others` are the locations that properties name, one a line: one comparison tells that a commit changes none of them.
+-- `origin` is the last document that the catalog did not write for this table where its files are now: the one that was
+-- registered, or the last one before the table moved. It and those before it may be another table's too, so no commit removes
+-- them. NULL when the catalog wrote all documents for this table.
+-- `owner` is the principal that created it.
+CREATE TABLE tabular (
+    organisation      uuid NOT NULL,
+    warehouse         uuid NOT NULL,
+    namespace         text COLLATE "C" NOT NULL,
+    name              text COLLATE "C" NOT NULL,
+    id                uuid NOT NULL,
+    kind              text NOT NULL CHECK (kind IN ('table', 'view')),
+    metadata_location text COLLATE "C" NOT NULL,
+    location          text COLLATE "C" NOT NULL,
+    created_ms        bigint NOT NULL,
+    updated_ms        bigint NOT NULL,
+    others            text NOT NULL DEFAULT '',
+    origin            text,
+    owner             uuid,
+    PRIMARY KEY (organisation, warehouse, namespace, name),
+    UNIQUE (organisation, id),
+    FOREIGN KEY (organisation, warehouse, namespace)
+        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+);
+
+-- A page of names of one kind, from the index alone.
+CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace, kind, name);
+
+-- A page of the tables or views of an owner, and the namespaces that contain any.
+CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace, kind, name) WHERE owner IS NOT NULL;
+
+-- Every location that a live table or view, or a dropped table, reserves: a table's own and those that its properties name, and
+-- the folder of a view's documents. Credentials for a table reach all below its locations, so no location of another may
+-- be at, inside or around any of them.
+--
+-- `location` is the bytes that locations are compared by (percent-encoding undone): all that is inside one is one range.
+-- Rows are written with the row in `tabular`, stay when a table's row moves to `dropped`, and go when it is gone for good.
+CREATE TABLE location (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    location     bytea NOT NULL,
+    tabular      uuid NOT NULL,
+    PRIMARY KEY (organisation, warehouse, location, tabular),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
+);
+
+-- All locations of one table.
+CREATE INDEX location_of_tabular ON location (organisation, tabular);
+
+
+-- Dropped tables, and documents that left a table's log
+
+-- Tables and views that were dropped and are not gone for good. A drop moves the row out of `tabular` in one transaction, so
+-- that its name is free at once. A table's locations are free when this row goes.
+--
+-- There is no reference to the namespace: that may be dropped meanwhile. `state` is 'kept' until the removal of its files
+-- begins ('removing'), 'finishing' when only the current document is left, 'blocked' when a person has to look, and 'replaced'
+-- when another has taken its location: then it cannot be restored, its files stay, and the row is kept until its time is over,
+-- to say so. `due_ms` is when background work looks at it next: when it can no longer be restored, when a lease ends, or when
+-- to try again; NULL when only a person can go on. Every lease has another number in `attempts`. A removal of files that is
+-- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin` and `owner` are as in `tabular`.
+CREATE TABLE dropped (
+    organisation        uuid NOT NULL,
+    warehouse           uuid NOT NULL,
+    id                  uuid NOT NULL,
+    namespace           text COLLATE "C" NOT NULL,
+    name                text COLLATE "C" NOT NULL,
+    kind                text NOT NULL CHECK (kind IN ('table', 'view')),
+    metadata_location   text COLLATE "C" NOT NULL,
+    location            text COLLATE "C" NOT NULL,
+    created_ms          bigint NOT NULL,
+    updated_ms          bigint NOT NULL,
+    dropped_ms          bigint NOT NULL,
+    restorable_until_ms bigint NOT NULL,
+    purge               boolean NOT NULL,
+    state               text NOT NULL CHECK (state IN ('kept', 'removing', 'finishing', 'blocked', 'replaced')),
+    attempts            bigint NOT NULL CHECK (attempts >= 0),
+    due_ms              bigint CHECK ((due_ms IS NULL) = (state = 'blocked')),
+    message             text,
+    others              text NOT NULL DEFAULT '',
+    origin              text,
+    owner               uuid,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
+);
+
+-- A page of a warehouse's, newest first.
+CREATE INDEX dropped_listed ON dropped (organisation, warehouse, dropped_ms, id);
+
+-- What is due, of all organisations.
+CREATE INDEX dropped_due ON dropped (due_ms) WHERE due_ms IS NOT NULL;
+
+-- The dropped table whose location a new one takes.
+CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
+
+-- Metadata documents that left a table's log by a commit and are to be removed
+-- (`write.metadata.delete-after-commit.enabled`). A row is written in the transaction of the commit.
+--
+-- `location` is the bytes that locations are compared by, `document` the location itself. `leased` is 1 while a server removes
+-- the file. `due_ms` is when it may be removed, when it is tried again, or when the lease ends. Every lease has another number
+-- in `attempts`. There is no reference to the warehouse: rows of no live table are forgotten, and their files stay.
+CREATE TABLE old_document (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    location     bytea NOT NULL,
+    document     text COLLATE "C" NOT NULL,
+    tabular      uuid NOT NULL,
+    due_ms       bigint NOT NULL,
+    leased       boolean NOT NULL DEFAULT false,
+    attempts     bigint NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    PRIMARY KEY (organisation, location)
+);
+
+-- What is due of each organisation, and which organisations have any.
+CREATE INDEX old_document_due ON old_document (organisation, due_ms);
+
+-- All old documents of one table.
+CREATE INDEX old_document_of_tabular ON old_document (organisation, tabular);
+
+
+-- Access: principals have principal roles, those have catalog roles, and those have grants
+
+CREATE TABLE principal_role (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    id           uuid NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    created_ms   bigint NOT NULL,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+);
+
+CREATE TABLE catalog_role (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    id           uuid NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    created_ms   bigint NOT NULL,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, warehouse, name),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id) ON DELETE CASCADE
+);
+
+-- `source` is 'assigned' by an administrator, or 'group' for the groups of a user's newest token. A principal can have a role
+-- from both.
+CREATE TABLE principal_role_member (
+    organisation uuid NOT NULL,
+    principal    uuid NOT NULL,
+    role         uuid NOT NULL,
+    source       text NOT NULL DEFAULT 'assigned' CHECK (source IN ('assigned', 'group')),
+    PRIMARY KEY (organisation, principal, role, source),
+    FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
+);
+
+CREATE INDEX principal_role_member_of ON principal_role_member (organisation, role, principal);
+
+CREATE TABLE catalog_role_member (
+    organisation   uuid NOT NULL,
+    principal_role uuid NOT NULL,
+    role           uuid NOT NULL,
+    PRIMARY KEY (organisation, principal_role, role),
+    FOREIGN KEY (organisation, principal_role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, role) REFERENCES catalog_role (organisation, id) ON DELETE CASCADE
+);
+
+CREATE INDEX catalog_role_member_of ON catalog_role_member (organisation, role, principal_role);
+
+-- `securable` is empty for the warehouse, the key of a namespace, or the id of a table or view. The grants on a namespace are removed
+-- with it, by the foreign key. Those on a table stay while it is dropped, and are removed when it can no longer be restored.
+CREATE TABLE access_grant (
+    organisation uuid NOT NULL,
+    role         uuid NOT NULL,
+    kind         text NOT NULL CHECK (kind IN ('catalog', 'namespace', 'table', 'view')),
+    securable    bytea NOT NULL,
+    privilege    text NOT NULL,
+    warehouse    uuid NOT NULL,
+    namespace    text COLLATE "C" CHECK ((namespace IS NOT NULL) = (kind = 'namespace')),
+    PRIMARY KEY (organisation, role, kind, securable, privilege),
+    FOREIGN KEY (organisation, role) REFERENCES catalog_role (organisation, id) ON DELETE CASCADE,
+    FOREIGN KEY (organisation, warehouse, namespace)
+        REFERENCES namespace (organisation, warehouse, key) ON DELETE CASCADE ON UPDATE CASCADE
+);
+
+CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse, namespace) WHERE namespace IS NOT NULL;
+
+-- All grants on one table or view.
+CREATE INDEX access_grant_on ON access_grant (organisation, securable);
+
+-- Properties and versions of warehouses, principals and roles, as Polaris' management API shows them. One that was never changed
+-- has no row: its version is 1. `properties` is a JSON object of strings.
+CREATE TABLE entity (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    id           uuid NOT NULL,
+    properties   text NOT NULL,
+    version      bigint NOT NULL CHECK (version > 1),
+    updated_ms   bigint NOT NULL,
+    PRIMARY KEY (organisation, id)
+);
+
+
+-- Requests: their answers, their budget, what they reported and what they changed
+
+-- Answers to requests with an idempotency key, for as long as clients may repeat them. A row is written in the transaction
+-- of the change that it is about, so that both are there or neither.
+--
+-- `request` is a digest of the request: the same key must not come with another. `kind` says how the answer is kept:
+-- 'done' needs no more, 'document' has the location of a table's or view's document and its id, 'properties' has JSON of the
+-- properties that were changed, 'said' has the status and the body of an answer that changed nothing. `principal` sent the request:
+-- the keys of one principal say nothing about those of another.
+CREATE TABLE receipt (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    principal    uuid NOT NULL,
+    key          uuid NOT NULL,
+    request      bytea NOT NULL CHECK (length(request) = 32),
+    kind         text NOT NULL CHECK (kind IN ('done', 'document', 'properties', 'said')),
+    status       bigint CHECK ((status IS NOT NULL) = (kind = 'said')),
+    text         text CHECK ((text IS NULL) = (kind = 'done')),
+    expires_ms   bigint NOT NULL,
+    PRIMARY KEY (organisation, principal, key)
+);
+
+-- Expired receipts, of all organisations.
+CREATE INDEX receipt_expired ON receipt (expires_ms);
+
+-- `granted` is what the last take of the day was given, so that the statement that takes also returns it.
+CREATE TABLE usage (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    day          bigint NOT NULL,
+    taken        bigint NOT NULL CHECK (taken >= 0),
+    granted      bigint NOT NULL,
+    PRIMARY KEY (organisation, day)
+);
+
+-- How many requests each key and user sent on a day. `key` is of a row of `api_key`, or of a user's row of `principal`.
+CREATE TABLE key_usage (
+    organisation uuid NOT NULL REFERENCES organisation (id),
+    day          bigint NOT NULL,
+    key          uuid NOT NULL,
+    requests     bigint NOT NULL CHECK (requests >= 0),
+    PRIMARY KEY (organisation, day, key)
+);
+
+-- Reports of scans and commits, as clients sent them. `table_id` is of a row of `tabular` or `dropped`: a report goes when its
+-- table is gone for good.
+CREATE TABLE report (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    table_id     uuid NOT NULL,
+    id           uuid NOT NULL,
+    kind         text NOT NULL CHECK (kind IN ('scan-report', 'commit-report')),
+    at_ms        bigint NOT NULL,
+    body         text NOT NULL,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+);
+
+-- Newest first, of a table, a warehouse and an organisation.
+CREATE INDEX report_of_table ON report (organisation, table_id, at_ms, id);
+CREATE INDEX report_of_warehouse ON report (organisation, warehouse, at_ms, id);
+CREATE INDEX report_of_organisation ON report (organisation, at_ms, id);
+
+-- Old reports, of all organisations.
+CREATE INDEX report_old ON report (at_ms);
+
+-- How many bytes an organisation's reports have: a limit on them reads one row instead of all reports.
+CREATE TABLE report_bytes (
+    organisation uuid NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    bytes        bigint NOT NULL
+);
+
+-- Changes: by whom and when. A row is written in the transaction of its change.
+--
+-- `organisation` is the nil UUID where the server itself is concerned. `object_name` has the levels of its namespace before it, joined
+-- by dots; `new_name` is what a rename or a restore gave it. `engine_id` and `engine_name` are of the key of the engine that acted
+-- for the actor. `details` is a JSON object.
+--
+-- `id` is the database's clock in microseconds since 1970, times 1,024, plus a tie-breaker. It is read after the change has locked its
+-- object, so the events of one object ascend. No sequence is needed. The column has 63 bits: enough until the year 2255.
+CREATE TABLE event (
+    organisation uuid NOT NULL,
+    id           bigint NOT NULL,
+    warehouse    uuid,
+    at_ms        bigint NOT NULL,
+    actor_kind   text NOT NULL CHECK (actor_kind IN ('key', 'user', 'operator', 'command-line', 'catalog')),
+    actor_id     uuid,
+    actor_name   text,
+    engine_id    uuid,
+    engine_name  text CHECK ((engine_name IS NULL) = (engine_id IS NULL)),
+    operation    text NOT NULL,
+    object_kind  text NOT NULL,
+    object_id    uuid,
+    object_name  text NOT NULL,
+    new_name     text,
+    request_id   text,
+    client       text,
+    details      text NOT NULL,
+    PRIMARY KEY (organisation, id)
+);
+
+-- A page of the events of all organisations, newest first, and the oldest ones.
+CREATE INDEX event_newest ON event (id);
+
+-- A page about one object, newest first. Names may be longer than a key of an index, so their hash is the key.
+CREATE INDEX event_of_object ON event (organisation, md5(object_name), id);
+CREATE INDEX event_of_new_name ON event (organisation, md5(new_name), id) WHERE new_name IS NOT NULL;

@@ -1,0 +1,59 @@
+//! Stub.
+#![allow(unused_imports, unused_variables, clippy::todo, reason = "being written")]
+use async_trait::async_trait;
+use tidewater_core::access::Role;
+use tidewater_core::ids::{KeyId, OrganisationId};
+
+use super::PostgresStore;
+use crate::store::*;
+
+#[async_trait]
+impl AdministrationStore for PostgresStore {
+    async fn organisation_get(&self, id: OrganisationId) -> Result<Option<Organisation>> {
+        todo!()
+    }
+    async fn organisation_page(&self, page: &PageRequest) -> Result<Page<Organisation>> {
+        todo!()
+    }
+    async fn organisation_update(
+        &self,
+        id: OrganisationId,
+        update: &OrganisationUpdate,
+        change: &Change,
+    ) -> Result<Organisation> {
+        todo!()
+    }
+    async fn organisation_delete(&self, id: OrganisationId, deletion: Deletion, change: &Change) -> Result<()> {
+        todo!()
+    }
+    async fn organisation_restore(&self, id: OrganisationId, change: &Change) -> Result<Organisation> {
+        todo!()
+    }
+    async fn organisation_due(&self, now_ms: i64, at_most: u32) -> Result<Vec<Organisation>> {
+        todo!()
+    }
+    async fn organisation_forget(&self, id: OrganisationId, at_most: u32, change: &Change) -> Result<Forgotten> {
+        todo!()
+    }
+    async fn key_update(
+        &self,
+        organisation: OrganisationId,
+        id: KeyId,
+        update: &KeyUpdate,
+        change: &Change,
+    ) -> Result<ApiKey> {
+        todo!()
+    }
+    async fn key_rotate(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()> {
+        todo!()
+    }
+    async fn key_usage_add(&self, usage: &[KeyUsage]) -> Result<()> {
+        todo!()
+    }
+    async fn key_usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<KeyUsage>> {
+        todo!()
+    }
+    async fn usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<(i64, u64)>> {
+        todo!()
+    }
+}

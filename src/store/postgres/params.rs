@@ -1,0 +1,61 @@
+//! Parameters of statements, with their types: a statement can then be sent without being prepared first.
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+/// A parameter and its type.
+pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A value with one type in PostgreSQL.
+pub(super) trait Typed: ToSql + Sync {
+    /// The type of its column.
+    const TYPE: Type;
+}
+
+macro_rules! typed {
+    ($($rust:ty = $type:ident / $array:ident),* $(,)?) => {
+        $(
+            impl Typed for $rust {
+                const TYPE: Type = Type::$type;
+            }
+
+            impl Typed for &[$rust] {
+                const TYPE: Type = Type::$array;
+            }
+
+            impl Typed for Vec<$rust> {
+                const TYPE: Type = Type::$array;
+            }
+        )*
+    };
+}
+
+typed! {
+    Uuid = UUID / UUID_ARRAY,
+    i64 = INT8 / INT8_ARRAY,
+    bool = BOOL / BOOL_ARRAY,
+    &str = TEXT / TEXT_ARRAY,
+    String = TEXT / TEXT_ARRAY,
+    Option<Uuid> = UUID / UUID_ARRAY,
+    Option<i64> = INT8 / INT8_ARRAY,
+    Option<&str> = TEXT / TEXT_ARRAY,
+    Option<String> = TEXT / TEXT_ARRAY,
+    &[u8] = BYTEA / BYTEA_ARRAY,
+    Vec<u8> = BYTEA / BYTEA_ARRAY,
+    Option<Vec<u8>> = BYTEA / BYTEA_ARRAY,
+    Option<bool> = BOOL / BOOL_ARRAY,
+}
+
+/// Returns a value as a parameter.
+pub(super) fn param<T: Typed>(value: &T) -> Param<'_> {
+    (value, T::TYPE)
+}
+
+/// Lists the parameters of a statement, in the order of their numbers.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        &[$($crate::store::postgres::params::param(&$value)),*]
+    };
+}
+
+pub(super) use params;
