@@ -62,6 +62,12 @@ impl PostgresStore {
     async fn read_first(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
         Ok(self.read(sql, params).await?.into_iter().next())
     }
+
+    /// Makes a change in one statement, without a transaction around it, and returns its rows. No receipt belongs to the change, and
+    /// its statement violates no constraint.
+    async fn change_rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.change(sql, params).await.map_err(convert::Failure::into_not_made)
+    }
 }
 
 #[async_trait]
