@@ -75,7 +75,8 @@ async fn entity_set_properties(
 ) -> std::result::Result<Option<EntityDetails>, Failure> {
     let (kind, scope, resource) = kinds(organisation, entity);
     state_rows::lock_for(transaction, organisation, resource).await?;
-    let key = params![organisation.0, entity.id()];
+    let id = entity.id();
+    let key = params![organisation.0, id];
     let name = transaction.query_first(name_statement(entity), key).await?.ok_or(StoreError::NotFound(resource))?;
     let before = transaction
         .query_first("SELECT properties, version, updated_ms FROM entity WHERE organisation = $1 AND id = $2", key)

@@ -145,11 +145,8 @@ async fn lock_unrevoked(
     organisation: OrganisationId,
     id: KeyId,
 ) -> std::result::Result<ApiKey, Failure> {
-    const UNREVOKED: &str = concat!(
-        "SELECT ",
-        key_columns!(),
-        " FROM api_key WHERE organisation = $1 AND id = $2 AND revoked_ms IS NULL"
-    );
+    const UNREVOKED: &str =
+        concat!("SELECT ", key_columns!(), " FROM api_key WHERE organisation = $1 AND id = $2 AND revoked_ms IS NULL");
     state_rows::lock_for(transaction, organisation, Resource::Key).await?;
     let row = transaction.query_first(UNREVOKED, params![organisation.0, id.0]).await?;
     Ok(key_at(&row.ok_or(StoreError::NotFound(Resource::Key))?)?)

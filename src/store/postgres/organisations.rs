@@ -240,7 +240,12 @@ impl PostgresStore {
         transact!(self, transaction => organisation_update(transaction, id, update, change))
     }
 
-    pub(super) async fn delete_organisation(&self, id: OrganisationId, deletion: Deletion, change: &Change) -> Result<()> {
+    pub(super) async fn delete_organisation(
+        &self,
+        id: OrganisationId,
+        deletion: Deletion,
+        change: &Change,
+    ) -> Result<()> {
         transact!(self, transaction => organisation_delete(transaction, id, deletion, change))
     }
 

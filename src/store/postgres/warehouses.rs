@@ -215,10 +215,7 @@ async fn warehouse_set_default(
     finish(transaction, warehouse_ref, name, Operation::SetDefaultWarehouse, &EventDetails::new(), change).await
 }
 
-async fn clear_default(
-    transaction: &Transaction,
-    organisation: OrganisationId,
-) -> std::result::Result<(), Failure> {
+async fn clear_default(transaction: &Transaction, organisation: OrganisationId) -> std::result::Result<(), Failure> {
     transaction
         .query(
             "UPDATE warehouse SET is_default = false WHERE organisation = $1 AND is_default",
