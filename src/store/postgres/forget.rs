@@ -220,16 +220,15 @@ impl PostgresStore {
         at_most: u32,
         change: &Change,
     ) -> Result<Forgotten> {
-        const ROWS_WERE_ADDED: StoreError = StoreError::NotEmpty(Resource::Organisation);
         let ended = transact!(self, transaction => async {
             step(transaction, id, at_most, change).await.map_err(|failure| match violation(&failure) {
-                Some(Violation::ForeignKey) => ROWS_WERE_ADDED.into(),
+                Some(Violation::ForeignKey) => StoreError::NotEmpty(Resource::Organisation).into(),
                 _ => failure,
             })
         });
         match ended {
             // A request that ran already wrote its receipt or its usage meanwhile.
-            Err(ROWS_WERE_ADDED) => Ok(Forgotten::More),
+            Err(StoreError::NotEmpty(Resource::Organisation)) => Ok(Forgotten::More),
             ended => ended,
         }
     }

@@ -164,7 +164,7 @@ fn being_removed() -> StoreError {
 pub(super) async fn end_grace(transaction: &Transaction, id: OrganisationId) -> std::result::Result<(), Failure> {
     transaction
         .query(
-            "UPDATE organisation SET delete_after_ms = created_ms WHERE id = $1 AND delete_after_ms > created_ms",
+            "UPDATE organisation SET delete_after_ms = created_ms - 1 WHERE id = $1 AND delete_after_ms >= created_ms",
             params![id.0],
         )
         .await?;
@@ -178,7 +178,7 @@ async fn organisation_delete(
     change: &Change,
 ) -> std::result::Result<(), Failure> {
     let mut organisation = lock(transaction, id).await?;
-    if organisation.standing.deletion.is_some_and(|earlier| earlier.after_ms <= organisation.created_ms) {
+    if organisation.standing.deletion.is_some_and(|earlier| earlier.after_ms < organisation.created_ms) {
         return Err(being_removed().into());
     }
     organisation.standing.deletion = Some(deletion);
