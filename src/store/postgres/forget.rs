@@ -117,7 +117,7 @@ async fn end_dropped(
         .await?;
     for row in &found {
         let (warehouse_ref, table) = table_at(organisation, row)?;
-        dropped::dropped_remove(transaction, warehouse_ref, table, purge.then_some(true), change).await?;
+        dropped::remove(transaction, warehouse_ref, table, purge.then_some(true), change).await?;
     }
     Ok(found.len())
 }
