@@ -32,8 +32,8 @@ macro_rules! named {
 /// Reads the access of a principal in one statement, so that all of it is of one time.
 ///
 /// The rows of section 1 are the roles of the principal, those of section 2 their grants, those of section 3 the namespaces that the
-/// principal owns, and those of section 4 the namespaces with tables or views that it owns. `$3` selects principal roles, and turns
-/// sections 3 and 4 off. For section 4, each namespace takes one search in the index, whatever the number of tables.
+/// principal owns, and those of section 4 the namespaces with tables or views that it owns. Unless `$4` is true, only the principal
+/// roles of `$3` count, without what the principal owns. For section 4, each namespace takes one search in the index, whatever the number of tables.
 pub(super) const ACCESS: &str = concat!(
     "WITH RECURSIVE path AS MATERIALIZED (
          SELECT DISTINCT principal_role.id AS principal_role, principal_role.name AS principal_role_name,
@@ -43,11 +43,11 @@ pub(super) const ACCESS: &str = concat!(
          JOIN catalog_role_member AS held
               ON held.organisation = member.organisation AND held.principal_role = member.role
          JOIN catalog_role ON catalog_role.organisation = held.organisation AND catalog_role.id = held.role
-         WHERE member.organisation = $1 AND member.principal = $2 AND ($3::uuid[] IS NULL OR member.role = ANY ($3))
+         WHERE member.organisation = $1 AND member.principal = $2 AND ($4 OR member.role = ANY ($3))
      ), role AS MATERIALIZED (
          SELECT DISTINCT role, warehouse FROM path
      ), owned_in (warehouse, namespace) AS (
-         (SELECT warehouse, namespace FROM tabular WHERE organisation = $1 AND owner = $2 AND $3 IS NULL
+         (SELECT warehouse, namespace FROM tabular WHERE organisation = $1 AND owner = $2 AND $4
           ORDER BY warehouse, namespace LIMIT 1)
          UNION ALL
          SELECT following.warehouse, following.namespace FROM owned_in CROSS JOIN LATERAL (
@@ -72,7 +72,7 @@ pub(super) const ACCESS: &str = concat!(
      ) AS granted
      UNION ALL
      SELECT 3, NULL, warehouse, NULL, NULL, NULL, NULL, key, NULL FROM namespace
-     WHERE organisation = $1 AND owner = $2 AND $3 IS NULL
+     WHERE organisation = $1 AND owner = $2 AND $4
      UNION ALL
      SELECT 4, NULL, warehouse, NULL, NULL, NULL, NULL, namespace, NULL FROM owned_in
      ORDER BY 1, 4, 5, 7, 6"
@@ -152,8 +152,8 @@ impl PostgresStore {
         principal: PrincipalId,
         selected: Option<&[PrincipalRoleId]>,
     ) -> Result<PrincipalAccess> {
-        let selected = selected.map(|roles| roles.iter().map(|role| role.0).collect::<Vec<_>>());
-        let rows = self.read(ACCESS, params![organisation.0, principal.0, selected]).await?;
+        let roles: Vec<Uuid> = selected.unwrap_or_default().iter().map(|role| role.0).collect();
+        let rows = self.read(ACCESS, params![organisation.0, principal.0, roles, selected.is_none()]).await?;
         let mut access = PrincipalAccess::default();
         rows.iter().try_for_each(|row| add_row(&mut access, row))?;
         let name = |path: &RolePath| (path.principal_role.clone(), path.catalog_role_name.clone());

@@ -20,8 +20,8 @@ use super::keys::role;
 use super::pages::{after_id, after_name, one_more, page_of};
 use super::params::{Param, params};
 use super::roles::{
-    catalog_role_assign, catalog_role_create, catalog_role_delete, lock_catalog_role,
-    principal_role_assign, principal_role_create, principal_role_delete, role_object,
+    catalog_role_assign, catalog_role_create, catalog_role_delete, lock_catalog_role, principal_role_assign,
+    principal_role_create, principal_role_delete, role_object,
 };
 use super::state_rows::{self, Added, Affected};
 use super::warehouses::warehouse_exists;
@@ -260,8 +260,7 @@ impl GrantStore for PostgresStore {
     ) -> Result<Page<PrincipalRole>> {
         let sql = "SELECT id, name, created_ms FROM principal_role WHERE organisation = $1 AND name > $2
                    ORDER BY name LIMIT $3";
-        let values = params![organisation.0, after_name(page), one_more(page)];
-        self.list_roles(sql, values, PrincipalRoleId, page).await
+        self.list_roles(sql, params![organisation.0, after_name(page), one_more(page)], PrincipalRoleId, page).await
     }
 
     async fn principal_role_delete(
@@ -291,8 +290,14 @@ impl GrantStore for PostgresStore {
         let sql = "SELECT id, name, created_ms FROM catalog_role
                    WHERE organisation = $1 AND warehouse = $2 AND name > $3 ORDER BY name LIMIT $4";
         let WarehouseRef { organisation, warehouse } = warehouse_ref;
-        let values = params![organisation.0, warehouse.0, after_name(page), one_more(page)];
-        let found = self.list_roles(sql, values, CatalogRoleId, page).await?;
+        let found = self
+            .list_roles(
+                sql,
+                params![organisation.0, warehouse.0, after_name(page), one_more(page)],
+                CatalogRoleId,
+                page,
+            )
+            .await?;
         if found.items.is_empty() && !warehouse_exists(self, warehouse_ref).await? {
             return Err(StoreError::NotFound(Resource::Warehouse));
         }
@@ -331,8 +336,7 @@ impl GrantStore for PostgresStore {
               JOIN principal ON principal.organisation = member.organisation AND principal.id = member.principal
               ORDER BY principal.id"
         );
-        let values = params![organisation.0, role.0, after_id(page), one_more(page)];
-        self.list_principals(PAGE, values, page).await
+        self.list_principals(PAGE, params![organisation.0, role.0, after_id(page), one_more(page)], page).await
     }
 
     async fn principal_role_list_of(
@@ -346,8 +350,13 @@ impl GrantStore for PostgresStore {
                         ON principal_role.organisation = member.organisation AND principal_role.id = member.role
                    WHERE member.organisation = $1 AND member.principal = $2 AND principal_role.name > $3
                    ORDER BY principal_role.name LIMIT $4";
-        let values = params![organisation.0, principal.0, after_name(page), one_more(page)];
-        self.list_roles(sql, values, PrincipalRoleId, page).await
+        self.list_roles(
+            sql,
+            params![organisation.0, principal.0, after_name(page), one_more(page)],
+            PrincipalRoleId,
+            page,
+        )
+        .await
     }
 
     async fn catalog_role_assign(
@@ -374,8 +383,13 @@ impl GrantStore for PostgresStore {
                         ON principal_role.organisation = member.organisation AND principal_role.id = member.principal_role
                    WHERE member.organisation = $1 AND member.role = $2 AND principal_role.name > $3
                    ORDER BY principal_role.name LIMIT $4";
-        let values = params![warehouse_ref.organisation.0, role.0, after_name(page), one_more(page)];
-        self.list_roles(sql, values, PrincipalRoleId, page).await
+        self.list_roles(
+            sql,
+            params![warehouse_ref.organisation.0, role.0, after_name(page), one_more(page)],
+            PrincipalRoleId,
+            page,
+        )
+        .await
     }
 
     async fn catalog_role_list_of(
@@ -391,8 +405,13 @@ impl GrantStore for PostgresStore {
                      AND catalog_role.name > $4
                    ORDER BY catalog_role.name LIMIT $5";
         let WarehouseRef { organisation, warehouse } = warehouse_ref;
-        let values = params![organisation.0, principal_role.0, warehouse.0, after_name(page), one_more(page)];
-        self.list_roles(sql, values, CatalogRoleId, page).await
+        self.list_roles(
+            sql,
+            params![organisation.0, principal_role.0, warehouse.0, after_name(page), one_more(page)],
+            CatalogRoleId,
+            page,
+        )
+        .await
     }
 
     async fn grant_add(

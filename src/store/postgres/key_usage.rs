@@ -19,10 +19,7 @@ async fn add(transaction: &Transaction, usage: &[KeyUsage]) -> std::result::Resu
     let requests: Vec<i64> = usage.iter().map(|one| column(one.requests)).collect();
     // A deletion of the organisation waits for the locks of this statement, so no key refers to a removed organisation.
     transaction
-        .query(
-            "SELECT 1 FROM organisation WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE",
-            params![organisations],
-        )
+        .query("SELECT 1 FROM organisation WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE", params![organisations])
         .await?;
     transaction
         .query(
@@ -48,7 +45,12 @@ impl PostgresStore {
         transact!(self, transaction => add(transaction, usage))
     }
 
-    pub(super) async fn list_key_usage(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<KeyUsage>> {
+    pub(super) async fn list_key_usage(
+        &self,
+        organisation: OrganisationId,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<KeyUsage>> {
         let rows = self
             .read(
                 "SELECT day, key, requests FROM key_usage WHERE organisation = $1 AND day BETWEEN $2 AND $3

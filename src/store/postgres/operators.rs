@@ -51,10 +51,7 @@ async fn create(transaction: &Transaction, new: &Operator, change: &Change) -> s
 
 async fn revoke(transaction: &Transaction, id: KeyId, change: &Change) -> std::result::Result<(), Failure> {
     let known = transaction
-        .query_first(
-            "SELECT name, revoked_ms IS NOT NULL FROM operator WHERE id = $1 FOR NO KEY UPDATE",
-            params![id.0],
-        )
+        .query_first("SELECT name, revoked_ms IS NOT NULL FROM operator WHERE id = $1 FOR NO KEY UPDATE", params![id.0])
         .await?
         .ok_or(StoreError::NotFound(Resource::Operator))?;
     if get(&known, 1)? {

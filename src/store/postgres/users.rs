@@ -107,9 +107,8 @@ async fn user_sign_in(
     change: &Change,
 ) -> std::result::Result<SignedInUser, Failure> {
     state_rows::lock(transaction, sign_in.organisation, Added::default()).await?;
-    let known = transaction
-        .query_first(BY_SUBJECT, params![sign_in.organisation.0, sign_in.issuer, sign_in.subject])
-        .await?;
+    let known =
+        transaction.query_first(BY_SUBJECT, params![sign_in.organisation.0, sign_in.issuer, sign_in.subject]).await?;
     let before = known.as_ref().map(user_at).transpose()?;
     if let Some(signed_in) = unchanged(before.as_ref(), sign_in) {
         return Ok(signed_in);
@@ -310,9 +309,8 @@ async fn user_touch(
 #[async_trait]
 impl UserStore for PostgresStore {
     async fn user_sign_in(&self, sign_in: &UserSignIn, change: &Change) -> Result<SignedInUser> {
-        let known = self
-            .read_first(BY_SUBJECT, params![sign_in.organisation.0, sign_in.issuer, sign_in.subject])
-            .await?;
+        let known =
+            self.read_first(BY_SUBJECT, params![sign_in.organisation.0, sign_in.issuer, sign_in.subject]).await?;
         let known = known.as_ref().map(user_at).transpose()?;
         match unchanged(known.as_ref(), sign_in) {
             Some(signed_in) => Ok(signed_in),
