@@ -369,3 +369,13 @@ impl DroppedStore for PostgresStore {
         recorded.or_else(missing)
     }
 }
+
+pub(super) async fn remove(
+    transaction: &super::connection::Transaction,
+    warehouse_ref: WarehouseRef,
+    id: TableId,
+    purge: Option<bool>,
+    change: &Change,
+) -> std::result::Result<bool, super::convert::Failure> {
+    todo!()
+}

@@ -146,7 +146,7 @@ async fn remove_registered(
     Ok(name)
 }
 
-async fn table_drop(
+pub(super) async fn table_drop(
     transaction: &Transaction,
     warehouse_ref: WarehouseRef,
     (ident, id, kind): (&TableIdent, TableId, TableKind),
