@@ -13,6 +13,7 @@ use super::PostgresStore;
 use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, column, count, get};
+use super::digests::digest;
 use super::events::event_add;
 use super::generations::raise;
 use super::granted::securable_columns;
@@ -105,8 +106,8 @@ async fn lock_namespace(
 ) -> std::result::Result<(), Failure> {
     let found = transaction
         .query_first(
-            "SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3 FOR KEY SHARE",
-            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, key],
+            "SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3 FOR KEY SHARE",
+            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, key, digest(key.as_bytes())],
         )
         .await?;
     found.map(drop).ok_or_else(|| StoreError::NotFound(Resource::Namespace).into())

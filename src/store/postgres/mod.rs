@@ -8,6 +8,7 @@ mod attempts;
 mod change_author;
 mod connection;
 mod convert;
+mod digests;
 mod dropped;
 mod dropped_rows;
 mod entities;

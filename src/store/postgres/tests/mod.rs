@@ -2,6 +2,7 @@
 
 mod plans;
 mod server;
+mod two_servers;
 
 use std::sync::Arc;
 
