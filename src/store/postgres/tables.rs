@@ -321,6 +321,11 @@ impl TableStore for PostgresStore {
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()> {
+        match self.swaps_in_place(warehouse_ref, &changes, change).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(self.repeated_or(warehouse_ref.organisation, change, error).await),
+        }
         change!(self, warehouse_ref.organisation, change, transaction =>
             transactions::table_transact(transaction, warehouse_ref, &changes, max_tables, change),
             |(): &()| Answer::Done)
