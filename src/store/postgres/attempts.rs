@@ -35,11 +35,17 @@ impl<'a> Attempts<'a> {
         worked: std::result::Result<T, Failure>,
     ) -> Option<Result<T>> {
         match worked {
-            Ok(done) => match transaction.commit().await {
-                Ok(()) => Some(Ok(done)),
-                Err(error) if self.may_repeat(&error) && error.code().is_some() => None,
-                Err(error) => Some(Err(commit_failed(error))),
-            },
+            Ok(done) => {
+                let raised = transaction.take_raised();
+                let committed = transaction.commit().await;
+                // Also after a failure, because the commit may have been made.
+                self.pool.generations.count_own(raised, committed.is_ok());
+                match committed {
+                    Ok(()) => Some(Ok(done)),
+                    Err(error) if self.may_repeat(&error) && error.code().is_some() => None,
+                    Err(error) => Some(Err(commit_failed(error))),
+                }
+            }
             Err(Failure::Refused(error)) => {
                 // The connection is closed if the undo fails, which undoes the transaction too.
                 let _ = transaction.undo().await;

@@ -1,12 +1,15 @@
 //! Connections of the pool, and transactions.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
 use futures_util::future;
+use parking_lot::Mutex;
 use tokio_postgres::Row;
 
 use super::convert::Failure;
+use super::generations::{Generations, Raised};
 use super::params::Param;
 use crate::store::{Result, StoreError};
 
@@ -17,6 +20,8 @@ pub(super) struct Pool {
     /// Whether statements are prepared once for each connection. A proxy that gives each transaction another connection, such as
     /// PgBouncer before 1.21, cannot do it.
     pub(super) prepares: bool,
+    /// The counters of changes, which a commit increases.
+    pub(super) generations: Arc<Generations>,
 }
 
 impl Pool {
@@ -64,11 +69,23 @@ impl Connection {
 pub(super) struct Transaction {
     connection: Option<Connection>,
     begun: AtomicBool,
+    /// The changes to count after the commit.
+    raised: Mutex<Vec<Raised>>,
 }
 
 impl Transaction {
     pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection: Some(connection), begun: AtomicBool::new(false) }
+        Self { connection: Some(connection), begun: AtomicBool::new(false), raised: Mutex::new(Vec::new()) }
+    }
+
+    /// Notes a change to count after the commit.
+    pub(super) fn note_raised(&self, raised: Raised) {
+        self.raised.lock().push(raised);
+    }
+
+    /// Takes the changes to count after the commit.
+    pub(super) fn take_raised(&self) -> Vec<Raised> {
+        std::mem::take(&mut *self.raised.lock())
     }
 
     /// Runs a statement, and returns its rows. The first statement is sent together with `BEGIN`.

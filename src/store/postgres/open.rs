@@ -51,8 +51,9 @@ impl PostgresStore {
         let mut client = connections.get().await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
         migrate(&mut client).await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
         drop(client);
-        let pool = Pool { connections, prepares: settings.prepares };
-        Ok(Self { pool, generations: Arc::<Generations>::default() })
+        let generations = Arc::<Generations>::default();
+        let pool = Pool { connections, prepares: settings.prepares, generations: Arc::clone(&generations) };
+        Ok(Self { pool, generations })
     }
 }
 
