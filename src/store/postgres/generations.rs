@@ -177,7 +177,7 @@ impl Generations {
         let id = organisation.map_or(Uuid::nil(), |(id, _)| id.0);
         // Of an organisation that was never read all may have changed: no list is needed.
         let rows = pool
-            .read(
+            .read_few(
                 "SELECT v.generation, s.generation, s.standing, p.id FROM server_state AS v
                  LEFT JOIN organisation_state AS s ON s.organisation = $1
                  LEFT JOIN principal AS p ON p.organisation = $1 AND p.generation > $2 AND $2 > 0

@@ -5,7 +5,9 @@
 
 mod administration;
 mod attempts;
+mod client;
 mod connection;
+mod connector;
 mod convert;
 mod dropped;
 mod entities;
@@ -13,8 +15,10 @@ mod events;
 mod generations;
 mod grants;
 mod keys;
+mod line;
 mod locations;
 mod master_key;
+mod migrations;
 mod namespaces;
 mod old_documents;
 mod open;
@@ -23,11 +27,13 @@ mod organisations;
 mod params;
 mod receipts;
 mod reports;
+mod settings;
 mod signing_keys;
 mod state_rows;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod usage;
 mod users;
 mod warehouses;
@@ -42,7 +48,9 @@ use self::generations::Generations;
 use self::params::{Param, params};
 use super::{Result, Store};
 
-pub use self::open::{PostgresOpenError, PostgresSettings};
+pub use self::migrations::SchemaError;
+pub use self::open::PostgresOpenError;
+pub use self::settings::{PostgresSettings, UrlError};
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.
 pub(crate) struct PostgresStore {
@@ -51,14 +59,21 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Runs one statement that only reads, and returns its rows.
+    /// Runs one statement that only reads, and returns its rows, which may be many.
     async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.pool.read(sql, params).await
     }
 
-    /// Runs one statement that only reads, and returns its first row.
+    /// Runs one quick statement that only reads, and returns its first row. It shares a connection with other such reads: a slow one would
+    /// delay them.
     async fn read_first(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
-        Ok(self.read(sql, params).await?.into_iter().next())
+        Ok(self.pool.read_few(sql, params).await?.into_iter().next())
+    }
+
+    /// Makes a change in one statement, without a transaction around it, and returns its rows. No receipt belongs to the change, and
+    /// its statement violates no constraint.
+    async fn change_rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.change(sql, params).await.map_err(convert::Failure::into_not_made)
     }
 }
 
