@@ -10,10 +10,10 @@ use crate::store::*;
 #[async_trait]
 impl AdministrationStore for PostgresStore {
     async fn organisation_get(&self, id: OrganisationId) -> Result<Option<Organisation>> {
-        todo!()
+        self.get_organisation(id).await
     }
     async fn organisation_page(&self, page: &PageRequest) -> Result<Page<Organisation>> {
-        todo!()
+        self.list_organisations(page).await
     }
     async fn organisation_update(
         &self,
@@ -21,16 +21,16 @@ impl AdministrationStore for PostgresStore {
         update: &OrganisationUpdate,
         change: &Change,
     ) -> Result<Organisation> {
-        todo!()
+        self.update_organisation(id, update, change).await
     }
     async fn organisation_delete(&self, id: OrganisationId, deletion: Deletion, change: &Change) -> Result<()> {
-        todo!()
+        self.delete_organisation(id, deletion, change).await
     }
     async fn organisation_restore(&self, id: OrganisationId, change: &Change) -> Result<Organisation> {
-        todo!()
+        self.restore_organisation(id, change).await
     }
     async fn organisation_due(&self, now_ms: i64, at_most: u32) -> Result<Vec<Organisation>> {
-        todo!()
+        self.list_due_organisations(now_ms, at_most).await
     }
     async fn organisation_forget(&self, id: OrganisationId, at_most: u32, change: &Change) -> Result<Forgotten> {
         todo!()
@@ -42,10 +42,10 @@ impl AdministrationStore for PostgresStore {
         update: &KeyUpdate,
         change: &Change,
     ) -> Result<ApiKey> {
-        todo!()
+        self.update_key(organisation, id, update, change).await
     }
     async fn key_rotate(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()> {
-        todo!()
+        self.rotate_key(old, ends_ms, new, change).await
     }
     async fn key_usage_add(&self, usage: &[KeyUsage]) -> Result<()> {
         todo!()

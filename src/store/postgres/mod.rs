@@ -20,9 +20,11 @@ mod old_documents;
 mod open;
 mod operators;
 mod organisations;
+mod pages;
 mod params;
 mod receipts;
 mod reports;
+mod roles;
 mod signing_keys;
 mod state_rows;
 mod tables;
@@ -59,6 +61,12 @@ impl PostgresStore {
     /// Runs one statement that only reads, and returns its first row.
     async fn read_first(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
         Ok(self.read(sql, params).await?.into_iter().next())
+    }
+
+    /// Makes a change in one statement, without a transaction around it, and returns its rows. No receipt belongs to the change, and
+    /// its statement violates no constraint.
+    async fn change_rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.change(sql, params).await.map_err(convert::Failure::into_not_made)
     }
 }
 
