@@ -5,14 +5,18 @@
 
 mod administration;
 mod attempts;
+mod change_author;
 mod connection;
 mod convert;
 mod dropped;
+mod dropped_rows;
 mod entities;
 mod events;
+mod forget_rows;
 mod generations;
 mod grants;
 mod keys;
+mod location_rows;
 mod locations;
 mod master_key;
 mod namespaces;
@@ -22,14 +26,18 @@ mod operators;
 mod organisations;
 mod pages;
 mod params;
+mod pointers;
 mod receipts;
 mod reports;
 mod roles;
 mod signing_keys;
 mod state_rows;
+mod table_adds;
+mod table_rows;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod transact;
 mod usage;
 mod users;
 mod warehouses;
