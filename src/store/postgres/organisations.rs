@@ -156,6 +156,21 @@ fn update_events(before: &Organisation, after: &Organisation) -> Vec<NewEvent> {
     events
 }
 
+fn being_removed() -> StoreError {
+    StoreError::NotRestorable("its rows are being removed".to_owned())
+}
+
+/// Ends the grace time of an organisation whose rows are being removed, for servers with slower clocks too.
+pub(super) async fn end_grace(transaction: &Transaction, id: OrganisationId) -> std::result::Result<(), Failure> {
+    transaction
+        .query(
+            "UPDATE organisation SET delete_after_ms = created_ms - 1 WHERE id = $1 AND delete_after_ms >= created_ms",
+            params![id.0],
+        )
+        .await?;
+    Ok(())
+}
+
 async fn organisation_delete(
     transaction: &Transaction,
     id: OrganisationId,
@@ -163,6 +178,9 @@ async fn organisation_delete(
     change: &Change,
 ) -> std::result::Result<(), Failure> {
     let mut organisation = lock(transaction, id).await?;
+    if organisation.standing.deletion.is_some_and(|earlier| earlier.after_ms < organisation.created_ms) {
+        return Err(being_removed().into());
+    }
     organisation.standing.deletion = Some(deletion);
     save(transaction, &organisation).await?;
     let details = details([("delete-after-ms", deletion.after_ms.into()), ("purge", deletion.purge.into())]);
@@ -178,7 +196,7 @@ async fn organisation_restore(
     let mut organisation = lock(transaction, id).await?;
     let Some(deletion) = organisation.standing.deletion else { return Ok(organisation) };
     if deletion.after_ms <= change.at_ms {
-        return Err(StoreError::NotRestorable("its rows are being removed".to_owned()).into());
+        return Err(being_removed().into());
     }
     organisation.standing.deletion = None;
     save(transaction, &organisation).await?;

@@ -198,9 +198,6 @@ pub(super) async fn member_set(
     source: Source,
     assigned: bool,
 ) -> Result<bool> {
-    if !assigned {
-        raise(transaction, organisation, &[Affected::Principal(principal)]).await?;
-    }
     let sql = match assigned {
         true => {
             "INSERT INTO principal_role_member (organisation, principal, role, source) VALUES ($1, $2, $3, $4)
@@ -214,8 +211,6 @@ pub(super) async fn member_set(
     let changed = transaction.count(sql, params![organisation.0, principal.0, role.0, source.as_str()]).await? > 0;
     if changed {
         state_rows::add(transaction, organisation, one_assignment(assigned)).await?;
-    }
-    if changed && assigned {
         raise(transaction, organisation, &[Affected::Principal(principal)]).await?;
     }
     Ok(changed)

@@ -144,7 +144,7 @@ async fn remove_registered(
     Ok(name)
 }
 
-async fn table_drop(
+pub(super) async fn table_drop(
     transaction: &Transaction,
     warehouse_ref: WarehouseRef,
     (ident, id, kind): (&TableIdent, TableId, TableKind),
@@ -323,6 +323,11 @@ impl TableStore for PostgresStore {
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()> {
+        match self.swaps_in_place(warehouse_ref, &changes, change).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(self.repeated_or(warehouse_ref.organisation, change, error).await),
+        }
         change!(self, warehouse_ref.organisation, change, transaction =>
             transactions::table_transact(transaction, warehouse_ref, &changes, max_tables, change),
             |(): &()| Answer::Done)

@@ -7,6 +7,7 @@ use super::convert::Failure;
 use super::dropped_rows::replace_dropped;
 use super::location_rows::check_free;
 use super::namespaces::missing_namespace;
+use super::params::params;
 use super::pointers::{lock_pointer, move_pointer_and_tell};
 use super::state_rows::{Added, lock};
 use super::table_adds::{check_limit, insert};
@@ -25,6 +26,7 @@ pub(super) async fn table_transact(
     let creates = changes.iter().filter(|part| matches!(part, TableChange::Create { .. })).count();
     let added = Added { tables: i64::try_from(creates).unwrap_or(i64::MAX), ..Added::default() };
     let state = lock(transaction, warehouse_ref.organisation, added).await.map_err(missing_namespace)?;
+    lock_rows(transaction, warehouse_ref, changes).await?;
     let mut moved = Vec::new();
     for (at, part) in changes.iter().enumerate() {
         let before = apply_change(transaction, warehouse_ref, part, change).await.map_err(in_transaction(at))?;
@@ -39,6 +41,28 @@ pub(super) async fn table_transact(
         check_free(transaction, warehouse_ref, *id, &locations.beyond(&before)).await.map_err(in_transaction(at))?;
     }
     Ok(check_limit(&state, max_tables.filter(|_| creates > 0))?)
+}
+
+/// Locks the rows of all tables in the order of their ids, as the statement without the organisation's lock does (`swaps.rs`).
+async fn lock_rows(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    changes: &[TableChange],
+) -> Outcome<()> {
+    let ids: Vec<_> = changes
+        .iter()
+        .filter_map(|part| match part {
+            TableChange::Swap { id, .. } | TableChange::Keep { id, .. } => Some(id.0),
+            TableChange::Create { .. } => None,
+        })
+        .collect();
+    transaction
+        .query(
+            "SELECT 1 FROM tabular WHERE organisation = $1 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE",
+            params![warehouse_ref.organisation.0, ids],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Makes one change. Returns the table's former locations if they changed.
