@@ -7,7 +7,7 @@ use super::Store;
 use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 
-pub use super::postgres::{PostgresOpenError, PostgresSettings};
+pub use super::postgres::{PostgresOpenError, PostgresSettings, SchemaError, UrlError};
 pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
 
 /// Opens the store whose database is the file at `database`, and creates the file if it is missing. Only the file's owner can
