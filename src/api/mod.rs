@@ -39,6 +39,7 @@ mod router;
 mod service;
 mod sign;
 mod tables;
+mod telemetry;
 mod timed_paging;
 mod transactions;
 mod unpack;
@@ -63,6 +64,7 @@ use crate::history::reports::Reports;
 use crate::maintenance::Maintenance;
 use crate::sealing::master_key::MasterKeyWatch;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
@@ -95,6 +97,10 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// Checks that the master key exists, for `GET /health`.
     pub master_key: Arc<MasterKeyWatch>,
+    /// The server's metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Whether `GET /metrics` needs no key.
+    pub telemetry_is_public: bool,
     /// The source of the current time.
     pub clock: Clock,
     /// Workers for heavy work.
