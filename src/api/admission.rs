@@ -34,6 +34,12 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     left.add_to(response)
 }
 
+/// Passes on a request that needs no key. Records its route.
+pub(super) async fn note(request: Request, next: Next) -> Response {
+    note_route(&request);
+    next.run(request).await
+}
+
 /// Records a request's route for the log. Returns the record for more facts.
 pub(super) fn note_route(request: &Request) -> Option<&Arc<RequestFacts>> {
     let facts = request_log::facts(request.extensions())?;

@@ -93,18 +93,24 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn(parameters::refuse_unknown))
                 .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
         )
-        .route("/v1/oauth/tokens", post(oauth::token))
-        .merge(
-            Router::new()
-                .route("/management/v1/sign-in", get(sign_in::list))
-                .route_layer(from_fn(parameters::refuse_unknown)),
-        )
-        .merge(metrics_for_all(api))
-        .route("/health", get(health::health))
-        .route("/openapi.json", get(openapi::get))
+        .merge(without_a_key(api))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(welcome::page_or_no_route)
         .with_state(Arc::clone(api))
+}
+
+/// Returns the routes that need no key.
+fn without_a_key(api: &Api) -> Router<Arc<Api>> {
+    let sign_in = Router::new()
+        .route("/management/v1/sign-in", get(sign_in::list))
+        .route_layer(from_fn(parameters::refuse_unknown));
+    Router::new()
+        .route("/v1/oauth/tokens", post(oauth::token))
+        .merge(sign_in)
+        .merge(metrics_for_all(api))
+        .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::get))
+        .route_layer(from_fn(admission::note))
 }
 
 /// Returns the route of the server's metrics, unless it needs no key.
@@ -128,6 +134,7 @@ pub(super) fn monitoring(api: &Arc<Api>) -> Router {
     Router::new()
         .route(METRICS, get(telemetry::for_all))
         .route("/health", get(health::health))
+        .route_layer(from_fn(admission::note))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::no_such_route)
         .with_state(Arc::clone(api))

@@ -169,7 +169,8 @@ impl ApiService {
     /// Answers a request and logs it.
     async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Response {
         let has_body = !request.body().is_end_stream();
-        let direct = if has_body || self.monitors { None } else { Direct::recognise(request.method(), request.uri().path()) };
+        let direct =
+            if has_body || self.monitors { None } else { Direct::recognise(request.method(), request.uri().path()) };
         let (parts, body) = request.into_parts();
         let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.

@@ -15,10 +15,11 @@ use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
 use crate::heavy::{Heavy, HeavyUsage};
+use crate::server::{ServerCounts, ServerUsage};
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
-    let measures = api.catalog.measures();
+    let (measures, vending) = (api.catalog.measures(), api.catalog.vending_measures());
     api.telemetry.register(|registry| {
         let help = "Duration of calls to warehouses' storage, by type of storage, operation and outcome";
         registry.register("tidewater_storage_call_duration_seconds", help, storage);
@@ -26,6 +27,10 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_commit_duration_seconds", help, measures.commits.family());
         let help = "Commits that were applied again, because another one was faster";
         registry.register("tidewater_commit_repeats", help, measures.repeated_commits.clone());
+        let help = "Duration of requests for credentials to clouds, by type of storage and outcome";
+        registry.register("tidewater_credentials_call_duration_seconds", help, vending.calls.family());
+        let help = "Vended credentials that were in the cache";
+        registry.register("tidewater_credentials_cached", help, vending.cached.clone());
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
@@ -126,6 +131,35 @@ impl Figures {
             for (pool, usage) in &pools {
                 ConstGauge::new(value(usage)).encode(all.encode_family(&PoolLabels { pool })?)?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// Registers the figures of a server's connections.
+pub(super) fn register_server(api: &Api, server: ServerCounts) {
+    api.telemetry.register(|registry| registry.register_collector(Box::new(Connections(server))));
+}
+
+/// The connections of a server, counted at a scrape.
+struct Connections(ServerCounts);
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let ServerUsage { connections, max_connections, requests } = self.0.usage();
+        for (name, help, value) in [
+            ("tidewater_connections", "Open connections", connections),
+            ("tidewater_max_connections", "The most connections that are served at the same time", max_connections),
+            ("http_server_active_requests", "Requests that are being answered", requests),
+        ] {
+            let gauge = ConstGauge::new(value as u64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
     }

@@ -145,6 +145,7 @@ impl App {
         };
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
+        collect::register_server(&api, server.counts());
         Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false })
     }
 

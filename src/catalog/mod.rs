@@ -53,7 +53,7 @@ use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
-use crate::vending::{Ask, ValidLocations, Vended, Vending};
+use crate::vending::{Ask, ValidLocations, Vended, Vending, VendingMeasures};
 
 /// The catalog of all organisations.
 #[derive(Clone)]
@@ -159,6 +159,12 @@ impl Catalog {
     #[must_use]
     pub const fn measures(&self) -> &CatalogMeasures {
         &self.measures
+    }
+
+    /// Returns the measurements of vended credentials.
+    #[must_use]
+    pub fn vending_measures(&self) -> &VendingMeasures {
+        self.vending.measures()
     }
 
     /// Returns how many bytes the documents in memory use.

@@ -60,7 +60,8 @@ pub struct RequestMetrics {
 
 impl RequestMetrics {
     pub(super) fn new(organisations: usize) -> Self {
-        let by_organisation = Organisations { most: organisations, counts: Family::default(), known: RwLock::default() };
+        let by_organisation =
+            Organisations { most: organisations, counts: Family::default(), known: RwLock::default() };
         Self { durations: Family::new_with_constructor(durations), by_organisation: Arc::new(by_organisation) }
     }
 
