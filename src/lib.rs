@@ -23,6 +23,7 @@ pub mod sealing;
 pub mod server;
 pub mod storage;
 pub mod store;
+pub mod telemetry;
 pub mod tenancy;
 pub mod vending;
 pub mod warehouse;

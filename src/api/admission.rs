@@ -54,6 +54,12 @@ fn decides_after_read(method: &Method, route: &str) -> bool {
     is_change_of_table || others.iter().any(|end| route.ends_with(end))
 }
 
+/// Passes on a request that needs no key. Records its route.
+pub(super) async fn note(request: Request, next: Next) -> Response {
+    note_route(&request);
+    next.run(request).await
+}
+
 /// Records a request's route for the log. Returns the record for more facts.
 pub(super) fn note_route(request: &Request) -> Option<&Arc<RequestFacts>> {
     let facts = request_log::facts(request.extensions())?;

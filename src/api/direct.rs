@@ -70,6 +70,24 @@ impl Direct {
         matches!(self, Self::Object(Object { kind: Kind::Table(..), .. }))
     }
 
+    /// The number of routes that this module answers.
+    pub(super) const NUMBERS: usize = 7;
+
+    /// Returns the number of the request's route, below [`Self::NUMBERS`].
+    pub(super) const fn number(&self) -> usize {
+        match self {
+            Self::Config => 0,
+            Self::Object(Object { prefix, kind }) => {
+                let of_kind = match kind {
+                    Kind::Namespaces => 1,
+                    Kind::Tables(_) => 3,
+                    Kind::Table(..) => 5,
+                };
+                of_kind + prefix.is_some() as usize
+            }
+        }
+    }
+
     /// Returns the request's route in the router.
     pub(super) const fn route(&self) -> &'static str {
         match self {

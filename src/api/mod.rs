@@ -40,6 +40,7 @@ mod router;
 mod service;
 mod sign;
 mod tables;
+mod telemetry;
 mod timed_paging;
 mod transactions;
 mod unpack;
@@ -63,6 +64,7 @@ use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
 use crate::maintenance::Maintenance;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
@@ -96,6 +98,10 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// Whether the server can answer requests, for `GET /ready`.
     pub readiness: Arc<Readiness>,
+    /// The server's metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Whether `GET /metrics` needs no key.
+    pub telemetry_is_public: bool,
     /// The source of the current time.
     pub clock: Clock,
     /// Workers for heavy work.

@@ -21,6 +21,7 @@ use tracing::Level;
 use super::path::parameters;
 use super::refused_sign_ins::Refusals;
 use crate::auth::{Caller, OperatorCaller};
+use crate::telemetry::{Answered, RequestMetrics};
 
 /// The most that is logged of a client's text, in characters.
 const MAX_PATH: usize = 512;
@@ -78,6 +79,13 @@ impl RequestFacts {
         self.caller.get().is_none() && self.operator.get().is_none()
     }
 
+    /// Counts the request for the caller's organisation.
+    pub(super) fn count_organisation(&self, metrics: &RequestMetrics) {
+        if let Some(caller) = self.caller.get() {
+            metrics.of_organisation(caller.organisation(), caller.organisation_name());
+        }
+    }
+
     fn route_text(&self) -> Option<&str> {
         self.route.get().map(|route| match route {
             Route::Matched(path) => path.as_str(),
@@ -128,6 +136,11 @@ impl<'a> LoggedRequest<'a> {
     pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
         let Parts { method, uri, headers, .. } = parts;
         Self { id, from, started, method, uri, client: ClientHeaders::All(headers) }
+    }
+
+    /// Returns what metrics count of the request, which ends now.
+    pub(super) fn as_answered<'b>(&'b self, route: Option<&'b str>, status: Option<StatusCode>) -> Answered<'b> {
+        Answered { method: self.method, route, status, took: self.started.elapsed() }
     }
 
     /// Logs that the request was answered.
@@ -217,11 +230,12 @@ pub(super) struct PendingRequest {
     uri: Uri,
     agent: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
+    metrics: RequestMetrics,
     answered: bool,
 }
 
 impl PendingRequest {
-    pub(super) fn new(asked: &LoggedRequest<'_>) -> Self {
+    pub(super) fn new(asked: &LoggedRequest<'_>, metrics: &RequestMetrics) -> Self {
         Self {
             facts: Arc::default(),
             id: asked.id.clone(),
@@ -231,6 +245,7 @@ impl PendingRequest {
             uri: asked.uri.clone(),
             agent: asked.client.agent().cloned(),
             forwarded_for: asked.client.forwarded_for().cloned(),
+            metrics: metrics.clone(),
             answered: false,
         }
     }
@@ -250,6 +265,12 @@ impl PendingRequest {
     pub(super) fn answered(mut self, status: StatusCode) {
         self.answered = true;
         self.asked().answered(&self.facts, status);
+        self.count(Some(status));
+    }
+
+    fn count(&self, status: Option<StatusCode>) {
+        self.facts.count_organisation(&self.metrics);
+        self.metrics.answered(&self.asked().as_answered(self.facts.route_text(), status));
     }
 }
 
@@ -258,6 +279,7 @@ impl Drop for PendingRequest {
         if self.answered {
             return;
         }
+        self.count(None);
         let level = if is_read(&self.method, self.uri.path()) { Level::DEBUG } else { Level::INFO };
         if is_logged(level) {
             self.asked().write(level, &self.facts, None);

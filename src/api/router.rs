@@ -17,8 +17,11 @@ use super::polaris::{
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
-    sign, tables, transactions, views, welcome,
+    sign, tables, telemetry, transactions, views, welcome,
 };
+
+/// The path of the server's metrics.
+const METRICS: &str = "/metrics";
 
 /// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
 pub(super) fn router(api: &Arc<Api>) -> Router {
@@ -80,6 +83,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         )
         .merge(
             management()
+                .merge(metrics_for_operators(api))
                 .merge(polaris_principals())
                 .merge(
                     organisations_warehouses()
@@ -89,17 +93,52 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn(parameters::refuse_unknown))
                 .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
         )
+        .merge(without_a_key(api))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(welcome::page_or_no_route)
+        .with_state(Arc::clone(api))
+}
+
+/// Returns the routes that need no key.
+fn without_a_key(api: &Api) -> Router<Arc<Api>> {
+    let sign_in = Router::new()
+        .route("/management/v1/sign-in", get(sign_in::list))
+        .route_layer(from_fn(parameters::refuse_unknown));
+    Router::new()
         .route("/v1/oauth/tokens", post(oauth::token))
-        .merge(
-            Router::new()
-                .route("/management/v1/sign-in", get(sign_in::list))
-                .route_layer(from_fn(parameters::refuse_unknown)),
-        )
+        .merge(sign_in)
+        .merge(metrics_for_all(api))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::get))
+        .route_layer(from_fn(admission::note))
+}
+
+/// Returns the route of the server's metrics, unless it needs no key.
+fn metrics_for_operators(api: &Api) -> Router<Arc<Api>> {
+    if api.telemetry_is_public {
+        return Router::new();
+    }
+    Router::new().route(METRICS, get(telemetry::for_operators))
+}
+
+/// Returns the route of the server's metrics, if it needs no key.
+fn metrics_for_all(api: &Api) -> Router<Arc<Api>> {
+    if !api.telemetry_is_public {
+        return Router::new();
+    }
+    Router::new().route(METRICS, get(telemetry::for_all))
+}
+
+/// Returns the routes of an address for monitoring: none of them needs a key.
+pub(super) fn monitoring(api: &Arc<Api>) -> Router {
+    Router::new()
+        .route(METRICS, get(telemetry::for_all))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route_layer(from_fn(admission::note))
         .method_not_allowed_fallback(error::method_not_allowed)
-        .fallback(welcome::page_or_no_route)
+        .fallback(error::no_such_route)
         .with_state(Arc::clone(api))
 }
 

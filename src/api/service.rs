@@ -33,6 +33,7 @@ use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
+use crate::telemetry::{RequestMetrics, Shortcut};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,6 +45,8 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 pub struct ApiService {
     api: Arc<Api>,
     router: Router,
+    /// Whether it has the routes for monitoring alone.
+    monitors: bool,
     request_timeout: Duration,
     header_case: HeaderCase,
     /// Allows calls from web pages, if the settings allow any.
@@ -51,6 +54,8 @@ pub struct ApiService {
     /// The prefix of generated request ids: a random id of this start.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
+    /// The metrics of the direct routes, by [`Direct::number`].
+    direct_metrics: Arc<[Shortcut; Direct::NUMBERS]>,
     refused: Arc<RefusedSignIns>,
 }
 
@@ -61,13 +66,21 @@ impl ApiService {
         Self {
             api: Arc::clone(api),
             router: router::router(api),
+            monitors: false,
             request_timeout: api.settings.request_timeout(),
             header_case,
             cors: cors::layer(&api.settings.cors_origins),
             started_as: format!("{}-", fresh_uuid().simple()).into(),
             requests: Arc::default(),
+            direct_metrics: Arc::default(),
             refused: Arc::default(),
         }
+    }
+
+    /// Returns a service with the routes for monitoring alone. They need no key.
+    #[must_use]
+    pub fn for_monitoring(&self) -> Self {
+        Self { router: router::monitoring(&self.api), monitors: true, ..self.clone() }
     }
 
     /// Returns the same API with other parts. Continues the numbering of requests.
@@ -76,6 +89,7 @@ impl ApiService {
         Self {
             started_as: Arc::clone(&self.started_as),
             requests: Arc::clone(&self.requests),
+            direct_metrics: Arc::clone(&self.direct_metrics),
             ..Self::new(api, self.header_case.clone())
         }
     }
@@ -157,12 +171,14 @@ impl ApiService {
     /// Answers a request and logs it.
     async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Response {
         let has_body = !request.body().is_end_stream();
-        let direct = if has_body { None } else { Direct::recognise(request.method(), request.uri().path()) };
+        let direct =
+            if has_body || self.monitors { None } else { Direct::recognise(request.method(), request.uri().path()) };
         let (parts, body) = request.into_parts();
         let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.
         if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
             asked.answered(&RequestFacts::default(), refusal.status());
+            self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
             return *refusal;
         }
         if let Some(direct) = direct {
@@ -173,9 +189,12 @@ impl ApiService {
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
+            learned.count_organisation(self.metrics());
+            let answered = asked.as_answered(Some(direct.route()), Some(response.status()));
+            self.direct_metrics[direct.number()].answered(self.metrics(), &answered);
             return response;
         }
-        let pending = PendingRequest::new(&asked);
+        let pending = PendingRequest::new(&asked, self.metrics());
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
@@ -184,6 +203,10 @@ impl ApiService {
         self.count_refusal(arrival, &pending.facts, response.status());
         pending.answered(response.status());
         response
+    }
+
+    fn metrics(&self) -> &RequestMetrics {
+        self.api.telemetry.requests()
     }
 
     /// Counts refused sign-ins by address, to limit their lines in the log.

@@ -1,5 +1,6 @@
 //! Assembles the server from its parts. Only this module imports all of them.
 
+mod collect;
 mod database;
 mod running;
 
@@ -11,12 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use axum::body::Body;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminParts, Reload};
 use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
 use crate::auth::Authenticator;
 use crate::background::{Runner, Task};
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::base::measure::Calls;
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::catalog::newer_documents::{Behind, find_behind};
@@ -35,6 +38,7 @@ pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
 use crate::store::{self, LogFound, Store, StoreError};
+use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
@@ -90,6 +94,8 @@ pub struct App {
     server: Server,
     api: Arc<Api>,
     running: Arc<Running>,
+    /// The server for monitoring alone, if it has an address of its own.
+    monitoring: Option<Server>,
     /// The lock of the data folder. `None` without a data folder.
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
@@ -172,9 +178,14 @@ impl App {
         let api = api_over(config, store, access, clock);
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
+        let monitoring = match &config.telemetry.listen {
+            Some(listen) => Some(Server::bind(listen, &config.connections, service.for_monitoring()).await?),
+            None => None,
+        };
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
-        Ok(Self { server, api, running, lock: None, after_unclean_stop: false })
+        collect::register_server(&api, server.counts());
+        Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -194,6 +205,14 @@ impl App {
     /// The system's error.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.server.local_addr()?)
+    }
+
+    /// Returns the address for monitoring, if there is one apart.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn monitoring_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.monitoring.as_ref().map(Server::local_addr).transpose()?)
     }
 
     /// Returns the maximum number of open connections.
@@ -246,7 +265,7 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
         let stopping_since = OnceLock::new();
@@ -261,6 +280,12 @@ impl App {
                 "stopping after the requests that have begun; a second signal ends the process at once"
             );
         };
+        // Monitoring goes on until all else has ended.
+        let stop_monitoring = CancellationToken::new();
+        let monitoring = monitoring.map(|server| {
+            let stop = stop_monitoring.clone();
+            tokio::spawn(async move { server.serve(stop.cancelled_owned(), || Duration::ZERO).await })
+        });
         let cut_off = server.serve(shutdown, grace).await;
         let grace = grace();
         // Wait for running changes, including those whose clients have disconnected.
@@ -270,6 +295,11 @@ impl App {
             Err(_elapsed) => api.catalog.running_changes(),
         };
         let written = api.admin.background().stop(BACKGROUND_GRACE).await;
+        stop_monitoring.cancel();
+        if let Some(monitoring) = monitoring {
+            // Its requests change nothing, so it does not matter which of them were cut off.
+            let _ = monitoring.await;
+        }
         if cut_off.is_some() || changes > 0 {
             let CutOff { connections, requests } = cut_off.unwrap_or_default();
             tracing::error!(
@@ -307,6 +337,8 @@ async fn drain(api: &Api, time: Duration) {
 
 /// Creates the parts over a store.
 fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Arc<Api> {
+    let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations));
+    let calls = access.calls.family();
     let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
     let readiness = Arc::new(Readiness::new(Arc::clone(&store), master_key));
     // Half is for bodies, which wait for work, and half for the work. So work never waits for the memory of a body.
@@ -328,7 +360,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         config: Arc::new(config.clone()),
         background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1)),
     }));
-    Arc::new(Api {
+    let api = Arc::new(Api {
         admin,
         catalog,
         authenticator,
@@ -349,6 +381,8 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         )),
         store,
         readiness,
+        telemetry,
+        telemetry_is_public: config.telemetry.public,
         clock,
         heavy,
         bodies: Arc::new(Heavy::new(heavy_settings)),
@@ -356,7 +390,9 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         settings: config.api.clone(),
         client_address: client_address(config),
         body_timeout: config.connections.body_timeout(),
-    })
+    });
+    collect::register(&api, calls);
+    api
 }
 
 /// Returns the API over the parts as a function.
@@ -470,7 +506,7 @@ pub fn storage_access(config: &Config) -> StorageAccess {
         retry_timeout: Duration::from_secs(settings.retry_timeout_s),
         hedge_after: Duration::from_millis(settings.hedge_after_ms),
     };
-    StorageAccess { keys, budget, passes: Arc::default() }
+    StorageAccess { keys, budget, passes: Arc::default(), calls: Calls::default() }
 }
 
 fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {

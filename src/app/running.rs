@@ -74,6 +74,8 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         events: Arc::clone(&api.events),
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
+        telemetry: Arc::clone(&api.telemetry),
+        telemetry_is_public: config.telemetry.public,
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),
         bodies: Arc::clone(&api.bodies),

@@ -68,6 +68,12 @@ pub struct TaskState {
     pub last_error: Option<String>,
     /// How many runs have failed in a row.
     pub failures: u32,
+    /// How many runs have ended since the start.
+    pub runs: u64,
+    /// How many of them failed.
+    pub failed_runs: u64,
+    /// How many objects the runs have handled.
+    pub handled: u64,
     /// The time of the next run, if it waits. A wake-up signal may bring it forward.
     pub next_run_ms: Option<i64>,
 }
@@ -107,6 +113,9 @@ impl Runner {
             last_duration_ms: None,
             last_error: None,
             failures: 0,
+            runs: 0,
+            failed_runs: 0,
+            handled: 0,
             next_run_ms: None,
         }));
         let mut started = self.started.lock();
@@ -229,6 +238,7 @@ impl Running {
         let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
         let mut state = self.state.lock();
         state.running_since_ms = None;
+        state.runs = state.runs.saturating_add(1);
         (state.last_run_ms, state.last_duration_ms) = (Some(started_ms), Some(duration_ms));
         match outcome {
             Ok(count) => {
@@ -237,10 +247,12 @@ impl Running {
                 }
                 tracing::debug!(task = name, duration_ms, count, "ran a background task");
                 (state.failures, state.last_error) = (0, None);
+                state.handled = state.handled.saturating_add(count);
                 true
             }
             Err(error) => {
                 (state.failures, state.last_error) = (state.failures.saturating_add(1), Some(error.to_string()));
+                state.failed_runs = state.failed_runs.saturating_add(1);
                 false
             }
         }

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod deadline;
 pub(crate) mod flight;
 pub(crate) mod keyed_lock;
+pub mod measure;
 pub mod secret;

@@ -89,7 +89,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
         let (catalog, change) = (Arc::clone(self), change.clone());
-        self.to_its_end(async move {
+        let committed = self.to_its_end(async move {
             let bytes = commits_bytes(slice::from_ref(&commit));
             let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
             let (commit, change) = (&*commits, &change);
@@ -101,8 +101,8 @@ impl Catalog {
                     catalog.commit_creation(&asked, namespace.principal().max_tables()).await
                 }
             }
-        })
-        .await
+        });
+        self.measures.commit("table", committed).await
     }
 
     /// Applies a commit to a table or view, after earlier commits, and again after a conflict while its requirements hold.
@@ -122,6 +122,7 @@ impl Catalog {
             if let Some(loaded) = self.commit_attempt(&asked, permit.record().clone()).await? {
                 return Ok(loaded);
             }
+            self.measures.repeated_commits.inc();
             permit = self.find_again::<C::Metadata, A, O>(&permit).await?;
         }
         let ident = permit.ident();

@@ -10,6 +10,7 @@ mod error;
 mod fate;
 mod find;
 pub mod idempotency;
+mod measures;
 mod namespaces;
 pub mod newer_documents;
 mod old_documents;
@@ -42,6 +43,7 @@ use crate::warehouse::{OpenWarehouse, StorageAccess, Warehouses};
 pub use dropped::missing_document;
 pub use error::CatalogError;
 pub use find::CommitTarget;
+pub use measures::CatalogMeasures;
 
 use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};
@@ -51,7 +53,7 @@ use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
-use crate::vending::{Ask, ValidLocations, Vended, Vending};
+use crate::vending::{Ask, ValidLocations, Vended, Vending, VendingMeasures};
 
 /// The catalog of all organisations.
 #[derive(Clone)]
@@ -65,6 +67,7 @@ pub struct Catalog {
     /// The workers that apply rules to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
+    measures: CatalogMeasures,
     settings: CatalogSettings,
 }
 
@@ -123,6 +126,7 @@ impl Catalog {
             warehouses: Arc::new(Warehouses::new(access)),
             queues: Arc::default(),
             running: TaskTracker::new(),
+            measures: CatalogMeasures::default(),
             settings,
         }
     }
@@ -149,6 +153,18 @@ impl Catalog {
     #[must_use]
     pub fn running_changes(&self) -> usize {
         self.running.len()
+    }
+
+    /// Returns the measurements of commits.
+    #[must_use]
+    pub const fn measures(&self) -> &CatalogMeasures {
+        &self.measures
+    }
+
+    /// Returns the measurements of vended credentials.
+    #[must_use]
+    pub fn vending_measures(&self) -> &VendingMeasures {
+        self.vending.measures()
     }
 
     /// Returns how many bytes the documents in memory use.

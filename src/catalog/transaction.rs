@@ -43,7 +43,7 @@ impl Catalog {
         let parts = by_table(commits)?;
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let (authorizer, max_tables) = (authorizer.clone(), authorizer.principal().max_tables());
-        self.to_its_end(async move {
+        let committed = self.to_its_end(async move {
             let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
             let parts = catalog.heavy.large(bytes, parts);
             let mut targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
@@ -62,7 +62,9 @@ impl Catalog {
                     .await
                 {
                     Ok(()) => return Ok(()),
-                    Err(refused) if refused.overtaken => {}
+                    Err(refused) if refused.overtaken => {
+                        catalog.measures.repeated_commits.inc();
+                    }
                     Err(NotPublished { ident: Some(ident), error, .. }) => return Err(named(ident, error)),
                     Err(refused) => return Err(refused.into()),
                 }
@@ -71,8 +73,8 @@ impl Catalog {
             Err(CatalogError::CommitFailed(format!(
                 "Cannot commit the transaction: other commits were faster {ATTEMPTS} times"
             )))
-        })
-        .await
+        });
+        self.measures.commit("transaction", committed).await
     }
 
     /// Finds the tables of the parts and decides about each. Fails, before any document is read, for the first part whose table

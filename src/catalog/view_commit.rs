@@ -42,10 +42,10 @@ impl Catalog {
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, change) = (Arc::clone(self), change.clone());
-        self.to_its_end(async move {
+        let committed = self.to_its_end(async move {
             let commit = catalog.heavy.large(commit.body_bytes, Arc::new(commit));
             Ok(catalog.commit_in_turn(view, &*commit, &change).await?.document)
-        })
-        .await
+        });
+        self.measures.commit("view", committed).await
     }
 }

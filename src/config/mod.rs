@@ -61,6 +61,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Events of changes.
     pub events: EventsConfig,
+    /// The server's own metrics.
+    pub telemetry: TelemetryConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -282,6 +284,19 @@ pub struct EventsConfig {
     pub per_organisation: u32,
 }
 
+/// Settings of the server's own metrics, for Prometheus.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// An address on which the server answers `GET /metrics`, `/health` and `/ready`, and nothing else. `None` for no such
+    /// address.
+    pub listen: Option<ListenAddress>,
+    /// Whether `GET /metrics` at the server's main address needs no key.
+    pub public: bool,
+    /// The most organisations whose requests are counted apart; 0 counts none.
+    pub organisations: usize,
+}
+
 /// Limits on the roles, assignments and grants of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -342,6 +357,7 @@ impl Default for Config {
             metadata: MetadataConfig::default(),
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
+            telemetry: TelemetryConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),

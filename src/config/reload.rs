@@ -40,8 +40,8 @@ pub struct Reload {
 impl Config {
     /// Returns the settings after a reload of `new`.
     ///
-    /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage
-    /// and the workers need a restart: sockets, files, connections and threads were created with them.
+    /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage,
+    /// the workers and the server's metrics need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -52,6 +52,7 @@ impl Config {
             cache: CacheConfig { pointer_bytes: self.cache.pointer_bytes, ..new.cache.clone() },
             storage: self.storage.clone(),
             heavy: self.heavy,
+            telemetry: self.telemetry.clone(),
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::base::deadline::{self, TimeIsOver};
 pub use large::Large;
+pub use queue::HeavyUsage;
 use queue::{Capacity, FairQueue, Need};
 use workers::Workers;
 
@@ -120,6 +121,12 @@ impl Heavy {
         // One more thread than workers: it drops large values while all others work.
         let threads = Arc::new(Workers::new(workers + 1));
         Self { shared: Arc::new(Shared { queue: Mutex::new(FairQueue::new(capacity)) }), workers: threads }
+    }
+
+    /// Returns what is in use now.
+    #[must_use]
+    pub fn usage(&self) -> HeavyUsage {
+        self.shared.queue.lock().usage()
     }
 
     /// Wraps a value from `bytes` bytes of JSON. A worker drops it if it is large.

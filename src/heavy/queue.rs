@@ -29,6 +29,17 @@ pub(super) struct Capacity {
     pub(super) owner_waiting: usize,
 }
 
+/// What heavy work uses at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeavyUsage {
+    /// Work that waits.
+    pub waiting: u64,
+    /// Busy workers.
+    pub workers: u64,
+    /// Reserved memory, in bytes.
+    pub bytes: u64,
+}
+
 /// Waiting demands, and the resources of granted demands.
 pub(super) struct FairQueue<T> {
     capacity: Capacity,
@@ -64,6 +75,12 @@ enum Fit {
 }
 
 impl<T> FairQueue<T> {
+    /// Returns what waits, and what is granted.
+    pub(super) fn usage(&self) -> HeavyUsage {
+        let waiting = self.owners.values().map(|owner| owner.waiting.len() as u64).sum();
+        HeavyUsage { waiting, workers: self.workers as u64, bytes: self.bytes }
+    }
+
     pub(super) fn new(capacity: Capacity) -> Self {
         Self { capacity, bytes: 0, workers: 0, owners: HashMap::new(), turns: VecDeque::new() }
     }

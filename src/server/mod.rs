@@ -131,6 +131,30 @@ impl Replacing {
     }
 }
 
+/// What a server serves at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerUsage {
+    /// Open connections.
+    pub connections: usize,
+    /// The most connections.
+    pub max_connections: usize,
+    /// Running requests.
+    pub requests: usize,
+}
+
+/// Counts what a server serves. It does not keep the server's service alive.
+#[derive(Clone)]
+pub struct ServerCounts(Arc<Admission>);
+
+impl ServerCounts {
+    /// Returns what the server serves now.
+    #[must_use]
+    pub fn usage(&self) -> ServerUsage {
+        let (connections, requests) = self.0.count();
+        ServerUsage { connections, max_connections: self.0.max(), requests }
+    }
+}
+
 /// The connections and requests that a stop cut off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CutOff {
@@ -173,6 +197,12 @@ impl Server {
     #[must_use]
     pub fn replacing(&self) -> Replacing {
         Replacing { admission: Arc::clone(&self.admission), live: self.live.clone() }
+    }
+
+    /// Returns the handle that counts what the server serves.
+    #[must_use]
+    pub fn counts(&self) -> ServerCounts {
+        ServerCounts(Arc::clone(&self.admission))
     }
 
     /// Returns the address on which the server listens, with the real port if the configured port is 0.

@@ -29,6 +29,7 @@ pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
 
+use crate::base::measure::Calls;
 use crate::base::secret::Secret;
 
 /// Why storage did not read, write or remove an object.
@@ -107,6 +108,19 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Returns the name of its kind, for metrics.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::AlreadyExists(_) => "already-exists",
+            Self::Elsewhere(_) | Self::Impossible(_) | Self::BelowFile { .. } => "impossible",
+            Self::NoSpace { .. } => "no-space",
+            Self::TooLarge { .. } => "too-large",
+            Self::Refused { .. } | Self::NoCredentials { .. } => "refused",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+
     /// Returns which setting of the warehouse to change, if the error of the store or the network shows it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -147,6 +161,7 @@ pub struct Storage {
     root: Option<Arc<Location>>,
     backend: Backend,
     budget: Budget,
+    calls: Calls,
 }
 
 #[derive(Debug, Clone)]
@@ -175,6 +190,16 @@ impl Backend {
         Self::Local(Arc::new(LocalFileSystem::new()))
     }
 
+    /// Returns the name of the kind of storage, for metrics: the `type` in a warehouse's settings.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "file",
+            Self::S3 { .. } => "s3",
+            Self::Azure { .. } => "adls",
+            Self::Gcs { .. } => "gcs",
+        }
+    }
+
     fn store(&self) -> &dyn ObjectStore {
         match self {
             Self::Local(store) => store.as_ref(),
@@ -189,7 +214,8 @@ impl Storage {
     /// Creates a handle on the whole local disk.
     #[must_use]
     pub fn local() -> Self {
-        Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
+        let (backend, budget, calls) = (Backend::local(), Budget::default(), Calls::default());
+        Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend, budget, calls }
     }
 
     /// Returns the storage's id. Caches use it as a part of their key, since two storages can have different objects at the
@@ -209,6 +235,12 @@ impl Storage {
     #[must_use]
     pub fn owned_by(self, owner: Uuid) -> Self {
         Self { owner, ..self }
+    }
+
+    /// Returns the same storage, with its calls measured by `calls`.
+    #[must_use]
+    pub fn measured_by(self, calls: &Calls) -> Self {
+        Self { calls: calls.clone(), ..self }
     }
 
     /// Returns the warehouse's root. `None` for the whole local disk.
@@ -231,6 +263,10 @@ impl Storage {
     /// # Errors
     /// `TooLarge`, `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn read_at_most(&self, location: &Location, limit_bytes: u64) -> Result<Bytes, StorageError> {
+        self.measured("read", self.read_unmeasured(location, limit_bytes)).await
+    }
+
+    async fn read_unmeasured(&self, location: &Location, limit_bytes: u64) -> Result<Bytes, StorageError> {
         let (store, path) = self.resolve(location)?;
         let read = || read_whole(store, &path, limit_bytes);
         let read = match &self.backend {
@@ -251,6 +287,10 @@ impl Storage {
     /// `AlreadyExists` if the location has another object, which stays unchanged; `Elsewhere`, `Impossible`, `BelowFile`,
     /// `NoSpace`, `Refused`; `Unavailable`: the object may exist, or appear later.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
+        self.measured("create", self.create_unmeasured(location, bytes)).await
+    }
+
+    async fn create_unmeasured(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let mode = match &self.backend {
             Backend::Local(_) => {
@@ -284,6 +324,10 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
+        self.measured("remove", self.remove_unmeasured(location)).await
+    }
+
+    async fn remove_unmeasured(&self, location: &Location) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let deleted = match &self.backend {
             Backend::Azure { store, delete, .. } => delete.delete(store, &path).await,
@@ -309,7 +353,7 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn list(&self, folder: &Location, at_most: usize) -> Result<Vec<Location>, StorageError> {
-        self.list_all(folder)?.take(at_most).try_collect().await
+        self.measured("list", async { self.list_all(folder)?.take(at_most).try_collect().await }).await
     }
 
     /// Lists all objects below `folder`, as locations, in any order, page by page.
@@ -389,6 +433,18 @@ impl Storage {
     #[must_use]
     pub fn gcp_service_account_key(&self) -> Option<&Secret<String>> {
         if let Backend::Gcs { service_account_key, .. } = &self.backend { service_account_key.as_ref() } else { None }
+    }
+
+    /// Waits for a call and measures it.
+    async fn measured<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let measurement = self.calls.begin(self.backend.kind(), operation);
+        let result = call.await;
+        measurement.end(&result, StorageError::kind);
+        result
     }
 
     fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {

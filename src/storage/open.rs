@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::azure_delete::SingleDelete;
 use super::budget::Budget;
 use super::{Backend, Storage, StorageCredentials};
+use crate::base::measure::Calls;
 use crate::base::secret::Secret;
 
 /// Why a warehouse's storage cannot be used with its settings.
@@ -72,6 +73,7 @@ impl Storage {
             root: Some(Arc::new(setup.root.clone())),
             backend,
             budget: setup.budget,
+            calls: Calls::default(),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::sync::Cache;
 use tidewater_core::location::Location;
 use tidewater_core::storage::{Access, Delegation, Wanted};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::circuit::Circuit;
 use super::{Issued, Prefixed, ValidLocations, Vended, VendingError, Vendor};
 use crate::base::clock::Clock;
+use crate::base::measure::Calls;
 
 /// The most credentials in the cache, of all warehouses.
 const REMEMBERED: usize = 10_000;
@@ -63,6 +65,16 @@ struct Shared {
     /// The running requests to clouds, each with the channel on which its outcome arrives.
     under_way: Mutex<HashMap<Scope, watch::Receiver<Option<Outcome>>>>,
     circuit: Circuit,
+    measures: VendingMeasures,
+}
+
+/// What vending measures. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct VendingMeasures {
+    /// Requests for credentials to clouds: the target is the type of storage, the operation `issue`.
+    pub calls: Calls,
+    /// Credentials that were vended from the cache.
+    pub cached: Counter,
 }
 
 impl Vending {
@@ -70,7 +82,14 @@ impl Vending {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let (issued, under_way, circuit) = (Cache::new(REMEMBERED), Mutex::default(), Circuit::default());
-        Self { shared: Arc::new(Shared { clock, issued, under_way, circuit }) }
+        let measures = VendingMeasures::default();
+        Self { shared: Arc::new(Shared { clock, issued, under_way, circuit, measures }) }
+    }
+
+    /// Returns the measurements.
+    #[must_use]
+    pub fn measures(&self) -> &VendingMeasures {
+        &self.shared.measures
     }
 
     /// Returns the settings of a client without access to files, such as the store's address.
@@ -117,6 +136,7 @@ impl Vending {
         let scope = Scope { storage, locations, access: ask.access };
         let known = self.shared.issued.get(&scope);
         if let Some(fresh) = known.as_ref().filter(|known| known.is_fresh(self.shared.clock.now_ms())) {
+            self.shared.measures.cached.inc();
             return Ok(Arc::clone(fresh));
         }
         let outcome = self.shared.issue_once(vendor, scope, ask.locations).await;
@@ -171,8 +191,11 @@ impl Shared {
         sender: watch::Sender<Option<Outcome>>,
     ) {
         let access = scope.access;
+        let target = vendor.profile().map_or("file", |profile| profile.kind());
+        let measurement = self.measures.calls.begin(target, "issue");
         let issuing = tokio::spawn(async move { vendor.issue(&locations, access, now_ms).await });
         let outcome = issuing.await.unwrap_or_else(|_| Err(stopped())).map(Arc::new);
+        measurement.end(&outcome, VendingError::kind);
         self.circuit.record(scope.storage, &outcome, self.clock.now_ms());
         if let Ok(issued) = &outcome {
             self.issued.insert(scope.clone(), Arc::clone(issued));

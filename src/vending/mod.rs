@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::Refused;
 
-pub use cache::{Ask, PASS, Vending};
+pub use cache::{Ask, PASS, Vending, VendingMeasures};
 use given::LastGiven;
 pub use open::open_vendor;
 pub use s3_trial::SigningTrial;
@@ -128,4 +128,15 @@ pub enum VendingError {
     /// A location cannot have separate credentials on Google Cloud, or there are too many locations.
     #[error(transparent)]
     Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
+}
+
+impl VendingError {
+    /// Returns the name of its kind, for metrics.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NotSigned(_) | Self::NoSigning | Self::Policy(_) | Self::Sas(_) | Self::Boundary(_) => "impossible",
+        }
+    }
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
+use crate::base::measure::Calls;
 use crate::base::secret::Secret;
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
@@ -60,6 +61,8 @@ pub struct StorageAccess {
     pub budget: Budget,
     /// The keys that seal passes. They are derived from the master keys when first needed, and stay in memory.
     pub passes: Arc<OnceLock<PassKeys>>,
+    /// Where calls to storage are measured.
+    pub calls: Calls,
 }
 
 impl StorageAccess {
@@ -89,7 +92,7 @@ impl StorageAccess {
         let root = Location::parse(&record.root)?;
         let (profile, budget) = (&record.storage.profile, self.budget);
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
-        let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
+        let storage = Storage::open(&setup)?.owned_by(record.organisation.0).measured_by(&self.calls);
         let vendor = open_vendor(profile, &storage, budget)?;
         Ok(OpenWarehouse {
             warehouse_ref,

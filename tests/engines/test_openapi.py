@@ -67,6 +67,7 @@ OPERATORS = {
     "POST /management/v1/signing-keys": {"body": {}},
     "DELETE /management/v1/signing-keys": {"query": {"created-before-ms": 0}},
     "GET /management/v1/status": {},
+    "GET /metrics": {},
     "GET /management/v1/settings": {},
     "POST /management/v1/reload": {},
     "POST /management/v1/reseal": {"body": {}},

@@ -26,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("manifests", &["metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
+    // The registry of metrics, and those of requests.
+    ("telemetry", &["base"]),
     // Use cases.
     ("auth", &["background", "base", "config", "store"]),
     ("access", &["auth", "store", "vending", "warehouse"]),
@@ -85,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sealing",
             "storage",
             "store",
+            "telemetry",
             "tenancy",
             "vending",
             "warehouse",
@@ -111,6 +114,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "server",
             "storage",
             "store",
+            "telemetry",
             "tenancy",
             "vending",
             "warehouse",
@@ -147,7 +151,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("axum", &["api", "app", "server"]),
     ("hyper", &["api", "cli", "server"]),
     ("hyper_util", &["api", "cli", "server"]),
-    ("http", &["api", "app", "cli", "server", "storage", "vending"]),
+    ("http", &["api", "app", "cli", "server", "storage", "telemetry", "vending"]),
     ("http_body_util", &["api", "cli", "server", "vending"]),
     ("aws_lc_rs", &["sealing", "vending"]),
     ("tower", &["api", "server"]),
@@ -155,6 +159,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth"]),
     ("apache_avro", &["sample"]),
+    ("prometheus_client", &["app", "base", "catalog", "telemetry", "vending"]),
     ("snap", &["manifests"]),
     ("zstd", &["manifests"]),
     ("figment", &["config"]),

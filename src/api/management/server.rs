@@ -39,6 +39,11 @@ struct BackgroundTask {
     failures: u32,
     running_since_ms: Option<i64>,
     next_run_ms: Option<i64>,
+    /// Ended runs since the start, and those of them that failed.
+    runs: u64,
+    failed_runs: u64,
+    /// Objects that the runs have handled since the start.
+    handled: u64,
 }
 
 impl From<TaskState> for BackgroundTask {
@@ -52,9 +57,24 @@ impl From<TaskState> for BackgroundTask {
             last_error,
             failures,
             next_run_ms,
+            runs,
+            failed_runs,
+            handled,
         } = task;
         let state = stage.as_str();
-        Self { name, state, last_run_ms, last_duration_ms, last_error, failures, running_since_ms, next_run_ms }
+        Self {
+            name,
+            state,
+            last_run_ms,
+            last_duration_ms,
+            last_error,
+            failures,
+            running_since_ms,
+            next_run_ms,
+            runs,
+            failed_runs,
+            handled,
+        }
     }
 }
 

@@ -1,0 +1,166 @@
+//! Registers the metrics of all parts. Figures that a part has anyway are read at each scrape.
+
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::api::Api;
+use crate::background::{Runner, Stage, TaskState};
+use crate::base::measure::CallLabels;
+use crate::catalog::Catalog;
+use crate::heavy::{Heavy, HeavyUsage};
+use crate::server::{ServerCounts, ServerUsage};
+
+/// Registers the metrics of the parts. `storage` are the calls to storage.
+pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
+    let (measures, vending) = (api.catalog.measures(), api.catalog.vending_measures());
+    api.telemetry.register(|registry| {
+        let help = "Duration of calls to warehouses' storage, by type of storage, operation and outcome";
+        registry.register("tidewater_storage_call_duration_seconds", help, storage);
+        let help = "Duration of commits, by target and outcome";
+        registry.register("tidewater_commit_duration_seconds", help, measures.commits.family());
+        let help = "Commits that were applied again, because another one was faster";
+        registry.register("tidewater_commit_repeats", help, measures.repeated_commits.clone());
+        let help = "Duration of requests for credentials to clouds, by type of storage and outcome";
+        registry.register("tidewater_credentials_call_duration_seconds", help, vending.calls.family());
+        let help = "Vended credentials that were in the cache";
+        registry.register("tidewater_credentials_cached", help, vending.cached.clone());
+        registry.register_collector(Box::new(Figures {
+            background: Arc::clone(api.admin.background()),
+            catalog: Arc::clone(&api.catalog),
+            work: Arc::clone(&api.heavy),
+            bodies: Arc::clone(&api.bodies),
+        }));
+    });
+}
+
+/// The parts whose figures are read at a scrape.
+struct Figures {
+    background: Arc<Runner>,
+    catalog: Arc<Catalog>,
+    work: Arc<Heavy>,
+    bodies: Arc<Heavy>,
+}
+
+impl std::fmt::Debug for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Figures").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let single = |encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        let help = "Memory of cached metadata documents";
+        single(&mut encoder, "tidewater_document_cache_bytes", help, self.catalog.cached_bytes())?;
+        let help = "Changes that have begun and not ended";
+        single(&mut encoder, "tidewater_running_changes", help, self.catalog.running_changes() as u64)?;
+        self.encode_tasks(&mut encoder)?;
+        self.encode_pools(&mut encoder)
+    }
+}
+
+impl Figures {
+    fn encode_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let tasks = self.background.states();
+        let counters: [(&str, &str, fn(&TaskState) -> u64); 3] = [
+            ("tidewater_background_runs", "Ended runs of background tasks", |task| task.runs),
+            ("tidewater_background_failed_runs", "Failed runs of background tasks", |task| task.failed_runs),
+            ("tidewater_background_handled", "Objects that background tasks handled", |task| task.handled),
+        ];
+        for (name, help, value) in counters {
+            let mut all = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for task in &tasks {
+                ConstCounter::new(value(task)).encode(all.encode_family(&TaskLabels { task: task.name })?)?;
+            }
+        }
+        let gauges: [(&str, &str, fn(&TaskState) -> Option<f64>); 3] = [
+            ("tidewater_background_running", "Whether a background task runs now", |task| {
+                Some(f64::from(u8::from(task.stage == Stage::Running)))
+            }),
+            ("tidewater_background_failures", "Failed runs of a background task since its last success", |task| {
+                Some(f64::from(task.failures))
+            }),
+            (
+                "tidewater_background_last_run_timestamp_seconds",
+                "When a background task's last ended run began, in seconds since 1970",
+                |task| task.last_run_ms.map(|ms| ms as f64 / 1_000.0),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let mut all = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for task in &tasks {
+                if let Some(value) = value(task) {
+                    ConstGauge::new(value).encode(all.encode_family(&TaskLabels { task: task.name })?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_pools(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let pools = [("work", self.work.usage()), ("bodies", self.bodies.usage())];
+        let gauges: [(&str, &str, fn(&HeavyUsage) -> u64); 3] = [
+            ("tidewater_heavy_waiting", "Large requests and documents that wait for memory or a worker", |pool| {
+                pool.waiting
+            }),
+            ("tidewater_heavy_workers", "Workers that are busy with large requests and documents", |pool| pool.workers),
+            ("tidewater_heavy_bytes", "Memory reserved for large requests and documents", |pool| pool.bytes),
+        ];
+        for (name, help, value) in gauges {
+            let mut all = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (pool, usage) in &pools {
+                ConstGauge::new(value(usage)).encode(all.encode_family(&PoolLabels { pool })?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Registers the figures of a server's connections.
+pub(super) fn register_server(api: &Api, server: ServerCounts) {
+    api.telemetry.register(|registry| registry.register_collector(Box::new(Connections(server))));
+}
+
+/// The connections of a server, counted at a scrape.
+struct Connections(ServerCounts);
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let ServerUsage { connections, max_connections, requests } = self.0.usage();
+        for (name, help, value) in [
+            ("tidewater_connections", "Open connections", connections),
+            ("tidewater_max_connections", "The most connections that are served at the same time", max_connections),
+            ("http_server_active_requests", "Requests that are being answered", requests),
+        ] {
+            let gauge = ConstGauge::new(value as u64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
