@@ -3,6 +3,7 @@
 mod people;
 mod plans;
 mod server;
+mod statements;
 mod two_servers;
 
 use std::sync::Arc;

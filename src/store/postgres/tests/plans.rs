@@ -41,7 +41,7 @@ const FILL: &str = "
     INSERT INTO receipt (organisation, principal, key, request, kind, expires_ms)
         SELECT md5('o0')::uuid, md5('p')::uuid, md5('r' || i)::uuid, sha256(''), 'done', 0
         FROM generate_series(0, 19999) AS i;
-    ANALYZE;";
+    ANALYZE organisation, organisation_state, warehouse, namespace, tabular, location, dropped, old_document, event, receipt;";
 
 /// The ids of the organisation and of its warehouse, as the first parameters.
 const IDS: &str = "md5('o0')::uuid, md5('wo0')::uuid";
