@@ -20,6 +20,7 @@ const FILL: &str = "
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns' || i, '{}' FROM generate_series(0, 999) AS i;
     INSERT INTO namespace (organisation, warehouse, key, parent, properties)
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns0' || chr(31) || i, 'ns0', '{}' FROM generate_series(0, 999) AS i;
+    ANALYZE organisation, warehouse, namespace;
     INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, created_ms, updated_ms)
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns' || i % 1000, 't' || i, md5('t' || i)::uuid, 'table', 'd0',
                's3://b/o0/t' || i, 0, 0
