@@ -220,7 +220,7 @@ impl PostgresStore {
         at_most: u32,
         change: &Change,
     ) -> Result<Forgotten> {
-        let ended = transact!(self, transaction => async {
+        let ended = transact!(self, for id, transaction => async {
             step(transaction, id, at_most, change).await.map_err(|failure| match violation(&failure) {
                 Some(Violation::ForeignKey) => StoreError::NotEmpty(Resource::Organisation).into(),
                 _ => failure,

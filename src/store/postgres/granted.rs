@@ -80,7 +80,7 @@ pub(super) const ACCESS: &str = concat!(
 );
 
 /// Selects the grants of a catalog role.
-const OF_ROLE: &str = concat!(
+pub(super) const OF_ROLE: &str = concat!(
     "SELECT access_grant.kind, access_grant.privilege, access_grant.securable,
             coalesce(access_grant.namespace, named.namespace), named.name
      FROM access_grant ",

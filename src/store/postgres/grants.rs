@@ -241,7 +241,9 @@ impl GrantStore for PostgresStore {
         new: &PrincipalRole,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => principal_role_create(transaction, organisation, new, change))
+        transact!(self, for organisation, transaction => {
+            principal_role_create(transaction, organisation, new, change)
+        })
     }
 
     async fn principal_role_get(&self, organisation: OrganisationId, name: &str) -> Result<Option<PrincipalRole>> {
@@ -270,11 +272,13 @@ impl GrantStore for PostgresStore {
         id: PrincipalRoleId,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => principal_role_delete(transaction, organisation, id, change))
+        transact!(self, for organisation, transaction => principal_role_delete(transaction, organisation, id, change))
     }
 
     async fn catalog_role_create(&self, warehouse_ref: WarehouseRef, new: &CatalogRole, change: &Change) -> Result<()> {
-        transact!(self, transaction => catalog_role_create(transaction, warehouse_ref, new, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            catalog_role_create(transaction, warehouse_ref, new, change)
+        })
     }
 
     async fn catalog_role_get(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<Option<CatalogRole>> {
@@ -306,7 +310,9 @@ impl GrantStore for PostgresStore {
     }
 
     async fn catalog_role_delete(&self, warehouse_ref: WarehouseRef, id: CatalogRoleId, change: &Change) -> Result<()> {
-        transact!(self, transaction => catalog_role_delete(transaction, warehouse_ref, id, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            catalog_role_delete(transaction, warehouse_ref, id, change)
+        })
     }
 
     async fn principal_role_assign(
@@ -317,7 +323,7 @@ impl GrantStore for PostgresStore {
         assigned: bool,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => {
+        transact!(self, for organisation, transaction => {
             principal_role_assign(transaction, organisation, (role, principal), assigned, change)
         })
     }
@@ -368,7 +374,7 @@ impl GrantStore for PostgresStore {
         assigned: bool,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => {
+        transact!(self, for warehouse_ref.organisation, transaction => {
             catalog_role_assign(transaction, warehouse_ref, (role, principal_role), assigned, change)
         })
     }
@@ -423,7 +429,9 @@ impl GrantStore for PostgresStore {
         limit: u64,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => grant_add(transaction, warehouse_ref, (role, grant), limit, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            grant_add(transaction, warehouse_ref, (role, grant), limit, change)
+        })
     }
 
     async fn grant_revoke(
@@ -433,7 +441,9 @@ impl GrantStore for PostgresStore {
         grant: &Grant,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => grant_revoke(transaction, warehouse_ref, (role, grant), change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            grant_revoke(transaction, warehouse_ref, (role, grant), change)
+        })
     }
 
     async fn grant_list(&self, warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Result<Vec<Grant>> {
