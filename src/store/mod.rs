@@ -53,6 +53,8 @@ pub use open::*;
 pub use operators::*;
 pub use organisations::*;
 pub use pages::*;
+#[cfg(test)]
+pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
 pub use signing_keys::*;

@@ -22,8 +22,10 @@ use super::connection::{Pool, Transaction};
 use super::convert::{Failure, get};
 use super::params::params;
 use super::state_rows::Affected;
+use super::table_rows::record_at;
 use crate::base::flight::{Flight, Joined};
-use crate::store::{AccessGenerations, Result, StoreError};
+use crate::store::{AccessGenerations, Result, StoreError, TableRecord};
+use tokio_postgres::Row;
 
 /// The number of organisations, or of an organisation's principals, from which unused counters are removed.
 const FEW: usize = 1_024;
@@ -276,6 +278,16 @@ impl PostgresStore {
                 Ok(())
             }
         }
+    }
+
+    /// Returns the table or view of a row that has its organisation's generation before it, and counts the changes up to that.
+    pub(super) async fn record_seen(
+        &self,
+        organisation: OrganisationId,
+        row: Option<&Row>,
+    ) -> Result<Option<TableRecord>> {
+        self.seen(organisation, row.map(|row| get(row, 0)).transpose()?).await?;
+        row.map_or(Ok(None), |row| record_at(row, 1))
     }
 
     async fn refresh(&self, organisation: Option<OrganisationId>) -> Result<()> {

@@ -5,8 +5,8 @@
 
 mod administration;
 mod attempts;
-mod client;
 mod change_author;
+mod client;
 mod connection;
 mod connector;
 mod convert;
@@ -37,9 +37,9 @@ mod params;
 mod pointers;
 mod receipts;
 mod reports;
-mod settings;
 mod restore;
 mod roles;
+mod settings;
 mod signing_keys;
 mod state_rows;
 mod swaps;
@@ -67,6 +67,8 @@ use super::{Result, Store};
 pub use self::migrations::SchemaError;
 pub use self::open::PostgresOpenError;
 pub use self::settings::{PostgresSettings, UrlError};
+#[cfg(test)]
+pub(crate) use self::tests::TestSchema;
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.
 pub(crate) struct PostgresStore {

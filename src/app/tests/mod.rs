@@ -1,0 +1,4 @@
+//! Tests of several servers over one store: a change through one holds for the next request to another.
+
+mod replicas;
+mod world;
