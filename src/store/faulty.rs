@@ -214,6 +214,7 @@ macro_rules! stores_with_faults {
 stores_with_faults! {
     Store {
         fn ping() -> ();
+        fn task_claim(task: &str, now_ms: i64, until_ms: i64) -> bool;
     }
     OrganisationStore {
         fn organisation_create(new: &Organisation, change: &Change) -> ();
