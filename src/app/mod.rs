@@ -3,6 +3,8 @@
 mod collect;
 mod database;
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::Path;
