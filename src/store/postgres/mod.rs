@@ -7,6 +7,7 @@ mod administration;
 mod attempts;
 mod connection;
 mod convert;
+mod copy;
 mod dropped;
 mod entities;
 mod events;
@@ -42,6 +43,7 @@ use self::generations::Generations;
 use self::params::{Param, params};
 use super::{Result, Store};
 
+pub(super) use self::copy::PostgresCopy;
 pub use self::open::{PostgresOpenError, PostgresSettings};
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.

@@ -33,6 +33,14 @@ pub enum PostgresOpenError {
     /// The database cannot be reached, or refused.
     #[error("the database cannot be used: {0}")]
     Database(String),
+    /// The database is the target of a copy that has not ended.
+    #[error("{target} is an incomplete copy of {source_name}: complete it with `tidewater copy --from {source_name} --to {target}`")]
+    Unfinished {
+        /// The database.
+        target: String,
+        /// The database that is copied.
+        source_name: String,
+    },
 }
 
 impl PostgresStore {
@@ -41,23 +49,30 @@ impl PostgresStore {
     /// # Errors
     /// Fails if the database cannot be used.
     pub(crate) async fn open(settings: &PostgresSettings) -> Result<Self, PostgresOpenError> {
-        let config: tokio_postgres::Config =
-            settings.url.parse().map_err(|error: tokio_postgres::Error| PostgresOpenError::Url(error.to_string()))?;
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let connections = deadpool_postgres::Pool::builder(manager)
-            .max_size(settings.connections)
-            .build()
-            .map_err(|error| PostgresOpenError::Database(error.to_string()))?;
-        let mut client = connections.get().await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
+        let pool = connect(settings, "tidewater")?;
+        let mut client = pool.connections.get().await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
         migrate(&mut client).await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
+        super::copy::check_complete(&client, &settings.url).await?;
         drop(client);
-        let pool = Pool { connections, prepares: settings.prepares };
         Ok(Self { pool, generations: Arc::<Generations>::default() })
     }
 }
 
+/// Returns the pool of connections, whose name the database shows as `application`.
+pub(super) fn connect(settings: &PostgresSettings, application: &str) -> Result<Pool, PostgresOpenError> {
+    let mut config: tokio_postgres::Config =
+        settings.url.parse().map_err(|error: tokio_postgres::Error| PostgresOpenError::Url(error.to_string()))?;
+    config.application_name(application);
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let connections = deadpool_postgres::Pool::builder(manager)
+        .max_size(settings.connections)
+        .build()
+        .map_err(|error| PostgresOpenError::Database(error.to_string()))?;
+    Ok(Pool { connections, prepares: settings.prepares })
+}
+
 /// Makes the missing migrations, in one transaction.
-async fn migrate(client: &mut deadpool_postgres::Object) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn migrate(client: &mut deadpool_postgres::Object) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction
         .batch_execute(
