@@ -7,10 +7,7 @@ use super::rows::{Digest, Rows, named};
 use super::{CopyError, CopyRowProgress, CopyStep, NAMED, Report};
 use crate::store::{COPY_TABLES, CopyRow, CopyState, CopyStore, CopyTable, CopyValue};
 
-/// The advice about a target that is still a copy.
-const ADVICE: &str = ". If the target was changed by hand, pass --restart to copy again";
-
-/// Fails if the target has other rows than `states` tells of the source.
+/// Fails if the target has other rows than `states` tells of the source. The error ends with `advice`.
 ///
 /// # Errors
 /// `Differs` with the first differences; `Database`.
@@ -19,6 +16,7 @@ pub(super) async fn check(
     target: &dyn CopyStore,
     states: &[CopyState],
     report: Report<'_>,
+    advice: &'static str,
 ) -> Result<(), CopyError> {
     let total = Some(states.iter().map(|state| state.total).sum());
     let (mut differences, mut done) = (Vec::new(), 0);
@@ -36,7 +34,7 @@ pub(super) async fn check(
     if differences.is_empty() {
         return Ok(());
     }
-    Err(CopyError::Differs { differences: list(&differences, NAMED), advice: ADVICE })
+    Err(CopyError::Differs { differences: list(&differences, NAMED), advice })
 }
 
 /// Appends the differences between the rows of a table. Stops when there are more than a message names.

@@ -21,6 +21,9 @@ use rows::{Batch, Rows, key_bytes};
 /// The most rows that a message names.
 const NAMED: usize = 10;
 
+/// The advice when a copy differs from its source.
+const AFTER_COPY: &str = ". If the target was changed by hand, pass --restart to copy again";
+
 /// What a copy does at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyStep {
@@ -106,7 +109,7 @@ pub async fn copy(
         copy_table(source, target, table, state, &mut report_table).await?;
         done += state.copied;
     }
-    compare::check(source, target, &states, report).await?;
+    compare::check(source, target, &states, report, AFTER_COPY).await?;
     // A server that has started meanwhile waits for its first write, and would make it afterwards.
     source.check_unused().await?;
     target.finish().await?;
@@ -128,7 +131,7 @@ pub async fn check(
         return Err(CopyError::Unfinished { target: target.name().to_owned() });
     }
     let states = survey(source, None, report).await?;
-    compare::check(source, target, &states, report).await?;
+    compare::check(source, target, &states, report, "").await?;
     Ok(CopyDone { begin: CopyBegin::New, tables: counts(&states) })
 }
 

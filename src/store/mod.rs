@@ -29,7 +29,7 @@ mod reports;
 mod signing_keys;
 mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 mod table_kind;
 mod tables;
 mod usage;
