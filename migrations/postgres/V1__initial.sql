@@ -43,6 +43,14 @@ CREATE TABLE organisation_state (
     generation      bigint NOT NULL DEFAULT 1
 );
 
+-- Locks that changes of all organisations share: 'roots' for the roots of warehouses, which never overlap, and 'signing-keys' for the
+-- first key that signs tokens. A change locks the row until its end. The rows never change.
+CREATE TABLE catalog_lock (
+    name text COLLATE "C" NOT NULL PRIMARY KEY
+);
+
+INSERT INTO catalog_lock (name) VALUES ('roots'), ('signing-keys');
+
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
 --
 -- A user of an identity provider is a principal with an issuer and a subject, the provider's URL and the user's id there. Only

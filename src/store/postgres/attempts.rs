@@ -1,7 +1,10 @@
 //! Attempts of a transaction: it is repeated when the database undid it because of another one.
 
+use tokio_postgres::Row;
+
 use super::connection::{Pool, Transaction};
 use super::convert::{Failure, commit_failed, is_worth_repeating};
+use super::params::Param;
 use crate::store::{Result, StoreError};
 
 /// The most attempts of one transaction.
@@ -11,6 +14,28 @@ const MOST: u32 = 8;
 pub(super) struct Attempts<'a> {
     pool: &'a Pool,
     made: u32,
+}
+
+impl Pool {
+    /// Makes a change in one statement, without a transaction around it, and returns the rows. Repeats it after a deadlock or a
+    /// conflict. If the connection breaks after the statement was sent, the outcome is unknown (`Failure::Unknown`).
+    pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
+        for _ in 1..MOST {
+            match self.change_once(sql, params).await {
+                Err(Failure::Database(error)) if is_worth_repeating(&error) => {}
+                made => return made,
+            }
+        }
+        self.change_once(sql, params).await
+    }
+
+    async fn change_once(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
+        let connection = self.connection().await.map_err(|error| match error {
+            StoreError::Unavailable(cause) => StoreError::NotMade(cause),
+            error => error,
+        })?;
+        connection.query(sql, params).await.map_err(Failure::of_change)
+    }
 }
 
 impl<'a> Attempts<'a> {
@@ -45,7 +70,7 @@ impl<'a> Attempts<'a> {
                 let _ = transaction.undo().await;
                 Some(Err(error))
             }
-            Err(Failure::Database(error)) => {
+            Err(Failure::Database(error) | Failure::Unknown(error)) => {
                 let _ = transaction.undo().await;
                 if self.may_repeat(&error) { None } else { Some(Err(Failure::Database(error).into_not_made())) }
             }

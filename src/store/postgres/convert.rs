@@ -1,7 +1,8 @@
 //! Conversions between PostgreSQL's values and errors and the store's.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::events::KEY_CONSTRAINT;
 use crate::store::{Result, StoreError};
 
 /// Why a transaction did not come to its commit.
@@ -9,8 +10,10 @@ use crate::store::{Result, StoreError};
 pub(super) enum Failure {
     /// The change is refused: nothing is wrong with the database.
     Refused(StoreError),
-    /// The database failed.
+    /// The database failed, and surely changed nothing.
     Database(tokio_postgres::Error),
+    /// The database failed, and may have made the change.
+    Unknown(tokio_postgres::Error),
 }
 
 impl From<StoreError> for Failure {
@@ -30,23 +33,39 @@ impl Failure {
     pub(super) fn into_unavailable(self) -> StoreError {
         match self {
             Self::Refused(error) => error,
-            Self::Database(error) => StoreError::Unavailable(Box::new(error)),
+            Self::Database(error) | Self::Unknown(error) => StoreError::Unavailable(Box::new(error)),
         }
     }
 
-    /// Returns the error of a change that was surely not made.
+    /// Returns the error of a change.
     pub(super) fn into_not_made(self) -> StoreError {
         match self {
             Self::Refused(error) => error,
             Self::Database(error) if error.code() == Some(&SqlState::DISK_FULL) => StoreError::Full(Box::new(error)),
             Self::Database(error) => StoreError::NotMade(Box::new(error)),
+            Self::Unknown(error) => StoreError::Unavailable(Box::new(error)),
         }
     }
+
+    /// Tells apart, after a change in one statement without a transaction, whether it may have been made.
+    pub(super) fn of_change(self) -> Self {
+        match self {
+            Self::Database(error) if error.as_db_error().is_none_or(ends_connection) => Self::Unknown(error),
+            failure => failure,
+        }
+    }
+}
+
+/// Returns whether the connection ends with this error. Then the change that was being made may have been committed: a proxy answers
+/// so too when its own connection to the database breaks.
+fn ends_connection(error: &DbError) -> bool {
+    error.code().code().starts_with("08") || !matches!(error.parsed_severity(), Some(Severity::Error))
 }
 
 /// Returns whether a transaction that failed with this error before its commit may succeed when it is repeated.
 pub(super) fn is_worth_repeating(error: &tokio_postgres::Error) -> bool {
     match error.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) => error.as_db_error().and_then(DbError::constraint) == Some(KEY_CONSTRAINT),
         Some(code) => {
             [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED, &SqlState::ADMIN_SHUTDOWN]
                 .contains(&code)

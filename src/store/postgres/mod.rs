@@ -5,15 +5,23 @@
 
 mod administration;
 mod attempts;
+mod change_author;
 mod connection;
 mod convert;
 mod copy;
 mod dropped;
+mod dropped_rows;
 mod entities;
 mod events;
+mod forget;
+mod forget_rows;
 mod generations;
+mod granted;
 mod grants;
+mod group_roles;
+mod key_usage;
 mod keys;
+mod location_rows;
 mod locations;
 mod master_key;
 mod namespaces;
@@ -21,14 +29,22 @@ mod old_documents;
 mod open;
 mod operators;
 mod organisations;
+mod pages;
 mod params;
+mod pointers;
 mod receipts;
 mod reports;
+mod restore;
+mod roles;
 mod signing_keys;
 mod state_rows;
+mod swaps;
+mod table_adds;
+mod table_rows;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod transact;
 mod usage;
 mod users;
 mod warehouses;
@@ -61,6 +77,12 @@ impl PostgresStore {
     /// Runs one statement that only reads, and returns its first row.
     async fn read_first(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
         Ok(self.read(sql, params).await?.into_iter().next())
+    }
+
+    /// Makes a change in one statement, without a transaction around it, and returns its rows. No receipt belongs to the change, and
+    /// its statement violates no constraint.
+    async fn change_rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.change(sql, params).await.map_err(convert::Failure::into_not_made)
     }
 }
 

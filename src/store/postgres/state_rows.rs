@@ -66,6 +66,45 @@ pub(super) async fn lock(
     })
 }
 
+/// Locks an organisation's row as [`lock`] does, for a change of one of its objects.
+///
+/// # Errors
+/// `NotFound` for the object if the organisation does not exist: then the object does not either.
+pub(super) async fn lock_for(
+    transaction: &Transaction,
+    organisation: OrganisationId,
+    object: Resource,
+) -> Result<State, Failure> {
+    lock(transaction, organisation, Added::default()).await.map_err(|failure| match failure {
+        Failure::Refused(StoreError::NotFound(Resource::Organisation)) => StoreError::NotFound(object).into(),
+        failure => failure,
+    })
+}
+
+/// Adds to an organisation's counts. The transaction has its lock already.
+pub(super) async fn add(transaction: &Transaction, organisation: OrganisationId, added: Added) -> Result<(), Failure> {
+    if added == Added::default() { Ok(()) } else { lock(transaction, organisation, added).await.map(drop) }
+}
+
+/// A lock that changes of all organisations share.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CatalogLock {
+    /// The roots of all warehouses, which never overlap.
+    Roots,
+    /// The keys that sign tokens.
+    SigningKeys,
+}
+
+/// Takes a lock of the catalog until the end of the transaction. A transaction that also locks its organisation's row locks that
+/// first.
+pub(super) async fn lock_catalog(transaction: &Transaction, lock: CatalogLock) -> Result<(), Failure> {
+    let name = match lock {
+        CatalogLock::Roots => "roots",
+        CatalogLock::SigningKeys => "signing-keys",
+    };
+    transaction.query("SELECT 1 FROM catalog_lock WHERE name = $1 FOR UPDATE", params![name]).await.map(drop)
+}
+
 /// Whose access a change affects.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Affected<'a> {
