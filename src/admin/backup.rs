@@ -13,13 +13,21 @@ impl Admin {
     /// is dropped, until `progress` stops it.
     ///
     /// # Errors
-    /// `Invalid` if the file cannot be written; `Exists` if it exists and `overwrite` is false.
+    /// `Unsupported` if the database is not a file of this server; `Invalid` if the file cannot be written; `Exists` if it exists
+    /// and `overwrite` is false.
     pub async fn backup(
         &self,
         file: PathBuf,
         overwrite: bool,
         mut progress: impl FnMut(CopyProgress) -> Proceed + Send + 'static,
     ) -> Result<Done, AdminError> {
+        if self.config.store.url.is_shared() {
+            return Err(AdminError::Unsupported(format!(
+                "The catalog is in the database {}: back it up with PostgreSQL's own tools, pg_basebackup or pg_dump, as \
+                 docs/production-postgresql.md describes",
+                self.config.store.url
+            )));
+        }
         check_path(&file)?;
         let database = self.config.database();
         let work = tokio::task::spawn_blocking(move || backup::create(&database, &file, overwrite, &mut progress));

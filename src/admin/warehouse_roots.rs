@@ -55,9 +55,10 @@ impl Admin {
             }));
         }
         if new.storage.profile == StorageProfile::File {
-            let (root, data_folder) = (root.clone(), self.config.data_dir.clone());
+            let (root, data_folder) = (root.clone(), self.config.data_folder().map(Path::to_owned));
             // The disk may be slow. Checks the data folder first, because a root around it may contain other roots too.
-            let checked = tokio::task::spawn_blocking(move || check_on_disk(&root, &data_folder, &others)).await;
+            let checked =
+                tokio::task::spawn_blocking(move || check_on_disk(&root, data_folder.as_deref(), &others)).await;
             return checked.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         }
         let own = (&new.storage.profile, root);
@@ -69,13 +70,15 @@ impl Admin {
 }
 
 /// Checks that a root on the local disk does not overlap the data folder or another root, after following links.
-fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result<(), AdminError> {
+fn check_on_disk(root: &Location, data_folder: Option<&Path>, others: &[Root]) -> Result<(), AdminError> {
     let path = Path::new(root.path());
     let real = follow(path)
         .map_err(|error| AdminError::Invalid(format!("The folder of root {root} cannot be used: {error}")))?;
     // The server runs in its data folder, so its path can be followed.
-    let data = follow(data_folder).unwrap_or_else(|_| data_folder.to_owned());
-    if is_shared(&real, &data) {
+    let data = data_folder.map(|folder| follow(folder).unwrap_or_else(|_| folder.to_owned()));
+    if let Some(data) = data
+        && is_shared(&real, &data)
+    {
         return Err(AdminError::Invalid(format!(
             "Root {root}{} overlaps the server's data folder {}, which contains the catalog's database and keys: choose \
              a folder outside of it",
@@ -143,7 +146,8 @@ mod tests {
         symlink(&data, at("to-data")).unwrap();
         symlink(at("srv"), at("around")).unwrap();
         symlink(at("nowhere"), at("dangling")).unwrap();
-        let check = |name: &str| check_on_disk(&location(&at(name)), &data, &[]).map_err(|error| error.to_string());
+        let check =
+            |name: &str| check_on_disk(&location(&at(name)), Some(&data), &[]).map_err(|error| error.to_string());
         for name in ["srv/data", "srv/data/new/lake", "srv", "to-data", "to-data/lake", "around"] {
             let told = check(name).unwrap_err();
             assert!(told.contains("the server's data folder"), "{name}: {told}");
@@ -153,7 +157,7 @@ mod tests {
         for name in ["srv/lake", "srv/data2", "around/lake", "new/lake"] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
-        let linked = check_on_disk(&location(&at("srv/data")), &at("to-data"), &[]);
+        let linked = check_on_disk(&location(&at("srv/data")), Some(&at("to-data")), &[]);
         assert!(linked.is_err(), "the data folder's own links are followed");
     }
 
@@ -169,7 +173,7 @@ mod tests {
             name: named.map(str::to_owned),
         };
         let check = |new: &str, other: Root| {
-            let checked = check_on_disk(&location(&at(new)), &at("data"), &[other]);
+            let checked = check_on_disk(&location(&at(new)), Some(&at("data")), &[other]);
             checked.map_err(|error| error.to_string())
         };
         assert!(check("link/inner", root("lake", Some("lake"))).unwrap_err().contains("that of warehouse 'lake'"));

@@ -241,7 +241,7 @@ impl Admin {
         request: &WarehouseRequest,
     ) -> Result<Trial, AdminError> {
         let path = Path::new(root.path());
-        let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
+        let owner = self.config.data_folder().and_then(Owner::for_root).filter(|_| root.scheme() == "file");
         if let Some(owner) = owner.filter(|_| !request.dry_run) {
             // The test would create the folder as root's.
             let made = owner.make_folder(path);

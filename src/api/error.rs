@@ -34,6 +34,7 @@ pub(super) struct ApiError {
     message: String,
     retry_after_s: Option<u64>,
     repeated: bool,
+    outcome_is_unknown: bool,
     failure: Option<Failure>,
 }
 
@@ -65,6 +66,23 @@ pub(super) fn cut(text: &str) -> String {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Repeated;
 
+/// Marks the answer to a request whose change may have been made.
+#[derive(Debug, Clone, Copy)]
+struct OutcomeUnknown;
+
+/// Returns the answer to a request with this method. A read has no unknown outcome: it is answered that nothing was changed, with a
+/// time to retry.
+pub(super) fn finish(method: &Method, mut response: Response) -> Response {
+    let Some(OutcomeUnknown) = response.extensions_mut().remove() else { return response };
+    if !method.is_safe() {
+        return response;
+    }
+    let mut read = ApiError::unavailable_before(&"").into_response();
+    // The cause of the first answer goes to the log.
+    *read.extensions_mut() = std::mem::take(response.extensions_mut());
+    read
+}
+
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     error: ErrorModel<'a>,
@@ -79,7 +97,15 @@ struct ErrorModel<'a> {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: cut(&message.into()), retry_after_s: None, repeated: false, failure: None }
+        Self {
+            status,
+            kind,
+            message: cut(&message.into()),
+            retry_after_s: None,
+            repeated: false,
+            outcome_is_unknown: false,
+            failure: None,
+        }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -152,10 +178,18 @@ impl ApiError {
         Self::out_of_service(message).because("a warehouse's storage refuses the catalog", cause)
     }
 
+    /// Returns 503 for a database that did not answer. A change may have been made, so the client must check before it tries again.
+    /// [`finish`] replaces it in the answer to a read.
     fn unavailable(cause: &dyn std::fmt::Display) -> Self {
-        let message = "The catalog cannot reach its database or storage at the moment: try again";
-        let answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
-        answer.because("a part that the catalog needs is not available", cause)
+        let answer = Self::out_of_service(
+            "The catalog's database does not answer at the moment: whether the change was made is not known",
+        );
+        Self { outcome_is_unknown: true, ..answer.because("a part that the catalog needs is not available", cause) }
+    }
+
+    /// Returns 503 with a time to retry for a database that did not answer before anything was changed.
+    fn unavailable_before(cause: &dyn std::fmt::Display) -> Self {
+        Self::not_made("The catalog's database does not answer at the moment: nothing was changed, try again", cause)
     }
 
     /// Returns 503 with a time to retry: the database refused the change.
@@ -190,6 +224,9 @@ impl IntoResponse for ApiError {
         }
         if self.repeated {
             response.extensions_mut().insert(Repeated);
+        }
+        if self.outcome_is_unknown {
+            response.extensions_mut().insert(OutcomeUnknown);
         }
         if let Some(failure) = self.failure {
             response.extensions_mut().insert(failure);
@@ -351,7 +388,7 @@ impl From<StoreError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::Unavailable(error) => Self::unavailable(&error),
+            AuthError::Unavailable(error) => Self::unavailable_before(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             AuthError::TooManyGuesses { retry_after_s } => Self::too_many_requests(error.to_string(), retry_after_s),
             error @ AuthError::ProviderUnavailable(..) => {
@@ -418,7 +455,7 @@ impl From<QuotaError> for ApiError {
             QuotaError::TierExcludes { .. } => Self::forbidden(message),
             QuotaError::LimitExceeded(limit) => Self::too_many_requests(message, limit.retry_after_s),
             QuotaError::TooFast(fast) => Self::too_many_requests(message, fast.retry_after_s),
-            QuotaError::Unavailable(error) => Self::unavailable(&error),
+            QuotaError::Unavailable(error) => Self::unavailable_before(&error),
         }
     }
 }
@@ -445,6 +482,23 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lost_database_tells_a_read_to_retry_and_a_change_that_its_outcome_is_unknown() {
+        let lost = || ApiError::from(StoreError::Unavailable("connection refused".into())).into_response();
+        let read = finish(&Method::GET, lost());
+        assert_eq!((read.status().as_u16(), read.headers()[RETRY_AFTER].to_str().unwrap()), (503, "2"));
+        assert_eq!(
+            read.extensions().get::<Failure>().unwrap().cause,
+            "the database is not available: connection refused"
+        );
+        let change = finish(&Method::POST, lost());
+        assert_eq!((change.status().as_u16(), change.headers().get(RETRY_AFTER)), (503, None));
+        let text = ApiError::from(StoreError::Unavailable("refused".into())).message;
+        assert!(text.contains("whether the change was made is not known"), "{text}");
+        let early = ApiError::from(AuthError::Unavailable(std::sync::Arc::new(StoreError::Unavailable("".into()))));
+        assert!(early.message.contains("nothing was changed") && early.retry_after_s.is_some(), "{early:?}");
+    }
 
     #[test]
     fn long_text_loses_its_middle_and_short_text_is_unchanged() {

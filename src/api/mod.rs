@@ -30,6 +30,7 @@ mod path;
 mod permission;
 mod plus;
 mod polaris;
+mod readiness;
 mod referenced_by;
 mod refused_sign_ins;
 mod register;
@@ -61,7 +62,6 @@ use crate::heavy::Heavy;
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
 use crate::maintenance::Maintenance;
-use crate::sealing::master_key::MasterKeyWatch;
 use crate::store::Store;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
@@ -69,6 +69,7 @@ use crate::tenancy::quota::Quota;
 pub use client_address::ClientAddress;
 pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
+pub use readiness::Readiness;
 pub use service::ApiService;
 
 /// The parts that the handlers use.
@@ -91,10 +92,10 @@ pub struct Api {
     pub reports: Arc<Reports>,
     /// The retention of events.
     pub events: Arc<EventRetention>,
-    /// The store, for `GET /health` and lists of metrics reports.
+    /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
-    /// Checks that the master key exists, for `GET /health`.
-    pub master_key: Arc<MasterKeyWatch>,
+    /// Whether the server can answer requests, for `GET /ready`.
+    pub readiness: Arc<Readiness>,
     /// The source of the current time.
     pub clock: Clock,
     /// Workers for heavy work.

@@ -96,6 +96,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn(parameters::refuse_unknown)),
         )
         .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(welcome::page_or_no_route)

@@ -22,7 +22,7 @@ use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 use super::direct::Direct;
-use super::error::{ApiError, Failure};
+use super::error::{self, ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
@@ -104,6 +104,7 @@ impl ApiService {
         mut request: Request<Body>,
     ) -> Response {
         let started = Instant::now();
+        let method = request.method().clone();
         if let Some(uri) = normalised(request.uri()) {
             *request.uri_mut() = uri;
         }
@@ -124,6 +125,7 @@ impl ApiService {
             _ if span.is_disabled() => Box::pin(self.answer(arrival, request)).await,
             _ => Box::pin(self.answer(arrival, request).instrument(span)).await,
         };
+        response = error::finish(&method, response);
         if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
         }

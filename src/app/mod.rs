@@ -1,5 +1,6 @@
 //! Assembles the server from its parts. Only this module imports all of them.
 
+mod database;
 mod running;
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 
 use crate::admin::{Admin, AdminParts, Reload};
-use crate::api::{Api, ApiService, HeaderCase, Machine};
+use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
 use crate::auth::Authenticator;
 use crate::background::{Runner, Task};
 use crate::base::clock::{Clock, fresh_uuid};
@@ -46,7 +47,8 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 /// A catalog that answers only requests of this process. It does not listen and runs no background tasks.
 pub struct InProcess {
     service: ApiService,
-    _lock: FolderLock,
+    /// The lock of the data folder. `None` if the database is shared.
+    _lock: Option<FolderLock>,
 }
 
 impl InProcess {
@@ -56,6 +58,22 @@ impl InProcess {
     /// Fails if the database cannot be used, or the database of an earlier catalog is missing. The text says what to do.
     pub async fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Self> {
         let store = open_store(config, &lock)?;
+        Self::over(config, store, Some(lock)).await
+    }
+
+    /// Opens the catalog in a shared database. Returns `None` if the settings name none.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be used. The text says what to do.
+    pub async fn open_shared(config: &Config) -> anyhow::Result<Option<Self>> {
+        // A person waits: a database that does not answer is reported at once.
+        match database::open_shared(config, Duration::ZERO).await? {
+            Some(store) => Ok(Some(Self::over(config, store, None).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn over(config: &Config, store: Arc<dyn Store>, lock: Option<FolderLock>) -> anyhow::Result<Self> {
         // Commands that need the master key check it themselves: one of them repairs a lost key.
         let api = api_over(config, store, storage_access(config), Clock::System);
         Ok(Self { service: service_over(&api).await?, _lock: lock })
@@ -72,23 +90,39 @@ pub struct App {
     server: Server,
     api: Arc<Api>,
     running: Arc<Running>,
-    /// The lock of the data folder. `None` if other servers use the store too.
+    /// The lock of the data folder. `None` without a data folder.
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
     after_unclean_stop: bool,
 }
 
 impl App {
-    /// Locks the data folder, opens the store in it, migrates its schema, and listens on the port.
+    /// Opens the configured store, migrates its schema, and listens on the port. Locks the data folder, if there is one.
     ///
     /// # Errors
     /// Fails if the data folder or the database cannot be used, the database of an earlier catalog is missing, or the port is
     /// not free. The text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        match database::open_shared(&config, config.store.start_timeout()).await? {
+            Some(store) => Self::start_shared(&config, store).await,
+            None => Self::start_alone(config).await,
+        }
+    }
+
+    /// Starts a server on a shared database. A data folder has only the control socket.
+    async fn start_shared(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        let Some(folder) = config.data_folder() else { return Self::over(config, store).await };
+        data_folder::prepare(folder, &config.database())?;
+        let lock = ServerLock::take(folder)?;
+        Ok(Self::over(config, store).await?.with_folder(folder, lock)?)
+    }
+
+    /// Starts the only server on the embedded database.
+    async fn start_alone(config: Config) -> anyhow::Result<Self> {
         data_folder::prepare(&config.data_dir, &config.database())?;
         data_folder::check_database_is_there(&config.data_dir, &config.database())?;
         // Locked before the database is opened: an upgrade must not change the database of a running server.
-        let mut lock = ServerLock::take(&config.data_dir)?;
+        let lock = ServerLock::take(&config.data_dir)?;
         let has_log = tell_of_log(&config.database())?;
         if let Some(owner) = Owner::for_root(&config.data_dir) {
             tracing::warn!(
@@ -100,16 +134,21 @@ impl App {
         }
         let mut app = Self::over(&config, open_store(&config, lock.folder())?).await?;
         app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
-        lock.announce(app.local_addr()?);
-        match ControlSocket::bind(&config.data_dir) {
-            Ok(socket) => app.server = app.server.with_socket(socket),
+        app.with_folder(&config.data_dir, lock)
+    }
+
+    /// Adds the lock of the data folder, and the control socket in it.
+    fn with_folder(mut self, folder: &Path, mut lock: ServerLock) -> anyhow::Result<Self> {
+        lock.announce(self.local_addr()?);
+        match ControlSocket::bind(folder) {
+            Ok(socket) => self.server = self.server.with_socket(socket),
             Err(error) => {
-                let folder = config.data_dir.display().to_string();
+                let folder = folder.display().to_string();
                 tracing::warn!(folder, %error, "no control socket: commands on this machine cannot reach the server without --uri");
             }
         }
-        app.lock = Some(lock);
-        Ok(app)
+        self.lock = Some(lock);
+        Ok(self)
     }
 
     /// Starts a server over a store that other servers may use too.
@@ -199,8 +238,9 @@ impl App {
         &self.api.reports
     }
 
-    /// Serves until `shutdown` ends. Then accepts no more requests, finishes those that have begun, and writes the state in
-    /// memory to the store. Cuts off requests after the grace period of the configuration.
+    /// Serves until `shutdown` ends. Then `GET /ready` answers 503, and everything else is served as before for the drain time of
+    /// the configuration. Then accepts no more requests, finishes those that have begun, and writes the state in memory to the
+    /// store. Cuts off requests after the grace period of the configuration.
     ///
     /// # Errors
     /// Fails if a background task has failed, or a request was cut off.
@@ -212,6 +252,7 @@ impl App {
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;
+            drain(&api, running.config().api.drain()).await;
             let _ = stopping_since.set(Instant::now());
             let (grace_s, changes) = (grace().as_secs(), api.catalog.running_changes());
             tracing::info!(
@@ -252,9 +293,22 @@ impl App {
     }
 }
 
+/// Makes the server not ready, and waits until load balancers have noticed.
+async fn drain(api: &Api, time: Duration) {
+    api.readiness.start_draining();
+    if !time.is_zero() {
+        tracing::info!(
+            "draining for {} s: /ready answers 503; a second signal ends the process at once",
+            time.as_secs()
+        );
+        tokio::time::sleep(time).await;
+    }
+}
+
 /// Creates the parts over a store.
 fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Arc<Api> {
-    let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
+    let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
+    let readiness = Arc::new(Readiness::new(Arc::clone(&store), master_key));
     // Half is for bodies, which wait for work, and half for the work. So work never waits for the memory of a body.
     let memory_bytes = config.heavy.memory_bytes / 2;
     let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
@@ -295,7 +349,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
             config.events.per_organisation,
         )),
         store,
-        master_key,
+        readiness,
         clock,
         heavy,
         bodies: Arc::new(Heavy::new(heavy_settings)),
@@ -407,7 +461,7 @@ pub fn storage_access(config: &Config) -> StorageAccess {
     let keys = if settings.master_key.expose().is_empty() {
         // A configured key file must exist: only the default file is created.
         let make = settings.master_key_file.as_os_str().is_empty();
-        KeySource::File { path: config.master_key_file(), make }
+        config.master_key_file().map_or(KeySource::Unset, |path| KeySource::File { path, make })
     } else {
         KeySource::Text(settings.master_key.clone())
     };

@@ -73,7 +73,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         reports: Arc::clone(&api.reports),
         events: Arc::clone(&api.events),
         store: Arc::clone(&api.store),
-        master_key: Arc::clone(&api.master_key),
+        readiness: Arc::clone(&api.readiness),
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),
         bodies: Arc::clone(&api.bodies),

@@ -169,7 +169,7 @@ const fn needs_master_key(not_inside: &NotInside) -> bool {
 /// Returns the place of the master key: its file, or the name of its setting.
 fn master_key_place(config: &Config) -> String {
     match config.storage.master_key.expose().is_empty() {
-        true => config.master_key_file().display().to_string(),
+        true => config.master_key_file().map_or_else(|| "not configured".to_owned(), |file| file.display().to_string()),
         false => "the setting storage.master_key".to_owned(),
     }
 }

@@ -50,10 +50,14 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use client::Database::{self, MayBeNew, MustExist};
 use client::{Client, RemoteArguments};
 use sign_in::SavedSessions;
-use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
+use tidewater::base::secret::Secret;
+use tidewater::config::{Config, ConfigError, Flags, StoreFlags, data_dir_unless_set};
 
 /// The environment variable for the data folder.
 const DATA_DIR: &str = "TIDEWATER_DATA_DIR";
+
+/// The environment variable for the database.
+const STORE: &str = "TIDEWATER_STORE__URL";
 
 /// Paths of a service's configuration file: the one in docs/deployment.md, and another common one.
 const USUAL_CONFIGS: [&str; 2] = ["/etc/tidewater.toml", "/etc/tidewater/tidewater.toml"];
@@ -72,7 +76,7 @@ A catalog for others:
   tidewater serve --listen 0.0.0.0:8181
 
 Commands call the server that runs on the data folder, or a remote server (--uri). If no server runs, they open the data
-folder themselves.
+folder themselves. With --store postgres://..., they work on that database, beside its servers.
 Exit codes: 0 success, 1 failure, 2 invalid command line or configuration. With --json, the last line on standard error is
 the failure as JSON.";
 
@@ -90,7 +94,7 @@ struct Cli {
     command: Command,
 }
 
-/// Options of every command: the settings file, the data folder and the remote server.
+/// Options of every command: the settings file, the database and the remote server.
 #[derive(Debug, Args)]
 struct Settings {
     /// Read settings from this file (TOML)
@@ -100,6 +104,10 @@ struct Settings {
     /// Keep the database in this folder
     #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere", help = data_dir_help())]
     data_dir: Option<PathBuf>,
+
+    /// Use this database: postgres://USER@HOST/DATABASE, or sqlite:FOLDER [default: SQLite in the data folder]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere", value_parser = store_url)]
+    store: Option<Secret<String>>,
 
     #[command(flatten)]
     remote: RemoteArguments,
@@ -236,7 +244,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
         Command::Restore(arguments) => {
             settings.check_is_local("restore")?;
-            backup::restore(&settings.of_command()?, &arguments).await
+            let config = settings.of_command()?;
+            ensure!(
+                !config.store.url.is_shared(),
+                "`tidewater restore` restores an SQLite database into a data folder: restore the database {} with PostgreSQL's \
+                 own tools, as docs/production-postgresql.md describes",
+                config.store.url
+            );
+            backup::restore(&config, &arguments).await
         }
         Command::Copy(arguments) => {
             settings.check_is_local("copy")?;
@@ -253,6 +268,11 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// Takes the URL of `--store` as a secret. The settings check it, so that no message shows its password.
+fn store_url(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
 /// Returns the help of `--data-dir` with the default folder, which depends on the user.
 fn data_dir_help() -> String {
     format!("Keep the database in this folder [default: {}]", data_dir_unless_set(environment()).display())
@@ -260,12 +280,14 @@ fn data_dir_help() -> String {
 
 impl Settings {
     fn load(&self, flags: Flags) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), ..flags })
+        let store = StoreFlags { url: self.store.clone() };
+        Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), store, ..flags })
     }
 
-    /// Returns whether an option or a variable names the data folder or the configuration file.
+    /// Returns whether an option or a variable names the data folder, the database or the configuration file.
     fn is_named(&self) -> bool {
-        self.config.is_some() || self.data_dir.is_some() || std::env::var_os(DATA_DIR).is_some()
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        self.config.is_some() || self.data_dir.is_some() || self.store.is_some() || is_set(DATA_DIR) || is_set(STORE)
     }
 
     /// Loads the settings of a server. Fails if the data folder was not named and a service's catalog seems to be meant.
@@ -330,17 +352,16 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns whether a command uses a remote server. A data folder that the command line names has precedence over an address
-    /// that only the environment names.
+    /// Returns whether a command uses a remote server. A data folder or a database that the command line names has precedence over
+    /// an address that only the environment names.
     ///
     /// # Errors
-    /// Fails if the command line has both `--data-dir` and `--uri`.
+    /// Fails if the command line has `--uri`, and `--data-dir` or `--store`.
     fn is_remote(&self) -> anyhow::Result<bool> {
         let Some(uri) = &self.remote.uri else { return Ok(false) };
-        if self.data_dir.is_none() {
-            return Ok(true);
-        }
-        ensure!(is_from_environment(uri), "--uri and --data-dir name two catalogs: give one of them");
+        let local = [("--data-dir", self.data_dir.is_some()), ("--store", self.store.is_some())];
+        let Some((option, _)) = local.into_iter().find(|(_, is_given)| *is_given) else { return Ok(true) };
+        ensure!(is_from_environment(uri), "--uri and {option} name two catalogs: give one of them");
         Ok(false)
     }
 }

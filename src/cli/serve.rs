@@ -36,16 +36,17 @@ impl ServerArguments {
     /// Returns the settings that these arguments set.
     pub(crate) fn flags(&self) -> Flags {
         let log = LogFlags { format: self.log_format, level: self.log_level.clone() };
-        Flags { listen: self.listen.clone(), data_dir: None, log }
+        Flags { listen: self.listen.clone(), log, ..Flags::default() }
     }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
+  tidewater serve --listen 0.0.0.0:8181 --store postgres://tidewater@db.example.com/tidewater
   tidewater serve --config /etc/tidewater.toml --log-format json
 
-On SIGINT or SIGTERM it answers the requests that have begun, then stops. A second signal ends it at once. On SIGHUP, and on
+Without --store, the database is in the data folder, for one server. On SIGINT or SIGTERM it answers the requests that have begun, then stops. A second signal ends it at once. On SIGHUP, and on
 `tidewater reload`, it reads its settings again. Put TLS in front of it before other machines can reach it: clients send
 API keys in headers.";
 

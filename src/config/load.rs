@@ -11,7 +11,8 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, IssuerConfig, ListenAddress, LogFormat};
+use super::{Config, IssuerConfig, ListenAddress, LogFormat, StoreUrl};
+use crate::base::secret::Secret;
 use tidewater_core::limits::default_tiers;
 
 /// The data folder if there is no home folder.
@@ -49,8 +50,23 @@ pub struct Flags {
     /// [`Config::data_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// [`Config::store`].
+    pub store: StoreFlags,
     /// [`Config::log`].
     pub log: LogFlags,
+}
+
+/// The settings from the command line for [`super::StoreConfig`].
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StoreFlags {
+    /// [`super::StoreConfig::url`], as text.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub url: Option<Secret<String>>,
+}
+
+/// Serializes the text of a secret for the next step of loading, which keeps it secret.
+fn exposed<S: serde::Serializer>(secret: &Option<Secret<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
 /// The settings from the command line for [`super::LogConfig`].
@@ -101,13 +117,7 @@ impl Config {
 
         let configured = std::mem::replace(&mut config.tiers, default_tiers());
         config.tiers.extend(configured);
-        config.data_dir = if figment.contains("data_dir") {
-            beside_file(&figment, "data_dir", below_home(&config.data_dir, home(&environment)))
-        } else {
-            default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home(&environment))
-        };
-        config.data_dir = std::path::absolute(&config.data_dir)
-            .map_err(|error| ConfigError(vec![format!("`data_dir` is not a folder's name: {error}")]))?;
+        config.data_dir = data_dir(&figment, &config, &environment)?;
         if !config.storage.master_key_file.as_os_str().is_empty() {
             let path = std::mem::take(&mut config.storage.master_key_file);
             config.storage.master_key_file = beside_file(&figment, "storage.master_key_file", path);
@@ -131,6 +141,7 @@ impl Config {
         at_least_one("api.default_page_size", self.api.default_page_size.into());
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
         at_least_one("api.idempotency_key_lifetime_s", self.api.idempotency_key_lifetime_s);
+        at_least_one("store.connections", self.store.connections as u64);
         at_least_one("connections.head_timeout_s", self.connections.head_timeout_s);
         at_least_one("connections.body_timeout_s", self.connections.body_timeout_s);
         at_least_one("connections.write_timeout_s", self.connections.write_timeout_s);
@@ -172,6 +183,41 @@ impl Config {
             ));
         }
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
+    }
+}
+
+/// Returns the data folder as an absolute path: the named one, that of `store.url`, or the user's default. Empty for a shared
+/// database without a named folder.
+fn data_dir(
+    figment: &Figment,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+) -> Result<PathBuf, ConfigError> {
+    let absolute = |setting: &str, path: &Path| {
+        let path = beside_file(figment, setting, below_home(path, home(environment)));
+        std::path::absolute(&path)
+            .map_err(|error| ConfigError(vec![format!("`{setting}` is not a folder's name: {error}")]))
+    };
+    let named = if figment.contains("data_dir") { Some(absolute("data_dir", &config.data_dir)?) } else { None };
+    match (&config.store.url, named) {
+        (StoreUrl::DataFolder | StoreUrl::Postgres(_), Some(named)) => Ok(named),
+        (StoreUrl::Postgres(_), None) => Ok(PathBuf::new()),
+        (StoreUrl::Sqlite(folder), named) => {
+            let folder = absolute("store.url", folder)?;
+            match named {
+                Some(named) if named != folder => Err(ConfigError(vec![format!(
+                    "`store.url` is the database in {}, but `data_dir` is {}: the database is in its data folder, so give one \
+                     of them",
+                    folder.display(),
+                    named.display()
+                )])),
+                _ => Ok(folder),
+            }
+        }
+        (StoreUrl::DataFolder, None) => {
+            let default = default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home(environment));
+            absolute("data_dir", &default)
+        }
     }
 }
 

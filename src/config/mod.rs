@@ -8,11 +8,12 @@ mod load;
 mod origins;
 mod proxies;
 mod reload;
+mod store_url;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +25,10 @@ use crate::data_folder::MASTER_KEY_FILE;
 
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
-pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
+pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
+pub use store_url::{NotAStoreUrl, StoreUrl};
 
 /// All settings of a server and of commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +36,11 @@ pub use reload::{Reload, SettingChange};
 pub struct Config {
     /// The address on which the server listens. Port 0 means any free port.
     pub listen: ListenAddress,
-    /// The folder of the database. The path is absolute after loading. It also has the quickstart's warehouse.
+    /// The data folder. The path is absolute after loading. It has the embedded database and the control socket, and the
+    /// quickstart's warehouse. Empty if the database is shared and no folder was named.
     pub data_dir: PathBuf,
+    /// The catalog's database.
+    pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
     /// Requests to the API.
@@ -64,6 +69,21 @@ pub struct Config {
     pub heavy: HeavyConfig,
     /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
     pub tiers: BTreeMap<String, Tier>,
+}
+
+/// Settings of the catalog's database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Which database has the catalog.
+    pub url: StoreUrl,
+    /// The most connections of this server to a PostgreSQL database.
+    pub connections: usize,
+    /// Whether statements are prepared once for each connection. A pooler that gives each transaction another connection may
+    /// not support it.
+    pub prepared_statements: bool,
+    /// For how many seconds a starting server waits for a PostgreSQL database that does not answer.
+    pub start_timeout_s: u64,
 }
 
 /// Settings of the log, which goes to standard error.
@@ -100,6 +120,8 @@ pub struct ApiConfig {
     pub idempotency_key_lifetime_s: u64,
     /// The most signatures for requests to storage per second, for each key and server; 0: without limit.
     pub signatures_per_second: u32,
+    /// For how many seconds a stopping server still serves, while `GET /ready` answers 503.
+    pub drain_s: u64,
     /// For how many seconds a stopping server waits for the requests and changes that have begun.
     pub shutdown_grace_s: u64,
     /// The origins whose pages may call the API from a browser: `https://app.example.com`, or `*` for every page.
@@ -296,6 +318,7 @@ impl Default for Config {
         Self {
             listen: ListenAddress::default(),
             data_dir: PathBuf::from(load::FALLBACK_DATA_DIR),
+            store: StoreConfig::default(),
             log: LogConfig::default(),
             api: ApiConfig::default(),
             connections: ConnectionsConfig::default(),
@@ -314,6 +337,12 @@ impl Default for Config {
     }
 }
 
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { url: StoreUrl::default(), connections: 20, prepared_statements: true, start_timeout_s: 60 }
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
@@ -328,6 +357,7 @@ impl Default for ApiConfig {
             request_timeout_s: 60,
             idempotency_key_lifetime_s: 1_800,
             signatures_per_second: 1_000,
+            drain_s: 0,
             shutdown_grace_s: 30,
             cors_origins: Vec::new(),
             limit_headers: LimitHeaders::Structured,
@@ -432,11 +462,30 @@ impl Config {
         self.data_dir.join("tidewater.db")
     }
 
-    /// Returns the file of the master keys.
+    /// Returns the data folder, or `None` if the database is shared and no folder was named.
     #[must_use]
-    pub fn master_key_file(&self) -> PathBuf {
+    pub fn data_folder(&self) -> Option<&Path> {
+        Some(self.data_dir.as_path()).filter(|folder| !folder.as_os_str().is_empty())
+    }
+
+    /// Returns the file of the master keys. `None` if the settings name none and the database is shared: each server needs the
+    /// same keys, so none is created in a data folder.
+    #[must_use]
+    pub fn master_key_file(&self) -> Option<PathBuf> {
         let named = &self.storage.master_key_file;
-        if named.as_os_str().is_empty() { self.data_dir.join(MASTER_KEY_FILE) } else { named.clone() }
+        match named.as_os_str().is_empty() {
+            false => Some(named.clone()),
+            true if self.store.url.is_shared() => None,
+            true => Some(self.data_dir.join(MASTER_KEY_FILE)),
+        }
+    }
+}
+
+impl StoreConfig {
+    /// Returns [`StoreConfig::start_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn start_timeout(&self) -> Duration {
+        Duration::from_secs(self.start_timeout_s)
     }
 }
 
@@ -451,6 +500,12 @@ impl ApiConfig {
     #[must_use]
     pub const fn idempotency_key_lifetime(&self) -> Duration {
         Duration::from_secs(self.idempotency_key_lifetime_s)
+    }
+
+    /// Returns [`ApiConfig::drain_s`] as a duration.
+    #[must_use]
+    pub const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_s)
     }
 
     /// Returns [`ApiConfig::shutdown_grace_s`] as a duration.

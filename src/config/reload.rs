@@ -40,13 +40,14 @@ pub struct Reload {
 impl Config {
     /// Returns the settings after a reload of `new`.
     ///
-    /// The listen address, the data folder, the log format, the size of the database's cache, the access to storage and the
-    /// workers need a restart: sockets, files, connections and threads were created with them.
+    /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage
+    /// and the workers need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
             listen: self.listen.clone(),
             data_dir: self.data_dir.clone(),
+            store: self.store.clone(),
             log: LogConfig { format: self.log.format, level: new.log.level.clone() },
             cache: CacheConfig { pointer_bytes: self.cache.pointer_bytes, ..new.cache.clone() },
             storage: self.storage.clone(),
@@ -54,14 +55,16 @@ impl Config {
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
-        // Serialized settings do not contain the master key.
-        if self.storage.master_key != new.storage.master_key {
+        // Serialized settings contain neither the master key nor the password of the database.
+        let is_other_password =
+            self.store.url != new.store.url && self.store.url.to_string() == new.store.url.to_string();
+        let secrets = [
+            ("storage.master_key", self.storage.master_key != new.storage.master_key),
+            ("store.url", is_other_password),
+        ];
+        for (setting, _) in secrets.into_iter().filter(|(_, is_other)| *is_other) {
             let secret = || Value::from("***");
-            needs_restart.push(SettingChange {
-                setting: "storage.master_key".to_owned(),
-                before: secret(),
-                now: secret(),
-            });
+            needs_restart.push(SettingChange { setting: setting.to_owned(), before: secret(), now: secret() });
         }
         Reload { config, taken, needs_restart }
     }
@@ -134,6 +137,23 @@ mod tests {
         assert_eq!((reload.config.api.max_body_bytes, &reload.config.tiers), (7, &new.tiers));
         let shown: Vec<String> = reload.needs_restart.iter().map(ToString::to_string).collect();
         assert!(shown[2].contains("***") && !shown[2].contains("other"), "{shown:?}");
+    }
+
+    #[test]
+    fn changed_password_of_the_database_needs_a_restart_and_is_not_shown() {
+        let with = |url: &str| {
+            let mut config = Config::default();
+            config.store.url = url.parse().unwrap();
+            config
+        };
+        let reload = with("postgres://a:old@h/d").reload(with("postgres://a:new@h/d"));
+        assert_eq!((reload.taken.len(), names(&reload.needs_restart)), (0, vec!["store.url"]));
+        assert_eq!(reload.needs_restart[0].to_string(), r#"store.url: "***" -> "***""#);
+        let reload = with("postgres://a:old@h/d").reload(with("postgres://a:new@h/other"));
+        assert_eq!(
+            reload.needs_restart[0].to_string(),
+            r#"store.url: "postgres://a:***@h/d" -> "postgres://a:***@h/other""#
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use tidewater_core::access::Role;
 
 use super::*;
+use crate::base::secret::Secret;
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -80,7 +81,7 @@ fn api_key_without_uri_in_the_environment_is_refused_with_advice() {
 fn unknown_setting_is_refused_with_its_source_and_the_known_settings() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, limits, access, \
+    let settings = "here can be: listen, data_dir, store, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, limits, access, \
                     heavy, tiers";
     assert!(text.contains(settings), "{text}");
 
@@ -174,6 +175,36 @@ fn relative_file_of_an_issuer_is_resolved_against_the_files_folder() {
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), [], &Flags::default()).unwrap();
     assert_eq!(config.auth.issuers[0].jwks_file, Some(folder.path().join("keys.json")));
+}
+
+#[test]
+fn shared_database_needs_no_data_folder() {
+    let url = ("TIDEWATER_STORE__URL", "postgres://tide:hush@db.example.com/tide");
+    let config = load(None, &[("HOME", "/home/a"), url], &Flags::default()).unwrap();
+    assert_eq!((config.data_folder(), config.master_key_file()), (None, None));
+    assert_eq!(config.store.url.postgres().unwrap().expose(), url.1);
+    assert!(!format!("{config:?}").contains("hush"), "{config:?}");
+    let config = load(None, &[("TIDEWATER_DATA_DIR", "/srv/a"), url], &Flags::default()).unwrap();
+    assert_eq!(config.data_folder(), Some("/srv/a".as_ref()));
+    let mut flags = Flags::default();
+    flags.store.url = Some(Secret::new("postgres://other/d".to_owned()));
+    let config = load(None, &[url], &flags).unwrap();
+    assert_eq!(config.store.url.to_string(), "postgres://other/d", "the flag has precedence");
+    assert!(!format!("{flags:?}").contains("other"));
+}
+
+#[test]
+fn sqlite_url_names_the_data_folder() {
+    let config = load(None, &[("TIDEWATER_STORE__URL", "sqlite:/srv/a")], &Flags::default()).unwrap();
+    assert_eq!((config.data_dir.as_path(), config.database()), ("/srv/a".as_ref(), "/srv/a/tidewater.db".into()));
+    assert_eq!(config.master_key_file(), Some("/srv/a/master.key".into()));
+    let both = [("TIDEWATER_STORE__URL", "sqlite:/srv/a"), ("TIDEWATER_DATA_DIR", "/srv/a")];
+    assert_eq!(load(None, &both, &Flags::default()).unwrap().data_dir, config.data_dir);
+    let text = refused(None, &[("TIDEWATER_STORE__URL", "sqlite:/srv/a"), ("TIDEWATER_DATA_DIR", "/srv/b")]);
+    assert!(text.contains("`store.url` is the database in /srv/a, but `data_dir` is /srv/b"), "{text}");
+    let text = refused(None, &[("TIDEWATER_STORE__URL", "mysql://a:hush@h/d")]);
+    assert!(text.contains("`store.url` in TIDEWATER_STORE__URL: is not the URL of a database"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
 }
 
 #[test]

@@ -108,8 +108,8 @@ pub enum FolderError {
     /// The database of an earlier catalog is missing or empty.
     #[error(
         "the database {} is {state}, but its folder has files of an earlier catalog: {found}. Tidewater does not start an empty \
-         catalog in its place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to start \
-         a new catalog, move these files away, or {ANOTHER}",
+         catalog in its place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; if the \
+         catalog is in PostgreSQL, set `store.url`; to start a new catalog, move these files away, or {ANOTHER}",
         database.display(), database.parent().unwrap_or(database).display()
     )]
     DatabaseLost {

@@ -35,16 +35,26 @@ pub enum KeyFileError {
     /// The configured keys are not valid.
     #[error("the setting 'storage.master_key' cannot be used: {0}")]
     Text(SealError),
+    /// The settings name no keys, and servers that share a database create none.
+    #[error(
+        "no master key is configured, and servers that share a database create none: create one with `openssl rand -base64 32`, \
+         and set `storage.master_key_file` or `storage.master_key` to it on all servers"
+    )]
+    Unset,
     /// The system gives no random bytes to create a key.
     #[error(transparent)]
     Fresh(SealError),
 }
 
 impl KeyFileError {
-    /// Returns whether the file does not exist.
+    /// Returns whether there are no keys: the file does not exist, or the settings name none.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::NotFound)
+        match self {
+            Self::Unset => true,
+            Self::File { source, .. } => source.kind() == ErrorKind::NotFound,
+            Self::Content { .. } | Self::Text(_) | Self::Fresh(_) => false,
+        }
     }
 }
 
@@ -60,6 +70,8 @@ pub enum KeySource {
     },
     /// The keys as text, in the format of the file.
     Text(Secret<String>),
+    /// Nowhere: the settings name no keys, and none may be created.
+    Unset,
 }
 
 impl KeySource {
@@ -85,6 +97,7 @@ impl KeySource {
         match self {
             Self::File { path, .. } => path.display().to_string(),
             Self::Text(_) => "the setting `storage.master_key`".to_owned(),
+            Self::Unset => "the settings `storage.master_key_file` and `storage.master_key`".to_owned(),
         }
     }
 
@@ -92,6 +105,7 @@ impl KeySource {
         match self {
             Self::File { path, make } => read_or_make(path, *make && may_make),
             Self::Text(text) => KeyRing::parse(text.expose()).map_err(KeyFileError::Text),
+            Self::Unset => Err(KeyFileError::Unset),
         }
     }
 }
@@ -164,6 +178,13 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn servers_without_a_configured_key_are_told_to_configure_one() {
+        let error = KeySource::Unset.read_or_make().unwrap_err();
+        assert!(error.is_missing());
+        assert!(error.to_string().contains("set `storage.master_key_file` or `storage.master_key`"), "{error}");
     }
 
     #[test]

@@ -161,7 +161,7 @@ async fn needed_for(store: &dyn Store, ring: Option<&KeyRing>) -> Result<String,
     Ok(format!("The credentials of these warehouses are sealed with it: {}", names.join(", ")))
 }
 
-/// Checks the master key while a server runs, for `GET /health`.
+/// Checks the master key while a server runs, for `GET /ready`.
 pub struct MasterKeyWatch {
     store: Arc<dyn Store>,
     source: KeySource,

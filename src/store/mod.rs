@@ -104,6 +104,6 @@ pub trait Store:
     + EntityStore
     + AccessGenerations
 {
-    /// Returns `Ok` if the store answers. Serves `GET /health`.
+    /// Returns `Ok` if the store answers. Serves `GET /ready`.
     async fn ping(&self) -> Result<()>;
 }

@@ -165,19 +165,22 @@ def with_sealed_warehouse(server: Server, tmp_path: Path) -> None:
     server.command("warehouse", "create", "sealed", *root)
 
 
-def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server: Server, tmp_path: Path) -> None:
+@pytest.mark.makes_unavailable
+def test_missing_master_key_stops_the_start_and_makes_a_server_not_ready(server: Server, tmp_path: Path) -> None:
     server.start()
     with_sealed_warehouse(server, tmp_path)
     key, away = server.data_dir / "master.key", tmp_path / "away.key"
     assert server.stop() == 0
     server.start()
-    health = f"{server.uri}/health"
-    assert requests.get(health, timeout=10).json() == {"status": "ok"}
+    ready = f"{server.uri}/ready"
+    assert requests.get(ready, timeout=10).json() == {"status": "ready"}
     key.rename(away)
     deadline = time.monotonic() + 20
-    while requests.get(health, timeout=10).json() != {"status": "degraded", "problems": ["master-key"]}:
-        assert time.monotonic() < deadline, "/health does not report the missing key"
+    while (answer := requests.get(ready, timeout=10)).status_code == 200:
+        assert time.monotonic() < deadline, "/ready does not report the missing key"
         time.sleep(0.2)
+    assert (answer.status_code, answer.json()["problems"]) == (503, ["master-key"])
+    assert requests.get(f"{server.uri}/health", timeout=10).json() == {"status": "ok"}
     said(server, "ERROR .*the master key cannot be read any more")
     server.kill()
     assert "'sealed' of 'quickstart'" in refused_start(server)
@@ -193,7 +196,7 @@ def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server
     assert resealed["lost"] == ["'sealed' of 'quickstart'"]
     server.command("warehouse", "set-storage", "sealed", "--storage", str(tmp_path / "s3.toml"), "--unchecked")
     server.start()
-    assert requests.get(f"{server.uri}/health", timeout=10).json() == {"status": "ok"}
+    assert requests.get(ready, timeout=10).status_code == 200
     assert server.stop() == 0
     # The old one is the wrong one now.
     key.write_text(away.read_text())

@@ -186,6 +186,7 @@ OWN = {
     *(label for label, _, _ in ADMINS),
     *(label for label, _, _ in POLARIS_REQUESTS),
     "GET /health",
+    "GET /ready",
     "GET /management/v1/sign-in",
     "GET /openapi.json",
     f"GET {MANAGED}/dropped",
@@ -258,6 +259,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     base, at = "/v1/{prefix}", "/v1/{prefix}/namespaces/{namespace}"
     token = {"grant_type": "client_credentials", "client_secret": server.key}
     yield "GET /health", {}, 200
+    yield "GET /ready", {}, 200
     yield "GET /management/v1/sign-in", {}, 200
     yield "GET /openapi.json", {}, 200
     yield "POST /v1/oauth/tokens", {"body": token, "media_type": "application/x-www-form-urlencoded"}, 200

@@ -97,6 +97,8 @@ fn is_taken_by_a_reload(key: &str) -> bool {
     *value = match (key, &*value) {
         ("listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
+        ("store.url", _) => "postgres://db.example.com/tidewater".into(),
+        (_, Value::Bool(value)) => (!*value).into(),
         ("api.limit_headers", _) => "both".into(),
         ("connections.forwarded_header", _) => "forwarded".into(),
         ("connections.trusted_proxies", _) => vec!["10.0.0.0/8"].into(),

@@ -1,4 +1,4 @@
-//! The catalog of a data folder on this machine.
+//! The catalog of a data folder on this machine, or of the configured PostgreSQL database.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(crate) enum Database {
     MayBeNew,
 }
 
-/// A client of the catalog in a data folder.
+/// A client of the catalog in a data folder or in a shared database.
 pub(super) struct Local {
     config: Config,
     way: Way,
@@ -56,11 +56,15 @@ enum Way {
 }
 
 impl Local {
-    /// Connects to the server on the data folder, or locks the folder for this process.
+    /// Connects to the server on the data folder. Without a server, opens the shared database, or locks the folder for this
+    /// process.
     ///
     /// # Errors
-    /// Fails if there is no catalog, or a server has the lock and cannot be reached.
+    /// Fails if there is no catalog, a server has the lock and cannot be reached, or the database does not answer.
     pub(super) async fn open(config: Config, database: Database) -> Result<Self> {
+        if config.store.url.is_shared() {
+            return Self::open_shared(config).await;
+        }
         let until = Instant::now() + SERVER_TIME;
         loop {
             if control::connect(&config.data_dir)?.is_some() {
@@ -71,8 +75,7 @@ impl Local {
             match FolderLock::take(&config.data_dir) {
                 Ok(lock) => {
                     let process = InProcess::open(&config, lock).await?;
-                    let user = user_name(rustix::process::geteuid().as_raw()).into();
-                    return Ok(Self { config, way: Way::InProcess(Box::new(process), Machine { user }) });
+                    return Ok(Self::in_process(config, process));
                 }
                 Err(error @ FolderError::InUse { .. }) if Instant::now() >= until => {
                     return Err(anyhow::Error::new(error).context(format!(
@@ -87,11 +90,33 @@ impl Local {
         }
     }
 
+    /// Connects to the server on the data folder, if there is one. Otherwise opens the shared database in this process. No lock is
+    /// needed: other servers notice the change, as they notice each other's.
+    async fn open_shared(config: Config) -> Result<Self> {
+        if let Some(folder) = config.data_folder()
+            && control::connect(folder)?.is_some()
+        {
+            return Ok(Self { config, way: Way::Socket });
+        }
+        let process = InProcess::open_shared(&config).await?.context("the settings name no shared database")?;
+        Ok(Self::in_process(config, process))
+    }
+
+    fn in_process(config: Config, process: InProcess) -> Self {
+        let user = user_name(rustix::process::geteuid().as_raw()).into();
+        Self { config, way: Way::InProcess(Box::new(process), Machine { user }) }
+    }
+
     /// Connects to the server on the data folder.
     ///
     /// # Errors
     /// Fails if no server runs, or it cannot be reached.
     pub(super) fn server(config: Config) -> Result<Self> {
+        ensure!(
+            config.data_folder().is_some(),
+            "several servers may use the database {}: name one by its address with --uri, or by its data folder with --data-dir",
+            config.store.url
+        );
         let folder = config.data_dir.display();
         if control::connect(&config.data_dir)?.is_none() {
             match process_of_server(&config.data_dir) {

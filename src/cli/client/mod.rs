@@ -1,7 +1,7 @@
 //! The commands' client of the management API, with three transports.
 //!
 //! It reaches a server on the data folder over its Unix socket, and a remote server over HTTP with a key. If no server runs,
-//! it locks the data folder, and the same routes answer in this process.
+//! it locks the data folder or connects to the PostgreSQL database, and the same routes answer in this process.
 
 mod answer;
 mod local;
@@ -89,10 +89,13 @@ impl Client {
         Ok(Self { way: Way::Local(Box::new(Local::server(config)?)) })
     }
 
-    /// Returns the catalog's name for messages: `data folder /srv/tide`, or its address.
+    /// Returns the catalog's name for messages: `data folder /srv/tide`, its database, or its address.
     pub(crate) fn catalog(&self) -> String {
         match &self.way {
-            Way::Local(local) => format!("data folder {}", local.config().data_dir.display()),
+            Way::Local(local) => match local.config().data_folder() {
+                Some(folder) => format!("data folder {}", folder.display()),
+                None => format!("database {}", local.config().store.url),
+            },
             Way::Remote(remote) => remote.uri().to_owned(),
         }
     }

@@ -7,7 +7,7 @@ mod welcome;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
 pub(crate) use welcome::Welcome;
@@ -48,6 +48,11 @@ impl Arguments {
 pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()> {
     let hang_up = hang_up_signal()?;
     let config = read()?;
+    ensure!(
+        config.data_folder().is_some(),
+        "the quickstart keeps its sample warehouse in a data folder: name one with --data-dir beside the database {}",
+        config.store.url
+    );
     let levels = logs::start(&config.log)?;
     let stop = stop_signal()?;
     raise_descriptor_limit();

@@ -1,4 +1,4 @@
-//! `GET /health`, and the headers of every response.
+//! `GET /health` and `GET /ready`, and the headers of every response.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -11,6 +11,14 @@ async fn health_needs_no_key() {
     let catalog = Catalog::new().await;
     let answer = catalog.send(Request::get("/health").body(Body::empty()).unwrap()).await;
     assert_eq!(answer.ok(200), json!({ "status": "ok" }));
+}
+
+#[tokio::test]
+async fn ready_needs_no_key_and_is_not_cached_by_clients() {
+    let catalog = Catalog::new().await;
+    let answer = catalog.send(Request::get("/ready").body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.ok(200), json!({ "status": "ready" }));
 }
 
 #[tokio::test]

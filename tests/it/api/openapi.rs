@@ -169,7 +169,9 @@ async fn every_operation_with_sign_in_documents_its_errors() {
         assert!(responses.get(status).is_some(), "{status}: {responses}");
     }
     let health = document["paths"]["/health"]["get"]["responses"].as_object().unwrap();
-    assert_eq!(health.keys().collect::<Vec<_>>(), ["200", "503"]);
+    assert_eq!(health.keys().collect::<Vec<_>>(), ["200"]);
+    let ready = document["paths"]["/ready"]["get"]["responses"].as_object().unwrap();
+    assert_eq!(ready.keys().collect::<Vec<_>>(), ["200", "503"]);
 }
 
 #[tokio::test]
