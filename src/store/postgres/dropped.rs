@@ -126,7 +126,7 @@ pub(super) async fn lock_dropped(
     Ok(dropped_at(&row)?)
 }
 
-async fn remove(
+pub(super) async fn remove(
     transaction: &Transaction,
     warehouse_ref: WarehouseRef,
     id: TableId,
@@ -368,14 +368,4 @@ impl DroppedStore for PostgresStore {
             progress(transaction, (organisation, id), attempt, reported, change));
         recorded.or_else(missing)
     }
-}
-
-pub(super) async fn remove(
-    transaction: &super::connection::Transaction,
-    warehouse_ref: WarehouseRef,
-    id: TableId,
-    purge: Option<bool>,
-    change: &Change,
-) -> std::result::Result<bool, super::convert::Failure> {
-    todo!()
 }
