@@ -137,9 +137,7 @@ async fn remove_registered(
     let name = name_at(&row)?;
     let namespace = super::table_rows::namespace(get(&row, 1)?)?;
     added_or_removed(transaction, warehouse_ref, id, &namespace).await?;
-    transaction
-        .query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0])
-        .await?;
+    transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
     super::state_rows::add(transaction, organisation, Added { tables: -1, ..Added::default() }).await?;
     location_forget(transaction, organisation, &[id.0]).await?;
     forget_access_and_reports(transaction, organisation, id).await?;
@@ -246,16 +244,20 @@ impl TableStore for PostgresStore {
         let row = self
             .read_first(
                 GET,
-                params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, ident.namespace.as_key(), ident.name()],
+                params![
+                    warehouse_ref.organisation.0,
+                    warehouse_ref.warehouse.0,
+                    ident.namespace.as_key(),
+                    ident.name()
+                ],
             )
             .await?;
         row.map_or(Ok(None), |row| record_at(&row, 1))
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
-        let row = self
-            .read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0])
-            .await?;
+        let row =
+            self.read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
         row.map_or(Ok(None), |row| record_at(&row, 1))
     }
 
@@ -366,12 +368,7 @@ impl TableStore for PostgresStore {
 
 impl PostgresStore {
     /// Moves a pointer in one statement if the table's locations do not change, and in a transaction otherwise.
-    async fn swap_in_place_or_move(
-        &self,
-        warehouse_ref: WarehouseRef,
-        swap: &Swap<'_>,
-        change: &Change,
-    ) -> Result<()> {
+    async fn swap_in_place_or_move(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {
         if swap.origin == Origin::Catalog {
             if self.swap_in_place(warehouse_ref, swap, change).await? {
                 return Ok(());

@@ -1,6 +1,7 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
 mod people;
+mod plans;
 mod server;
 
 use std::sync::Arc;
