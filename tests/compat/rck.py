@@ -25,6 +25,7 @@ from support import conformance
 from support.conformance import Record
 from support.java import java
 from support.judges import version_of
+from support.postgres import store_settings
 from support.server import Server, find_binary
 
 FOLDER = Path(__file__).parent / "rck"
@@ -173,7 +174,9 @@ def main(jars: Path, work: Path) -> int:
         # Outside of the kit's warehouse, wherever this is run: no two warehouses may share a place, and the server has one.
         with tempfile.TemporaryDirectory(prefix="tidewater-kit-", dir=SERVERS) as data:
             # The kit purges its tables and creates new ones at the same locations; restorable tables would reserve these.
-            server = Server(find_binary(), Path(data) / "data", env={"TIDEWATER_DROP__RETENTION_S": "0"})
+            data_dir = Path(data) / "data"
+            env = {"TIDEWATER_DROP__RETENTION_S": "0"}
+            server = Server(find_binary(), data_dir, env=env, store=store_settings(data_dir))
             try:
                 outcomes += run(kit, server, program, jars, folder)
             finally:

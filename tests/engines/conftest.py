@@ -21,6 +21,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from support import node
 from support.clouds import CLOUDS, Cloud
 from support.lake import Lake, make_lake
+from support.postgres import is_postgres, store_settings
 from support.recording import Recording, installed
 from support.rest import Rest
 from support.s3 import S3Server
@@ -54,6 +55,15 @@ _recording = Recording(
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_recording)
     config.pluginmanager.register(Workers(config), WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips tests about SQLite when the servers have PostgreSQL."""
+    if is_postgres():
+        skip = pytest.mark.skip(reason="is about the embedded database")
+        for item in items:
+            if item.get_closest_marker("embedded_database"):
+                item.add_marker(skip)
 
 
 # Set before any client is made: the gateway does not read the checksums that AWS's libraries send by default.
@@ -103,7 +113,8 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     made: list[Server] = []
 
     def make(name: str, **options: object) -> Server:
-        server = Server(binary, tmp_path_factory.mktemp(name) / "data", **options)  # type: ignore[arg-type]
+        data_dir = tmp_path_factory.mktemp(name) / "data"
+        server = Server(binary, data_dir, **{"store": store_settings(data_dir), **options})  # type: ignore[arg-type]
         made.append(server)
         return server
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
 use crate::{engines, oracle, step};
 
@@ -57,6 +58,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_name = "N")]
     rounds: u32,
 
+    /// The database of the kit's servers
+    #[arg(long, value_enum, default_value_t)]
+    store: Store,
+
     #[command(flatten)]
     oracle: oracle::Amount,
 }
@@ -65,7 +70,7 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for judge in &options.judges {
         match judge {
-            Judge::Rck => kit(workspace, &options.iceberg)?,
+            Judge::Rck => kit(workspace, &options.iceberg, options.store)?,
             Judge::Oracle => oracle::run(workspace, options.oracle)?,
             Judge::Spark => spark(workspace, &options.iceberg)?,
             Judge::Trino => trino(workspace)?,
@@ -81,7 +86,7 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
     // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {
-        kit(workspace, iceberg)?;
+        kit(workspace, iceberg, options.store)?;
         spark(workspace, iceberg)?;
     }
     trino(workspace)?;
@@ -136,12 +141,14 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
     Ok(())
 }
 
-fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
+fn kit(workspace: &Workspace, iceberg: &str, store: Store) -> Result<()> {
     let binary = engines::build(workspace, false)?;
     let jars = artifacts(workspace, "rck", Some(iceberg))?;
     let python = engines::environment(workspace, engines::FOLDER)?;
     let mut kit = step::command(&workspace.root, python, &["tests/compat/rck.py"]);
-    step::run(kit.arg(jars).arg(workspace.target.join("compat/rck-run")).env("TIDEWATER_BIN", binary))
+    let store = TestStore::start(workspace, store)?;
+    let kit = kit.arg(jars).arg(workspace.target.join("compat/rck-run")).env("TIDEWATER_BIN", binary);
+    step::run(store.name_in(kit))
 }
 
 fn spark(workspace: &Workspace, iceberg: &str) -> Result<()> {

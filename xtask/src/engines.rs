@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::store::TestStore;
 use crate::workspace::Workspace;
 use crate::{go, node, step};
 
 pub(crate) const FOLDER: &str = "tests/engines";
 
-/// Builds the binary, prepares the environments and runs the tests. `expression` selects tests; `processes` is the number
-/// of test processes.
-pub(crate) fn run(
-    workspace: &Workspace,
-    release: bool,
-    expression: Option<&str>,
-    processes: Option<usize>,
-) -> Result<()> {
+/// Which tests run, and in how many processes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Selection<'a> {
+    /// The tests that match, as pytest's -k does; all without it.
+    pub(crate) expression: Option<&'a str>,
+    /// The number of processes.
+    pub(crate) processes: Option<usize>,
+}
+
+/// Builds the binary, prepares the environments and runs the selected tests on a database.
+pub(crate) fn run(workspace: &Workspace, release: bool, selection: Selection<'_>, store: &TestStore) -> Result<()> {
+    let Selection { expression, processes } = selection;
     let binary = build(workspace, release)?;
     let (python, modules) = prepare(workspace)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
@@ -30,7 +35,7 @@ pub(crate) fn run(
     if let Some(modules) = modules {
         pytest.env("TIDEWATER_NODE_MODULES", modules);
     }
-    step::run(pytest.env("TIDEWATER_BIN", binary))
+    step::run(store.name_in(pytest.env("TIDEWATER_BIN", binary)))
 }
 
 /// Installs the packages that the tests need. Returns the path of Python, and the folder of Node's modules if Node is

@@ -7,6 +7,7 @@ mod lint;
 mod node;
 mod oracle;
 mod step;
+mod store;
 mod test;
 mod workspace;
 

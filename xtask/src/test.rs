@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 
+use crate::engines::Selection;
+use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
 use crate::{engines, step};
 
@@ -27,16 +29,27 @@ pub(crate) struct Options {
     /// Run only the engine tests, against the release binary
     #[arg(long)]
     release: bool,
+
+    /// The database of the servers under test
+    #[arg(long, value_enum, default_value_t)]
+    store: Store,
 }
 
 /// Runs the tests; stops at the first failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only_engines = options.engines || options.release || options.expression.is_some();
+    let store = TestStore::start(workspace, options.store)?;
     if !only_engines {
-        step::run(&mut step::cargo(&workspace.root, &["test", "--workspace", "--locked"]))?;
+        let tests: &[&str] = match options.store {
+            Store::Sqlite => &["test", "--workspace", "--locked"],
+            // The other tests have no server, or open SQLite themselves.
+            Store::Postgres => &["test", "--workspace", "--locked", "--test", "it", "api::"],
+        };
+        step::run(store.name_in(&mut step::cargo(&workspace.root, tests)))?;
     }
     if !options.rust {
-        engines::run(workspace, options.release, options.expression.as_deref(), options.processes)?;
+        let selection = Selection { expression: options.expression.as_deref(), processes: options.processes };
+        engines::run(workspace, options.release, selection, &store)?;
     }
     Ok(())
 }

@@ -65,13 +65,14 @@ class Server:
         data_dir: Path,
         *,
         env: dict[str, str] | None = None,
+        store: dict[str, str] | None = None,
         args: tuple[str, ...] = (),
         listen: str | None = "127.0.0.1",
         largest_file_bytes: int | None = None,
         descriptors: tuple[int, int] | None = None,
         loses_storage: bool = False,
     ):
-        """Without `listen`, `args` set the address. `largest_file_bytes` limits the size of files that the server may
+        """`store` are the settings of its database; without, it has SQLite. Without `listen`, `args` set the address. `largest_file_bytes` limits the size of files that the server may
         write, like a full disk. `descriptors` are the soft and the hard limit of file descriptors at its start. With
         these options, and with a lost storage, its log may say that a part is unavailable."""
         self.binary = binary
@@ -80,7 +81,7 @@ class Server:
         self.stdout_text = ""
         self.printed: Printed | None = None
         # Every answer is a line in the log. The conformance page takes each client's operations from these lines.
-        self._env = {"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(env or {})}
+        self._env = {"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(store or {}), **(env or {})}
         self._args = args
         self._listen = listen
         self._largest_file_bytes = largest_file_bytes

@@ -1,6 +1,7 @@
 //! A catalog in this process, and helpers that send requests to it.
 
 mod callsites;
+mod store;
 
 use std::sync::Arc;
 
@@ -13,7 +14,6 @@ use tidewater::app::App;
 use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::base::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
-use tidewater::store;
 use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
@@ -82,6 +82,7 @@ impl Catalog {
     pub(crate) async fn reopen(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
         callsites::keep_interested();
         let config = config_in(&folder, change);
+        store::prepare(&config).await;
         Self { app: App::start(config).await.expect("a catalog"), folder }
     }
 
@@ -89,8 +90,7 @@ impl Catalog {
     pub(crate) async fn with_clock(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let config = config_in(&folder, change);
-        std::fs::create_dir_all(&config.data_dir).expect("a data folder");
-        let store = store::open(&config.database()).expect("a store");
+        let store = store::open(&config).await;
         let app = App::over_with_clock(&config, store, clock).await.expect("a catalog");
         Self { app, folder }
     }
@@ -98,7 +98,7 @@ impl Catalog {
     /// Starts a second server over the same database, as another process would.
     pub(crate) async fn second_server(&self) -> Self {
         let config = config_in(&self.folder, |_| ());
-        let store = store::open(&config.database()).expect("a store");
+        let store = store::open(&config).await;
         let app = App::over(&config, store).await.expect("a catalog");
         Self { app, folder: Arc::clone(&self.folder) }
     }
@@ -215,6 +215,7 @@ fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Co
     let mut config = Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         data_dir: folder.path().join("data"),
+        store: store::settings(folder),
         ..Config::default()
     };
     config.tiers.insert("tiny".to_owned(), Tier { requests_per_day: Some(5), max_tables: Some(2), ..Tier::default() });
