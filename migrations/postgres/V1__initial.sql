@@ -1,3 +1,5 @@
+-- compatible-from: 1
+--
 -- The catalog on PostgreSQL.
 --
 -- The tables and columns are those of the embedded store (migrations/sqlite), so that one can be copied to the other row by row.

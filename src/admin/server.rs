@@ -99,8 +99,11 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
     let mut found = BTreeMap::new();
     flatten("", value, &mut found);
     // A serialized configuration has no secrets. This adds whether there is one.
-    if !config.storage.master_key.expose().is_empty() {
-        found.insert("storage.master_key".to_owned(), "***".into());
+    for (name, secret) in [("storage.master_key", &config.storage.master_key), ("store.password", &config.store.password)]
+    {
+        if !secret.expose().is_empty() {
+            found.insert(name.to_owned(), "***".into());
+        }
     }
     Ok(found)
 }
@@ -114,8 +117,11 @@ mod tests {
     fn settings_have_full_names_and_no_secrets() {
         let mut config = Config::default();
         config.storage.master_key = Secret::new("hush".to_owned());
+        config.store.password = Secret::new("hush".to_owned());
+        config.store.url = "postgres://tide:hush@db.example.com/tide".parse().unwrap();
         let shown = settings(&config).unwrap();
-        assert_eq!(shown["storage.master_key"], "***");
+        assert_eq!((&shown["storage.master_key"], &shown["store.password"]), (&"***".into(), &"***".into()));
+        assert_eq!(shown["store.url"], "postgres://tide:***@db.example.com/tide");
         assert_eq!(shown["api.request_timeout_s"], config.api.request_timeout_s);
         assert!(!serde_json::to_string(&shown).unwrap().contains("hush"));
     }

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Fails if the database does not answer in time, or refuses the connection. The text has the URL without its password.
 pub(super) async fn open_shared(config: &Config, patience: Duration) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    let Some(settings) = settings(&config.store) else { return Ok(None) };
+    let Some(settings) = postgres_settings(&config.store) else { return Ok(None) };
     let url = &config.store.url;
     let until = Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
@@ -45,10 +45,18 @@ const fn may_pass(error: &PostgresOpenError) -> bool {
 }
 
 /// Returns the settings of the PostgreSQL store, or `None` if the catalog is in SQLite.
-fn settings(store: &StoreConfig) -> Option<PostgresSettings> {
+#[must_use]
+pub fn postgres_settings(store: &StoreConfig) -> Option<PostgresSettings> {
+    let defaults = PostgresSettings::new(store.url.postgres()?.clone());
     Some(PostgresSettings {
-        url: store.url.postgres()?.expose().clone(),
-        connections: store.connections,
-        prepares: store.prepared_statements,
+        password: Some(store.password.clone()).filter(|password| !password.expose().is_empty()),
+        password_file: Some(store.password_file.clone()).filter(|file| !file.as_os_str().is_empty()),
+        connections: if store.connections == 0 { defaults.connections } else { store.connections },
+        prepared_statements: store.prepared_statements,
+        connect_timeout: Duration::from_secs(store.connect_timeout_s),
+        acquire_timeout: Duration::from_secs(store.acquire_timeout_s),
+        statement_timeout: Duration::from_secs(store.statement_timeout_s),
+        retry_timeout: Duration::from_secs(store.retry_timeout_s),
+        ..defaults
     })
 }

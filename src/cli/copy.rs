@@ -1,17 +1,16 @@
 //! `tidewater copy`.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 
 use super::output::{self, Format};
-use tidewater::config::Config;
+use tidewater::app::postgres_settings;
+use tidewater::config::{Config, StoreConfig, StoreUrl};
 use tidewater::copy::{self, CopyBegin, CopyDone, CopyPlace, CopyRowProgress, CopyStep, OpenedPlace};
-use tidewater::store::PostgresSettings;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,9 +25,6 @@ A URL with a password can come from the environment, where other users cannot re
 /// How often progress is shown on a terminal, and elsewhere.
 const REDRAW: Duration = Duration::from_millis(200);
 const NEXT_LINE: Duration = Duration::from_secs(10);
-
-/// The connections to PostgreSQL that a copy needs: one reads, one writes, one holds locks.
-const CONNECTIONS: usize = 3;
 
 /// Arguments of `copy`.
 #[derive(Debug, Args)]
@@ -105,17 +101,16 @@ fn report_json(done: &CopyDone, arguments: &Arguments, from: &str, to: &str) -> 
     output::json(&report)
 }
 
-/// Parses the place of a database.
+/// Parses the place of a database. The settings say how PostgreSQL is reached.
 fn place(config: &Config, option: &str, text: &str) -> Result<CopyPlace> {
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        let settings = PostgresSettings { url: text.to_owned(), connections: CONNECTIONS, prepares: false };
+    let url: StoreUrl = text.parse().unwrap_or_default();
+    if let Some(settings) = postgres_settings(&StoreConfig { url: url.clone(), ..config.store.clone() }) {
         return Ok(CopyPlace::Postgres(settings));
     }
-    let folder = text.strip_prefix("sqlite:").map(|folder| folder.strip_prefix("//").unwrap_or(folder));
-    let folder = folder.filter(|folder| !folder.is_empty());
-    ensure!(folder.is_some(), "{option}: give sqlite:FOLDER with a data folder, or a URL as postgres://user@host/database");
-    let folder = std::path::absolute(folder.map(PathBuf::from).unwrap_or_default())
-        .context("cannot find the current folder: give an absolute path")?;
+    let StoreUrl::Sqlite(folder) = url else {
+        bail!("{option}: give sqlite:FOLDER with a data folder, or a URL as postgres://user@host/database")
+    };
+    let folder = std::path::absolute(folder).context("cannot find the current folder: give an absolute path")?;
     let config = Config { data_dir: folder, ..config.clone() };
     Ok(CopyPlace::Sqlite { database: config.database(), folder: config.data_dir })
 }
@@ -190,6 +185,8 @@ fn duration(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

@@ -118,9 +118,13 @@ impl Config {
         let configured = std::mem::replace(&mut config.tiers, default_tiers());
         config.tiers.extend(configured);
         config.data_dir = data_dir(&figment, &config, &environment)?;
-        if !config.storage.master_key_file.as_os_str().is_empty() {
-            let path = std::mem::take(&mut config.storage.master_key_file);
-            config.storage.master_key_file = beside_file(&figment, "storage.master_key_file", path);
+        for (setting, file) in [
+            ("storage.master_key_file", &mut config.storage.master_key_file),
+            ("store.password_file", &mut config.store.password_file),
+        ] {
+            if !file.as_os_str().is_empty() {
+                *file = beside_file(&figment, setting, std::mem::take(file));
+            }
         }
         for file in config.auth.issuers.iter_mut().flat_map(IssuerConfig::files_mut) {
             *file = beside_file(&figment, "auth.issuers", std::mem::take(file));
@@ -141,7 +145,9 @@ impl Config {
         at_least_one("api.default_page_size", self.api.default_page_size.into());
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
         at_least_one("api.idempotency_key_lifetime_s", self.api.idempotency_key_lifetime_s);
-        at_least_one("store.connections", self.store.connections as u64);
+        at_least_one("store.connect_timeout_s", self.store.connect_timeout_s);
+        at_least_one("store.acquire_timeout_s", self.store.acquire_timeout_s);
+        at_least_one("store.statement_timeout_s", self.store.statement_timeout_s);
         at_least_one("connections.head_timeout_s", self.connections.head_timeout_s);
         at_least_one("connections.body_timeout_s", self.connections.body_timeout_s);
         at_least_one("connections.write_timeout_s", self.connections.write_timeout_s);

@@ -60,6 +60,7 @@ impl Config {
             self.store.url != new.store.url && self.store.url.to_string() == new.store.url.to_string();
         let secrets = [
             ("storage.master_key", self.storage.master_key != new.storage.master_key),
+            ("store.password", self.store.password != new.store.password),
             ("store.url", is_other_password),
         ];
         for (setting, _) in secrets.into_iter().filter(|(_, is_other)| *is_other) {

@@ -7,7 +7,7 @@ use super::postgres::{PostgresCopy, PostgresStore};
 use super::sqlite::{SqliteCopy, SqliteStore};
 use super::{CopyStore, Store};
 
-pub use super::postgres::{PostgresOpenError, PostgresSettings};
+pub use super::postgres::{PostgresOpenError, PostgresSettings, SchemaError, UrlError};
 pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
 
 /// Opens the store whose database is the file at `database`, and creates the file if it is missing. Only the file's owner can
@@ -86,6 +86,12 @@ pub fn backup(
 /// `Damaged`, `NotACatalog`, `Open`.
 pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
     SqliteStore::check_backup(path)
+}
+
+/// Returns the URL of the PostgreSQL server for tests.
+#[cfg(test)]
+pub(crate) fn test_postgres() -> String {
+    super::postgres::tests::server::server()
 }
 
 /// Opens the store at `database`. Also returns a handle with which tests damage it.

@@ -97,13 +97,17 @@ pub trait CopyStore: Send + Sync {
 /// Why a database cannot be kept from changing.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyHoldError {
-    /// Servers use it.
-    #[error("servers of tidewater use {name} (connections: {connections}): stop them first")]
+    /// Servers may use it.
+    #[error(
+        "{name} has other clients, which may be servers: {}. Stop all servers first, and close other connections of this user. \
+         PgBouncer keeps connections for a while: restart it",
+        clients.join(", ")
+    )]
     InUse {
         /// The database's name.
         name: String,
-        /// The number of their connections.
-        connections: u64,
+        /// The names and addresses of the clients.
+        clients: Vec<String>,
     },
     /// The database failed.
     #[error(transparent)]

@@ -1,92 +1,169 @@
-//! Attempts of a transaction: it is repeated when the database undid it because of another one.
+//! Attempts of reads and changes: they are repeated when the database undid them because of others, or when the connection is lost, as
+//! long as they surely were not made.
 
+use std::time::Duration;
+
+use tidewater_core::ids::OrganisationId;
+use tokio::time::{self, Instant};
 use tokio_postgres::Row;
 
 use super::connection::{Pool, Transaction};
-use super::convert::{Failure, commit_failed, is_worth_repeating};
-use super::params::Param;
+use super::convert::{Again, Failure};
+use super::params::{Param, organisation_of};
 use crate::store::{Result, StoreError};
 
-/// The most attempts of one transaction.
-const MOST: u32 = 8;
+/// The most attempts because of conflicts with others.
+const MOST_CONFLICTS: u32 = 8;
+
+/// The pause after the second loss of a connection. It doubles with each further one. After the first loss there is none: the database may
+/// only have closed idle connections.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Decides whether something is tried again.
+struct Retries {
+    until: Instant,
+    conflicts: u32,
+    pause: Option<Duration>,
+}
+
+impl Retries {
+    fn new(at_most: Duration) -> Self {
+        Self { until: Instant::now() + at_most, conflicts: 0, pause: None }
+    }
+
+    /// Returns whether to try again after a failure. Waits before, if necessary.
+    async fn after(&mut self, failure: &Failure) -> bool {
+        match failure.again() {
+            None => false,
+            Some(Again::AtOnce) => {
+                self.conflicts += 1;
+                self.conflicts < MOST_CONFLICTS
+            }
+            Some(Again::Later) => self.after_loss().await,
+        }
+    }
+
+    /// Returns whether to try again although the database cannot be reached. Waits before.
+    async fn after_loss(&mut self) -> bool {
+        let pause = self.pause.unwrap_or_default();
+        if Instant::now() + pause > self.until {
+            return false;
+        }
+        time::sleep(pause).await;
+        self.pause = Some((pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE));
+        true
+    }
+}
+
+impl Pool {
+    /// Runs one statement that reads many rows, over a connection of its own.
+    pub(super) async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        let mut retries = Retries::new(self.retry_timeout());
+        loop {
+            match self.connection_for_lists().await {
+                Err(error) if error.may_pass() && retries.after_loss().await => {}
+                Err(error) => return Err(StoreError::Unavailable(Box::new(error))),
+                Ok(connection) => match connection.query(sql, params).await {
+                    Err(failure) if retries.after(&failure).await => {}
+                    read => return read.map_err(Failure::into_unavailable),
+                },
+            }
+        }
+    }
+
+    /// Runs one statement that reads few rows, over a connection that such reads share.
+    pub(super) async fn read_few(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        let mut retries = Retries::new(self.retry_timeout());
+        loop {
+            match self.query_shared(sql, params).await {
+                Err(error) if error.may_pass() && retries.after_loss().await => {}
+                Err(error) => return Err(StoreError::Unavailable(Box::new(error))),
+                Ok(Err(failure)) if retries.after(&failure).await => {}
+                Ok(read) => return read.map_err(Failure::into_unavailable),
+            }
+        }
+    }
+
+    /// Makes a change in one statement, without a transaction around it, and returns the rows. It is tried again only if it surely was
+    /// not made. If the connection is lost after the statement was sent, the outcome is unknown (`Failure::Unknown`).
+    ///
+    /// If `$1` is an organisation, the change waits for a connection as one of this organisation.
+    pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
+        let owner = organisation_of(params);
+        let mut retries = Retries::new(self.retry_timeout());
+        loop {
+            match self.connection(owner).await {
+                Err(error) if error.may_pass() && retries.after_loss().await => {}
+                Err(error) => return Err(error.into_not_made().into()),
+                Ok(connection) => match connection.change(sql, params).await {
+                    Err(failure) if retries.after(&failure).await => {}
+                    made => return made,
+                },
+            }
+        }
+    }
+}
 
 /// The attempts of one transaction.
 pub(super) struct Attempts<'a> {
     pool: &'a Pool,
-    made: u32,
-}
-
-impl Pool {
-    /// Makes a change in one statement, without a transaction around it, and returns the rows. Repeats it after a deadlock or a
-    /// conflict. If the connection breaks after the statement was sent, the outcome is unknown (`Failure::Unknown`).
-    pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
-        for _ in 1..MOST {
-            match self.change_once(sql, params).await {
-                Err(Failure::Database(error)) if is_worth_repeating(&error) => {}
-                made => return made,
-            }
-        }
-        self.change_once(sql, params).await
-    }
-
-    async fn change_once(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
-        let connection = self.connection().await.map_err(|error| match error {
-            StoreError::Unavailable(cause) => StoreError::NotMade(cause),
-            error => error,
-        })?;
-        connection.query(sql, params).await.map_err(Failure::of_change)
-    }
+    owner: Option<OrganisationId>,
+    retries: Retries,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) const fn new(pool: &'a Pool) -> Self {
-        Self { pool, made: 0 }
+    /// Creates the attempts of a transaction of an organisation, or of the server itself.
+    pub(super) fn new(pool: &'a Pool, owner: Option<OrganisationId>) -> Self {
+        Self { pool, owner, retries: Retries::new(pool.retry_timeout()) }
     }
 
     /// Begins the next attempt.
     pub(super) async fn begin(&mut self) -> Result<Transaction> {
-        self.made += 1;
-        let connection = self.pool.connection().await.map_err(|error| match error {
-            StoreError::Unavailable(cause) => StoreError::NotMade(cause),
-            error => error,
-        })?;
-        Ok(Transaction::new(connection))
-    }
-
-    /// Ends an attempt: commits it if its work succeeded, and undoes it otherwise. Returns `None` if it has to be repeated.
-    pub(super) async fn end<T>(
-        &self,
-        transaction: Transaction,
-        worked: std::result::Result<T, Failure>,
-    ) -> Option<Result<T>> {
-        match worked {
-            Ok(done) => match transaction.commit().await {
-                Ok(()) => Some(Ok(done)),
-                Err(error) if self.may_repeat(&error) && error.code().is_some() => None,
-                Err(error) => Some(Err(commit_failed(error))),
-            },
-            Err(Failure::Refused(error)) => {
-                // The connection is closed if the undo fails, which undoes the transaction too.
-                let _ = transaction.undo().await;
-                Some(Err(error))
-            }
-            Err(Failure::Database(error) | Failure::Unknown(error)) => {
-                let _ = transaction.undo().await;
-                if self.may_repeat(&error) { None } else { Some(Err(Failure::Database(error).into_not_made())) }
+        loop {
+            match self.pool.connection(self.owner).await {
+                Ok(connection) => return Ok(Transaction::new(connection)),
+                Err(error) if error.may_pass() && self.retries.after_loss().await => {}
+                Err(error) => return Err(error.into_not_made()),
             }
         }
     }
 
-    fn may_repeat(&self, error: &tokio_postgres::Error) -> bool {
-        self.made < MOST && is_worth_repeating(error)
+    /// Ends an attempt: commits it if its work succeeded, and undoes it otherwise. Returns `None` if it has to be repeated.
+    pub(super) async fn end<T>(
+        &mut self,
+        transaction: Transaction,
+        worked: std::result::Result<T, Failure>,
+    ) -> Option<Result<T>> {
+        let failure = match worked {
+            Ok(done) => match transaction.commit().await {
+                Ok(()) => return Some(Ok(done)),
+                Err(failure) => failure,
+            },
+            Err(failure) => {
+                transaction.undo().await;
+                failure
+            }
+        };
+        if self.retries.after(&failure).await { None } else { Some(Err(failure.into_not_made())) }
     }
 }
 
 /// Runs `$work`, an expression with a future that borrows the transaction, in a transaction, and commits it if it succeeds. Repeats
 /// it after a deadlock, a conflict, or the loss of the connection before the commit. Gives a `store::Result`.
+///
+/// With `for $organisation`, it waits for a connection as one of this organisation, and may be refused as `Busy`.
 macro_rules! transact {
-    ($store:expr, $transaction:ident => $work:expr) => {{
-        let mut attempts = $crate::store::postgres::attempts::Attempts::new(&$store.pool);
+    ($store:expr, $transaction:ident => $work:expr) => {
+        $crate::store::postgres::attempts::transact!(@attempts $store, None, $transaction => $work)
+    };
+    ($store:expr, for $organisation:expr, $transaction:ident => $work:expr) => {
+        $crate::store::postgres::attempts::transact!(@attempts $store, Some($organisation), $transaction => $work)
+    };
+    (@attempts $store:expr, $owner:expr, $transaction:ident => $work:expr) => {{
+        let mut attempts = $crate::store::postgres::attempts::Attempts::new(&$store.pool, $owner);
         loop {
             let $transaction = match attempts.begin().await {
                 Ok(begun) => begun,
@@ -108,7 +185,7 @@ macro_rules! transact {
 macro_rules! change {
     ($store:expr, $organisation:expr, $change:expr, $transaction:ident => $work:expr, $answer:expr) => {{
         let (organisation, change): (_, &$crate::store::Change) = ($organisation, $change);
-        let changed = $crate::store::postgres::attempts::transact!($store, $transaction => async {
+        let changed = $crate::store::postgres::attempts::transact!($store, for organisation, $transaction => async {
             $crate::store::postgres::receipts::check_unused($transaction, organisation, change).await?;
             let done = $work.await?;
             $crate::store::postgres::receipts::add_of_change($transaction, organisation, change, || $answer(&done)).await?;
@@ -122,3 +199,20 @@ macro_rules! change {
 }
 
 pub(super) use {change, transact};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_connections_are_opened_again_until_the_time_is_over() {
+        let (mut retries, start) = (Retries::new(Duration::from_secs(5)), Instant::now());
+        let mut attempts = 0;
+        while retries.after_loss().await {
+            attempts += 1;
+        }
+        assert!(attempts > 5, "{attempts}");
+        let spent = start.elapsed();
+        assert!(spent <= Duration::from_secs(5) && spent > Duration::from_secs(3), "{spent:?}");
+    }
+}

@@ -1,19 +1,22 @@
 //! A PostgreSQL database as the source or the target of a copy.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use deadpool_postgres::Object;
 use futures_util::{SinkExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::connection::Pool;
-use super::convert::{column, count};
-use super::open::{PostgresOpenError, PostgresSettings, connect, migrate};
+use super::connector::Connector;
+use super::convert::{column, count, message};
+use super::migrations;
+use super::open::{PostgresOpenError, check_encoding};
+use super::settings::PostgresSettings;
+use crate::base::secret::Secret;
 use crate::store::{
     COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyDatabaseError, CopyHoldError, CopyKind, CopyRow,
     CopyState, CopyStore, CopyTable, CopyValue,
@@ -31,12 +34,15 @@ const BINARY_END: i16 = -1;
 /// Rows are sent in pieces of this size, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// The name of a copy's connections in the database. Its other clients may be servers.
+const APPLICATION: &str = "tidewater%20copy";
+
 /// A database during a copy.
 pub(crate) struct PostgresCopy {
-    pool: Pool,
     name: String,
-    /// The connection whose transaction keeps others from writing.
-    held: Mutex<Option<Object>>,
+    /// The connection that reads rows. It may be in a transaction that keeps others from writing.
+    reader: Mutex<Client>,
+    writer: Mutex<Client>,
 }
 
 impl PostgresCopy {
@@ -45,51 +51,52 @@ impl PostgresCopy {
     /// # Errors
     /// Fails if the database cannot be used.
     pub(crate) async fn open(settings: &PostgresSettings, must_exist: bool) -> Result<Self, PostgresOpenError> {
-        let pool = connect(settings, "tidewater copy")?;
-        let name = shown(&settings.url);
-        let mut client = pool.connections.get().await.map_err(|error| database(&error))?;
+        let url = settings.url.expose();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let named = Secret::new(format!("{url}{separator}application_name={APPLICATION}"));
+        let connector = Arc::new(Connector::new(&PostgresSettings { url: named, ..settings.clone() })?);
+        let name = shown(url);
+        check_encoding(&connector).await?;
+        let (reader, writer) = (connector.connect().await?.client, connector.connect().await?.client);
         if must_exist {
-            let row = client.query_one("SELECT to_regclass('organisation') IS NOT NULL", &[]).await;
-            if !row.and_then(|row| row.try_get::<_, bool>(0)).map_err(|error| database(&error))? {
-                return Err(PostgresOpenError::Database(format!("there is no catalog in {name}")));
+            let row = reader.query_one("SELECT to_regclass('organisation') IS NOT NULL", &[]).await?;
+            if !row.try_get::<_, bool>(0)? {
+                return Err(PostgresOpenError::NoCatalog(name));
             }
         }
-        migrate(&mut client).await.map_err(|error| database(&error))?;
-        Ok(Self { pool, name, held: Mutex::new(None) })
+        migrations::migrate(&connector, &migrations::all()).await?;
+        Ok(Self { name, reader: Mutex::new(reader), writer: Mutex::new(writer) })
     }
 
     fn failed(&self, action: &str, source: Problem) -> CopyDatabaseError {
-        CopyDatabaseError::new(format!("{action} in {}", self.name), source)
+        let action = format!("{action} in {}", self.name);
+        match source.downcast::<tokio_postgres::Error>() {
+            Ok(error) => CopyDatabaseError::new(action, message(&error)),
+            Err(source) => CopyDatabaseError::new(action, source),
+        }
     }
 
     /// Begins a transaction that keeps others from writing any of the tables.
-    async fn lock(&self) -> Result<Object, Problem> {
-        let client = self.pool.connections.get().await?;
+    async fn lock(&self) -> Result<(), Problem> {
         let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
         // The transaction is idle while the other database works.
-        client
-            .batch_execute(&format!(
-                "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0;
-                 SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE {} IN SHARE MODE",
-                names.join(", ")
-            ))
-            .await?;
-        Ok(client)
+        let sql = format!(
+            "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0;
+             SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE {} IN SHARE MODE",
+            names.join(", ")
+        );
+        Ok(self.reader.lock().await.batch_execute(&sql).await?)
     }
 
-    async fn count_servers(&self) -> Result<i64, Problem> {
-        let client = self.pool.connections.get().await?;
-        Ok(client.query_one(CONNECTED_SERVERS, &[]).await?.try_get(0)?)
+    /// Returns the other clients of the database, by name.
+    async fn list_clients(&self) -> Result<Vec<String>, Problem> {
+        let rows = self.writer.lock().await.query(OTHER_CLIENTS, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     async fn read(&self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
         let sql = select(table, after.is_some());
-        let held = self.held.lock().await;
-        let free = match &*held {
-            Some(_) => None,
-            None => Some(self.pool.connections.get().await?),
-        };
-        let client = held.as_ref().or(free.as_ref()).ok_or("no connection")?;
+        let client = self.reader.lock().await;
         let key = table.key_columns().zip(after.unwrap_or_default());
         let key = key.map(|(position, value)| (bound(value), sql_type(table.columns[position].kind)));
         let mut found = pin!(client.query_typed_raw(&sql, key).await?);
@@ -106,7 +113,7 @@ impl PostgresCopy {
     }
 
     async fn read_states(&self) -> Result<Vec<CopyState>, Problem> {
-        let client = self.pool.connections.get().await?;
+        let client = self.writer.lock().await;
         let sql = "SELECT name, source, total, digest, copied, after, written FROM copy_state ORDER BY name";
         let rows = client.query(sql, &[]).await?;
         let state = |row: &Row| {
@@ -124,7 +131,7 @@ impl PostgresCopy {
     }
 
     async fn write_states(&self, states: &[CopyState]) -> Result<(), Problem> {
-        let mut client = self.pool.connections.get().await?;
+        let mut client = self.writer.lock().await;
         let transaction = client.transaction().await?;
         let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
         let derived = "copy_state, organisation_state, report_bytes";
@@ -156,7 +163,7 @@ impl PostgresCopy {
         before: u64,
         state: &CopyState,
     ) -> Result<(), Problem> {
-        let mut client = self.pool.connections.get().await?;
+        let mut client = self.writer.lock().await;
         let transaction = client.transaction().await?;
         // Also locks the state: another copy waits here, and then fails.
         let replaced = transaction
@@ -186,7 +193,7 @@ impl PostgresCopy {
     }
 
     async fn complete(&self) -> Result<(), Problem> {
-        let mut client = self.pool.connections.get().await?;
+        let mut client = self.writer.lock().await;
         let transaction = client.transaction().await?;
         transaction.batch_execute(DERIVE).await?;
         transaction.commit().await?;
@@ -198,9 +205,13 @@ impl PostgresCopy {
     }
 }
 
-/// The number of other connections of servers to this database.
-const CONNECTED_SERVERS: &str = "SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'tidewater' AND pid <> pg_backend_pid()";
+/// The other clients of the database with the same user. The name of servers is `tidewater`, unless their URL has another one.
+const OTHER_CLIENTS: &str = "
+    SELECT format('%s at %s', coalesce(nullif(application_name, ''), 'unnamed'), coalesce(host(client_addr), 'its socket'))
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name <> 'tidewater copy'
+        AND pid <> pg_backend_pid()
+    ORDER BY 1";
 
 /// Fills the tables that follow from others, and ends the copy.
 const DERIVE: &str = "
@@ -229,16 +240,15 @@ impl CopyStore for PostgresCopy {
     async fn hold_still(&self) -> Result<(), CopyHoldError> {
         // A server that writes would keep the lock.
         self.check_unused().await?;
-        let locked = self.lock().await.map_err(|source| self.failed("cannot lock the tables", source))?;
-        *self.held.lock().await = Some(locked);
-        Ok(())
+        Ok(self.lock().await.map_err(|source| self.failed("cannot lock the tables", source))?)
     }
 
     async fn check_unused(&self) -> Result<(), CopyHoldError> {
-        match self.count_servers().await.map_err(|source| self.failed("cannot look for servers", source))? {
-            0 => Ok(()),
-            connections => Err(CopyHoldError::InUse { name: self.name.clone(), connections: count(connections) }),
+        let clients = self.list_clients().await.map_err(|source| self.failed("cannot look for servers", source))?;
+        if clients.is_empty() {
+            return Ok(());
         }
+        Err(CopyHoldError::InUse { name: self.name.clone(), clients })
     }
 
     async fn rows_after(
@@ -274,17 +284,13 @@ impl CopyStore for PostgresCopy {
     }
 }
 
-/// Fails if the database at `url` is the target of an unfinished copy.
-pub(super) async fn check_complete(client: &Object, url: &str) -> Result<(), PostgresOpenError> {
-    let row = client.query_opt("SELECT source FROM copy_state LIMIT 1", &[]).await.map_err(|error| database(&error))?;
-    let Some(row) = row else { return Ok(()) };
-    let source_name = row.try_get(0).map_err(|error| database(&error))?;
-    Err(PostgresOpenError::Unfinished { target: shown(url), source_name })
-}
-
-/// Returns the error of a database that cannot be used.
-fn database(error: &dyn std::error::Error) -> PostgresOpenError {
-    PostgresOpenError::Database(error.to_string())
+/// Fails if the database is the target of an unfinished copy.
+pub(super) async fn check_complete(connector: &Arc<Connector>) -> Result<(), PostgresOpenError> {
+    let client = connector.connect().await?.client;
+    match client.query_typed("SELECT source FROM copy_state LIMIT 1", &[]).await?.first() {
+        Some(row) => Err(PostgresOpenError::Unfinished { source_name: row.try_get(0)? }),
+        None => Ok(()),
+    }
 }
 
 /// Returns a URL without its password.
@@ -380,7 +386,36 @@ fn put(bytes: &[u8], into: &mut BytesMut) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::store::postgres::tests::server::TestDatabase;
+
+    /// Tables that are not copied: they follow from others, or are about the database itself.
+    const OTHERS: [&str; 6] =
+        ["catalog_lock", "copy_state", "organisation_state", "report_bytes", "schema_history", "server_state"];
+
+    /// Columns that are not copied: they start anew with the servers of the target.
+    const NEW: [(&str, &str); 1] = [("principal", "generation")];
+
+    #[tokio::test]
+    async fn every_table_and_column_is_copied() {
+        let database = TestDatabase::create().await;
+        let copy = PostgresCopy::open(&PostgresSettings::new(Secret::new(database.url())), false).await.unwrap();
+        let sql = "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
+                   WHERE table_schema = current_schema()";
+        let rows = copy.writer.lock().await.query(sql, &[]).await.unwrap();
+        let mut found: BTreeSet<(String, String, String)> =
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        found.retain(|(table, column, _)| {
+            !OTHERS.contains(&table.as_str()) && !NEW.contains(&(table.as_str(), column.as_str()))
+        });
+        let copied = COPY_TABLES.iter().flat_map(|table| {
+            let stored = |column: &CopyColumn| sql_type(column.kind).name().replace("int8", "bigint").replace("bool", "boolean");
+            table.columns.iter().map(move |column| (table.name.to_owned(), column.name.to_owned(), stored(column)))
+        });
+        assert_eq!(copied.collect::<BTreeSet<_>>(), found, "change COPY_TABLES with the schema");
+    }
 
     #[test]
     fn shown_url_has_no_password() {

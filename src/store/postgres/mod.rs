@@ -6,7 +6,9 @@
 mod administration;
 mod attempts;
 mod change_author;
+mod client;
 mod connection;
+mod connector;
 mod convert;
 mod copy;
 mod dropped;
@@ -21,9 +23,11 @@ mod grants;
 mod group_roles;
 mod key_usage;
 mod keys;
+mod line;
 mod location_rows;
 mod locations;
 mod master_key;
+mod migrations;
 mod namespaces;
 mod old_documents;
 mod open;
@@ -36,6 +40,7 @@ mod receipts;
 mod reports;
 mod restore;
 mod roles;
+mod settings;
 mod signing_keys;
 mod state_rows;
 mod swaps;
@@ -43,7 +48,8 @@ mod table_adds;
 mod table_rows;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod tls;
 mod transact;
 mod usage;
 mod users;
@@ -60,7 +66,9 @@ use self::params::{Param, params};
 use super::{Result, Store};
 
 pub(super) use self::copy::PostgresCopy;
-pub use self::open::{PostgresOpenError, PostgresSettings};
+pub use self::migrations::SchemaError;
+pub use self::open::PostgresOpenError;
+pub use self::settings::{PostgresSettings, UrlError};
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.
 pub(crate) struct PostgresStore {
@@ -69,14 +77,15 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Runs one statement that only reads, and returns its rows.
+    /// Runs one statement that only reads, and returns its rows, which may be many.
     async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.pool.read(sql, params).await
     }
 
-    /// Runs one statement that only reads, and returns its first row.
+    /// Runs one quick statement that only reads, and returns its first row. It shares a connection with other such reads: a slow one would
+    /// delay them.
     async fn read_first(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
-        Ok(self.read(sql, params).await?.into_iter().next())
+        Ok(self.pool.read_few(sql, params).await?.into_iter().next())
     }
 
     /// Makes a change in one statement, without a transaction around it, and returns its rows. No receipt belongs to the change, and

@@ -1,95 +1,98 @@
 //! Opens the store: connects, and brings the schema up to date.
 
-use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use std::sync::Arc;
 
-use tokio_postgres::NoTls;
-
-use super::PostgresStore;
+use super::{PostgresStore, copy};
 use super::connection::Pool;
+use super::connector::{ConnectError, Connector};
+use super::convert::{may_connect_later, message};
 use super::generations::Generations;
+use super::migrations::{self, MigrateError, Migration, SchemaError};
+use super::settings::{PostgresSettings, UrlError};
 
-mod embedded {
-    refinery::embed_migrations!("migrations/postgres");
-}
-
-/// How the database is reached.
-#[derive(Debug, Clone)]
-pub struct PostgresSettings {
-    /// The URL, for example `postgres://user@host/database`.
-    pub url: String,
-    /// The most connections of this server.
-    pub connections: usize,
-    /// Whether statements are prepared.
-    pub prepares: bool,
-}
-
-/// Why the database cannot be used.
+/// Why the database cannot be used. No text contains the URL or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresOpenError {
     /// The URL cannot be read.
     #[error("store.url: {0}")]
-    Url(String),
-    /// The database cannot be reached, or refused.
+    Url(#[from] UrlError),
+    /// The database refuses the server, or its certificate is refused. A person has to change something.
     #[error("the database cannot be used: {0}")]
+    Refused(String),
+    /// The database's schema is not that of this version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The database cannot be reached. Another attempt may succeed.
+    #[error("the database cannot be reached: {0}")]
     Database(String),
     /// The database is the target of a copy that has not ended.
-    #[error("{target} is an incomplete copy of {source_name}: complete it with `tidewater copy --from {source_name} --to {target}`")]
+    #[error(
+        "it is an incomplete copy of {source_name}: complete it by running the same command (`tidewater copy --from {source_name} \
+         --to ...`) again"
+    )]
     Unfinished {
-        /// The database.
-        target: String,
         /// The database that is copied.
         source_name: String,
     },
+    /// The database has no catalog to copy.
+    #[error("there is no catalog in {0}")]
+    NoCatalog(String),
+}
+
+impl From<ConnectError> for PostgresOpenError {
+    fn from(error: ConnectError) -> Self {
+        if error.may_pass() { Self::Database(error.to_string()) } else { Self::Refused(error.to_string()) }
+    }
+}
+
+impl From<tokio_postgres::Error> for PostgresOpenError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if may_connect_later(&error) { Self::Database(message(&error)) } else { Self::Refused(message(&error)) }
+    }
+}
+
+impl From<MigrateError> for PostgresOpenError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Connect(error) => error.into(),
+            MigrateError::Schema(error) => error.into(),
+            MigrateError::Database(error) => error.into(),
+            error @ MigrateError::TooLong(_) => Self::Database(error.to_string()),
+        }
+    }
 }
 
 impl PostgresStore {
-    /// Opens the store, and creates or upgrades its schema.
+    /// Opens the store, and creates or upgrades its schema. Does not wait for a database that cannot be reached.
     ///
     /// # Errors
     /// Fails if the database cannot be used.
     pub(crate) async fn open(settings: &PostgresSettings) -> Result<Self, PostgresOpenError> {
-        let pool = connect(settings, "tidewater")?;
-        let mut client = pool.connections.get().await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
-        migrate(&mut client).await.map_err(|error| PostgresOpenError::Database(error.to_string()))?;
-        super::copy::check_complete(&client, &settings.url).await?;
-        drop(client);
-        Ok(Self { pool, generations: Arc::<Generations>::default() })
+        Self::open_with(settings, &migrations::all()).await
     }
-}
 
-/// Returns the pool of connections, whose name the database shows as `application`.
-pub(super) fn connect(settings: &PostgresSettings, application: &str) -> Result<Pool, PostgresOpenError> {
-    let mut config: tokio_postgres::Config =
-        settings.url.parse().map_err(|error: tokio_postgres::Error| PostgresOpenError::Url(error.to_string()))?;
-    config.application_name(application);
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-    let connections = deadpool_postgres::Pool::builder(manager)
-        .max_size(settings.connections)
-        .build()
-        .map_err(|error| PostgresOpenError::Database(error.to_string()))?;
-    Ok(Pool { connections, prepares: settings.prepares })
-}
-
-/// Makes the missing migrations, in one transaction.
-pub(super) async fn migrate(client: &mut deadpool_postgres::Object) -> Result<(), tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction
-        .batch_execute(
-            "SELECT pg_advisory_xact_lock(7205759403792794);
-             CREATE TABLE IF NOT EXISTS schema_history (version bigint NOT NULL PRIMARY KEY, name text NOT NULL)",
-        )
-        .await?;
-    let made: i64 =
-        transaction.query_one("SELECT coalesce(max(version), 0) FROM schema_history", &[]).await?.try_get(0)?;
-    for migration in embedded::migrations::runner().get_migrations() {
-        let version = i64::from(migration.version());
-        if version > made {
-            transaction.batch_execute(migration.sql().unwrap_or_default()).await?;
-            transaction
-                .execute("INSERT INTO schema_history (version, name) VALUES ($1, $2)", &[&version, &migration.name()])
-                .await?;
+    /// Opens the store with these migrations.
+    pub(super) async fn open_with(settings: &PostgresSettings, known: &[Migration]) -> Result<Self, PostgresOpenError> {
+        let connector = Arc::new(Connector::new(settings)?);
+        check_encoding(&connector).await?;
+        migrations::migrate(&connector, known).await?;
+        copy::check_complete(&connector).await?;
+        if let Some(warning) = connector.warning() {
+            tracing::warn!("{warning}");
         }
+        Ok(Self { pool: Pool::new(settings, connector), generations: Arc::<Generations>::default() })
     }
-    transaction.commit().await
+}
+
+/// Checks that the database can hold every name.
+pub(super) async fn check_encoding(connector: &Arc<Connector>) -> Result<(), PostgresOpenError> {
+    let client = connector.connect().await?.client;
+    let rows = client.query_typed("SHOW server_encoding", &[]).await?;
+    let encoding = rows.first().map(|row| row.try_get::<_, String>(0)).transpose()?;
+    match encoding {
+        Some(encoding) if encoding != "UTF8" => Err(PostgresOpenError::Refused(format!(
+            "its encoding is {encoding}: create a database with ENCODING 'UTF8'"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -1,5 +1,7 @@
 //! Parameters of statements, with their types: a statement can then be sent without being prepared first.
 
+use bytes::BytesMut;
+use tidewater_core::ids::OrganisationId;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -51,6 +53,17 @@ pub(super) fn param<T: Typed>(value: &T) -> Param<'_> {
     (value, T::TYPE)
 }
 
+/// Returns the organisation of a statement's parameters: `$1`, if it is a UUID.
+pub(super) fn organisation_of(params: &[Param<'_>]) -> Option<OrganisationId> {
+    let (value, of) = params.first()?;
+    if *of != Type::UUID {
+        return None;
+    }
+    let mut bytes = BytesMut::with_capacity(16);
+    value.to_sql_checked(of, &mut bytes).ok()?;
+    Uuid::from_slice(&bytes).ok().map(OrganisationId)
+}
+
 /// Lists the parameters of a statement, in the order of their numbers.
 macro_rules! params {
     ($($value:expr),* $(,)?) => {
@@ -59,3 +72,18 @@ macro_rules! params {
 }
 
 pub(super) use params;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::fresh_uuid;
+
+    #[test]
+    fn first_parameter_tells_the_organisation() {
+        let id = fresh_uuid();
+        assert_eq!(organisation_of(params![id, 1_i64]), Some(OrganisationId(id)));
+        assert_eq!(organisation_of(params![1_i64, id]), None);
+        assert_eq!(organisation_of(params![None::<Uuid>]), None);
+        assert_eq!(organisation_of(params![]), None);
+    }
+}

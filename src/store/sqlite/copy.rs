@@ -271,3 +271,43 @@ fn value(column: &CopyColumn, found: ValueRef<'_>) -> Result<CopyValue, Problem>
     value.ok_or_else(|| format!("column '{}' has a value of another kind", column.name).into())
 }
 
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Tables that are not copied: triggers fill them, or they are about the database itself.
+    const OTHERS: [&str; 6] = [
+        "access_count",
+        "copy_state",
+        "refinery_schema_history",
+        "report_bytes",
+        "sqlite_sequence",
+        "tabular_count",
+    ];
+
+    #[test]
+    fn every_table_and_column_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("t.db")).unwrap();
+        let sql = "SELECT t.name, c.name, c.type FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+                   WHERE t.type = 'table'";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let mut found: BTreeSet<(String, String, String)> = rows.map(Result::unwrap).collect();
+        found.retain(|(table, ..)| !OTHERS.contains(&table.as_str()));
+        let copied = COPY_TABLES.iter().flat_map(|table| {
+            table.columns.iter().map(|column| {
+                let stored = match column.kind {
+                    CopyKind::Id | CopyKind::IdOrNil | CopyKind::Bytes => "BLOB",
+                    CopyKind::Number | CopyKind::Flag => "INTEGER",
+                    CopyKind::Text => "TEXT",
+                };
+                (table.name.to_owned(), column.name.to_owned(), stored.to_owned())
+            })
+        });
+        assert_eq!(copied.collect::<BTreeSet<_>>(), found, "change COPY_TABLES with the schema");
+    }
+}

@@ -51,7 +51,7 @@ pub(super) async fn prepare(config: &Config) {
 pub(super) async fn open(config: &Config) -> Arc<dyn Store> {
     prepare(config).await;
     if let Some(url) = config.store.url.postgres() {
-        let settings = PostgresSettings { url: url.expose().clone(), connections: CONNECTIONS, prepares: true };
+        let settings = PostgresSettings { connections: CONNECTIONS, ..PostgresSettings::new(url.clone()) };
         return store::open_postgres(&settings).await.expect("a store");
     }
     std::fs::create_dir_all(&config.data_dir).expect("a data folder");

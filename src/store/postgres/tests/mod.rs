@@ -2,11 +2,12 @@
 
 mod people;
 mod plans;
-mod server;
+pub(crate) mod server;
 
 use std::sync::Arc;
 
 use super::{PostgresSettings, PostgresStore};
+use crate::base::secret::Secret;
 use crate::store::Store;
 
 mod conforms {
@@ -22,8 +23,12 @@ mod conforms {
     conformance!(fresh);
 }
 
+/// Returns settings for a database, with few connections.
+fn settings(url: String) -> PostgresSettings {
+    PostgresSettings { connections: 6, ..PostgresSettings::new(Secret::new(url)) }
+}
+
 /// Opens the store in a database.
 async fn opened(database: &server::TestDatabase) -> PostgresStore {
-    let settings = PostgresSettings { url: database.url(), connections: 4, prepares: true };
-    PostgresStore::open(&settings).await.unwrap()
+    PostgresStore::open(&settings(database.url())).await.unwrap()
 }
