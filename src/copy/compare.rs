@@ -55,13 +55,17 @@ async fn find_differences(
             (None, Some(_)) => Ordering::Greater,
             (Some(wanted), Some(found)) => compare_keys(&table.key_of(wanted), &table.key_of(found)),
         };
-        if order.is_le() && let Some(row) = &wanted {
+        if order.is_le()
+            && let Some(row) = &wanted
+        {
             match found.as_ref().filter(|_| order.is_eq()) {
                 Some(other) => differences.extend(different_columns(table, row, other)),
                 None => differences.push(format!("{} is missing in the target", named(table, row))),
             }
         }
-        if order.is_gt() && let Some(row) = &found {
+        if order.is_gt()
+            && let Some(row) = &found
+        {
             differences.push(format!("{} is only in the target", named(table, row)));
         }
         if order.is_le() {

@@ -105,7 +105,14 @@ pub async fn copy(
     }
     let mut done = 0;
     for (table, state) in COPY_TABLES.iter().zip(&mut states) {
-        let mut report_table = |rows| report(CopyRowProgress { step: CopyStep::Copying, table: table.name, rows: done + rows, total: Some(total) });
+        let mut report_table = |rows| {
+            report(CopyRowProgress {
+                step: CopyStep::Copying,
+                table: table.name,
+                rows: done + rows,
+                total: Some(total),
+            })
+        };
         copy_table(source, target, table, state, &mut report_table).await?;
         done += state.copied;
     }
@@ -120,11 +127,7 @@ pub async fn copy(
 ///
 /// # Errors
 /// `Same`; `Hold` if a server uses the source; `Unfinished` if the target is an unfinished copy; `Differs`; `Database`.
-pub async fn check(
-    source: &dyn CopyStore,
-    target: &dyn CopyStore,
-    report: Report<'_>,
-) -> Result<CopyDone, CopyError> {
+pub async fn check(source: &dyn CopyStore, target: &dyn CopyStore, report: Report<'_>) -> Result<CopyDone, CopyError> {
     check_different(source, target)?;
     source.hold_still().await?;
     if !target.states().await?.is_empty() {
@@ -171,7 +174,12 @@ async fn survey(
                     refused.push(format!("{}, column '{}'", rows::named(table, row), table.columns[at].name));
                 }
             }
-            report(CopyRowProgress { step: CopyStep::Reading, table: table.name, rows: done + digest.rows, total: None });
+            report(CopyRowProgress {
+                step: CopyStep::Reading,
+                table: table.name,
+                rows: done + digest.rows,
+                total: None,
+            });
         }
         done += digest.rows;
         states.push(CopyState {

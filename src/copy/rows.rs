@@ -3,9 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::CopyError;
-use crate::store::{
-    CopyRow, CopyState, CopyStore, CopyTable, CopyValue, Malformed, decode_values, encode_values,
-};
+use crate::store::{CopyRow, CopyState, CopyStore, CopyTable, CopyValue, Malformed, decode_values, encode_values};
 
 /// The table whose ids a copy may change.
 const EVENT: &str = "event";

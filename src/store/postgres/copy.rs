@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{SinkExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, Row};
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::connector::Connector;
@@ -156,13 +156,7 @@ impl PostgresCopy {
         Ok(transaction.commit().await?)
     }
 
-    async fn write(
-        &self,
-        table: &CopyTable,
-        rows: &[CopyRow],
-        before: u64,
-        state: &CopyState,
-    ) -> Result<(), Problem> {
+    async fn write(&self, table: &CopyTable, rows: &[CopyRow], before: u64, state: &CopyState) -> Result<(), Problem> {
         let mut client = self.writer.lock().await;
         let transaction = client.transaction().await?;
         // Also locks the state: another copy waits here, and then fails.
@@ -411,7 +405,8 @@ mod tests {
             !OTHERS.contains(&table.as_str()) && !NEW.contains(&(table.as_str(), column.as_str()))
         });
         let copied = COPY_TABLES.iter().flat_map(|table| {
-            let stored = |column: &CopyColumn| sql_type(column.kind).name().replace("int8", "bigint").replace("bool", "boolean");
+            let stored =
+                |column: &CopyColumn| sql_type(column.kind).name().replace("int8", "bigint").replace("bool", "boolean");
             table.columns.iter().map(move |column| (table.name.to_owned(), column.name.to_owned(), stored(column)))
         });
         assert_eq!(copied.collect::<BTreeSet<_>>(), found, "change COPY_TABLES with the schema");

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{PostgresStore, copy};
 use super::connection::Pool;
 use super::connector::{ConnectError, Connector};
 use super::convert::{may_connect_later, message};
 use super::generations::Generations;
 use super::migrations::{self, MigrateError, Migration, SchemaError};
 use super::settings::{PostgresSettings, UrlError};
+use super::{PostgresStore, copy};
 
 /// Why the database cannot be used. No text contains the URL or a password.
 #[derive(Debug, thiserror::Error)]

@@ -176,11 +176,7 @@ fn read_states(connection: &Connection) -> rusqlite::Result<Vec<CopyState>> {
     states.collect()
 }
 
-fn read(
-    connection: &Connection,
-    table: &CopyTable,
-    after: Option<&[CopyValue]>,
-) -> Result<Vec<CopyRow>, Problem> {
+fn read(connection: &Connection, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
     let mut statement = connection.prepare_cached(&select(table, after.is_some()))?;
     let key: Vec<Bound<'_>> = after.unwrap_or_default().iter().map(|value| Bound { value, kind: None }).collect();
     let mut found = statement.query(rusqlite::params_from_iter(key))?;
@@ -271,7 +267,6 @@ fn value(column: &CopyColumn, found: ValueRef<'_>) -> Result<CopyValue, Problem>
     value.ok_or_else(|| format!("column '{}' has a value of another kind", column.name).into())
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -279,14 +274,8 @@ mod tests {
     use super::*;
 
     /// Tables that are not copied: triggers fill them, or they are about the database itself.
-    const OTHERS: [&str; 6] = [
-        "access_count",
-        "copy_state",
-        "refinery_schema_history",
-        "report_bytes",
-        "sqlite_sequence",
-        "tabular_count",
-    ];
+    const OTHERS: [&str; 6] =
+        ["access_count", "copy_state", "refinery_schema_history", "report_bytes", "sqlite_sequence", "tabular_count"];
 
     #[test]
     fn every_table_and_column_is_copied() {

@@ -59,8 +59,8 @@ use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
 use super::{Result, Store, StoreError};
 
-pub(super) use self::copy::SqliteCopy;
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
+pub(super) use self::copy::SqliteCopy;
 pub use self::log_check::LogFound;
 pub use self::open::OpenError;
 #[cfg(test)]

@@ -371,6 +371,12 @@ impl Answers {
     }
 }
 
+fn sorted(items: &[impl Debug]) -> Vec<String> {
+    let mut texts: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+    texts.sort();
+    texts
+}
+
 async fn answers_of(store: &Subject, organisation: OrganisationId, all: &mut Answers) {
     let (page, filter) = (PageRequest::default(), EventFilter::default());
     all.add("events", store.event_list(Some(organisation), &filter, None, 1_000).await);
@@ -386,7 +392,11 @@ async fn answers_of(store: &Subject, organisation: OrganisationId, all: &mut Ans
     }
     let principals = store.principal_list(organisation, &page).await.unwrap().items;
     for principal in &principals {
-        all.add("access", store.principal_access(organisation, principal.id, None).await);
+        let access = store.principal_access(organisation, principal.id, None).await.unwrap();
+        // Their order is not defined.
+        all.add("grants of a principal", sorted(&access.granted));
+        all.add("owned in", sorted(&access.owned_in));
+        all.add("paths", sorted(&access.paths));
         all.add("roles", store.principal_roles(organisation, principal.id).await);
     }
     let roles = store.principal_role_list(organisation, &page).await.unwrap().items;
