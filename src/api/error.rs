@@ -280,6 +280,7 @@ impl From<CatalogError> for ApiError {
                 return answer.because("the answer to a repeated request cannot be read", &cause);
             }
             CatalogError::Denied(_) => return Self::forbidden(message),
+            CatalogError::Refused(error) => return error.into(),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),

@@ -18,8 +18,10 @@ use http_body_util::BodyExt;
 use tracing::Instrument;
 
 use super::Api;
+use super::admission::authorization;
 use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
+use super::permission::source_of;
 use crate::access::Principal;
 use crate::auth::Caller;
 use crate::base::deadline;
@@ -137,8 +139,15 @@ impl Keyed {
         let _turn = api.idempotency.enter(self.key).await;
         for _ in 0..ROUNDS {
             match api.idempotency.earlier(self.key, self.digest).await? {
-                Some(Answer::Refusal { status, body }) => return Ok(refusal(status, body.into())),
-                Some(answer) => return Ok(next.run(self.request(IdempotencyState::Again(Arc::new(answer)))).await),
+                Some(Answer::Refusal { status, body }) => {
+                    self.confirm(api).await?;
+                    return Ok(refusal(status, body.into()));
+                }
+                Some(answer) => {
+                    let mut request = self.request(IdempotencyState::Again(Arc::new(answer)));
+                    request.extensions_mut().insert(self.confirm(api).await?);
+                    return Ok(next.run(request).await);
+                }
                 None => {}
             }
             if let Some(response) = self.serve_first(api, next.clone()).await? {
@@ -166,6 +175,14 @@ impl Keyed {
         let kept =
             api.idempotency.store_answer(organisation, &receipt, &Answer::Refusal { status, body: text }).await?;
         Ok(kept.then(|| refusal(status, body)))
+    }
+
+    /// Authenticates the caller again, with the changes of other servers: an earlier answer needs no read of its object.
+    async fn confirm(&self, api: &Api) -> Result<Arc<Caller>, ApiError> {
+        let authorization = authorization(&self.parts.headers)?;
+        let source = source_of(&self.parts.extensions);
+        let now_ms = api.clock.now_ms();
+        Ok(api.authenticator.authenticate_confirmed(authorization, source, now_ms).await?)
     }
 
     fn request(&self, once: IdempotencyState) -> Request {

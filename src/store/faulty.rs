@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::location::Location;
@@ -179,6 +180,22 @@ fn lost() -> StoreError {
 impl AccessGenerations for FaultyStore {
     fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
         self.inner.access_generation(organisation, principal)
+    }
+
+    fn organisation_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
+        self.inner.organisation_generation(organisation)
+    }
+
+    fn server_generation(&self) -> Arc<AtomicU64> {
+        self.inner.server_generation()
+    }
+
+    fn change_count(&self) -> u64 {
+        self.inner.change_count()
+    }
+
+    fn access_refresh(&self, organisation: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>> {
+        self.inner.access_refresh(organisation)
     }
 }
 

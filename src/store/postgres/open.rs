@@ -80,7 +80,8 @@ impl PostgresStore {
         if let Some(warning) = connector.warning() {
             tracing::warn!("{warning}");
         }
-        Ok(Self { pool: Pool::new(settings, connector), generations: Arc::<Generations>::default() })
+        let generations = Arc::<Generations>::default();
+        Ok(Self { pool: Pool::new(settings, connector, Arc::clone(&generations)), generations })
     }
 }
 

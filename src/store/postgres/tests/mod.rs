@@ -1,8 +1,11 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
 mod people;
+mod people_plans;
 mod plans;
 pub(crate) mod server;
+mod statements;
+mod two_servers;
 
 use std::sync::Arc;
 
