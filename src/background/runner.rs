@@ -232,6 +232,9 @@ impl Running {
         (state.last_run_ms, state.last_duration_ms) = (Some(started_ms), Some(duration_ms));
         match outcome {
             Ok(count) => {
+                if state.failures > 0 {
+                    tracing::info!(task = name, failures = state.failures, "a background task succeeds again");
+                }
                 tracing::debug!(task = name, duration_ms, count, "ran a background task");
                 (state.failures, state.last_error) = (0, None);
                 true
@@ -243,8 +246,12 @@ impl Running {
         }
     }
 
+    /// Logs a failure. Of many in a row only the 1st, 2nd, 4th, 8th and so on, since each part that is away makes several tasks fail.
     fn log_failure(&self, wait: Duration) {
         let state = self.state.lock();
+        if !state.failures.is_power_of_two() {
+            return;
+        }
         let (task, failures, while_failing) = (self.task.name, state.failures, self.task.while_failing);
         let (error, retry_in_ms) = (state.last_error.as_deref().unwrap_or_default(), wait.as_millis());
         tracing::warn!(

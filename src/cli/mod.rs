@@ -549,6 +549,17 @@ mod tests {
     }
 
     #[test]
+    fn named_database_has_precedence_over_an_address_from_the_environment_only() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["tidewater", "status"], words].concat()).unwrap().settings;
+        let url = "postgres://tide:hush@db.example.com/tide";
+        let both = parse(&["--store", url, "--uri", "https://tide.example.com"]).is_remote();
+        assert_eq!(both.unwrap_err().to_string(), "--uri and --store name two catalogs: give one of them");
+        let settings = parse(&["--store", url]);
+        assert!(settings.is_named() && !settings.is_remote().unwrap());
+        assert!(!format!("{settings:?}").contains("hush"), "{settings:?}");
+    }
+
+    #[test]
     fn examples_in_the_help_parse() {
         for line in EXAMPLES.lines().filter(|line| line.starts_with("  tidewater ")) {
             let words = line.split("    ").next().unwrap_or(line).split_whitespace();

@@ -13,6 +13,8 @@ from support import documents
 from support.rest import Rest, answer
 from support.server import Server, clean_environment
 
+pytestmark = pytest.mark.embedded_database
+
 WRITERS = 6
 BACKUPS = 3
 BACKUP_DEADLINE_S = 60

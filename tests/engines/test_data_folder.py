@@ -18,6 +18,8 @@ import requests
 from support.rest import Rest, answer
 from support.server import Server, clean_environment
 
+pytestmark = pytest.mark.embedded_database
+
 NOBODY = 65534
 
 

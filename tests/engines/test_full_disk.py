@@ -15,6 +15,8 @@ from support.admin import Admin
 from support.rest import Rest, answer
 from support.server import Server
 
+pytestmark = pytest.mark.embedded_database
+
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
 SMALL_DISK_BYTES = 16 * 1024 * 1024
 

@@ -16,6 +16,8 @@ from support import documents
 from support.rest import Rest, answer
 from support.server import Server, clean_environment
 
+pytestmark = pytest.mark.embedded_database
+
 FRAME_BYTES = 24 + 4096
 PLAIN_S3 = """type = "s3"
 region = "eu-west-1"

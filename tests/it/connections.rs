@@ -416,6 +416,35 @@ async fn stop_does_not_wait_for_connections_without_a_request() {
 }
 
 #[tokio::test]
+async fn draining_server_is_not_ready_and_serves_on_until_the_drain_is_over() {
+    let server = Listening::start(|config| config.api.drain_s = 4).await;
+    let mut old = server.connect().await;
+    assert_eq!(exchange(&mut old, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
+    let (address, load) = (server.address, server.head("GET", "/v1/namespaces/ns", ""));
+    let began = Instant::now();
+    let stopped = tokio::spawn(server.stop());
+    // The stop is known after the first answer 503.
+    let not_ready = async {
+        loop {
+            let (status, body) = exchange(&mut old, "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            if status == 503 {
+                return body;
+            }
+        }
+    };
+    assert_eq!(timeout(AT_MOST, not_ready).await.unwrap()["problems"], json!(["draining"]));
+    let mut new = TcpStream::connect(address).await.expect("the listener is open");
+    for stream in [&mut old, &mut new] {
+        assert_eq!(exchange(stream, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
+        assert_eq!(exchange(stream, &load).await.0, 200);
+    }
+    let (ended, _) = stopped.await.unwrap();
+    ended.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
 async fn stop_finishes_a_running_request_over_http_2() {
     let server = Listening::start(|config| config.api.shutdown_grace_s = 15).await;
     let stream = TokioIo::new(server.connect().await);
