@@ -2,6 +2,8 @@
 
 mod database;
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::Path;

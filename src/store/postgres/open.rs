@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::connection::Pool;
 use super::connector::{ConnectError, Connector};
 use super::convert::{may_connect_later, message};
-use super::generations::Generations;
+use super::counters::Generations;
 use super::migrations::{self, MigrateError, Migration, SchemaError};
 use super::settings::{PostgresSettings, UrlError};
 use super::{PostgresStore, copy};
