@@ -12,6 +12,7 @@ pub mod backup;
 pub mod base;
 pub mod catalog;
 pub mod config;
+pub mod copy;
 pub mod data_folder;
 pub mod heavy;
 pub mod history;

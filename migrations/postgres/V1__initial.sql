@@ -153,6 +153,18 @@ CREATE TABLE master_key (
     fingerprint bytea NOT NULL CHECK (length(fingerprint) = 16)
 );
 
+-- How far a copy from another database is, a row for each table. There are rows only while a copy is unfinished, and no server opens the
+-- catalog then. `after` and `written` are the key of the last copied row, in the source and here.
+CREATE TABLE copy_state (
+    name    text COLLATE "C" NOT NULL PRIMARY KEY,
+    source  text NOT NULL,
+    total   bigint NOT NULL,
+    digest  bytea NOT NULL CHECK (length(digest) = 32),
+    copied  bigint NOT NULL,
+    after   bytea,
+    written bytea
+);
+
 
 -- Warehouses, namespaces, tables and views
 

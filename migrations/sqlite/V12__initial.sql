@@ -91,6 +91,18 @@ CREATE TABLE master_key (
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 16)
 ) STRICT;
 
+-- How far a copy from another database is, a row for each table. There are rows only while a copy is unfinished, and no server opens the
+-- catalog then. `after` and `written` are the key of the last copied row, in the source and here.
+CREATE TABLE copy_state (
+    name    TEXT NOT NULL PRIMARY KEY,
+    source  TEXT NOT NULL,
+    total   INTEGER NOT NULL,
+    digest  BLOB NOT NULL CHECK (length(digest) = 32),
+    copied  INTEGER NOT NULL,
+    after   BLOB,
+    written BLOB
+) STRICT, WITHOUT ROWID;
+
 
 -- Warehouses, namespaces, tables and views
 

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Fails if the database does not answer in time, or refuses the connection. The text has the URL without its password.
 pub(super) async fn open_shared(config: &Config, patience: Duration) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    let Some(settings) = settings(&config.store) else { return Ok(None) };
+    let Some(settings) = postgres_settings(&config.store) else { return Ok(None) };
     let url = &config.store.url;
     let until = Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
@@ -45,7 +45,8 @@ const fn may_pass(error: &PostgresOpenError) -> bool {
 }
 
 /// Returns the settings of the PostgreSQL store, or `None` if the catalog is in SQLite.
-fn settings(store: &StoreConfig) -> Option<PostgresSettings> {
+#[must_use]
+pub fn postgres_settings(store: &StoreConfig) -> Option<PostgresSettings> {
     let defaults = PostgresSettings::new(store.url.postgres()?.clone());
     Some(PostgresSettings {
         password: Some(store.password.clone()).filter(|password| !password.expose().is_empty()),

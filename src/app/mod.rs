@@ -44,6 +44,7 @@ use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+pub use database::postgres_settings;
 pub use running::Running;
 use running::{auth_settings, catalog_settings, client_address, report_limits};
 

@@ -5,6 +5,7 @@ mod access;
 mod backup;
 mod check;
 mod client;
+mod copy;
 mod dropped;
 mod engine_settings;
 mod events;
@@ -172,6 +173,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Restore a backup into an empty data folder
     Restore(backup::RestoreArguments),
+    /// Copy a catalog between a data folder and PostgreSQL
+    Copy(copy::Arguments),
     /// Print completions for a shell
     Completions(shell::CompletionsArguments),
     /// Write man pages
@@ -249,6 +252,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 config.store.url
             );
             backup::restore(&config, &arguments).await
+        }
+        Command::Copy(arguments) => {
+            settings.check_is_local("copy")?;
+            copy::run(&settings.load(Flags::default())?, &arguments).await
         }
         Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),

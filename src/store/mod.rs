@@ -6,6 +6,7 @@
 
 mod administration;
 mod change;
+mod copying;
 mod dropped;
 mod entities;
 mod error;
@@ -28,7 +29,7 @@ mod reports;
 mod signing_keys;
 mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 mod table_kind;
 mod tables;
 mod usage;
@@ -39,6 +40,7 @@ use async_trait::async_trait;
 
 pub use administration::*;
 pub use change::*;
+pub use copying::*;
 pub use dropped::*;
 pub use entities::*;
 pub use error::*;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Store;
-use super::postgres::PostgresStore;
-use super::sqlite::SqliteStore;
+use super::postgres::{PostgresCopy, PostgresStore};
+use super::sqlite::{SqliteCopy, SqliteStore};
+use super::{CopyStore, Store};
 
 pub use super::postgres::{PostgresOpenError, PostgresSettings, SchemaError, UrlError};
 pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
@@ -34,6 +34,27 @@ pub fn open_alone(database: &Path, memory_bytes: u64) -> Result<Arc<dyn Store>, 
 /// Fails if the settings cannot be read, or the database cannot be reached or used.
 pub async fn open_postgres(settings: &PostgresSettings) -> Result<Arc<dyn Store>, PostgresOpenError> {
     Ok(Arc::new(PostgresStore::open(settings).await?))
+}
+
+/// Opens the database file at `database` as the source or the target of a copy, and creates it if it is missing. The caller holds the
+/// lock of the data folder.
+///
+/// # Errors
+/// As for [`open`].
+pub fn open_copy_sqlite(database: &Path) -> Result<Box<dyn CopyStore>, OpenError> {
+    Ok(Box::new(SqliteCopy::open(database)?))
+}
+
+/// Opens a PostgreSQL database as the source or the target of a copy. With `must_exist`, fails if it has no catalog; otherwise creates
+/// the schema if it is missing.
+///
+/// # Errors
+/// As for [`open_postgres`].
+pub async fn open_copy_postgres(
+    settings: &PostgresSettings,
+    must_exist: bool,
+) -> Result<Box<dyn CopyStore>, PostgresOpenError> {
+    Ok(Box::new(PostgresCopy::open(settings, must_exist).await?))
 }
 
 /// Reads the log of the database after an unclean stop. No process may have the database open, this one above all.
@@ -65,6 +86,12 @@ pub fn backup(
 /// `Damaged`, `NotACatalog`, `Open`.
 pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
     SqliteStore::check_backup(path)
+}
+
+/// Returns the URL of the PostgreSQL server for tests.
+#[cfg(test)]
+pub(crate) fn test_postgres() -> String {
+    super::postgres::tests::server::server()
 }
 
 /// Opens the store at `database`. Also returns a handle with which tests damage it.

@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // One concern of the outside world each.
     ("store", &["base"]),
     ("backup", &["data_folder", "store"]),
+    ("copy", &["data_folder", "store"]),
     // The store has the master key's fingerprint.
     ("sealing", &["base", "data_folder", "store"]),
     ("storage", &["base"]),
@@ -132,6 +133,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "base",
             "catalog",
             "config",
+            "copy",
             "data_folder",
             "sample",
             "storage",

@@ -10,6 +10,7 @@ mod client;
 mod connection;
 mod connector;
 mod convert;
+mod copy;
 mod counters;
 mod digests;
 mod dropped;
@@ -49,7 +50,7 @@ mod table_adds;
 mod table_rows;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod transact;
 mod usage;
@@ -66,6 +67,7 @@ use self::counters::Generations;
 use self::params::{Param, params};
 use super::{Result, Store};
 
+pub(super) use self::copy::PostgresCopy;
 pub use self::migrations::SchemaError;
 pub use self::open::PostgresOpenError;
 pub use self::settings::{PostgresSettings, UrlError};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::PostgresStore;
 use super::connection::Pool;
 use super::connector::{ConnectError, Connector};
 use super::convert::{may_connect_later, message};
 use super::counters::Generations;
 use super::migrations::{self, MigrateError, Migration, SchemaError};
 use super::settings::{PostgresSettings, UrlError};
+use super::{PostgresStore, copy};
 
 /// Why the database cannot be used. No text contains the URL or a password.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,18 @@ pub enum PostgresOpenError {
     /// The database cannot be reached. Another attempt may succeed.
     #[error("the database cannot be reached: {0}")]
     Database(String),
+    /// The database is the target of a copy that has not ended.
+    #[error(
+        "it is an incomplete copy of {source_name}: complete it by running the same command (`tidewater copy --from {source_name} \
+         --to ...`) again"
+    )]
+    Unfinished {
+        /// The database that is copied.
+        source_name: String,
+    },
+    /// The database has no catalog to copy.
+    #[error("there is no catalog in {0}")]
+    NoCatalog(String),
 }
 
 impl From<ConnectError> for PostgresOpenError {
@@ -64,6 +76,7 @@ impl PostgresStore {
         let connector = Arc::new(Connector::new(settings)?);
         check_encoding(&connector).await?;
         migrations::migrate(&connector, known).await?;
+        copy::check_complete(&connector).await?;
         if let Some(warning) = connector.warning() {
             tracing::warn!("{warning}");
         }
@@ -73,7 +86,7 @@ impl PostgresStore {
 }
 
 /// Checks that the database can hold every name.
-async fn check_encoding(connector: &Arc<Connector>) -> Result<(), PostgresOpenError> {
+pub(super) async fn check_encoding(connector: &Arc<Connector>) -> Result<(), PostgresOpenError> {
     let client = connector.connect().await?.client;
     let rows = client.query_typed("SHOW server_encoding", &[]).await?;
     let encoding = rows.first().map(|row| row.try_get::<_, String>(0)).transpose()?;

@@ -7,6 +7,7 @@ mod administration;
 mod anchor;
 mod backup;
 mod convert;
+mod copy;
 mod dropped;
 mod dropped_rows;
 mod entities;
@@ -59,6 +60,7 @@ use self::writer::{MOST_WAITING, Writer};
 use super::{Result, Store, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
+pub(super) use self::copy::SqliteCopy;
 pub use self::log_check::LogFound;
 pub use self::open::OpenError;
 #[cfg(test)]
@@ -100,6 +102,7 @@ impl SqliteStore {
 
     fn open_with(path: &Path, memory: Option<Arc<Memory>>) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
+        copy::check_complete(&connection, path)?;
         let generations = Arc::<Generations>::default();
         let changes = AccessChanges::follow(&connection, Arc::clone(&generations))
             .and_then(|access| Changes::follow(&connection, memory.clone(), access))

@@ -84,6 +84,17 @@ pub enum OpenError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// The database is the target of a copy that has not ended.
+    #[error(
+        "{} is an incomplete copy of {source_name}: complete it with `tidewater copy --from {source_name} --to sqlite:{}`",
+        path.display(), path.parent().unwrap_or(path).display()
+    )]
+    Unfinished {
+        /// The database.
+        path: PathBuf,
+        /// The database that is copied.
+        source_name: String,
+    },
     /// A migration failed and was rolled back.
     #[error("cannot migrate {} to this version's schema: {source}", path.display())]
     Migration {
@@ -104,6 +115,7 @@ impl OpenError {
             Self::Foreign { .. } => Self::Foreign { path },
             Self::File { source, .. } => Self::File { path, source },
             Self::Database { source, .. } => Self::Database { path, source },
+            Self::Unfinished { source_name, .. } => Self::Unfinished { path, source_name },
             Self::Migration { source, .. } => Self::Migration { path, source },
         }
     }

@@ -3,7 +3,7 @@
 mod people;
 mod people_plans;
 mod plans;
-mod server;
+pub(crate) mod server;
 mod statements;
 mod two_servers;
 

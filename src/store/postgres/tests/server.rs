@@ -203,21 +203,21 @@ fn free_port() -> u16 {
 }
 
 /// Returns the URL of the server for tests.
-pub(super) fn server() -> String {
+pub(crate) fn server() -> String {
     static SERVER: OnceLock<TestServer> = OnceLock::new();
     let given = std::env::var("TIDEWATER_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     given.unwrap_or_else(|| SERVER.get_or_init(|| TestServer::start("", "")).url())
 }
 
 /// An empty schema of a test's own in the server for tests. It is removed when this is dropped.
-pub(super) struct TestDatabase {
+pub(crate) struct TestDatabase {
     server: String,
     schema: String,
 }
 
 impl TestDatabase {
     /// Creates the schema.
-    pub(super) async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let server = tokio::task::spawn_blocking(server).await.unwrap();
         Self::create_in(server).await
     }
@@ -232,7 +232,7 @@ impl TestDatabase {
     }
 
     /// Returns the URL whose connections use the schema.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}?options=-c%20search_path%3D{}", self.server, self.schema)
     }
 }

@@ -1,0 +1,420 @@
+//! A PostgreSQL database as the source or the target of a copy.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::{SinkExt as _, TryStreamExt as _};
+use tokio::sync::Mutex;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::connector::Connector;
+use super::convert::{column, count, message};
+use super::migrations;
+use super::open::{PostgresOpenError, check_encoding};
+use super::settings::PostgresSettings;
+use crate::base::secret::Secret;
+use crate::store::{
+    COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyDatabaseError, CopyHoldError, CopyKind, CopyRow,
+    CopyState, CopyStore, CopyTable, CopyValue,
+};
+
+/// Why a statement of a copy failed.
+type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+/// The first bytes of binary rows: a signature, no flags, no further header.
+const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// The bytes after the last row.
+const BINARY_END: i16 = -1;
+
+/// Rows are sent in pieces of this size, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The name of a copy's connections in the database. Its other clients may be servers.
+const APPLICATION: &str = "tidewater%20copy";
+
+/// A database during a copy.
+pub(crate) struct PostgresCopy {
+    name: String,
+    /// The connection that reads rows. It may be in a transaction that keeps others from writing.
+    reader: Mutex<Client>,
+    writer: Mutex<Client>,
+}
+
+impl PostgresCopy {
+    /// Connects, and creates or upgrades the schema. With `must_exist`, fails if there is no schema of a catalog.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be used.
+    pub(crate) async fn open(settings: &PostgresSettings, must_exist: bool) -> Result<Self, PostgresOpenError> {
+        let url = settings.url.expose();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let named = Secret::new(format!("{url}{separator}application_name={APPLICATION}"));
+        let connector = Arc::new(Connector::new(&PostgresSettings { url: named, ..settings.clone() })?);
+        let name = shown(url);
+        check_encoding(&connector).await?;
+        let (reader, writer) = (connector.connect().await?.client, connector.connect().await?.client);
+        if must_exist {
+            let row = reader.query_one("SELECT to_regclass('organisation') IS NOT NULL", &[]).await?;
+            if !row.try_get::<_, bool>(0)? {
+                return Err(PostgresOpenError::NoCatalog(name));
+            }
+        }
+        migrations::migrate(&connector, &migrations::all()).await?;
+        Ok(Self { name, reader: Mutex::new(reader), writer: Mutex::new(writer) })
+    }
+
+    fn failed(&self, action: &str, source: Problem) -> CopyDatabaseError {
+        let action = format!("{action} in {}", self.name);
+        match source.downcast::<tokio_postgres::Error>() {
+            Ok(error) => CopyDatabaseError::new(action, message(&error)),
+            Err(source) => CopyDatabaseError::new(action, source),
+        }
+    }
+
+    /// Begins a transaction that keeps others from writing any of the tables.
+    async fn lock(&self) -> Result<(), Problem> {
+        let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
+        // The transaction is idle while the other database works.
+        let sql = format!(
+            "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0;
+             SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE {} IN SHARE MODE",
+            names.join(", ")
+        );
+        Ok(self.reader.lock().await.batch_execute(&sql).await?)
+    }
+
+    /// Returns the other clients of the database, by name.
+    async fn list_clients(&self) -> Result<Vec<String>, Problem> {
+        let rows = self.writer.lock().await.query(OTHER_CLIENTS, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn read(&self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
+        let sql = select(table, after.is_some());
+        let client = self.reader.lock().await;
+        let key = table.key_columns().zip(after.unwrap_or_default());
+        let key = key.map(|(position, value)| (bound(value), sql_type(table.columns[position].kind)));
+        let mut found = pin!(client.query_typed_raw(&sql, key).await?);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = found.try_next().await? {
+            let values = decode(table, &row)?;
+            bytes += values.iter().map(CopyValue::size_bytes).sum::<usize>();
+            rows.push(values);
+            if bytes >= COPY_BATCH_BYTES {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn read_states(&self) -> Result<Vec<CopyState>, Problem> {
+        let client = self.writer.lock().await;
+        let sql = "SELECT name, source, total, digest, copied, after, written FROM copy_state ORDER BY name";
+        let rows = client.query(sql, &[]).await?;
+        let state = |row: &Row| {
+            Ok(CopyState {
+                table: row.try_get(0)?,
+                source: row.try_get(1)?,
+                total: count(row.try_get(2)?),
+                digest: row.try_get(3)?,
+                copied: count(row.try_get(4)?),
+                after: row.try_get(5)?,
+                written: row.try_get(6)?,
+            })
+        };
+        rows.iter().map(state).collect()
+    }
+
+    async fn write_states(&self, states: &[CopyState]) -> Result<(), Problem> {
+        let mut client = self.writer.lock().await;
+        let transaction = client.transaction().await?;
+        let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
+        let derived = "copy_state, organisation_state, report_bytes";
+        transaction.batch_execute(&format!("TRUNCATE {}, {derived}", names.join(", "))).await?;
+        for state in states {
+            transaction
+                .execute(
+                    "INSERT INTO copy_state (name, source, total, digest, copied, after, written)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    &[
+                        &state.table,
+                        &state.source,
+                        &column(state.total),
+                        &state.digest,
+                        &column(state.copied),
+                        &state.after,
+                        &state.written,
+                    ],
+                )
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn write(&self, table: &CopyTable, rows: &[CopyRow], before: u64, state: &CopyState) -> Result<(), Problem> {
+        let mut client = self.writer.lock().await;
+        let transaction = client.transaction().await?;
+        // Also locks the state: another copy waits here, and then fails.
+        let replaced = transaction
+            .execute(
+                "UPDATE copy_state SET copied = $3, after = $4, written = $5 WHERE name = $1 AND copied = $2",
+                &[&state.table, &column(before), &column(state.copied), &state.after, &state.written],
+            )
+            .await?;
+        if replaced == 0 {
+            return Err("another copy writes to it".into());
+        }
+        let names: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, names.join(", "));
+        let mut sink = pin!(transaction.copy_in::<_, Bytes>(&sql).await?);
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES * 2);
+        piece.put_slice(BINARY_HEADER);
+        for row in rows {
+            encode(row, &mut piece)?;
+            if piece.len() >= PIECE_BYTES {
+                sink.send(piece.split().freeze()).await?;
+            }
+        }
+        piece.put_i16(BINARY_END);
+        sink.send(piece.freeze()).await?;
+        sink.finish().await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn complete(&self) -> Result<(), Problem> {
+        let mut client = self.writer.lock().await;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(DERIVE).await?;
+        transaction.commit().await?;
+        // Plans of the first requests would otherwise be those for empty tables.
+        for table in COPY_TABLES {
+            client.batch_execute(&format!("ANALYZE {}", table.name)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The other clients of the database with the same user. The name of servers is `tidewater`, unless their URL has another one.
+const OTHER_CLIENTS: &str = "
+    SELECT format('%s at %s', coalesce(nullif(application_name, ''), 'unnamed'), coalesce(host(client_addr), 'its socket'))
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name <> 'tidewater copy'
+        AND pid <> pg_backend_pid()
+    ORDER BY 1";
+
+/// Fills the tables that follow from others, and ends the copy.
+const DERIVE: &str = "
+    INSERT INTO organisation_state (organisation, tables, principal_roles, catalog_roles, assignments, grants)
+        SELECT id, (SELECT count(*) FROM tabular AS t WHERE t.organisation = o.id),
+               (SELECT count(*) FROM principal_role AS r WHERE r.organisation = o.id),
+               (SELECT count(*) FROM catalog_role AS r WHERE r.organisation = o.id),
+               (SELECT count(*) FROM principal_role_member AS m WHERE m.organisation = o.id)
+                   + (SELECT count(*) FROM catalog_role_member AS m WHERE m.organisation = o.id),
+               (SELECT count(*) FROM access_grant AS g WHERE g.organisation = o.id)
+        FROM organisation AS o;
+    INSERT INTO report_bytes (organisation, bytes)
+        SELECT organisation, sum(octet_length(body)) FROM report GROUP BY organisation;
+    DELETE FROM copy_state";
+
+#[async_trait]
+impl CopyStore for PostgresCopy {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn stores_nul(&self) -> bool {
+        false
+    }
+
+    async fn hold_still(&self) -> Result<(), CopyHoldError> {
+        // A server that writes would keep the lock.
+        self.check_unused().await?;
+        Ok(self.lock().await.map_err(|source| self.failed("cannot lock the tables", source))?)
+    }
+
+    async fn check_unused(&self) -> Result<(), CopyHoldError> {
+        let clients = self.list_clients().await.map_err(|source| self.failed("cannot look for servers", source))?;
+        if clients.is_empty() {
+            return Ok(());
+        }
+        Err(CopyHoldError::InUse { name: self.name.clone(), clients })
+    }
+
+    async fn rows_after(
+        &self,
+        table: &'static CopyTable,
+        after: Option<&[CopyValue]>,
+    ) -> Result<Vec<CopyRow>, CopyDatabaseError> {
+        let read = self.read(table, after).await;
+        read.map_err(|source| self.failed(&format!("cannot read table '{}'", table.name), source))
+    }
+
+    async fn states(&self) -> Result<Vec<CopyState>, CopyDatabaseError> {
+        self.read_states().await.map_err(|source| self.failed("cannot read the copy's state", source))
+    }
+
+    async fn begin(&self, states: &[CopyState]) -> Result<(), CopyDatabaseError> {
+        self.write_states(states).await.map_err(|source| self.failed("cannot begin the copy", source))
+    }
+
+    async fn add(
+        &self,
+        table: &'static CopyTable,
+        rows: Vec<CopyRow>,
+        before: u64,
+        state: &CopyState,
+    ) -> Result<(), CopyDatabaseError> {
+        let written = self.write(table, &rows, before, state).await;
+        written.map_err(|source| self.failed(&format!("cannot write table '{}'", table.name), source))
+    }
+
+    async fn finish(&self) -> Result<(), CopyDatabaseError> {
+        self.complete().await.map_err(|source| self.failed("cannot finish the copy", source))
+    }
+}
+
+/// Fails if the database is the target of an unfinished copy.
+pub(super) async fn check_complete(connector: &Arc<Connector>) -> Result<(), PostgresOpenError> {
+    let client = connector.connect().await?.client;
+    match client.query_typed("SELECT source FROM copy_state LIMIT 1", &[]).await?.first() {
+        Some(row) => Err(PostgresOpenError::Unfinished { source_name: row.try_get(0)? }),
+        None => Ok(()),
+    }
+}
+
+/// Returns a URL without its password.
+fn shown(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return "postgres".to_owned() };
+    // Fails only for a URL without a host, which has no password.
+    let _ = url.set_password(None);
+    let kept: Vec<(String, String)> = url.query_pairs().filter(|(name, _)| name != "password").map(owned).collect();
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    url.into()
+}
+
+fn owned((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
+    (name.into_owned(), value.into_owned())
+}
+
+/// Returns the statement that reads the rows after a key.
+fn select(table: &CopyTable, after: bool) -> String {
+    let quoted = |name: &str| format!("\"{name}\"");
+    let columns: Vec<String> = table.columns.iter().map(|column| quoted(column.name)).collect();
+    let key = table.key.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    let from = match after {
+        true => {
+            let marks: Vec<String> = (1..=table.key.len()).map(|number| format!("${number}")).collect();
+            format!("WHERE ({key}) > ({})", marks.join(", "))
+        }
+        false => String::new(),
+    };
+    format!("SELECT {} FROM {} {from} ORDER BY {key} LIMIT {COPY_BATCH_ROWS}", columns.join(", "), table.name)
+}
+
+const fn sql_type(kind: CopyKind) -> Type {
+    match kind {
+        CopyKind::Id | CopyKind::IdOrNil => Type::UUID,
+        CopyKind::Number => Type::INT8,
+        CopyKind::Flag => Type::BOOL,
+        CopyKind::Text => Type::TEXT,
+        CopyKind::Bytes => Type::BYTEA,
+    }
+}
+
+/// Returns a value as a parameter.
+fn bound(value: &CopyValue) -> &(dyn ToSql + Sync) {
+    match value {
+        CopyValue::Null => &None::<bool>,
+        CopyValue::Id(id) => id,
+        CopyValue::Number(number) => number,
+        CopyValue::Flag(flag) => flag,
+        CopyValue::Text(text) => text,
+        CopyValue::Bytes(bytes) => bytes,
+    }
+}
+
+fn decode(table: &CopyTable, row: &Row) -> Result<CopyRow, Problem> {
+    table.columns.iter().enumerate().map(|(position, column)| decode_value(column, position, row)).collect()
+}
+
+fn decode_value(column: &CopyColumn, position: usize, row: &Row) -> Result<CopyValue, Problem> {
+    let value = match column.kind {
+        CopyKind::Id | CopyKind::IdOrNil => row.try_get::<_, Option<Uuid>>(position)?.map(CopyValue::Id),
+        CopyKind::Number => row.try_get::<_, Option<i64>>(position)?.map(CopyValue::Number),
+        CopyKind::Flag => row.try_get::<_, Option<bool>>(position)?.map(CopyValue::Flag),
+        CopyKind::Text => row.try_get::<_, Option<String>>(position)?.map(CopyValue::Text),
+        CopyKind::Bytes => row.try_get::<_, Option<Vec<u8>>>(position)?.map(CopyValue::Bytes),
+    };
+    Ok(value.unwrap_or(CopyValue::Null))
+}
+
+/// Appends a row in the binary format of COPY: the number of columns, then each with its length.
+fn encode(row: &CopyRow, into: &mut BytesMut) -> Result<(), Problem> {
+    into.put_i16(i16::try_from(row.len())?);
+    for value in row {
+        match value {
+            CopyValue::Null => into.put_i32(-1),
+            CopyValue::Id(id) => put(id.as_bytes(), into)?,
+            CopyValue::Number(number) => put(&number.to_be_bytes(), into)?,
+            CopyValue::Flag(flag) => put(&[u8::from(*flag)], into)?,
+            CopyValue::Text(text) => put(text.as_bytes(), into)?,
+            CopyValue::Bytes(bytes) => put(bytes, into)?,
+        }
+    }
+    Ok(())
+}
+
+fn put(bytes: &[u8], into: &mut BytesMut) -> Result<(), Problem> {
+    into.put_i32(i32::try_from(bytes.len())?);
+    into.put_slice(bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::store::postgres::tests::server::TestDatabase;
+
+    /// Tables that are not copied: they follow from others, or are about the database itself.
+    const OTHERS: [&str; 6] =
+        ["catalog_lock", "copy_state", "organisation_state", "report_bytes", "schema_history", "server_state"];
+
+    /// Columns that are not copied: they start anew with the servers of the target.
+    const NEW: [(&str, &str); 1] = [("principal", "generation")];
+
+    #[tokio::test]
+    async fn every_table_and_column_is_copied() {
+        let database = TestDatabase::create().await;
+        let copy = PostgresCopy::open(&PostgresSettings::new(Secret::new(database.url())), false).await.unwrap();
+        let sql = "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
+                   WHERE table_schema = current_schema()";
+        let rows = copy.writer.lock().await.query(sql, &[]).await.unwrap();
+        let mut found: BTreeSet<(String, String, String)> =
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        found.retain(|(table, column, _)| {
+            !OTHERS.contains(&table.as_str()) && !NEW.contains(&(table.as_str(), column.as_str()))
+        });
+        let copied = COPY_TABLES.iter().flat_map(|table| {
+            let stored =
+                |column: &CopyColumn| sql_type(column.kind).name().replace("int8", "bigint").replace("bool", "boolean");
+            table.columns.iter().map(move |column| (table.name.to_owned(), column.name.to_owned(), stored(column)))
+        });
+        assert_eq!(copied.collect::<BTreeSet<_>>(), found, "change COPY_TABLES with the schema");
+    }
+
+    #[test]
+    fn shown_url_has_no_password() {
+        assert_eq!(shown("postgres://me:secret@db:6432/tide"), "postgres://me@db:6432/tide");
+        assert_eq!(shown("postgres://db/tide?user=me&password=secret"), "postgres://db/tide?user=me");
+    }
+}
