@@ -1,0 +1,77 @@
+"""The database of all replicas: a primary, an optional synchronous standby, and the proxies before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.cut_proxy import CutProxy
+from cluster.pgbouncer import PgBouncer
+from cluster.postgres import DATABASE, USER, Postgres
+
+
+class Database:
+    """Servers connect to `url`: through PgBouncer if wanted, then through the cutting proxy, to the primary."""
+
+    def __init__(self, logs: Path, *, standby: bool = False, pooled: bool = False):
+        self._logs = logs
+        self._made = 0
+        self.primary = self._new()
+        self.standby: Postgres | None = None
+        self.pool: PgBouncer | None = None
+        self.failovers = 0
+        self.primary.create()
+        self.proxy = CutProxy(self.primary.address, logs / "cut-proxy.log")
+        if pooled:
+            self.pool = PgBouncer(self.proxy.port, logs)
+            self.pool.start()
+        if standby:
+            self.add_standby()
+
+    def _new(self) -> Postgres:
+        self._made += 1
+        return Postgres(f"postgres-{self._made}", self._logs)
+
+    @property
+    def url(self) -> str:
+        port = self.pool.port if self.pool else self.proxy.port
+        return f"postgres://{USER}@127.0.0.1:{port}/{DATABASE}"
+
+    @property
+    def both_urls(self) -> str:
+        """Names both servers directly: clients choose the primary."""
+        assert self.standby is not None
+        hosts = f"{self.primary.address},{self.standby.address}"
+        return f"postgres://{USER}@{hosts}/{DATABASE}?target_session_attrs=read-write"
+
+    def add_standby(self) -> None:
+        self.standby = self._new()
+        self.standby.create_standby_of(self.primary)
+        self.primary.wait_until_synchronous(self.standby)
+
+    def restart(self, mode: str) -> None:
+        """Restarts the primary. A standby has caught up afterwards, so that a failover loses nothing."""
+        self.primary.restart(mode)
+        if self.standby is not None:
+            self.primary.wait_until_synchronous(self.standby)
+
+    def fail_over(self) -> None:
+        """Crashes the primary, promotes the standby, and sends clients there."""
+        assert self.standby is not None, "there is no standby"
+        self.proxy.refuse()
+        self.primary.stop("immediate")
+        self.standby.promote()
+        # Until it has a standby of its own, its commits must not wait for one.
+        self.standby.forget_standbys()
+        self.proxy.switch(self.standby.address)
+        self.proxy.accept()
+        gone, self.primary, self.standby = self.primary, self.standby, None
+        gone.remove()
+        self.failovers += 1
+
+    def remove(self) -> None:
+        if self.pool is not None:
+            self.pool.stop()
+        self.proxy.stop()
+        for one in (self.standby, self.primary):
+            if one is not None:
+                one.remove()
