@@ -145,7 +145,9 @@ func refusalOf(before state, change Change) string {
 		return Failed
 	case change.Create == "" && !found:
 		return Missing
-	case change.Create == "" && change.Ref != "" && table.Ref != change.Expect:
+	case change.Ref != "" && change.Create == "" && table.Ref != change.Expect:
+		return Failed
+	case change.ExpectBorn != "" && table.Born != change.ExpectBorn:
 		return Failed
 	}
 	return ""

@@ -196,6 +196,14 @@ func TestDroppedTableThatReturnsIsFound(t *testing.T) {
 		begin, drop(3, 4, "t", Done), load(5, 6, "t", nil), load(7, 8, "t", &Table{"b", "", ""}))
 }
 
+func TestCommitToATableOfAnotherIdentityIsFound(t *testing.T) {
+	change := swap("t", "", "r1")
+	change.ExpectBorn = "b"
+	again := []Operation{begin, drop(3, 4, "t", Done), create(5, 6, "t", "c", Done)}
+	expect(t, porcupine.Illegal, append(again, commit(7, 8, Done, change))...)
+	expect(t, porcupine.Ok, append(again, commit(7, 8, Failed, change))...)
+}
+
 func TestAnswerThatShowsAnotherStateIsFound(t *testing.T) {
 	answered := commit(3, 4, Done, swap("t", "", "r1"))
 	answered.Seen = &Table{"b", "r1", "n9"}

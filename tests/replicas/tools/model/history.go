@@ -36,8 +36,10 @@ type Change struct {
 	Create string `json:"create,omitempty"`
 	// Expect is the required snapshot, if Ref is set. Empty: the table has no snapshot.
 	Expect string `json:"expect,omitempty"`
-	Ref    string `json:"ref,omitempty"`
-	Note   string `json:"note,omitempty"`
+	// ExpectBorn is the required identity, if it is set.
+	ExpectBorn string `json:"expect_born,omitempty"`
+	Ref        string `json:"ref,omitempty"`
+	Note       string `json:"note,omitempty"`
 }
 
 // Operation is one operation with its times, in nanoseconds of one clock.
