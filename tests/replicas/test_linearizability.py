@@ -19,7 +19,7 @@ from cluster.processes import say
 from cluster.replica import Fleet
 from cluster.workload import Workload
 
-SECONDS = float(os.environ.get("TIDEWATER_REPLICAS_SECONDS", "12"))
+SECONDS = float(os.environ.get("TIDEWATER_REPLICAS_SECONDS", "10"))
 SEED = int(os.environ.get("TIDEWATER_REPLICAS_SEED", "1"))
 CLIENTS = int(os.environ.get("TIDEWATER_REPLICAS_CLIENTS", "8"))
 
@@ -28,12 +28,12 @@ REPLICAS = 3
 TIMEOUT_S = 300 + 10 * SECONDS
 
 
-def run(fleet: Fleet, database: Database | None, logs: Path, *, with_faults: bool) -> None:
+def run(fleet: Fleet, database: Database | None, logs: Path, *, with_faults: bool = True, cuts: bool = True) -> None:
     """Runs the workload, and checks all that it has recorded."""
     key = fleet.organisation()
     fleet.start()
     workload = Workload(fleet.uris, key.text, clients=CLIENTS, seed=SEED)
-    faults = Faults(fleet, database, SEED)
+    faults = Faults(fleet, database, SEED, cuts=cuts)
     workload.run(SECONDS, (lambda: faults.run(SECONDS)) if with_faults else None)
     workload.load_all()
     path = logs / "history.jsonl"
@@ -51,7 +51,7 @@ def run(fleet: Fleet, database: Database | None, logs: Path, *, with_faults: boo
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize("with_faults", [False, True], ids=["calm", "faults"])
+@pytest.mark.parametrize("with_faults", [pytest.param(False, marks=pytest.mark.long, id="calm"), pytest.param(True, id="faults")])
 def test_history_of_one_server_with_the_embedded_store_is_linearizable(
     stack: ExitStack, tmp_path: Path, logs: Path, with_faults: bool
 ) -> None:
@@ -61,10 +61,23 @@ def test_history_of_one_server_with_the_embedded_store_is_linearizable(
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pgbouncer"])
+@pytest.mark.parametrize("pooled", [pytest.param(False, marks=pytest.mark.long, id="direct"), pytest.param(True, id="pgbouncer")])
 def test_history_of_replicas_with_faults_is_linearizable(stack: ExitStack, tmp_path: Path, logs: Path, pooled: bool) -> None:
     database = Database(logs, standby=True, pooled=pooled)
     stack.callback(database.remove)
     fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, store=database.url)
     stack.callback(fleet.kill)
-    run(fleet, database, logs, with_faults=True)
+    run(fleet, database, logs)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(TIMEOUT_S)
+def test_history_of_replicas_that_find_the_primary_themselves_is_linearizable(
+    stack: ExitStack, tmp_path: Path, logs: Path
+) -> None:
+    """The URL names both servers of PostgreSQL. A crashed primary is replaced by the other."""
+    database = Database(logs, standby=True)
+    stack.callback(database.remove)
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, store=database.url_of_both)
+    stack.callback(fleet.kill)
+    run(fleet, database, logs, cuts=False)

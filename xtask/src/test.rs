@@ -3,18 +3,22 @@
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{engines, step};
+use crate::{engines, replicas, step};
 
 /// Options of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run only the Rust tests
-    #[arg(long, conflicts_with_all = ["engines", "expression", "release"])]
+    #[arg(long, conflicts_with_all = ["engines", "expression", "release", "replicas"])]
     rust: bool,
 
     /// Run only the tests with real engines
     #[arg(long)]
     engines: bool,
+
+    /// Run only the tests with many replicas over one PostgreSQL
+    #[arg(long, conflicts_with_all = ["engines", "expression", "release"])]
+    replicas: bool,
 
     /// Run only the engine tests that match, as pytest's -k does
     #[arg(short = 'k', value_name = "EXPRESSION")]
@@ -32,11 +36,14 @@ pub(crate) struct Options {
 /// Runs the tests; stops at the first failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only_engines = options.engines || options.release || options.expression.is_some();
-    if !only_engines {
+    if !only_engines && !options.replicas {
         step::run(&mut step::cargo(&workspace.root, &["test", "--workspace", "--locked"]))?;
     }
-    if !options.rust {
+    if !options.rust && !options.replicas {
         engines::run(workspace, options.release, options.expression.as_deref(), options.processes)?;
+    }
+    if !options.rust && !only_engines {
+        replicas::run(workspace, replicas::Length::Short)?;
     }
     Ok(())
 }

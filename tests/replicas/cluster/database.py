@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from support.ports import free_ports
+
 from cluster.cut_proxy import CutProxy
 from cluster.pgbouncer import PgBouncer
 from cluster.postgres import DATABASE, USER, Postgres
@@ -15,6 +17,8 @@ class Database:
     def __init__(self, logs: Path, *, standby: bool = False, pooled: bool = False):
         self._logs = logs
         self._made = 0
+        # A standby takes the port of the primary that it replaces in the end, so that `url_of_both` stays right.
+        self._ports = free_ports(2)
         self.primary = self._new()
         self.standby: Postgres | None = None
         self.pool: PgBouncer | None = None
@@ -29,7 +33,7 @@ class Database:
 
     def _new(self) -> Postgres:
         self._made += 1
-        return Postgres(f"postgres-{self._made}", self._logs)
+        return Postgres(f"postgres-{self._made}", self._ports[(self._made - 1) % 2], self._logs)
 
     @property
     def url(self) -> str:
@@ -37,10 +41,9 @@ class Database:
         return f"postgres://{USER}@127.0.0.1:{port}/{DATABASE}"
 
     @property
-    def both_urls(self) -> str:
-        """Names both servers directly: clients choose the primary."""
-        assert self.standby is not None
-        hosts = f"{self.primary.address},{self.standby.address}"
+    def url_of_both(self) -> str:
+        """Names both servers, without proxies: clients choose the primary."""
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
         return f"postgres://{USER}@{hosts}/{DATABASE}?target_session_attrs=read-write"
 
     def add_standby(self) -> None:

@@ -18,9 +18,10 @@ PAUSE_S = (0.3, 1.5)
 
 
 class Faults:
-    """Makes faults in random order. Without a database of its own, only the server ends."""
+    """Makes faults in random order. Without a database, only servers end. `cuts` needs the proxies before the database."""
 
-    def __init__(self, fleet: Fleet, database: Database | None, seed: int):
+    def __init__(self, fleet: Fleet, database: Database | None, seed: int, *, cuts: bool = True):
+        self._cuts = cuts
         self.made: Counter[str] = Counter()
         self._fleet = fleet
         self._database = database
@@ -29,12 +30,15 @@ class Faults:
     def kinds(self) -> dict[str, Callable[[], None]]:
         kinds = {"kill": self._kill, "kill all": self._kill_all, "stop": self._stop}
         database = self._database
-        if database is not None:
+        if database is not None and self._cuts:
             kinds |= {
                 "cut all": database.proxy.cut,
                 "cut before commits": lambda: self._cut_commits("before"),
                 "cut during commits": lambda: self._cut_commits("during"),
                 "cut after commits": lambda: self._cut_commits("after"),
+            }
+        if database is not None:
+            kinds |= {
                 "restart fast": lambda: database.restart("fast"),
                 "restart immediate": lambda: database.restart("immediate"),
             }
