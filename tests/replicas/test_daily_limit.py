@@ -39,7 +39,7 @@ def start(stack: ExitStack, folder: Path, logs: Path, env: dict[str, str] | None
     """Starts the replicas. Returns them and the key of an organisation with the daily limit."""
     database = Database(logs)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), folder, logs, count=REPLICAS, store=database.url, env={**TIER, **(env or {})})
+    fleet = Fleet(find_binary(), folder, logs, count=REPLICAS, env={**database.settings, **TIER, **(env or {})})
     stack.callback(fleet.kill)
     key = fleet.organisation("daily")
     fleet.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from cluster.database import Database
 from cluster.postgres import Postgres, psql
+from cluster.processes import wait_for
 
 
 def make(stack: ExitStack, logs: Path, **options: bool) -> Database:
@@ -74,6 +76,15 @@ def test_promoted_standby_has_every_acknowledged_row(stack: ExitStack, logs: Pat
     database.add_standby()
     database.fail_over()
     assert kept(database.primary) == list(range(21))
+
+
+def test_commit_that_waits_for_the_standby_happens_after_its_connection_was_cut(stack: ExitStack, logs: Path) -> None:
+    database = make(stack, logs, standby=True)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(psql, database.proxy.port, "INSERT INTO kept VALUES (1)")
+        database.cut_while_standby_stands_still(0.5)
+        assert sent.result().returncode != 0
+    wait_for("the commit happened", lambda: kept(database.primary) == [1])
 
 
 def test_pgbouncer_shares_connections_between_transactions(stack: ExitStack, logs: Path) -> None:

@@ -63,7 +63,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     with ExitStack() as stack:
         database = Database(folder)
         stack.callback(database.remove)
-        fleet = Fleet(find_binary(), folder, folder, count=REPLICAS, store=database.url)
+        fleet = Fleet(find_binary(), folder, folder, count=REPLICAS, env=database.settings)
         stack.callback(fleet.kill)
         key = fleet.organisation()
         fleet.start()

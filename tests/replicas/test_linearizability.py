@@ -65,7 +65,7 @@ def test_history_of_one_server_with_the_embedded_store_is_linearizable(
 def test_history_of_replicas_with_faults_is_linearizable(stack: ExitStack, tmp_path: Path, logs: Path, pooled: bool) -> None:
     database = Database(logs, standby=True, pooled=pooled)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, store=database.url)
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env=database.settings)
     stack.callback(fleet.kill)
     run(fleet, database, logs)
 
@@ -78,6 +78,6 @@ def test_history_of_replicas_that_find_the_primary_themselves_is_linearizable(
     """The URL names both servers of PostgreSQL. A crashed primary is replaced by the other."""
     database = Database(logs, standby=True)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, store=database.url_of_both)
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env=database.settings_of_both)
     stack.callback(fleet.kill)
     run(fleet, database, logs, cuts=False)

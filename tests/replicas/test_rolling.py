@@ -71,7 +71,7 @@ class Caller(threading.Thread):
 def test_rolling_restart_under_load_fails_no_request(stack: ExitStack, tmp_path: Path, logs: Path, upgrade: bool) -> None:
     database = Database(logs, pooled=True)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, store=database.url, env={"TIDEWATER_API__DRAIN_S": str(DRAIN_S)})
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env={**database.settings, "TIDEWATER_API__DRAIN_S": str(DRAIN_S)})
     stack.callback(fleet.kill)
     key = fleet.organisation()
     fleet.start()

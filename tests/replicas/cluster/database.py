@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from support.ports import free_ports
@@ -9,15 +10,16 @@ from support.ports import free_ports
 from cluster.cut_proxy import CutProxy
 from cluster.pgbouncer import PgBouncer
 from cluster.postgres import DATABASE, USER, Postgres
+from cluster.processes import wait_for
 
 
 class Database:
-    """Servers connect to `url`: through PgBouncer if wanted, then through the cutting proxy, to the primary."""
+    """Servers connect through PgBouncer if wanted, then the cutting proxy, to the primary."""
 
     def __init__(self, logs: Path, *, standby: bool = False, pooled: bool = False):
         self._logs = logs
         self._made = 0
-        # A standby takes the port of the primary that it replaces in the end, so that `url_of_both` stays right.
+        # A standby takes the port of the primary that it replaces in the end, so that `settings_of_both` stays right.
         self._ports = free_ports(2)
         self.primary = self._new()
         self.standby: Postgres | None = None
@@ -36,15 +38,18 @@ class Database:
         return Postgres(f"postgres-{self._made}", self._ports[(self._made - 1) % 2], self._logs)
 
     @property
-    def url(self) -> str:
+    def settings(self) -> dict[str, str]:
+        """The settings of servers with this database."""
         port = self.pool.port if self.pool else self.proxy.port
-        return f"postgres://{USER}@127.0.0.1:{port}/{DATABASE}"
+        # PgBouncer before 1.21 gives a prepared statement's transaction any connection.
+        unprepared = {"TIDEWATER_STORE__PREPARED_STATEMENTS": "false"} if self.pool else {}
+        return {"TIDEWATER_STORE__URL": f"postgres://{USER}@127.0.0.1:{port}/{DATABASE}", **unprepared}
 
     @property
-    def url_of_both(self) -> str:
-        """Names both servers, without proxies: clients choose the primary."""
+    def settings_of_both(self) -> dict[str, str]:
+        """The settings of servers that connect without proxies: the URL names both, and they choose the primary."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        return f"postgres://{USER}@{hosts}/{DATABASE}?target_session_attrs=read-write"
+        return {"TIDEWATER_STORE__URL": f"postgres://{USER}@{hosts}/{DATABASE}?target_session_attrs=read-write"}
 
     def add_standby(self) -> None:
         self.standby = self._new()
@@ -56,6 +61,22 @@ class Database:
         self.primary.restart(mode)
         if self.standby is not None:
             self.primary.wait_until_synchronous(self.standby)
+
+    def cut_while_standby_stands_still(self, seconds: float) -> None:
+        """Makes commits wait for the standby, cuts all connections meanwhile, and lets the waiting commits happen in the end. A
+        commit that is not visible yet is not refused."""
+        assert self.standby is not None, "there is no standby"
+        self.standby.pause()
+        try:
+            wait_for("a commit waits for the standby", self._is_commit_waiting)
+            self.proxy.cut()
+            time.sleep(seconds)
+        finally:
+            self.standby.resume()
+
+    def _is_commit_waiting(self) -> bool:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        return self.primary.query(waiting) != "0"
 
     def fail_over(self) -> None:
         """Crashes the primary, promotes the standby, and sends clients there."""

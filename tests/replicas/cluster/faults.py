@@ -13,6 +13,9 @@ from cluster.replica import Fleet
 
 READY_DEADLINE_S = 90.0
 
+# How long a standby stands still after the connections were cut, in seconds.
+STILL_S = (0.5, 3.0)
+
 # The time between two faults, in seconds.
 PAUSE_S = (0.3, 1.5)
 
@@ -42,8 +45,10 @@ class Faults:
                 "restart fast": lambda: database.restart("fast"),
                 "restart immediate": lambda: database.restart("immediate"),
             }
-            if database.standby is not None:
-                kinds["fail over"] = self._fail_over
+        if database is not None and database.standby is not None:
+            kinds["fail over"] = self._fail_over
+            if self._cuts:
+                kinds["cut waiting commits"] = lambda: database.cut_while_standby_stands_still(self._chance.uniform(*STILL_S))
         return kinds
 
     def run(self, seconds: float) -> None:

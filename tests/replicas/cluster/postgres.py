@@ -135,6 +135,20 @@ class Postgres:
     def is_running(self) -> bool:
         return self._process.is_running()
 
+    def pause(self) -> None:
+        """Stops all its processes where they are, until `resume`."""
+        for process in self._processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for process in self._processes():
+            os.kill(process, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """Returns the ids of its main process and of the children of that."""
+        main = self._process.pid
+        return [main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())]
+
     def promote(self) -> None:
         """Makes a standby the primary."""
         self._run("pg_ctl", "promote", "--pgdata", self._data, "--wait", "--timeout", "60")

@@ -75,14 +75,11 @@ class Key:
 
 
 class Fleet:
-    """All servers of a catalog. Without `store`, the one server has the embedded store."""
+    """All servers of a catalog, with the same settings. Without a database in `env`, the one server has the embedded store."""
 
-    def __init__(self, binary: Path, folder: Path, logs: Path, *, count: int = 1, store: str | None = None, env: dict[str, str] | None = None):
-        assert count == 1 or store, "several servers need a PostgreSQL"
+    def __init__(self, binary: Path, folder: Path, logs: Path, *, count: int = 1, env: dict[str, str] | None = None):
         master_key = base64.b64encode(os.urandom(32)).decode()
         self.env = {"TIDEWATER_STORAGE__MASTER_KEY": master_key, "TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(env or {})}
-        if store:
-            self.env["TIDEWATER_STORE__URL"] = store
         self._binary = binary
         self._folder = folder
         self.replicas = [
