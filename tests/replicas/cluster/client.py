@@ -22,6 +22,9 @@ PAUSE_S = 0.05
 REPEATED = 0.6
 LEFT = 0.03
 
+# The share of loads that ask only for changes.
+CONDITIONAL = 0.5
+
 REFUSALS = {
     (404, "NoSuchTableException"): MISSING,
     (409, "AlreadyExistsException"): EXISTS,
@@ -37,25 +40,31 @@ class Client:
         self.history = history
         self._key = key
         self._uris = uris
+        # The last answer to each path, with its ETag.
+        self._loaded: dict[str, tuple[str, dict[str, Any]]] = {}
         self._clients = [PlainClient(uri, key, REQUEST_TIMEOUT_S) for uri in uris]
 
     # ---- reads ----
 
     def load(self, operation: Operation, namespace: str, replica: int | None = None) -> dict[str, Any] | None:
-        """Loads a table. Returns its metadata. A load without an answer says nothing, and is not recorded."""
-        reply = self._read(operation, f"/v1/namespaces/{namespace}/tables/{operation.table}", replica)
+        """Loads a table, half of the time only if it has changed. Returns its metadata. A load without an answer says nothing, and is
+        not recorded."""
+        path = f"/v1/namespaces/{namespace}/tables/{operation.table}"
+        etag, loaded = self._loaded.get(path, ("", None)) if self.chance.random() < CONDITIONAL else ("", None)
+        reply = self._read(operation, path, replica, {"If-None-Match": etag} if etag else {})
         if reply is None:
             return None
-        if reply.status == 200:
-            metadata = reply.json()["metadata"]
+        if reply.status in (200, 304):
+            metadata = reply.json()["metadata"] if reply.status == 200 else loaded
             operation.outcome, operation.seen = DONE, Table.of(metadata)
+            self._loaded[path] = (reply.headers["ETag"], metadata)
         else:
             metadata, operation.outcome = None, self._refusal(reply, operation)
         self.history.add(operation)
         return metadata
 
     def list(self, operation: Operation, namespace: str, replica: int | None = None) -> None:
-        reply = self._read(operation, f"/v1/namespaces/{namespace}/tables", replica)
+        reply = self._read(operation, f"/v1/namespaces/{namespace}/tables", replica, {})
         if reply is None:
             return
         if reply.status == 200:
@@ -65,11 +74,11 @@ class Client:
         else:
             self._refusal(reply, operation)
 
-    def _read(self, operation: Operation, path: str, replica: int | None) -> Reply | None:
+    def _read(self, operation: Operation, path: str, replica: int | None, headers: dict[str, str]) -> Reply | None:
         client = self._clients[replica] if replica is not None else self.chance.choice(self._clients)
         operation.call = now()
         try:
-            reply = client.send("GET", path)
+            reply = client.send("GET", path, headers=headers)
         except Lost:
             time.sleep(PAUSE_S)
             return None
