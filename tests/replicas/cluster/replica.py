@@ -51,7 +51,7 @@ class Replica(Process):
         self.wait_until(self.is_ready, START_DEADLINE_S)
 
     def is_ready(self) -> bool:
-        return self.status_of("/health") == 200
+        return self.status_of("/ready") == 200
 
     def status_of(self, path: str) -> int:
         """Returns the status of a request without a key, or 0 without an answer."""
