@@ -23,12 +23,18 @@ class Database:
         self._ports = free_ports(2)
         self.primary = self._new()
         self.standby: Postgres | None = None
-        self.pool: PgBouncer | None = None
-        self.failovers = 0
-        self.primary.create()
         self.proxy = CutProxy(self.primary.address, logs / "cut-proxy.log")
-        if pooled:
-            self.pool = PgBouncer(self.proxy.port, logs)
+        self.pool = PgBouncer(self.proxy.port, logs) if pooled else None
+        self.failovers = 0
+        try:
+            self._start(standby=standby)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _start(self, *, standby: bool) -> None:
+        self.primary.create()
+        if self.pool is not None:
             self.pool.start()
         if standby:
             self.add_standby()
