@@ -84,11 +84,19 @@ class Database:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         return self.primary.query(waiting) != "0"
 
+    def let_standby_fall_behind(self) -> None:
+        """Makes commits wait for no standby, and stops the standby until the next failover, which loses commits then."""
+        assert self.standby is not None, "there is no standby"
+        self.primary.forget_standbys()
+        self.standby.stop("immediate")
+
     def fail_over(self) -> None:
         """Crashes the primary, promotes the standby, and sends clients there."""
         assert self.standby is not None, "there is no standby"
         self.proxy.refuse()
         self.primary.stop("immediate")
+        if not self.standby.is_running():
+            self.standby.start()
         self.standby.promote()
         # Until it has a standby of its own, its commits must not wait for one.
         self.standby.forget_standbys()
