@@ -17,11 +17,11 @@ from support.server import find_binary
 from cluster.audit import CREATES, SWAPS, audit, check_events, check_pointers
 from cluster.database import Database
 from cluster.history import DONE, History, Operation, check, write
-from cluster.processes import say
+from cluster.processes import say, wait_for
 from cluster.replica import Fleet, events
 from cluster.workload import Workload
 
-SECONDS = 4.0
+DEADLINE_S = 120.0
 
 # Only the history of one table, in which each load is of the same table.
 GROUP = "one_0"
@@ -71,6 +71,14 @@ def plant_change_after_a_refusal(history: list[Operation]) -> None:
     history.remove(commits(history)[0])
 
 
+def has_enough(workload: Workload) -> bool:
+    """Returns whether each fault can be planted."""
+    history = [one for one in list(workload.history.operations) if one.group == GROUP]
+    notes = [one for one in commits(history) if one.changes[0].note]
+    refused = [one for one in history if one.kind == "commit" and one.outcome == "failed"]
+    return len(notes) >= 5 and len(refused) >= 2 and len(loads(history)) >= 10
+
+
 FAULTS = [plant_stale_load, plant_lost_acknowledged_commit, plant_lost_update, plant_change_applied_twice, plant_change_after_a_refusal]
 
 
@@ -90,8 +98,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         stack.callback(fleet.kill)
         key = fleet.organisation()
         fleet.start()
-        workload = Workload(fleet.uris, key.text, clients=4, seed=1)
-        workload.run(SECONDS)
+        workload = Workload(fleet.uris, key.text, clients=4, seed=1, generation_s=DEADLINE_S)
+        workload.run(0, lambda: wait_for("there are enough operations", lambda: has_enough(workload), DEADLINE_S))
         workload.load_all()
         found = events(fleet.rest(key)[0])
         fleet.end()

@@ -173,10 +173,11 @@ class Worker:
 class Workload:
     """All clients, and all groups until now."""
 
-    def __init__(self, uris: list[str], key: str, *, clients: int, seed: int):
+    def __init__(self, uris: list[str], key: str, *, clients: int, seed: int, generation_s: float = GENERATION_S):
         self.history = History()
         self.groups: list[Group] = []
         self._uris = uris
+        self._generation_s = generation_s
         self._workers = [Worker(Client(number, uris, key, self.history, seed)) for number in range(clients)]
         self._present: list[Group] = []
         self._setter = Worker(Client(clients, uris, key, self.history, seed))
@@ -204,7 +205,7 @@ class Workload:
             worker.act(worker.client.chance.choice(self._present))
 
     def _renew(self) -> None:
-        while not self._ended.wait(GENERATION_S):
+        while not self._ended.wait(self._generation_s):
             self._next_generation()
 
     def _next_generation(self) -> None:
