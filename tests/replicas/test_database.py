@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.database import Database
-from cluster.postgres import Postgres, psql
+from cluster.postgres import Postgres, psql, psql_command
 from cluster.processes import wait_for
 
 
@@ -46,6 +47,25 @@ def test_cut_commits_happen_or_not_by_the_moment_of_the_cut(stack: ExitStack, lo
     database.proxy.arm("after", 1)
     database.proxy.disarm()
     assert psql(database.proxy.port, insert(101)).returncode == 0
+
+
+def test_commit_of_a_client_that_gave_up_arrives_after_a_standstill(stack: ExitStack, logs: Path) -> None:
+    database = make(stack, logs)
+    client = subprocess.Popen(
+        psql_command(database.proxy.port), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    stack.callback(client.kill)
+    assert client.stdin is not None and client.stdout is not None
+    client.stdin.write("SELECT 1;\n")
+    assert client.stdout.readline() == "1\n"
+    database.proxy.stand()
+    client.stdin.write("INSERT INTO kept VALUES (1);\n")
+    wait_for("the commit is at the proxy", lambda: database.proxy.counts()["commits"] == 1)
+    client.kill()
+    client.communicate()
+    assert kept(database.primary) == []
+    database.proxy.move()
+    wait_for("the commit happened", lambda: kept(database.primary) == [1])
 
 
 def test_refused_connections_end_until_they_are_accepted_again(stack: ExitStack, logs: Path) -> None:

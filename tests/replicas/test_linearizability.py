@@ -13,7 +13,7 @@ from support.server import find_binary
 
 from cluster.audit import audit
 from cluster.database import Database
-from cluster.faults import Faults
+from cluster.faults import STATEMENT_TIMEOUT_S, Faults
 from cluster.history import check
 from cluster.processes import say
 from cluster.replica import Fleet
@@ -24,6 +24,8 @@ SEED = int(os.environ.get("TIDEWATER_REPLICAS_SEED", "1"))
 CLIENTS = int(os.environ.get("TIDEWATER_REPLICAS_CLIENTS", "8"))
 
 REPLICAS = 3
+
+TIMEOUTS = {"TIDEWATER_STORE__STATEMENT_TIMEOUT_S": str(STATEMENT_TIMEOUT_S)}
 
 TIMEOUT_S = 300 + 10 * SECONDS
 
@@ -65,7 +67,7 @@ def test_history_of_one_server_with_the_embedded_store_is_linearizable(
 def test_history_of_replicas_with_faults_is_linearizable(stack: ExitStack, tmp_path: Path, logs: Path, pooled: bool) -> None:
     database = Database(logs, standby=True, pooled=pooled)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env=database.settings)
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env={**database.settings, **TIMEOUTS})
     stack.callback(fleet.kill)
     run(fleet, database, logs)
 
@@ -78,6 +80,6 @@ def test_history_of_replicas_that_find_the_primary_themselves_is_linearizable(
     """The URL names both servers of PostgreSQL. A crashed primary is replaced by the other."""
     database = Database(logs, standby=True)
     stack.callback(database.remove)
-    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env=database.settings_of_both)
+    fleet = Fleet(find_binary(), tmp_path, logs, count=REPLICAS, env={**database.settings_of_both, **TIMEOUTS})
     stack.callback(fleet.kill)
     run(fleet, database, logs, cuts=False)

@@ -56,6 +56,14 @@ class CutProxy:
     def accept(self) -> None:
         self._order("accept")
 
+    def stand(self) -> None:
+        """Forwards nothing until `move`, like a network that loses all packets. Connections stay. What was sent arrives late, even
+        from a client that has given up."""
+        self._order("stand")
+
+    def move(self) -> None:
+        self._order("move")
+
     def switch(self, upstream: str) -> None:
         """Sends new connections to another server, and closes the present ones."""
         self._order(f"switch {upstream}")

@@ -80,6 +80,14 @@ class Database:
         finally:
             self.standby.resume()
 
+    def stand_still(self, seconds: float) -> None:
+        """Delays everything between the servers and the database for this time."""
+        self.proxy.stand()
+        try:
+            time.sleep(seconds)
+        finally:
+            self.proxy.move()
+
     def _is_commit_waiting(self) -> bool:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         return self.primary.query(waiting) != "0"

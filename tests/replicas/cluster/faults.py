@@ -16,6 +16,12 @@ READY_DEADLINE_S = 90.0
 # How long a standby stands still after the connections were cut, in seconds.
 STILL_S = (0.5, 3.0)
 
+# The servers' time-out for a statement in runs with faults.
+STATEMENT_TIMEOUT_S = 3
+
+# How long the network stands still, in seconds: shorter and longer than this time-out.
+STAND_S = (0.5, 2.5 * STATEMENT_TIMEOUT_S)
+
 # The time between two faults, in seconds.
 PAUSE_S = (0.3, 1.5)
 
@@ -39,6 +45,7 @@ class Faults:
                 "cut before commits": lambda: self._cut_commits("before"),
                 "cut during commits": lambda: self._cut_commits("during"),
                 "cut after commits": lambda: self._cut_commits("after"),
+                "stand still": lambda: database.stand_still(self._chance.uniform(*STAND_S)),
             }
         if database is not None:
             kinds |= {

@@ -195,11 +195,17 @@ class Postgres:
         assert done.returncode == 0, f"{program}: {done.stdout}\n{done.stderr}\n{self.tail()}"
 
 
+def psql_command(port: int, database: str = DATABASE, user: str = USER) -> list[str]:
+    """Returns the command that runs statements from standard input."""
+    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--username", user, "--dbname", database]
+    return [str(programs() / "psql"), *options, *where]
+
+
 def psql(port: int, *commands: str, database: str = DATABASE, user: str = USER) -> subprocess.CompletedProcess:
     """Runs statements in one session, each in a message of its own."""
-    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
     words = [word for command in commands for word in ("--command", command)]
     return subprocess.run(
-        [programs() / "psql", *options, "--host", "127.0.0.1", "--port", str(port), "--username", user, "--dbname", database, *words],
+        [*psql_command(port, database, user), *words],
         capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PGCONNECT_TIMEOUT": "5"},
     )  # fmt: skip

@@ -8,6 +8,7 @@
 //	disarm                      let all commits pass
 //	cut                         close all connections
 //	refuse, accept              refuse new connections, or accept them again
+//	stand, move                 forward nothing, or forward again: connections stay
 //	switch HOST:PORT            send new connections to another server, and close the present ones
 //	counts                      only answer
 //
@@ -63,6 +64,10 @@ func obey(forwarder *proxy.Proxy, line string) error {
 		forwarder.Refuse(true)
 	case "accept":
 		forwarder.Refuse(false)
+	case "stand":
+		forwarder.Stand()
+	case "move":
+		forwarder.Move()
 	case "switch":
 		forwarder.Switch(argument)
 	case "counts":

@@ -39,11 +39,16 @@ type Proxy struct {
 	open     map[*connection]struct{}
 	armed    map[Moment]int
 	counts   Counts
+	// Signals the end of a standstill.
+	moving *sync.Cond
+	still  bool
 }
 
 // New creates a proxy to a server.
 func New(upstream string) *Proxy {
-	return &Proxy{upstream: upstream, open: map[*connection]struct{}{}, armed: map[Moment]int{}}
+	made := &Proxy{upstream: upstream, open: map[*connection]struct{}{}, armed: map[Moment]int{}}
+	made.moving = sync.NewCond(&made.mutex)
+	return made
 }
 
 // Serve accepts connections until the listener is closed.
@@ -97,6 +102,30 @@ func (p *Proxy) CutAll() {
 	for one := range p.open {
 		one.close()
 		p.counts.Cut++
+	}
+}
+
+// Stand forwards nothing more, and keeps all connections. What came until Move is forwarded then, even if its sender is gone.
+func (p *Proxy) Stand() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.still = true
+}
+
+// Move forwards again.
+func (p *Proxy) Move() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.still = false
+	p.moving.Broadcast()
+}
+
+// waitUntilMoving waits for the end of a standstill.
+func (p *Proxy) waitUntilMoving() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for p.still {
+		p.moving.Wait()
 	}
 }
 
@@ -224,6 +253,7 @@ func (c *connection) forwardRequests() {
 		if moment == After {
 			c.withheld.Store(true)
 		}
+		c.proxy.waitUntilMoving()
 		if _, err := c.server.Write(m.bytes); err != nil {
 			return
 		}
@@ -259,6 +289,7 @@ func (c *connection) forwardAnswers() {
 			}
 			continue
 		}
+		c.proxy.waitUntilMoving()
 		if _, err := c.client.Write(m.bytes); err != nil {
 			return
 		}
