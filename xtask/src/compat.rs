@@ -1,14 +1,16 @@
-//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak; and the long chaos test. Their jars come
-//! from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python environment.
+//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak; and the long tests of chaos and
+//! of many replicas. The jars come from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python
+//! environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
-use crate::{engines, oracle, step};
+use crate::{engines, oracle, replicas, step};
 
 const FOLDER: &str = "tests/compat";
 
@@ -39,6 +41,8 @@ pub(crate) enum Judge {
     Keycloak,
     /// Attacks, failing storage and kill -9 at once, while another organisation must keep its latency and lose no data
     Chaos,
+    /// Many replicas over one PostgreSQL: linearizable histories with faults, rolling restarts, daily limits
+    Replicas,
     /// All judges: the kit and Spark with each release of Iceberg, and the oracle with more cases
     All,
 }
@@ -58,6 +62,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_name = "N")]
     rounds: u32,
 
+    /// The time of each history of many replicas with faults
+    #[arg(long, default_value_t = 120, value_name = "N")]
+    seconds: u64,
+
     /// The database of the kit's servers
     #[arg(long, value_enum, default_value_t)]
     store: Store,
@@ -76,6 +84,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Judge::Trino => trino(workspace)?,
             Judge::Keycloak => keycloak(workspace)?,
             Judge::Chaos => chaos(workspace, options.rounds, options.oracle.seed)?,
+            Judge::Replicas => many_replicas(workspace, options)?,
             Judge::All => all(workspace, options)?,
         }
     }
@@ -91,7 +100,14 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     trino(workspace)?;
     keycloak(workspace)?;
-    chaos(workspace, options.rounds, options.oracle.seed)
+    chaos(workspace, options.rounds, options.oracle.seed)?;
+    many_replicas(workspace, options)
+}
+
+/// Runs all tests with many replicas.
+fn many_replicas(workspace: &Workspace, options: &Options) -> Result<()> {
+    let history = Duration::from_secs(options.seconds);
+    replicas::run(workspace, replicas::Length::Long { history, seed: options.oracle.seed })
 }
 
 /// Runs the chaos test of the engine suite for longer.
@@ -132,7 +148,7 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
                 artifacts(workspace, KEYCLOAK, None)?;
                 engines::environment(workspace, engines::FOLDER)?;
             }
-            Judge::Chaos => {
+            Judge::Chaos | Judge::Replicas => {
                 engines::environment(workspace, engines::FOLDER)?;
             }
             Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino, Judge::Keycloak])?,

@@ -6,6 +6,7 @@ mod go;
 mod lint;
 mod node;
 mod oracle;
+mod replicas;
 mod step;
 mod store;
 mod test;
@@ -30,7 +31,7 @@ struct Cli {
 enum Command {
     /// Run all tests: the Rust tests, then real engines against the binary
     Test(test::Options),
-    /// Run the external judges: the compatibility kit, Iceberg's own classes, Spark, Trino, Keycloak
+    /// Run the external judges: the compatibility kit, Iceberg's own classes, Spark, Trino, Keycloak, many replicas
     Compat(compat::Options),
     /// Fetch the files of the engine tests and of the given judges, without running anything
     Fetch {

@@ -20,7 +20,7 @@ pub(crate) struct Amount {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub(crate) cases: u64,
 
-    /// Seed of the cases: the same seed repeats the same cases (and the same chaos test)
+    /// Seed of the cases: the same seed repeats the same cases (and the same chaos and replicas)
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub(crate) seed: u64,
 }

@@ -5,18 +5,22 @@ use anyhow::Result;
 use crate::engines::Selection;
 use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
-use crate::{engines, step};
+use crate::{engines, replicas, step};
 
 /// Options of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run only the Rust tests
-    #[arg(long, conflicts_with_all = ["engines", "expression", "release"])]
+    #[arg(long, conflicts_with_all = ["engines", "expression", "release", "replicas"])]
     rust: bool,
 
     /// Run only the tests with real engines
     #[arg(long)]
     engines: bool,
+
+    /// Run only the tests with many replicas over one PostgreSQL
+    #[arg(long, conflicts_with_all = ["engines", "expression", "release"])]
+    replicas: bool,
 
     /// Run only the engine tests that match, as pytest's -k does
     #[arg(short = 'k', value_name = "EXPRESSION")]
@@ -39,7 +43,7 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only_engines = options.engines || options.release || options.expression.is_some();
     let store = TestStore::start(workspace, options.store)?;
-    if !only_engines {
+    if !only_engines && !options.replicas {
         let tests: &[&str] = match options.store {
             Store::Sqlite => &["test", "--workspace", "--locked"],
             // The other tests have no server, or open SQLite themselves.
@@ -47,9 +51,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         };
         step::run(store.name_in(&mut step::cargo(&workspace.root, tests)))?;
     }
-    if !options.rust {
+    if !options.rust && !options.replicas {
         let selection = Selection { expression: options.expression.as_deref(), processes: options.processes };
         engines::run(workspace, options.release, selection, &store)?;
+    }
+    if !options.rust && !only_engines {
+        replicas::run(workspace, replicas::Length::Short)?;
     }
     Ok(())
 }
