@@ -96,28 +96,35 @@ impl ApiService {
 
     /// Answers a request that this process made. Every answer has an `x-request-id`: the request's, if valid, or a new one.
     pub async fn handle(&self, request: Request<Body>) -> Response {
-        self.handle_request(None, None, request).await
+        self.handle_request(None, None, Instant::now(), request).await
     }
 
-    /// Answers a request over a connection from `peer`. `last` is the credential of the connection's previous request.
-    pub async fn handle_from(&self, peer: IpAddr, last: &Arc<LastCredential>, request: Request<Body>) -> Response {
+    /// Answers a request that arrived at `arrival` over a connection from `peer`. `last` is the credential of the connection's
+    /// previous request.
+    pub async fn handle_from(
+        &self,
+        peer: IpAddr,
+        last: &Arc<LastCredential>,
+        arrival: Instant,
+        request: Request<Body>,
+    ) -> Response {
         let client = self.api.client_address.find(peer, request.headers());
-        self.handle_request(Some(client), Some(last), request).await
+        self.handle_request(Some(client), Some(last), arrival, request).await
     }
 
     /// Answers a request from the control socket or from this process, with the rights of the machine's user.
     pub async fn handle_machine(&self, machine: Machine, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(machine);
-        self.handle_request(None, None, request).await
+        self.handle_request(None, None, Instant::now(), request).await
     }
 
     async fn handle_request(
         &self,
         from: Option<IpAddr>,
         last: Option<&Arc<LastCredential>>,
+        started: Instant,
         mut request: Request<Body>,
     ) -> Response {
-        let started = Instant::now();
         let method = request.method().clone();
         if let Some(uri) = normalised(request.uri()) {
             *request.uri_mut() = uri;

@@ -2,6 +2,8 @@
 //!
 //! The parts of a connection record events in a few atomic numbers, without a lock. Each connection has one timer, which reads
 //! them when the earliest deadline may have passed. So a request needs no timer here.
+//!
+//! The clock is read once in each turn of a connection's task. Events in the turn get the time of its beginning.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -76,6 +78,8 @@ pub(super) struct Activity {
     stage: AtomicU8,
     /// Whether a request has begun since the connection's task was last polled.
     turn_taken: AtomicBool,
+    /// When the connection's task was last polled, in nanoseconds since the connection was opened.
+    turn_since: AtomicU64,
 }
 
 impl Activity {
@@ -90,12 +94,15 @@ impl Activity {
             blocked_since: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             turn_taken: AtomicBool::new(false),
+            turn_since: AtomicU64::new(0),
         }
     }
 
     /// Records that the connection's task is polled.
     pub(super) fn begin_turn(&self) {
         self.turn_taken.store(false, Ordering::Relaxed);
+        let since = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.turn_since.store(since, Ordering::Relaxed);
     }
 
     /// Takes the connection's turn for a request. Returns false if another request has taken it in this poll.
@@ -103,8 +110,21 @@ impl Activity {
         !self.turn_taken.swap(true, Ordering::Relaxed)
     }
 
+    /// Returns when a request of that HTTP version arrived. Over HTTP/2, requests have tasks of their own.
+    pub(super) fn arrival(&self, version: Version) -> Instant {
+        if version == Version::HTTP_2 {
+            return Instant::now();
+        }
+        self.opened + Duration::from_nanos(self.turn_since.load(Ordering::Relaxed))
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// Returns when the present turn of the connection's task began. Only that task may call it.
+    fn this_turn(&self) -> u64 {
+        self.turn_since.load(Ordering::Relaxed) / 1_000_000 + 1
     }
 
     /// Records that a request arrived. It ends when the guard is dropped.
@@ -128,7 +148,7 @@ impl Activity {
         // Over HTTP/2, bytes between two requests need not belong to a request.
         let may_be_head = between_requests && self.protocol.load(Ordering::Relaxed) != HTTP_2;
         if may_be_head && self.head_since.load(Ordering::Relaxed) == 0 {
-            self.head_since.store(self.now(), Ordering::Relaxed);
+            self.head_since.store(self.this_turn(), Ordering::Relaxed);
         }
     }
 
@@ -139,14 +159,14 @@ impl Activity {
         }
         // Over HTTP/1 only answers are written. Over HTTP/2 the answers to a client's pings never end.
         if self.protocol.load(Ordering::Relaxed) == HTTP_1 {
-            self.progress.store(self.now(), Ordering::Relaxed);
+            self.progress.store(self.this_turn(), Ordering::Relaxed);
         }
     }
 
     /// Records that the client has no room for more bytes.
     pub(super) fn note_blocked(&self) {
         if self.blocked_since.load(Ordering::Relaxed) == 0 {
-            self.blocked_since.store(self.now(), Ordering::Relaxed);
+            self.blocked_since.store(self.this_turn(), Ordering::Relaxed);
         }
     }
 
@@ -233,7 +253,8 @@ pub(super) struct Request(Arc<Activity>);
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.0.progress.store(self.0.now(), Ordering::Relaxed);
+        let ended = if self.0.is_http_2() { self.0.now() } else { self.0.this_turn() };
+        self.0.progress.store(ended, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -263,11 +284,12 @@ mod tests {
     const TIMEOUTS: Timeouts =
         Timeouts { head: Duration::from_secs(10), write: Duration::from_secs(20), idle: Duration::from_secs(100) };
 
-    /// Returns after how many seconds a connection without further events is closed, and why. Checks it only at its
+    /// Returns after how many seconds a connection without further events is closed, and why. Takes turns only at its
     /// [`Activity::next_look`].
     async fn closed_after_s(activity: &Activity) -> Option<(u64, Overdue)> {
         let begun = Instant::now();
         for _ in 0..1_000 {
+            activity.begin_turn();
             if let Some(why) = activity.overdue(&TIMEOUTS) {
                 return Some((begun.elapsed().as_secs(), why));
             }
@@ -276,8 +298,10 @@ mod tests {
         None
     }
 
-    async fn pass(seconds: u64) {
+    /// Waits, and begins the next turn of the connection's task.
+    async fn pass(activity: &Activity, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+        activity.begin_turn();
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,7 +310,7 @@ mod tests {
         assert_eq!(closed_after_s(&activity).await, Some((10, Overdue::Head)));
         let dripping = Activity::new();
         for _ in 0..9 {
-            pass(1).await;
+            pass(&dripping, 1).await;
             dripping.note_read();
         }
         assert_eq!(closed_after_s(&dripping).await, Some((1, Overdue::Head)));
@@ -297,13 +321,13 @@ mod tests {
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let activity = Arc::new(Activity::new());
             let request = activity.begin_request(version);
-            pass(500).await;
+            pass(&activity, 500).await;
             assert_eq!(activity.overdue(&TIMEOUTS), None, "a request is running");
             drop(request);
             assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)));
 
             drop(activity.begin_request(version));
-            pass(50).await;
+            pass(&activity, 50).await;
             activity.note_read();
             let expected = if version == Version::HTTP_2 { (50, Overdue::Idle) } else { (10, Overdue::Head) };
             assert_eq!(closed_after_s(&activity).await, Some(expected));
@@ -316,7 +340,7 @@ mod tests {
         drop(activity.begin_request(Version::HTTP_11));
         for _ in 0..10 {
             activity.note_blocked();
-            pass(15).await;
+            pass(&activity, 15).await;
             assert_eq!(activity.overdue(&TIMEOUTS), None);
             activity.note_written();
         }
@@ -332,17 +356,17 @@ mod tests {
         let request = activity.begin_request(Version::HTTP_2);
         let answer = activity.begin_answer();
         drop(request);
-        pass(15).await;
+        pass(&activity, 15).await;
         answer.note_progress();
         for _ in 0..19 {
-            pass(1).await;
+            pass(&activity, 1).await;
             activity.note_read();
             activity.note_written();
         }
         assert_eq!(closed_after_s(&activity).await, Some((1, Overdue::Unread)));
         drop(answer);
         for _ in 0..99 {
-            pass(1).await;
+            pass(&activity, 1).await;
             activity.note_read();
             activity.note_written();
         }

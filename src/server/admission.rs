@@ -290,6 +290,7 @@ mod tests {
     /// Returns a connection that is idle after one request.
     fn idle(admission: &Arc<Admission>, of: &str) -> Permit {
         let permit = admission.admit(address(of)).unwrap();
+        permit.connection.activity.begin_turn();
         drop(permit.connection.activity.begin_request(Version::HTTP_11));
         permit
     }

@@ -140,10 +140,11 @@ impl Serving {
                     activity.take_turn();
                 }
                 let version = request.version();
+                let arrival = activity.arrival(version);
                 let _under_way = activity.begin_request(version);
                 let request = request.map(boxed);
                 let response = match from {
-                    Origin::Address(peer) => service.handle_from(peer, &last, request).await,
+                    Origin::Address(peer) => service.handle_from(peer, &last, arrival, request).await,
                     Origin::Machine(machine) => service.handle_machine(machine, request).await,
                 };
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))

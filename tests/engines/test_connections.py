@@ -126,6 +126,14 @@ def test_descriptor_limit_is_raised_to_the_system_maximum(make: Callable[..., Se
     assert re.search(r"^Max open files +512 +512 ", limits, re.MULTILINE), limits
 
 
+def test_server_uses_no_huge_pages(make: Callable[..., Server]) -> None:
+    status = Path(f"/proc/{make().pid}/status").read_text()
+    enabled = re.search(r"^THP_enabled:\s+(\d)", status, re.MULTILINE)
+    if enabled is None:
+        pytest.skip("this kernel does not report it")
+    assert enabled[1] == "0", "an idle server would take 10 MB more"
+
+
 @pytest.mark.parametrize("protocol", ["nothing", "half a preface"])
 def test_four_hundred_silent_connections_do_not_block_other_clients(make: Callable[..., Server], protocol: str) -> None:
     server = make(descriptors=(256, 256), connections__head_timeout_s=600)
