@@ -23,6 +23,8 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
     api.telemetry.register(|registry| {
         let help = "Duration of calls to warehouses' storage, by type of storage, operation and outcome";
         registry.register("tidewater_storage_call_duration_seconds", help, storage);
+        let help = "Duration of calls to the catalog's database, by operation and outcome";
+        registry.register("tidewater_store_call_duration_seconds", help, api.store.calls().family());
         let help = "Duration of commits, by target and outcome";
         registry.register("tidewater_commit_duration_seconds", help, measures.commits.family());
         let help = "Commits that were applied again, because another one was faster";

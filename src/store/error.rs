@@ -117,6 +117,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns the name of its kind, for metrics. Refusals share one name: nothing is wrong with the database.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::PointerMoved => "conflict",
+            Self::Busy => "busy",
+            Self::Full(_) => "full",
+            Self::NotMade(_) => "not-made",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+            _ => "refused",
+        }
+    }
+
     /// Returns whether a change that failed with this error may have happened. With every other error nothing was changed.
     #[must_use]
     pub const fn outcome_is_unknown(&self) -> bool {

@@ -17,6 +17,7 @@ use tidewater_core::reserved_locations::Locations;
 use uuid::Uuid;
 
 use super::*;
+use crate::base::measure::Calls;
 
 /// How the store behaves from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +198,12 @@ impl AccessGenerations for FaultyStore {
 
     fn access_refresh(&self, organisation: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>> {
         self.inner.access_refresh(organisation)
+    }
+}
+
+impl MeasuredStore for FaultyStore {
+    fn calls(&self) -> Calls {
+        self.inner.calls()
     }
 }
 

@@ -38,6 +38,8 @@ mod warehouses;
 
 use async_trait::async_trait;
 
+use crate::base::measure::Calls;
+
 pub use administration::*;
 pub use change::*;
 pub use copying::*;
@@ -105,6 +107,7 @@ pub trait Store:
     + GrantStore
     + EntityStore
     + AccessGenerations
+    + MeasuredStore
 {
     /// Returns `Ok` if the store answers. Serves `GET /ready`.
     async fn ping(&self) -> Result<()>;
@@ -125,4 +128,10 @@ pub async fn claim_run(store: &dyn Store, task: &str, now_ms: i64, interval: std
     // A little less, because a server begins its runs a little early.
     let claimed_ms = i64::try_from((interval * 4 / 5).as_millis()).unwrap_or(i64::MAX);
     store.task_claim(task, now_ms, now_ms.saturating_add(claimed_ms)).await
+}
+
+/// Measures the calls to the database.
+pub trait MeasuredStore {
+    /// Returns the measurements: the operations are `read`, `list` and `change`.
+    fn calls(&self) -> Calls;
 }

@@ -10,7 +10,11 @@ use tokio_postgres::Row;
 use super::connection::{Pool, Transaction};
 use super::convert::{Again, Failure};
 use super::params::{Param, organisation_of};
+use crate::base::measure::Call;
 use crate::store::{Result, StoreError};
+
+/// The name of this store in metrics.
+const TARGET: &str = "postgres";
 
 /// The most attempts because of conflicts with others.
 const MOST_CONFLICTS: u32 = 8;
@@ -61,6 +65,13 @@ impl Retries {
 impl Pool {
     /// Runs one statement that reads many rows, over a connection of its own.
     pub(super) async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        let measurement = self.calls().begin(TARGET, "list");
+        let result = self.read_unmeasured(sql, params).await;
+        measurement.end(&result, StoreError::kind);
+        result
+    }
+
+    async fn read_unmeasured(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         let mut retries = Retries::new(self.retry_timeout());
         loop {
             match self.connection_for_lists().await {
@@ -76,6 +87,13 @@ impl Pool {
 
     /// Runs one statement that reads few rows, over a connection that such reads share.
     pub(super) async fn read_few(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        let measurement = self.calls().begin(TARGET, "read");
+        let result = self.read_few_unmeasured(sql, params).await;
+        measurement.end(&result, StoreError::kind);
+        result
+    }
+
+    async fn read_few_unmeasured(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         let mut retries = Retries::new(self.retry_timeout());
         loop {
             match self.query_shared(sql, params).await {
@@ -92,6 +110,13 @@ impl Pool {
     ///
     /// If `$1` is an organisation, the change waits for a connection as one of this organisation.
     pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
+        let measurement = self.calls().begin(TARGET, "change");
+        let result = self.change_unmeasured(sql, params).await;
+        measurement.end(&result, Failure::kind);
+        result
+    }
+
+    async fn change_unmeasured(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
         let owner = organisation_of(params);
         let mut retries = Retries::new(self.retry_timeout());
         loop {
@@ -112,12 +137,14 @@ pub(super) struct Attempts<'a> {
     pool: &'a Pool,
     owner: Option<OrganisationId>,
     retries: Retries,
+    measurement: Option<Call<'a>>,
 }
 
 impl<'a> Attempts<'a> {
     /// Creates the attempts of a transaction of an organisation, or of the server itself.
     pub(super) fn new(pool: &'a Pool, owner: Option<OrganisationId>) -> Self {
-        Self { pool, owner, retries: Retries::new(pool.retry_timeout()) }
+        let measurement = Some(pool.calls().begin(TARGET, "change"));
+        Self { pool, owner, retries: Retries::new(pool.retry_timeout()), measurement }
     }
 
     /// Begins the next attempt.
@@ -126,7 +153,7 @@ impl<'a> Attempts<'a> {
             match self.pool.connection(self.owner).await {
                 Ok(connection) => return Ok(Transaction::new(connection)),
                 Err(error) if error.may_pass() && self.retries.after_loss().await => {}
-                Err(error) => return Err(error.into_not_made()),
+                Err(error) => return self.measured(Err(error.into_not_made())),
             }
         }
     }
@@ -144,7 +171,7 @@ impl<'a> Attempts<'a> {
                 // Also after a failure, because the commit may have been made.
                 self.pool.generations().count_own(raised, committed.is_ok());
                 match committed {
-                    Ok(()) => return Some(Ok(done)),
+                    Ok(()) => return Some(self.measured(Ok(done))),
                     Err(failure) => failure,
                 }
             }
@@ -153,7 +180,15 @@ impl<'a> Attempts<'a> {
                 failure
             }
         };
-        if self.retries.after(&failure).await { None } else { Some(Err(failure.into_not_made())) }
+        if self.retries.after(&failure).await { None } else { Some(self.measured(Err(failure.into_not_made()))) }
+    }
+
+    /// Ends the measurement of the transaction.
+    fn measured<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Some(measurement) = self.measurement.take() {
+            measurement.end(&result, StoreError::kind);
+        }
+        result
     }
 }
 

@@ -22,6 +22,7 @@ use super::counters::{Generations, Raised};
 use super::line::{Line, NoPlace, Place};
 use super::params::Param;
 use super::settings::PostgresSettings;
+use crate::base::measure::Calls;
 use crate::store::StoreError;
 
 /// The fewest connections: one for each purpose.
@@ -50,6 +51,7 @@ struct Connections {
     /// Open connections that nobody uses, the most recently used last.
     idle: Mutex<Vec<Client>>,
     shared: Vec<Shared>,
+    calls: Calls,
 }
 
 /// A connection that reads of one row share.
@@ -114,7 +116,13 @@ impl Pool {
             lists: Line::new(lists),
             idle: Mutex::default(),
             shared: (0..shared).map(|_| Shared::default()).collect(),
+            calls: Calls::default(),
         }))
+    }
+
+    /// Returns the measurements of the database's calls.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.0.calls
     }
 
     /// Returns how long something is tried again while the database cannot be reached.

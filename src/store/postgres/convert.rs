@@ -22,6 +22,17 @@ pub(super) enum Failure {
     Unknown(String),
 }
 
+impl Failure {
+    /// Returns the name of its kind, for metrics.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.kind(),
+            Self::Database(_) | Self::TimedOut(_) => "not-made",
+            Self::Unknown(_) => "unavailable",
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)

@@ -65,7 +65,8 @@ use tokio_postgres::Row;
 use self::connection::Pool;
 use self::counters::Generations;
 use self::params::{Param, params};
-use super::{Result, Store};
+use super::{MeasuredStore, Result, Store};
+use crate::base::measure::Calls;
 
 pub(super) use self::copy::PostgresCopy;
 pub use self::migrations::SchemaError;
@@ -96,6 +97,12 @@ impl PostgresStore {
     /// its statement violates no constraint.
     async fn change_rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.pool.change(sql, params).await.map_err(convert::Failure::into_not_made)
+    }
+}
+
+impl MeasuredStore for PostgresStore {
+    fn calls(&self) -> Calls {
+        self.pool.calls().clone()
     }
 }
 

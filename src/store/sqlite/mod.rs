@@ -56,8 +56,9 @@ use self::convert::unavailable;
 use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
-use self::writer::{MOST_WAITING, Writer};
-use super::{Result, Store, StoreError};
+use self::writer::{MOST_WAITING, TARGET, Writer};
+use super::{MeasuredStore, Result, Store, StoreError};
+use crate::base::measure::Calls;
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
 pub(super) use self::copy::SqliteCopy;
@@ -202,8 +203,17 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let readers = Arc::clone(&self.list_readers);
+        let measurement = self.writer.calls().begin(TARGET, "list");
         let reading = tokio::task::spawn_blocking(move || readers.with(read));
-        reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
+        let result = reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))));
+        measurement.end(&result, StoreError::kind);
+        result
+    }
+}
+
+impl MeasuredStore for SqliteStore {
+    fn calls(&self) -> Calls {
+        self.writer.calls().clone()
     }
 }
 

@@ -23,11 +23,15 @@ use super::anchor::Anchor;
 use super::convert::{commit_failed, not_made, unavailable, undone};
 use super::memory::Changes;
 use super::open::wait_at_most;
+use crate::base::measure::Calls;
 use crate::store::{Result, StoreError};
 
 /// The most requests in one transaction. With so many, the disk is not the limit, and the first request does not wait long for the
 /// last.
 const MAX_BATCH: usize = 256;
+
+/// The name of this store in metrics. Reads of one row take microseconds and are not measured.
+pub(super) const TARGET: &str = "sqlite";
 
 /// The most waiting requests of all organisations, and of one organisation. At a few thousand durable writes a second they are done
 /// within seconds.
@@ -109,6 +113,7 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     #[cfg_attr(not(test), expect(dead_code, reason = "tests read how many commits it took"))]
     counters: Arc<Counters>,
+    calls: Calls,
 }
 
 impl Writer {
@@ -127,7 +132,13 @@ impl Writer {
             let mut transactions = Transactions { connection, changes, counters: thread_counters };
             serve(&mut transactions, anchor, &Requests { queue: requests, line: thread_line });
         })?;
-        Ok(Self { queue: Mutex::new(Some(queue)), line, most_waiting, thread: Mutex::new(Some(thread)), counters })
+        let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { queue, line, most_waiting, thread, counters, calls: Calls::default() })
+    }
+
+    /// Returns the measurements of the database's calls.
+    pub(super) const fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Runs `work` in a transaction and returns its result once the commit is durable. An error of `work` undoes its statements.
@@ -154,9 +165,17 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let sent = self.send(owner, Box::new(Request { work, outcome: None, answer }));
+        let calls = self.calls.clone();
         async move {
-            sent?;
-            answered.await.unwrap_or_else(|_| Err(unavailable("the store's writer ended before it answered")))
+            let measurement = calls.begin(TARGET, "change");
+            let result = match sent {
+                Ok(()) => {
+                    answered.await.unwrap_or_else(|_| Err(unavailable("the store's writer ended before it answered")))
+                }
+                Err(refused) => Err(refused),
+            };
+            measurement.end(&result, StoreError::kind);
+            result
         }
     }
 
