@@ -255,13 +255,13 @@ impl TableStore for PostgresStore {
                 ],
             )
             .await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
         let row =
             self.read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_get_all(
@@ -274,6 +274,10 @@ impl TableStore for PostgresStore {
         let digests: Vec<_> = idents.iter().map(|ident| namespace_digest(&ident.namespace)).collect();
         let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names, digests];
         let rows = self.read(GET_ALL, values).await?;
+        let generation = rows.first().map(|row| get(row, 0)).transpose()?;
+        if !idents.is_empty() {
+            self.seen(warehouse_ref.organisation, generation).await?;
+        }
         // Without its organisation, there is no row and no table.
         if rows.is_empty() {
             return Ok(vec![None; idents.len()]);
