@@ -160,16 +160,16 @@ async fn empty(
     let sql = match table {
         "event" => format!(
             // The events about the organisation itself become events of the server, so that they still show who deleted it.
-            "WITH some AS MATERIALIZED (SELECT id, object_kind = 'organisation' AS stays FROM event WHERE {some}),
+            "WITH chosen AS MATERIALIZED (SELECT id, object_kind = 'organisation' AS stays FROM event WHERE {some}),
                   moved AS (
                       UPDATE event SET organisation = '{SERVER}', id = CASE WHEN EXISTS
                           (SELECT 1 FROM event AS other WHERE other.organisation = '{SERVER}' AND other.id = event.id)
                           THEN event.id + 1 ELSE event.id END
-                      FROM some WHERE event.organisation = $1 AND event.id = some.id AND some.stays),
+                      FROM chosen WHERE event.organisation = $1 AND event.id = chosen.id AND chosen.stays),
                   removed AS (
-                      DELETE FROM event USING some
-                      WHERE event.organisation = $1 AND event.id = some.id AND NOT some.stays)
-             SELECT 1 FROM some"
+                      DELETE FROM event USING chosen
+                      WHERE event.organisation = $1 AND event.id = chosen.id AND NOT chosen.stays)
+             SELECT 1 FROM chosen"
         ),
         "report" => format!(
             "WITH removed AS (DELETE FROM report WHERE {some} RETURNING octet_length(body) AS size),
