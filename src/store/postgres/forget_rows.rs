@@ -6,6 +6,7 @@ use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::generations::raise;
 use super::params::params;
+use super::reports::report_forget;
 use super::state_rows::{Added, Affected, add};
 use crate::store::Result;
 
@@ -26,17 +27,7 @@ pub(super) async fn forget_access_and_reports(
         .await?;
     let roles = removed.iter().map(|row| Ok(CatalogRoleId(get(row, 0)?))).collect::<Result<Vec<_>>>()?;
     count_removed_grants(transaction, organisation, roles).await?;
-    transaction
-        .query(
-            "WITH removed AS (
-                DELETE FROM report WHERE organisation = $1 AND table_id = $2 RETURNING octet_length(body) AS bytes)
-             UPDATE report_bytes SET bytes = report_bytes.bytes - total.bytes
-             FROM (SELECT sum(bytes)::bigint AS bytes FROM removed) AS total
-             WHERE organisation = $1 AND total.bytes IS NOT NULL",
-            params![organisation.0, id.0],
-        )
-        .await?;
-    Ok(())
+    report_forget(transaction, organisation, id).await
 }
 
 /// Subtracts grants that were removed from the organisation's count, and records whose access changes.
