@@ -33,8 +33,9 @@ CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete
 -- One row for each organisation, written with it. A change that adds or removes tables, or claims locations, or changes access locks
 -- this row first (docs/decisions/0060), so that counts are exact and two changes never claim overlapping locations.
 --
--- `tables` to `grants` are counts. `generation` increases with each change of access, keys, warehouses or the organisation itself. Each
--- read of a request returns it, so that a server knows what in its memory is still current.
+-- `tables` to `grants` are counts. `generation` increases with each change of access, keys, users, warehouses or the organisation itself.
+-- Each read of a request returns it, so that a server knows what in its memory is still current. `standing` is the generation of the last
+-- change that was no change of access (docs/decisions/0066).
 CREATE TABLE organisation_state (
     organisation    uuid NOT NULL PRIMARY KEY REFERENCES organisation (id),
     tables          bigint NOT NULL DEFAULT 0 CHECK (tables >= 0),
@@ -42,8 +43,17 @@ CREATE TABLE organisation_state (
     catalog_roles   bigint NOT NULL DEFAULT 0,
     assignments     bigint NOT NULL DEFAULT 0,
     grants          bigint NOT NULL DEFAULT 0,
-    generation      bigint NOT NULL DEFAULT 1
+    generation      bigint NOT NULL DEFAULT 1,
+    standing        bigint NOT NULL DEFAULT 1
 );
+
+-- One row: `generation` increases with each change of operators and signing keys.
+CREATE TABLE server_state (
+    only_one   boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    generation bigint NOT NULL
+);
+
+INSERT INTO server_state (only_one, generation) VALUES (true, 1);
 
 -- Locks that changes of all organisations share: 'roots' for the roots of warehouses, which never overlap, and 'signing-keys' for the
 -- first key that signs tokens. A change locks the row until its end. The rows never change.
@@ -52,6 +62,12 @@ CREATE TABLE catalog_lock (
 );
 
 INSERT INTO catalog_lock (name) VALUES ('roots'), ('signing-keys');
+
+-- Background tasks that one server does for all: until when a server has claimed the work of one.
+CREATE TABLE task_claim (
+    task     text COLLATE "C" NOT NULL PRIMARY KEY,
+    until_ms bigint NOT NULL
+);
 
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
 --

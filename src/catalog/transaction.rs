@@ -10,7 +10,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::commit::{ATTEMPTS, Planned};
 use super::error::creation_refused;
-use super::find::commit_target;
+use super::find::{commit_target, present};
 use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, CommitTarget, OpenWarehouse};
@@ -57,7 +57,10 @@ impl Catalog {
             }
             for _ in 0..ATTEMPTS {
                 let (changed, unchanged) = catalog.plan(&warehouse, &parts, targets).await?;
-                match catalog.publish_all(&warehouse, changed, &unchanged, max_tables, &change).await {
+                match catalog
+                    .publish_all(&warehouse, changed, &unchanged, (Some(authorizer.principal()), max_tables), &change)
+                    .await
+                {
                     Ok(()) => return Ok(()),
                     Err(refused) if refused.overtaken => {}
                     Err(NotPublished { ident: Some(ident), error, .. }) => return Err(named(ident, error)),
@@ -82,6 +85,7 @@ impl Catalog {
     ) -> Result<Vec<CommitTarget>, CatalogError> {
         let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
         let found = self.store.table_get_all(warehouse.warehouse_ref, &idents).await.map_err(CatalogError::Store)?;
+        let authorizer = &present(authorizer.clone()).await?;
         let found = parts.iter().zip(idents.into_iter().zip(found));
         let targets = found.map(|(part, (ident, found))| {
             let is_create = part.commits.first().is_some_and(TableCommit::is_create);

@@ -150,10 +150,16 @@ impl<'a> Attempts<'a> {
         worked: std::result::Result<T, Failure>,
     ) -> Option<Result<T>> {
         let failure = match worked {
-            Ok(done) => match transaction.commit().await {
-                Ok(()) => return Some(Ok(done)),
-                Err(failure) => failure,
-            },
+            Ok(done) => {
+                let raised = transaction.take_raised();
+                let committed = transaction.commit().await;
+                // Also after a failure, because the commit may have been made.
+                self.pool.generations().count_own(raised, committed.is_ok());
+                match committed {
+                    Ok(()) => return Some(Ok(done)),
+                    Err(failure) => failure,
+                }
+            }
             Err(failure) => {
                 transaction.undo().await;
                 failure

@@ -52,11 +52,8 @@ const GET: &str =
     concat!("SELECT ", columns!(), " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2");
 
 /// Reads a dropped table or view, and locks its row.
-const LOCK: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2 FOR UPDATE"
-);
+const LOCK: &str =
+    concat!("SELECT ", columns!(), " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2 FOR UPDATE");
 
 /// Leases tables whose files are due for removal. Skips those that another server is claiming.
 pub(super) const CLAIM: &str = concat!(
@@ -126,6 +123,7 @@ pub(super) async fn lock_dropped(
     Ok(dropped_at(&row)?)
 }
 
+/// Ends the restore time of a dropped table or view now, as [`DroppedStore::dropped_remove`] says.
 pub(super) async fn remove(
     transaction: &Transaction,
     warehouse_ref: WarehouseRef,
@@ -265,9 +263,7 @@ async fn forget(transaction: &Transaction, organisation: OrganisationId, id: Tab
 }
 
 pub(super) async fn remove_row(transaction: &Transaction, organisation: OrganisationId, id: TableId) -> Outcome<()> {
-    transaction
-        .query("DELETE FROM dropped WHERE organisation = $1 AND id = $2", params![organisation.0, id.0])
-        .await?;
+    transaction.query("DELETE FROM dropped WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
     Ok(())
 }
 
@@ -304,9 +300,7 @@ impl DroppedStore for PostgresStore {
     }
 
     async fn dropped_get(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<Dropped>> {
-        let row = self
-            .read_first(GET, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0])
-            .await?;
+        let row = self.read_first(GET, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
         row.map(|row| dropped_at(&row)).transpose()
     }
 

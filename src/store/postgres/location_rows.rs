@@ -111,9 +111,8 @@ pub(super) async fn check_free(
     }
     let Claim { around, numbers, first, last } = Claim::new(claimed);
     let ids = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
-    let row = transaction
-        .query_first(OVERLAPPING, params![ids.0, ids.1, around, numbers, first, last, vec![id.0]])
-        .await?;
+    let row =
+        transaction.query_first(OVERLAPPING, params![ids.0, ids.1, around, numbers, first, last, vec![id.0]]).await?;
     row.map_or(Ok(()), |row| Err(overlap(claimed, get(&row, 0)?, get(&row, 1)?).into()))
 }
 

@@ -54,11 +54,7 @@ pub(super) fn removed_columns(past: &Past) -> (&[Location], i64) {
 }
 
 /// Records what a pointer move means for the earlier documents of a table whose locations did not change.
-pub(super) async fn note_past(
-    transaction: &Transaction,
-    warehouse_ref: WarehouseRef,
-    swap: &Swap<'_>,
-) -> Outcome<()> {
+pub(super) async fn note_past(transaction: &Transaction, warehouse_ref: WarehouseRef, swap: &Swap<'_>) -> Outcome<()> {
     if swap.origin == Origin::Foreign {
         return set_origin(transaction, warehouse_ref, swap.id, swap.new).await;
     }
@@ -121,10 +117,7 @@ pub(super) async fn set_origin(
         Some(true) => Err(StoreError::BeingRemoved(document.to_owned()).into()),
         Some(false) => {
             transaction
-                .query(
-                    "DELETE FROM old_document WHERE organisation = $1 AND location = $2",
-                    params![organisation, key],
-                )
+                .query("DELETE FROM old_document WHERE organisation = $1 AND location = $2", params![organisation, key])
                 .await?;
             Ok(())
         }

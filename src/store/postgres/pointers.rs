@@ -102,9 +102,27 @@ impl PostgresStore {
         let (documents, due_ms) = removed_columns(swap.past);
         let (locations, documents) = (keys(documents), texts(documents));
         let common = params![
-            organisation, warehouse, swap.id.0, swap.expected, swap.new, own, others, change.at_ms, author.kind,
-            author.id, author.name, author.engine, author.engine_name, author.request, author.client, details,
-            of_table, of_view, locations, documents, due_ms
+            organisation,
+            warehouse,
+            swap.id.0,
+            swap.expected,
+            swap.new,
+            own,
+            others,
+            change.at_ms,
+            author.kind,
+            author.id,
+            author.name,
+            author.engine,
+            author.engine_name,
+            author.request,
+            author.client,
+            details,
+            of_table,
+            of_view,
+            locations,
+            documents,
+            due_ms
         ];
         let Some(receipt) = &change.receipt else {
             let moved = self.pool.change(&SWAP_IN_PLACE, common).await.map_err(Failure::into_not_made)?;

@@ -43,14 +43,7 @@ pub(super) async fn restore(
     let restored = transaction
         .query_first(
             MOVE_BACK,
-            params![
-                organisation.0,
-                warehouse_ref.warehouse.0,
-                id.0,
-                ident.namespace.as_key(),
-                ident.name(),
-                now_ms
-            ],
+            params![organisation.0, warehouse_ref.warehouse.0, id.0, ident.namespace.as_key(), ident.name(), now_ms],
         )
         .await?;
     let Some(restored) = restored else {

@@ -15,9 +15,7 @@ use super::old_documents::removed_columns;
 use super::params::{param, params};
 use super::pointers::{swap_details, texts};
 use super::receipts;
-use crate::store::{
-    Answer, Change, Operation, Resource, Result, StoreError, TableChange, TableKind, WarehouseRef,
-};
+use crate::store::{Answer, Change, Operation, Resource, Result, StoreError, TableChange, TableKind, WarehouseRef};
 
 /// Moves the pointers of tables whose locations do not change, if all of them are the expected ones.
 ///

@@ -14,14 +14,13 @@ use super::params::params;
 use super::pointers::POINTER_AFTER;
 use super::state_rows::{Affected, State};
 use super::table_rows::{kind_of_name, kind_text, resource};
-use crate::store::{
-    Change, EventObject, NewTable, Operation, Origin, Resource, StoreError, TableKind, WarehouseRef,
-};
+use crate::store::{Change, EventObject, NewTable, Operation, Origin, Resource, StoreError, TableKind, WarehouseRef};
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
 /// Adds a table or view if its namespace exists, and its name and id are free.
-const INSERT: &str = "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others,
+const INSERT: &str =
+    "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others,
                                            created_ms, updated_ms, owner)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10,
            coalesce((SELECT principal FROM api_key WHERE organisation = $1 AND id = $11),

@@ -137,9 +137,7 @@ async fn remove_registered(
     let name = name_at(&row)?;
     let namespace = super::table_rows::namespace(get(&row, 1)?)?;
     added_or_removed(transaction, warehouse_ref, id, &namespace).await?;
-    transaction
-        .query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0])
-        .await?;
+    transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
     super::state_rows::add(transaction, organisation, Added { tables: -1, ..Added::default() }).await?;
     location_forget(transaction, organisation, &[id.0]).await?;
     forget_access_and_reports(transaction, organisation, id).await?;
@@ -246,17 +244,21 @@ impl TableStore for PostgresStore {
         let row = self
             .read_first(
                 GET,
-                params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, ident.namespace.as_key(), ident.name()],
+                params![
+                    warehouse_ref.organisation.0,
+                    warehouse_ref.warehouse.0,
+                    ident.namespace.as_key(),
+                    ident.name()
+                ],
             )
             .await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
-        let row = self
-            .read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0])
-            .await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        let row =
+            self.read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_get_all(
@@ -268,6 +270,10 @@ impl TableStore for PostgresStore {
         let names: Vec<_> = idents.iter().map(TableIdent::name).collect();
         let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names];
         let rows = self.read(GET_ALL, values).await?;
+        let generation = rows.first().map(|row| get(row, 0)).transpose()?;
+        if !idents.is_empty() {
+            self.seen(warehouse_ref.organisation, generation).await?;
+        }
         // Without its organisation, there is no row and no table.
         if rows.is_empty() {
             return Ok(vec![None; idents.len()]);
@@ -366,12 +372,7 @@ impl TableStore for PostgresStore {
 
 impl PostgresStore {
     /// Moves a pointer in one statement if the table's locations do not change, and in a transaction otherwise.
-    async fn swap_in_place_or_move(
-        &self,
-        warehouse_ref: WarehouseRef,
-        swap: &Swap<'_>,
-        change: &Change,
-    ) -> Result<()> {
+    async fn swap_in_place_or_move(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {
         if swap.origin == Origin::Catalog {
             if self.swap_in_place(warehouse_ref, swap, change).await? {
                 return Ok(());

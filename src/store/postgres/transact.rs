@@ -44,11 +44,7 @@ pub(super) async fn table_transact(
 }
 
 /// Locks the rows of all tables in the order of their ids, as the statement without the organisation's lock does (`swaps.rs`).
-async fn lock_rows(
-    transaction: &Transaction,
-    warehouse_ref: WarehouseRef,
-    changes: &[TableChange],
-) -> Outcome<()> {
+async fn lock_rows(transaction: &Transaction, warehouse_ref: WarehouseRef, changes: &[TableChange]) -> Outcome<()> {
     let ids: Vec<_> = changes
         .iter()
         .filter_map(|part| match part {

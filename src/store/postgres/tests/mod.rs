@@ -2,6 +2,7 @@
 
 mod failures;
 mod people;
+mod plans;
 mod reports;
 mod server;
 mod start;
@@ -41,4 +42,19 @@ fn settings(url: String) -> PostgresSettings {
 /// Opens the store in a database.
 async fn opened(database: &server::TestDatabase) -> PostgresStore {
     PostgresStore::open(&settings(database.url())).await.unwrap()
+}
+
+/// An empty database for tests of other modules. Each store that is opened in it is as one of another server.
+pub(crate) struct TestSchema(server::TestDatabase);
+
+impl TestSchema {
+    /// Creates the database.
+    pub(crate) async fn create() -> Self {
+        Self(server::TestDatabase::create().await)
+    }
+
+    /// Opens a store in it.
+    pub(crate) async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(opened(&self.0).await)
+    }
 }
