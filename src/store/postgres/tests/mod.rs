@@ -2,10 +2,12 @@
 
 mod failures;
 mod people;
+mod people_plans;
 mod plans;
 mod reports;
 mod server;
 mod start;
+mod two_servers;
 
 use std::sync::Arc;
 use std::time::Duration;
