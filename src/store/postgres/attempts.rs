@@ -26,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a ping is tried again: enough to replace a connection.
+const PING_RETRIES: Duration = Duration::from_millis(100);
+
 /// Decides whether something is tried again.
 struct Retries {
     until: Instant,
@@ -88,13 +91,18 @@ impl Pool {
     /// Runs one statement that reads few rows, over a connection that such reads share.
     pub(super) async fn read_few(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         let measurement = self.calls().begin(TARGET, "read");
-        let result = self.read_few_unmeasured(sql, params).await;
+        let result = self.read_few_within(sql, params, self.retry_timeout()).await;
         measurement.end(&result, StoreError::kind);
         result
     }
 
-    async fn read_few_unmeasured(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        let mut retries = Retries::new(self.retry_timeout());
+    /// Returns whether the database answers now. Connections that it closed meanwhile do not count.
+    pub(super) async fn ping(&self) -> Result<()> {
+        self.read_few_within("SELECT 1 FROM organisation LIMIT 1", &[], PING_RETRIES).await.map(drop)
+    }
+
+    async fn read_few_within(&self, sql: &str, params: &[Param<'_>], at_most: Duration) -> Result<Vec<Row>> {
+        let mut retries = Retries::new(at_most);
         loop {
             match self.query_shared(sql, params).await {
                 Err(error) if error.may_pass() && retries.after_loss().await => {}
