@@ -70,6 +70,7 @@ impl Readiness {
             _ => {
                 // An outcome that is cancelled with its request is not stored: the next caller checks again.
                 let problem = timeout(CHECK_TIMEOUT, self.check()).await.unwrap_or(Some(Problem::Database));
+                tell_change(last.and_then(|(_, before)| before), problem);
                 *last = Some((Instant::now(), problem));
                 problem
             }
@@ -86,6 +87,15 @@ impl Readiness {
             return Some(Problem::Database);
         }
         (!self.master_key.is_well().await).then_some(Problem::MasterKey)
+    }
+}
+
+/// Logs that the server is no longer ready, or is ready again.
+fn tell_change(before: Option<Problem>, now: Option<Problem>) {
+    match now {
+        _ if before == now => {}
+        Some(problem) => tracing::warn!(problem = problem.as_str(), "not ready: /ready answers 503"),
+        None => tracing::info!("ready again: /ready answers 200"),
     }
 }
 

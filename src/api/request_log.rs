@@ -295,7 +295,9 @@ fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
     let is_refusal = status.is_client_error() || status.is_server_error();
     // Clients often check whether an object exists.
     let finds_nothing = status == StatusCode::NOT_FOUND;
-    if is_read(method, path) && (!is_refusal || finds_nothing) { Level::DEBUG } else { Level::INFO }
+    // Load balancers check it several times a second. Its changes have log lines of their own.
+    let is_probe = path == "/ready";
+    if is_read(method, path) && (!is_refusal || finds_nothing || is_probe) { Level::DEBUG } else { Level::INFO }
 }
 
 /// Returns whether a request is logged as a read. Signatures and metrics reports count as reads: they are as frequent as
@@ -413,6 +415,7 @@ mod tests {
             (Method::POST, "/v1/namespaces/a/tables/t/sign", 200),
             (Method::POST, "/v1/namespaces/a/tables/t/metrics", 204),
             (Method::OPTIONS, "/v1/config", 200),
+            (Method::GET, "/ready", 503),
         ] {
             assert_eq!(level(method.clone(), path, status), Level::DEBUG, "{method} {path} {status}");
         }
