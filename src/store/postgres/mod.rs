@@ -11,6 +11,7 @@ mod connection;
 mod connector;
 mod convert;
 mod counters;
+mod digests;
 mod dropped;
 mod dropped_rows;
 mod entities;

@@ -1,8 +1,10 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
 mod people;
+mod people_plans;
 mod plans;
 mod server;
+mod two_servers;
 
 use std::sync::Arc;
 
