@@ -1,12 +1,16 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
+mod failures;
 mod people;
 mod people_plans;
 mod plans;
+mod reports;
 mod server;
+mod start;
 mod two_servers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{PostgresSettings, PostgresStore};
 use crate::base::secret::Secret;
@@ -25,9 +29,16 @@ mod conforms {
     conformance!(fresh);
 }
 
-/// Returns settings for a database, with few connections.
+/// Returns settings for a database, with few connections. The machine of the tests may be slow.
 fn settings(url: String) -> PostgresSettings {
-    PostgresSettings { connections: 6, ..PostgresSettings::new(Secret::new(url)) }
+    let slow = Duration::from_secs(120);
+    PostgresSettings {
+        connections: 6,
+        connect_timeout: slow,
+        acquire_timeout: slow,
+        statement_timeout: slow,
+        ..PostgresSettings::new(Secret::new(url))
+    }
 }
 
 /// Opens the store in a database.
