@@ -322,7 +322,8 @@ impl TableStore for PostgresStore {
     }
 
     async fn table_undo(&self, warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> Result<()> {
-        transact!(self, transaction => table_undo(transaction, warehouse_ref, undo, change))
+        transact!(self, for warehouse_ref.organisation, transaction =>
+            table_undo(transaction, warehouse_ref, undo, change))
     }
 
     async fn table_transact(

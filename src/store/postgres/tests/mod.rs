@@ -7,6 +7,7 @@ mod plans;
 mod reports;
 mod server;
 mod start;
+mod statements;
 mod two_servers;
 
 use std::sync::Arc;
