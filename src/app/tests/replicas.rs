@@ -102,6 +102,11 @@ async fn new_default_and_removed_warehouses_hold_for_the_next_request_to_another
         assert_eq!(load(TABLE).await, 404, "the new default has no such table");
         world.a.store.warehouse_set_default(organisation, "lake", &change()).await.unwrap();
         assert_eq!(world.b.status(&text, &Method::POST, TABLE, &commit()).await, 200, "the old default has it");
+        world.a.store.warehouse_set_default(organisation, "pond", &change()).await.unwrap();
+        let refused = world.b.status(&text, &Method::POST, "/v1/transactions/commit", &transaction()).await;
+        assert!(matches!(refused, 404 | 409), "not to the old default: {refused}");
+        let refused = world.b.status(&text, &Method::POST, "/v1/transactions/commit", &transaction()).await;
+        assert_eq!(refused, 404, "the new default has no such table");
         assert_eq!(load("/v1/pond/namespaces").await, 200);
         world.a.store.warehouse_drop(organisation, "pond", &change()).await.unwrap();
         assert_eq!(load("/v1/pond/namespaces/ns/tables/t").await, 404);

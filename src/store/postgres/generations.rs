@@ -164,12 +164,14 @@ const RAISE: &str = "WITH affected AS (
         JOIN catalog_role_member AS held ON held.organisation = granted.organisation AND held.role = granted.role
         JOIN principal_role_member AS member
              ON member.organisation = held.organisation AND member.role = held.principal_role
-        WHERE granted.organisation = $1 AND granted.securable = ANY($5)
+        WHERE granted.organisation = $1 AND substring(granted.securable FROM 1 FOR 16) = ANY($5)
+              AND granted.securable = ANY($5)
     UNION SELECT owned.owner FROM tabular AS owned
         WHERE owned.organisation = $1 AND owned.id = ANY($6) AND owned.owner IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM tabular AS other
             WHERE other.organisation = $1 AND other.owner = owned.owner AND other.warehouse = owned.warehouse
-                  AND other.namespace = owned.namespace AND other.id <> owned.id)
+                  AND other.namespace_digest = owned.namespace_digest AND other.namespace = owned.namespace
+                  AND other.id <> owned.id)
 ), state AS (
     UPDATE organisation_state SET generation = generation + 1,
         standing = CASE WHEN $7 THEN generation + 1 ELSE standing END
