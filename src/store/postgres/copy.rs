@@ -251,12 +251,13 @@ impl PostgresCopy {
     }
 }
 
-/// The other clients of the database with the same user. The name of servers is `tidewater`, unless their URL has another one.
+/// The other clients of the database that may be servers. The name of servers is `tidewater`, unless their URL has another one, and their user
+/// is probably that of the copy.
 const OTHER_CLIENTS: &str = "
     SELECT format('%s at %s', coalesce(nullif(application_name, ''), 'unnamed'), coalesce(host(client_addr), 'its socket'))
     FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND application_name <> 'tidewater copy'
-        AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name <> 'tidewater copy' AND pid <> pg_backend_pid()
+        AND (usename = current_user OR application_name LIKE 'tidewater%')
     ORDER BY 1";
 
 /// Fills the tables that follow from others, and ends the copy.
