@@ -37,6 +37,9 @@ const CURSOR: &str = "copied_rows";
 /// The rows of one FETCH. The batch may end after each.
 const FETCH_ROWS: usize = 200;
 
+/// Sorting a table may take minutes, and a transaction is idle while the other database works.
+const NO_TIME_OUTS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// Rows are sent in pieces of this size, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -64,7 +67,7 @@ impl Reader {
     async fn open(&mut self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<(), Problem> {
         self.close().await?;
         if !self.holds {
-            self.client.batch_execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+            self.client.batch_execute(&format!("BEGIN; {NO_TIME_OUTS}")).await?;
         }
         let key = table.key_columns().zip(after.unwrap_or_default());
         let key: Vec<_> = key.map(|(position, value)| (bound(value), sql_type(table.columns[position].kind))).collect();
@@ -146,10 +149,8 @@ impl PostgresCopy {
     /// Begins a transaction that keeps others from writing any of the tables.
     async fn lock(&self) -> Result<(), Problem> {
         let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
-        // The transaction is idle while the other database works.
         let sql = format!(
-            "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0;
-             SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE {} IN SHARE MODE",
+            "BEGIN; SET LOCAL lock_timeout = '10s'; {NO_TIME_OUTS}; LOCK TABLE {} IN SHARE MODE",
             names.join(", ")
         );
         let mut reader = self.reader.lock().await;
@@ -240,14 +241,13 @@ impl PostgresCopy {
 
     async fn complete(&self) -> Result<(), Problem> {
         let mut client = self.writer.lock().await;
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(DERIVE).await?;
-        transaction.commit().await?;
         // Plans of the first requests would otherwise be those for empty tables.
         for table in COPY_TABLES {
             client.batch_execute(&format!("ANALYZE {}", table.name)).await?;
         }
-        Ok(())
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&format!("{NO_TIME_OUTS}; {DERIVE}")).await?;
+        Ok(transaction.commit().await?)
     }
 }
 
