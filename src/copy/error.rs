@@ -36,11 +36,11 @@ pub enum CopyError {
         /// The name of the other source.
         other: String,
     },
-    /// The target is an unfinished copy, so it cannot be compared.
-    #[error("{target} is an incomplete copy: complete it first, by the same command without --check")]
+    /// A database is an unfinished copy, so it can be neither copied nor compared.
+    #[error("{name} is an incomplete copy: run the command that copies to it again, until it is complete")]
     Unfinished {
-        /// The target's name.
-        target: String,
+        /// The database's name.
+        name: String,
     },
     /// The target cannot store some values.
     #[error(

@@ -83,7 +83,7 @@ pub type Report<'a> = &'a mut (dyn FnMut(CopyRowProgress) + Send);
 /// `restart`, an unfinished copy in the target is removed first.
 ///
 /// # Errors
-/// `Same`; `Hold` if a server uses the source; `HasCatalog` and `OtherCopy` for a target that may not be written; `CannotStore` before
+/// `Same`; `Hold` if a server uses the source; `Unfinished` for the source; `HasCatalog` and `OtherCopy` for a target that may not be written; `CannotStore` before
 /// anything is written; `Differs` if the target has other rows in the end; `Database`.
 pub async fn copy(
     source: &dyn CopyStore,
@@ -93,6 +93,7 @@ pub async fn copy(
 ) -> Result<CopyDone, CopyError> {
     check_different(source, target)?;
     source.hold_still().await?;
+    check_complete(source).await?;
     let found = target.states().await?;
     if found.is_empty() {
         check_vacant(target).await?;
@@ -126,13 +127,12 @@ pub async fn copy(
 /// Compares all rows of two databases, and changes nothing.
 ///
 /// # Errors
-/// `Same`; `Hold` if a server uses the source; `Unfinished` if the target is an unfinished copy; `Differs`; `Database`.
+/// `Same`; `Hold` if a server uses the source; `Unfinished` if one of them is an unfinished copy; `Differs`; `Database`.
 pub async fn check(source: &dyn CopyStore, target: &dyn CopyStore, report: Report<'_>) -> Result<CopyDone, CopyError> {
     check_different(source, target)?;
     source.hold_still().await?;
-    if !target.states().await?.is_empty() {
-        return Err(CopyError::Unfinished { target: target.name().to_owned() });
-    }
+    check_complete(source).await?;
+    check_complete(target).await?;
     let states = survey(source, None, report).await?;
     compare::check(source, target, &states, report, "").await?;
     Ok(CopyDone { begin: CopyBegin::New, tables: counts(&states) })
@@ -144,6 +144,14 @@ fn counts(states: &[CopyState]) -> Vec<(&'static str, u64)> {
 
 fn check_different(source: &dyn CopyStore, target: &dyn CopyStore) -> Result<(), CopyError> {
     if source.name() == target.name() { Err(CopyError::Same { name: source.name().to_owned() }) } else { Ok(()) }
+}
+
+/// Fails if a database is an unfinished copy.
+async fn check_complete(store: &dyn CopyStore) -> Result<(), CopyError> {
+    match store.states().await?.is_empty() {
+        true => Ok(()),
+        false => Err(CopyError::Unfinished { name: store.name().to_owned() }),
+    }
 }
 
 /// Fails if a database has a row.

@@ -156,6 +156,10 @@ async fn stopped_copy_is_refused_by_servers_and_continues_where_it_was() {
         let refused = refused.unwrap();
         assert!(refused.contains("incomplete copy of") && refused.contains("tidewater copy --from"), "{refused}");
         database.wait_until_unused().await;
+        let other = tempfile::tempdir().unwrap();
+        let copy_of_copy = copied(&to, &folder(other.path())).await.unwrap_err();
+        assert!(matches!(copy_of_copy, CopyError::Unfinished { .. }), "{copy_of_copy}");
+        database.wait_until_unused().await;
         let done = copied(&from, &to).await.unwrap();
         assert!(matches!(done.begin, CopyBegin::Continued(20..)), "{:?}", done.begin);
         assert!(all_rows(&from).await == all_rows(&to).await);

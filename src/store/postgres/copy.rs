@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::{SinkExt as _, TryStreamExt as _};
+use futures_util::SinkExt as _;
 use tokio::sync::Mutex;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -31,6 +31,15 @@ const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The bytes after the last row.
 const BINARY_END: i16 = -1;
 
+/// The cursor that reads rows.
+const CURSOR: &str = "copied_rows";
+
+/// The rows of one FETCH. The batch may end after each.
+const FETCH_ROWS: usize = 200;
+
+/// Sorting a table may take minutes, and a transaction is idle while the other database works.
+const NO_TIME_OUTS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// Rows are sent in pieces of this size, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -40,9 +49,69 @@ const APPLICATION: &str = "tidewater%20copy";
 /// A database during a copy.
 pub(crate) struct PostgresCopy {
     name: String,
-    /// The connection that reads rows. It may be in a transaction that keeps others from writing.
-    reader: Mutex<Client>,
+    reader: Mutex<Reader>,
     writer: Mutex<Client>,
+}
+
+/// The connection that reads rows.
+struct Reader {
+    client: Client,
+    /// Whether its transaction keeps others from writing.
+    holds: bool,
+    /// The table of the open cursor, and the last key that it returned.
+    cursor: Option<(&'static str, Vec<CopyValue>)>,
+}
+
+impl Reader {
+    /// Opens the cursor after a key. A page by key would need an index on it, and the keys of some tables are too long for one.
+    async fn open(&mut self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<(), Problem> {
+        self.close().await?;
+        if !self.holds {
+            self.client.batch_execute(&format!("BEGIN; {NO_TIME_OUTS}")).await?;
+        }
+        let key = table.key_columns().zip(after.unwrap_or_default());
+        let key: Vec<_> = key.map(|(position, value)| (bound(value), sql_type(table.columns[position].kind))).collect();
+        let sql = format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {}", select(table, after.is_some()));
+        self.client.query_typed(&sql, &key).await?;
+        Ok(())
+    }
+
+    /// Closes the cursor, and ends its transaction if that is of no other use.
+    async fn close(&mut self) -> Result<(), Problem> {
+        if self.cursor.take().is_some() {
+            let end = if self.holds { format!("CLOSE {CURSOR}") } else { "COMMIT".to_owned() };
+            self.client.batch_execute(&end).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the next rows after a key. Goes on with the open cursor if it is there.
+    async fn read(&mut self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
+        let is_next =
+            matches!((&self.cursor, after), (Some((name, last)), Some(after)) if *name == table.name && last == after);
+        if !is_next {
+            self.open(table, after).await?;
+        }
+        self.cursor = Some((table.name, Vec::new()));
+        let fetch = format!("FETCH {FETCH_ROWS} FROM {CURSOR}");
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < COPY_BATCH_ROWS && bytes < COPY_BATCH_BYTES {
+            let fetched = self.client.query_typed(&fetch, &[]).await?;
+            for row in &fetched {
+                let values = decode(table, row)?;
+                bytes += values.iter().map(CopyValue::size_bytes).sum::<usize>();
+                rows.push(values);
+            }
+            if fetched.len() < FETCH_ROWS {
+                break;
+            }
+        }
+        match rows.last() {
+            Some(last) => self.cursor = Some((table.name, table.key_of(last))),
+            None => self.close().await?,
+        }
+        Ok(rows)
+    }
 }
 
 impl PostgresCopy {
@@ -65,7 +134,8 @@ impl PostgresCopy {
             }
         }
         migrations::migrate(&connector, &migrations::all()).await?;
-        Ok(Self { name, reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        let reader = Mutex::new(Reader { client: reader, holds: false, cursor: None });
+        Ok(Self { name, reader, writer: Mutex::new(writer) })
     }
 
     fn failed(&self, action: &str, source: Problem) -> CopyDatabaseError {
@@ -79,37 +149,20 @@ impl PostgresCopy {
     /// Begins a transaction that keeps others from writing any of the tables.
     async fn lock(&self) -> Result<(), Problem> {
         let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
-        // The transaction is idle while the other database works.
         let sql = format!(
-            "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0;
-             SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE {} IN SHARE MODE",
+            "BEGIN; SET LOCAL lock_timeout = '10s'; {NO_TIME_OUTS}; LOCK TABLE {} IN SHARE MODE",
             names.join(", ")
         );
-        Ok(self.reader.lock().await.batch_execute(&sql).await?)
+        let mut reader = self.reader.lock().await;
+        reader.client.batch_execute(&sql).await?;
+        reader.holds = true;
+        Ok(())
     }
 
     /// Returns the other clients of the database, by name.
     async fn list_clients(&self) -> Result<Vec<String>, Problem> {
         let rows = self.writer.lock().await.query(OTHER_CLIENTS, &[]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    async fn read(&self, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
-        let sql = select(table, after.is_some());
-        let client = self.reader.lock().await;
-        let key = table.key_columns().zip(after.unwrap_or_default());
-        let key = key.map(|(position, value)| (bound(value), sql_type(table.columns[position].kind)));
-        let mut found = pin!(client.query_typed_raw(&sql, key).await?);
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = found.try_next().await? {
-            let values = decode(table, &row)?;
-            bytes += values.iter().map(CopyValue::size_bytes).sum::<usize>();
-            rows.push(values);
-            if bytes >= COPY_BATCH_BYTES {
-                break;
-            }
-        }
-        Ok(rows)
     }
 
     async fn read_states(&self) -> Result<Vec<CopyState>, Problem> {
@@ -188,23 +241,23 @@ impl PostgresCopy {
 
     async fn complete(&self) -> Result<(), Problem> {
         let mut client = self.writer.lock().await;
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(DERIVE).await?;
-        transaction.commit().await?;
         // Plans of the first requests would otherwise be those for empty tables.
         for table in COPY_TABLES {
             client.batch_execute(&format!("ANALYZE {}", table.name)).await?;
         }
-        Ok(())
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&format!("{NO_TIME_OUTS}; {DERIVE}")).await?;
+        Ok(transaction.commit().await?)
     }
 }
 
-/// The other clients of the database with the same user. The name of servers is `tidewater`, unless their URL has another one.
+/// The other clients of the database that may be servers. The name of servers is `tidewater`, unless their URL has another one, and their user
+/// is probably that of the copy.
 const OTHER_CLIENTS: &str = "
     SELECT format('%s at %s', coalesce(nullif(application_name, ''), 'unnamed'), coalesce(host(client_addr), 'its socket'))
     FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND application_name <> 'tidewater copy'
-        AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name <> 'tidewater copy' AND pid <> pg_backend_pid()
+        AND (usename = current_user OR application_name LIKE 'tidewater%')
     ORDER BY 1";
 
 /// Fills the tables that follow from others, and ends the copy.
@@ -250,7 +303,7 @@ impl CopyStore for PostgresCopy {
         table: &'static CopyTable,
         after: Option<&[CopyValue]>,
     ) -> Result<Vec<CopyRow>, CopyDatabaseError> {
-        let read = self.read(table, after).await;
+        let read = self.reader.lock().await.read(table, after).await;
         read.map_err(|source| self.failed(&format!("cannot read table '{}'", table.name), source))
     }
 
@@ -316,7 +369,7 @@ fn select(table: &CopyTable, after: bool) -> String {
         }
         false => String::new(),
     };
-    format!("SELECT {} FROM {} {from} ORDER BY {key} LIMIT {COPY_BATCH_ROWS}", columns.join(", "), table.name)
+    format!("SELECT {} FROM {} {from} ORDER BY {key}", columns.join(", "), table.name)
 }
 
 const fn sql_type(kind: CopyKind) -> Type {
@@ -386,8 +439,15 @@ mod tests {
     use crate::store::postgres::tests::server::TestDatabase;
 
     /// Tables that are not copied: they follow from others, or are about the database itself.
-    const OTHERS: [&str; 6] =
-        ["catalog_lock", "copy_state", "organisation_state", "report_bytes", "schema_history", "server_state"];
+    const OTHERS: [&str; 7] = [
+        "catalog_lock",
+        "copy_state",
+        "organisation_state",
+        "report_bytes",
+        "schema_history",
+        "server_state",
+        "task_claim",
+    ];
 
     /// Columns that are not copied: they start anew with the servers of the target.
     const NEW: [(&str, &str); 1] = [("principal", "generation")];
@@ -397,7 +457,7 @@ mod tests {
         let database = TestDatabase::create().await;
         let copy = PostgresCopy::open(&PostgresSettings::new(Secret::new(database.url())), false).await.unwrap();
         let sql = "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
-                   WHERE table_schema = current_schema()";
+                   WHERE table_schema = current_schema() AND is_generated = 'NEVER'";
         let rows = copy.writer.lock().await.query(sql, &[]).await.unwrap();
         let mut found: BTreeSet<(String, String, String)> =
             rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
