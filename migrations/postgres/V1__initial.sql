@@ -206,7 +206,10 @@ CREATE TABLE namespace (
 );
 
 -- A page of direct children, in order, from the index alone; and the search for children when a namespace is dropped.
-CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent_digest, name);
+CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent_digest, name) WHERE parent_digest IS NOT NULL;
+
+-- The same at the top: a scan of an index is not in the order of names behind a column that is NULL.
+CREATE INDEX namespace_top ON namespace (organisation, warehouse, name) WHERE parent_digest IS NULL;
 
 -- The namespaces of an owner.
 CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, digest) WHERE owner IS NOT NULL;

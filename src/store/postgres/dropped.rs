@@ -55,14 +55,16 @@ const GET: &str =
 const LOCK: &str =
     concat!("SELECT ", columns!(), " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2 FOR UPDATE");
 
-/// Leases tables whose files are due for removal. Skips those that another server is claiming.
+/// Locks tables whose files are due for removal. Skips those that another server is claiming.
+pub(super) const DUE_TO_PURGE: &str =
+    "SELECT organisation, id FROM dropped WHERE due_ms <= $1 AND purge ORDER BY due_ms LIMIT $2 FOR UPDATE SKIP LOCKED";
+
+/// Leases tables.
 pub(super) const CLAIM: &str = concat!(
-    "WITH due AS MATERIALIZED (
-         SELECT organisation, id FROM dropped WHERE due_ms <= $1 AND purge ORDER BY due_ms LIMIT $3
-         FOR UPDATE SKIP LOCKED)
-     UPDATE dropped SET state = CASE state WHEN 'kept' THEN 'removing' ELSE state END, attempts = attempts + 1,
-                        due_ms = $2, message = NULL
-     FROM due WHERE dropped.organisation = due.organisation AND dropped.id = due.id
+    "UPDATE dropped SET state = CASE state WHEN 'kept' THEN 'removing' ELSE state END, attempts = attempts + 1,
+                        due_ms = $3, message = NULL
+     FROM unnest($1::uuid[], $2::uuid[]) AS due (organisation, id)
+     WHERE dropped.organisation = due.organisation AND dropped.id = due.id
      RETURNING ",
     columns!()
 );
@@ -184,6 +186,17 @@ async fn forget_due(
         forget(transaction, organisation, dropped.id).await?;
     }
     Ok(due.len() as u64)
+}
+
+/// Leases tables whose files are due for removal.
+async fn claim(transaction: &Transaction, (now_ms, until_ms): (i64, i64), at_most: u32) -> Outcome<Vec<Dropped>> {
+    let due = transaction.query(DUE_TO_PURGE, params![now_ms, i64::from(at_most)]).await?;
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let column = |column: usize| due.iter().map(|row| get::<Uuid>(row, column)).collect::<Result<Vec<_>>>();
+    let claimed = transaction.query(CLAIM, params![column(0)?, column(1)?, until_ms]).await?;
+    Ok(claimed.iter().map(dropped_at).collect::<Result<_>>()?)
 }
 
 /// Records the progress of the removal of a table's files.
@@ -342,8 +355,7 @@ impl DroppedStore for PostgresStore {
     }
 
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
-        let claimed = self.change_rows(CLAIM, params![now_ms, until_ms, i64::from(at_most)]).await?;
-        claimed.iter().map(dropped_at).collect()
+        transact!(self, transaction => claim(transaction, (now_ms, until_ms), at_most))
     }
 
     async fn dropped_progress(

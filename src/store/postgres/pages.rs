@@ -11,8 +11,10 @@ pub(super) fn one_more(page: &PageRequest) -> Option<i64> {
 }
 
 /// Returns the name after which a page begins. No name is empty.
+///
+/// No column can hold U+0000. Since no name contains it, those after `a`, U+0000 and anything else are those after `a`.
 pub(super) fn after_name(page: &PageRequest) -> &str {
-    page.after.as_deref().unwrap_or_default()
+    page.after.as_deref().and_then(|after| after.split('\0').next()).unwrap_or_default()
 }
 
 /// Returns the id after which a page begins. No id is nil.

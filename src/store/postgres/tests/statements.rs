@@ -203,6 +203,11 @@ async fn load_and_commit_take_one_statement_each() {
     let (created, two) = catalog.table("two").await;
     let (ident, all) = (catalog.ident("one"), [catalog.ident("one"), catalog.ident("two")]);
     let page = Default::default();
+    // The first use of a connection opens it.
+    for _ in 0..2 {
+        assert!(store.table_get(warehouse_ref, &ident).await.unwrap().is_some());
+        assert_eq!(store.table_get_all(warehouse_ref, &all).await.unwrap().len(), 2);
+    }
 
     let (load, found) = proxy.count(store.table_get(warehouse_ref, &ident)).await;
     assert!(found.unwrap().is_some());
@@ -244,6 +249,7 @@ async fn load_and_commit_take_one_statement_each() {
         ("table_rename", rename),
         ("table_drop", drop),
         ("dropped_restore", restore),
+        ("dropped_claim", claim),
     ] {
         println!("{method}: {statements} statements with BEGIN and COMMIT");
     }
@@ -258,7 +264,6 @@ async fn load_and_commit_take_one_statement_each() {
         ("table_swap with a receipt", keyed_commit),
         ("table_transact", transaction),
         ("table_transact with a receipt", keyed_transaction),
-        ("dropped_claim", claim),
     ] {
         assert_eq!(statements, 1, "{method}");
     }

@@ -14,9 +14,9 @@ use super::server::TestDatabase;
 use super::{PostgresStore, opened};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    Change, DropTerms, DroppedStore, EventDetails, NamespaceStore, NewTable, OldDocumentStore, Organisation,
-    OrganisationStore, Origin, Past, Properties, Restore, Result, StoreError, Swap, TableChange, TableKind, TableStore,
-    Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
+    Change, DropTerms, DroppedFilter, DroppedStore, EventDetails, NamespaceStore, NewTable, OldDocumentStore,
+    Organisation, OrganisationStore, Origin, PageRequest, Past, Properties, Restore, Result, StoreError, Swap,
+    TableChange, TableKind, TableStore, Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 use tidewater_core::ids::OrganisationId;
 
@@ -395,4 +395,26 @@ async fn longest_names_and_long_locations_are_stored_and_found() {
     let restore = Restore { id, ident: &ident, locations: None };
     store.dropped_restore(warehouse_ref, &restore, None, &change()).await.unwrap();
     servers.check().await;
+}
+
+#[tokio::test]
+async fn null_character_is_stored_in_properties_and_matches_no_name() {
+    let servers = Servers::start().await;
+    let (store, warehouse_ref) = (&servers.stores[0], servers.warehouse_ref);
+    let namespace = NamespaceIdent::new(&["sales"]).unwrap();
+    let properties = Properties::from([("a\0b".to_owned(), "\0".to_owned())]);
+    store.namespace_create(warehouse_ref, &namespace, &properties, &change()).await.unwrap();
+    assert_eq!(store.namespace_get(warehouse_ref, &namespace).await.unwrap(), Some(properties));
+    for name in ["a", "b"] {
+        let ident = TableIdent::new(namespace.clone(), name).unwrap();
+        create(store, warehouse_ref, &ident, &format!("s3://b/lake/{name}")).await.unwrap();
+    }
+    let page = PageRequest { after: Some("a\0z".to_owned()), limit: None };
+    let tables = store.table_list(warehouse_ref, &namespace, TableKind::Table, &page).await.unwrap();
+    assert_eq!(tables.items, ["b"]);
+    let page = PageRequest { after: Some("r\0".to_owned()), limit: None };
+    assert_eq!(store.namespace_list(warehouse_ref, None, &page).await.unwrap().items, [namespace]);
+    let filter = DroppedFilter { name: Some("a\0".to_owned()), ..DroppedFilter::default() };
+    let dropped = store.dropped_list(warehouse_ref, &filter, &Default::default()).await.unwrap();
+    assert!(dropped.items.is_empty());
 }
