@@ -11,8 +11,15 @@ pub(super) fn one_more(page: &PageRequest) -> Option<i64> {
 }
 
 /// Returns the name after which a page begins. No name is empty.
+///
+/// No column can hold U+0000. Among names without it, those after `a` are those after `a`, U+0000 and any text.
 pub(super) fn after_name(page: &PageRequest) -> &str {
-    page.after.as_deref().unwrap_or_default()
+    page.after.as_deref().unwrap_or_default().split('\0').next().unwrap_or_default()
+}
+
+/// Returns whether an object can have the name. No column can hold U+0000.
+pub(super) fn is_storable(name: &str) -> bool {
+    !name.contains('\0')
 }
 
 /// Returns the id after which a page begins. No id is nil.
