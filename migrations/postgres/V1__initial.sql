@@ -67,6 +67,12 @@ CREATE TABLE catalog_lock (
 
 INSERT INTO catalog_lock (name) VALUES ('roots'), ('signing-keys');
 
+-- Background tasks that one server does for all: until when a server has claimed the work of one.
+CREATE TABLE task_claim (
+    task     text COLLATE "C" NOT NULL PRIMARY KEY,
+    until_ms bigint NOT NULL
+);
+
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
 --
 -- A user of an identity provider is a principal with an issuer and a subject, the provider's URL and the user's id there. Only

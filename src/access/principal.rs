@@ -44,8 +44,8 @@ impl Principal {
 
     /// Returns the same principal, which can be renewed.
     #[must_use]
-    pub fn renewed_by(self, renewal: Renewal) -> Self {
-        Self { renewal: Some(Arc::new(renewal)), ..self }
+    pub fn renewed_by(self, renewal: Option<Arc<Renewal>>) -> Self {
+        Self { renewal, ..self }
     }
 
     /// Returns whether its standing or its grants have changed since its authentication, so that it must be renewed before the next

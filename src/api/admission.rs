@@ -12,7 +12,7 @@ use super::Api;
 use super::error::ApiError;
 use super::idempotency;
 use super::limit_headers::{self, BudgetHeaders};
-use super::permission::source_of;
+use super::permission::{renewal_of, source_of};
 use super::request_log::{self, RequestFacts};
 use crate::auth::{Caller, CredentialSource};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
@@ -32,6 +32,7 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
         facts.caller(Arc::clone(&caller));
     }
     request.extensions_mut().insert(Arc::clone(&caller));
+    insert_renewal(&api, &mut request);
     let response = idempotency::once(&api, &caller, request, next).await;
     left.add_to(response)
 }
@@ -148,5 +149,13 @@ pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut requ
         return ApiError::from(error).into_response();
     }
     request.extensions_mut().insert(caller);
+    insert_renewal(&api, &mut request);
     next.run(request).await
+}
+
+/// Adds to an admitted request how its caller is authenticated again.
+fn insert_renewal(api: &Api, request: &mut Request) {
+    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let renewal = renewal_of(api, authorization, request.extensions());
+    request.extensions_mut().insert(renewal);
 }

@@ -21,7 +21,7 @@ use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::IdempotencyState;
 use super::path::{Named, decode, namespace_of};
-use super::permission::{Allowed, Scope};
+use super::permission::{Allowed, Scope, is_outdated};
 use super::request_log::RequestFacts;
 use super::{config, namespaces, tables};
 use crate::access::action::{self, Action};
@@ -92,8 +92,14 @@ pub(super) async fn answer(
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
             let answered = handled(api, direct, caller, request).await;
+            let is_outdated = match &answered {
+                Err(error) if error.may_be_outdated() && caller.is_current() => {
+                    Box::pin(is_outdated(api, caller)).await.unwrap_or(false)
+                }
+                _ => !caller.is_current(),
+            };
             let answered =
-                if caller.is_current() { answered } else { Box::pin(answer_again(api, direct, request, source)).await };
+                if is_outdated { Box::pin(answer_again(api, direct, request, source)).await } else { answered };
             left.add_to(answered.into_response())
         }
         Err(refusal) => *refusal,

@@ -82,6 +82,12 @@ impl ApiError {
         Self { status, kind, message: cut(&message.into()), retry_after_s: None, repeated: false, failure: None }
     }
 
+    /// Returns whether it may come from permissions that another server has changed, and that were decided about before any read of the
+    /// store.
+    pub(super) fn may_be_outdated(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN || self.kind == "NoSuchWarehouseException"
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
     }

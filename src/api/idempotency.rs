@@ -18,12 +18,10 @@ use http_body_util::BodyExt;
 use tracing::Instrument;
 
 use super::Api;
-use super::admission::authorization;
 use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
-use super::permission::source_of;
 use crate::access::Principal;
-use crate::auth::Caller;
+use crate::auth::{Caller, Renewal};
 use crate::base::deadline;
 use crate::catalog::idempotency::{IdempotencyKey, SentKey, request_digest};
 use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
@@ -140,12 +138,12 @@ impl Keyed {
         for _ in 0..ROUNDS {
             match api.idempotency.earlier(self.key, self.digest).await? {
                 Some(Answer::Refusal { status, body }) => {
-                    self.confirm(api).await?;
+                    self.confirm().await?;
                     return Ok(refusal(status, body.into()));
                 }
                 Some(answer) => {
                     let mut request = self.request(IdempotencyState::Again(Arc::new(answer)));
-                    request.extensions_mut().insert(self.confirm(api).await?);
+                    request.extensions_mut().insert(self.confirm().await?);
                     return Ok(next.run(request).await);
                 }
                 None => {}
@@ -178,11 +176,10 @@ impl Keyed {
     }
 
     /// Authenticates the caller again, with the changes of other servers: an earlier answer needs no read of its object.
-    async fn confirm(&self, api: &Api) -> Result<Arc<Caller>, ApiError> {
-        let authorization = authorization(&self.parts.headers)?;
-        let source = source_of(&self.parts.extensions);
-        let now_ms = api.clock.now_ms();
-        Ok(api.authenticator.authenticate_confirmed(authorization, source, now_ms).await?)
+    async fn confirm(&self) -> Result<Arc<Caller>, ApiError> {
+        let renewal = self.parts.extensions.get::<Arc<Renewal>>();
+        let renewal = renewal.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
+        Ok(renewal.confirmed_caller().await?)
     }
 
     fn request(&self, once: IdempotencyState) -> Request {

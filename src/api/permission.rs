@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderValue};
 use tidewater_core::ids::TableId;
@@ -52,14 +51,6 @@ impl<A: Action> Allowed<A> {
     }
 }
 
-/// Returns how the caller of a request is authenticated again.
-fn renewal_of(api: &Api, parts: &Parts) -> Renewal {
-    let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let origin = parts.extensions.get::<RequestOrigin>();
-    let (address, last) = origin.map(|origin| (origin.from, origin.last.as_ref())).unwrap_or_default();
-    Renewal::new(&api.authenticator, authorization, address, last)
-}
-
 impl<A: On<Organisation>> Allowed<A> {
     /// Decides about the caller's organisation.
     ///
@@ -74,9 +65,10 @@ impl<A: On<Organisation>> Allowed<A> {
 impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
         let caller = Principal::from(Arc::clone(caller_of(parts)?));
-        Ok(Self { authorizer: Authorizer::new(caller.renewed_by(renewal_of(api, parts)))? })
+        let renewal = parts.extensions.get::<Arc<Renewal>>().cloned();
+        Ok(Self { authorizer: Authorizer::new(caller.renewed_by(renewal))? })
     }
 }
 
@@ -124,6 +116,13 @@ pub(super) fn source_of(extensions: &Extensions) -> CredentialSource<'_> {
         address: origin.from,
         last: origin.last.as_deref(),
     })
+}
+
+/// Returns how the caller of a request is authenticated again.
+pub(super) fn renewal_of(api: &Api, authorization: Option<&[u8]>, extensions: &Extensions) -> Arc<Renewal> {
+    let origin = extensions.get::<RequestOrigin>();
+    let (address, last) = origin.map(|origin| (origin.from, origin.last.as_ref())).unwrap_or_default();
+    Arc::new(Renewal::new(&api.authenticator, authorization, address, last))
 }
 
 impl RequestOrigin {
@@ -314,6 +313,31 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scope<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        match Self::of_parts(parts, api).await {
+            Err(refused) if refused.may_be_outdated() => {
+                let caller = Arc::clone(caller_of(parts)?);
+                if !Box::pin(is_outdated(api, &caller)).await? {
+                    return Err(refused);
+                }
+                if let Some(renewal) = parts.extensions.get::<Arc<Renewal>>().cloned() {
+                    parts.extensions.insert(renewal.caller().await?);
+                }
+                Self::of_parts(parts, api).await
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// Counts the changes of other servers, and returns whether the caller is no longer what it was at admission.
+pub(super) async fn is_outdated(api: &Api, caller: &Caller) -> Result<bool, ApiError> {
+    let Some(refreshed) = api.store.access_refresh(Some(caller.organisation())) else { return Ok(false) };
+    refreshed.await?;
+    Ok(!caller.is_current())
+}
+
+impl<A: Action> Scope<A> {
+    async fn of_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let allowed = Allowed::<A>::from_request_parts(parts, api).await?;
         let path = PathParameters::from_parts(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);

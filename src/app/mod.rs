@@ -1,6 +1,8 @@
 //! Assembles the server from its parts. Only this module imports all of them.
 
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::Path;

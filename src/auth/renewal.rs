@@ -38,9 +38,21 @@ impl Renewal {
     /// # Errors
     /// Those of [`Authenticator::authenticate`].
     pub async fn caller(&self) -> Result<Arc<Caller>, AuthError> {
-        let source = CredentialSource { address: self.address, last: self.last.as_deref() };
-        let now_ms = self.authenticator.now_ms();
-        self.authenticator.authenticate_again(self.authorization.as_deref(), source, now_ms).await
+        let (authorization, now_ms) = (self.authorization.as_deref(), self.authenticator.now_ms());
+        self.authenticator.authenticate_again(authorization, self.source(), now_ms).await
+    }
+
+    /// Authenticates the request again, after changes of other servers are counted.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator::authenticate`].
+    pub async fn confirmed_caller(&self) -> Result<Arc<Caller>, AuthError> {
+        let (authorization, now_ms) = (self.authorization.as_deref(), self.authenticator.now_ms());
+        self.authenticator.authenticate_confirmed(authorization, self.source(), now_ms).await
+    }
+
+    fn source(&self) -> CredentialSource<'_> {
+        CredentialSource { address: self.address, last: self.last.as_deref() }
     }
 }
 

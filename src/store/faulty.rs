@@ -88,7 +88,7 @@ impl FaultyStore {
         *self.meanwhile.lock() = Some(Box::new(happens));
     }
 
-    /// Runs `happens` right after the next read of a pointer.
+    /// Runs `happens` right after the next read of a pointer by name.
     pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.after_get.lock() = Some(Box::pin(happens));
     }
@@ -127,7 +127,8 @@ impl FaultyStore {
         }
         let Some(overtaken) = overtaken(method) else {
             let answer = work.await;
-            let happens = if method == "table_get" { self.after_get.lock().take() } else { None };
+            let is_read = matches!(method, "table_get" | "table_get_all");
+            let happens = if is_read { self.after_get.lock().take() } else { None };
             if let Some(happens) = happens {
                 happens.await;
             }
@@ -213,6 +214,7 @@ macro_rules! stores_with_faults {
 stores_with_faults! {
     Store {
         fn ping() -> ();
+        fn task_claim(task: &str, now_ms: i64, until_ms: i64) -> bool;
     }
     OrganisationStore {
         fn organisation_create(new: &Organisation, change: &Change) -> ();

@@ -18,7 +18,7 @@ use tokio_postgres::Row;
 use super::client::Client;
 use super::connector::{ConnectError, Connector};
 use super::convert::Failure;
-use super::generations::{Generations, Raised};
+use super::counters::{Generations, Raised};
 use super::line::{Line, NoPlace, Place};
 use super::params::Param;
 use super::settings::PostgresSettings;

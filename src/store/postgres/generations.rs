@@ -7,176 +7,35 @@
 //! A read of a request returns the generation too. If it is newer than the one that was read last, the counters of all that changed
 //! since increase before the read is answered ([`PostgresStore::seen`]).
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use parking_lot::{Mutex, RwLock};
 use tidewater_core::ids::{OrganisationId, PrincipalId};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::connection::{Pool, Transaction};
+use super::connection::Transaction;
 use super::convert::{Failure, get};
+use super::counters::{Counters, Raised};
 use super::params::params;
 use super::state_rows::Affected;
-use crate::base::flight::{Flight, Joined};
-use crate::store::{AccessGenerations, Result, StoreError};
-
-/// The number of organisations, or of an organisation's principals, from which unused counters are removed.
-const FEW: usize = 1_024;
+use super::table_rows::record_at;
+use crate::store::{AccessGenerations, Result, TableRecord};
 
 /// The most changed principals that are read. If there are more, the counters of all principals increase.
 const MOST_READ: usize = 1_000;
 
-/// The counters in use.
-#[derive(Default)]
-pub(super) struct Generations {
-    organisations: RwLock<Organisations>,
-    server: Server,
-    changes: AtomicU64,
-}
-
-#[derive(Default)]
-struct Organisations {
-    by_id: HashMap<OrganisationId, Arc<Counters>>,
-    /// The number of organisations at which unused ones are removed next.
-    full: usize,
-}
-
-/// The counter of operators and signing keys.
-#[derive(Default)]
-struct Server {
-    counter: Arc<AtomicU64>,
-    /// The newest generation that was read.
-    seen: AtomicI64,
-    turns: Turns,
-}
-
-/// The counters of an organisation and of its principals.
-#[derive(Default)]
-struct Counters {
-    counter: Arc<AtomicU64>,
-    /// The newest generation whose changes are counted. 0 before the first read.
-    seen: AtomicI64,
-    principals: Mutex<Principals>,
-    turns: Turns,
-}
-
-#[derive(Default)]
-struct Principals {
-    by_id: HashMap<PrincipalId, Arc<AtomicU64>>,
-    /// The number of principals at which unused ones are removed next.
-    full: usize,
-}
-
-/// Reads of the database that serve all who wait for one. A read serves those who arrived before it began.
-#[derive(Default)]
-struct Turns {
-    begun: AtomicU64,
-    done: AtomicU64,
-    flight: Flight<Arc<StoreError>>,
-}
-
-impl Turns {
-    /// Waits for a read that begins after this call, and makes it if no other caller does.
-    async fn read(&self, read: impl Future<Output = Result<()>>) -> Result<()> {
-        let arrived = self.begun.load(Ordering::Acquire);
-        self.read_unless(|| self.done.load(Ordering::Acquire) > arrived, read).await
-    }
-
-    /// Makes a read in its turn, unless it is no longer needed then.
-    async fn read_unless(&self, needless: impl FnOnce() -> bool, read: impl Future<Output = Result<()>>) -> Result<()> {
-        let failed = |error: Arc<StoreError>| StoreError::Unavailable(Box::new(error));
-        match self.flight.join(|| needless().then_some(())).await.map_err(failed)? {
-            Joined::Ready(()) => Ok(()),
-            Joined::Ask(_turn) => {
-                let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-                read.await.map_err(|error| failed(self.flight.fail(Arc::new(error))))?;
-                self.done.store(number, Ordering::Release);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The changes that a transaction records, for the counters of this server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Raised {
-    /// A change of an organisation.
-    Organisation {
-        /// Its id.
-        id: OrganisationId,
-        /// Its generation with the change. `None` if it is gone.
-        generation: Option<i64>,
-        /// Whether the organisation itself, its keys, users or warehouses changed.
-        standing: bool,
-        /// The principals whose access changed.
-        principals: Vec<PrincipalId>,
-    },
-    /// A change of operators or signing keys.
-    Server,
-    /// A change after which every server checks every credential again.
-    All,
-}
-
-impl Generations {
-    /// Returns an organisation's counters, if they are in use.
-    fn known(&self, organisation: OrganisationId) -> Option<Arc<Counters>> {
-        self.organisations.read().by_id.get(&organisation).cloned()
-    }
-
-    fn counters(&self, organisation: OrganisationId) -> Arc<Counters> {
-        if let Some(known) = self.known(organisation) {
-            return known;
-        }
-        let mut all = self.organisations.write();
-        if all.by_id.len() >= all.full.max(FEW) {
-            all.by_id.retain(|_, counters| counters.is_used());
-            all.full = all.by_id.len().saturating_mul(2);
-        }
-        Arc::clone(all.by_id.entry(organisation).or_default())
-    }
-
-    fn note_change(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Counts changes that this server's transaction has made, or may have made if the answer to its commit was lost.
-    pub(super) fn count_own(&self, raised: Vec<Raised>, is_sure: bool) {
-        for change in raised {
-            self.note_change();
-            match change {
-                Raised::Organisation { id, generation, standing, principals } => {
-                    let Some(counters) = self.known(id) else { continue };
-                    match generation {
-                        Some(_) => counters.raise(standing, principals),
-                        None => counters.raise_all(),
-                    }
-                    // Later generations may have changes of other servers that are not counted yet.
-                    if let Some(generation) = generation.filter(|_| is_sure) {
-                        let (before, order) = (generation - 1, Ordering::AcqRel);
-                        let _ = counters.seen.compare_exchange(before, generation, order, Ordering::Acquire);
-                    }
-                }
-                Raised::Server => self.server.raise(),
-                Raised::All => {
-                    self.server.raise();
-                    let all: Vec<_> = self.organisations.read().by_id.values().cloned().collect();
-                    all.iter().for_each(|counters| counters.raise(true, []));
-                }
-            }
-        }
-    }
-
+impl PostgresStore {
     /// Reads the generations of the server and of an organisation, and raises the counters of all that changed.
-    async fn refresh(&self, pool: &Pool, organisation: Option<(OrganisationId, &Counters)>) -> Result<()> {
+    async fn read_generations(&self, organisation: Option<(OrganisationId, &Counters)>) -> Result<()> {
         let seen = organisation.map_or(0, |(_, counters)| counters.seen.load(Ordering::Acquire));
         let id = organisation.map_or(Uuid::nil(), |(id, _)| id.0);
         // Of an organisation that was never read all may have changed: no list is needed.
-        let rows = pool
+        let rows = self
+            .pool
             .read_few(
                 "SELECT v.generation, s.generation, s.standing, p.id FROM server_state AS v
                  LEFT JOIN organisation_state AS s ON s.organisation = $1
@@ -186,8 +45,8 @@ impl Generations {
             )
             .await?;
         let Some(first) = rows.first() else { return Ok(()) };
-        self.note_change();
-        self.server.note(get(first, 0)?);
+        self.generations.note_change();
+        self.generations.server.note(get(first, 0)?);
         let Some((_, counters)) = organisation else { return Ok(()) };
         let (generation, standing): (Option<i64>, Option<i64>) = (get(first, 1)?, get(first, 2)?);
         let (Some(generation), Some(standing)) = (generation, standing) else {
@@ -204,62 +63,7 @@ impl Generations {
         counters.seen.fetch_max(generation, Ordering::AcqRel);
         Ok(())
     }
-}
 
-impl Server {
-    fn raise(&self) {
-        self.counter.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Raises the counter if the generation is new.
-    fn note(&self, generation: i64) {
-        if self.seen.load(Ordering::Acquire) < generation {
-            self.raise();
-            self.seen.fetch_max(generation, Ordering::AcqRel);
-        }
-    }
-}
-
-impl Counters {
-    /// Returns whether somebody has one of the counters.
-    fn is_used(&self) -> bool {
-        let is_used = |counter: &Arc<AtomicU64>| Arc::strong_count(counter) > 1;
-        is_used(&self.counter) || self.principals.lock().by_id.values().any(is_used)
-    }
-
-    fn of_principal(&self, principal: PrincipalId) -> Arc<AtomicU64> {
-        let mut principals = self.principals.lock();
-        if principals.by_id.len() >= principals.full.max(FEW) {
-            principals.by_id.retain(|_, counter| Arc::strong_count(counter) > 1);
-            principals.full = principals.by_id.len().saturating_mul(2);
-        }
-        Arc::clone(principals.by_id.entry(principal).or_default())
-    }
-
-    /// Raises the organisation's counter if its `standing` changed, and those of principals.
-    fn raise(&self, standing: bool, principals: impl IntoIterator<Item = PrincipalId>) {
-        if standing {
-            self.counter.fetch_add(1, Ordering::AcqRel);
-        }
-        let known = self.principals.lock();
-        for counter in principals.into_iter().filter_map(|principal| known.by_id.get(&principal)) {
-            counter.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    fn raise_all(&self) {
-        self.counter.fetch_add(1, Ordering::AcqRel);
-        for counter in self.principals.lock().by_id.values() {
-            counter.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    fn has_seen(&self, generation: i64) -> bool {
-        self.seen.load(Ordering::Acquire) >= generation
-    }
-}
-
-impl PostgresStore {
     /// Counts the changes up to the generation of an organisation that a read returned, before the read is answered. `None` if the
     /// organisation has no row.
     pub(super) async fn seen(&self, organisation: OrganisationId, generation: Option<i64>) -> Result<()> {
@@ -267,7 +71,7 @@ impl PostgresStore {
         match generation {
             Some(generation) if counters.has_seen(generation) => Ok(()),
             Some(generation) => {
-                let refresh = self.generations.refresh(&self.pool, Some((organisation, &counters)));
+                let refresh = self.read_generations(Some((organisation, &counters)));
                 Box::pin(counters.turns.read_unless(|| counters.has_seen(generation), refresh)).await
             }
             None => {
@@ -278,12 +82,22 @@ impl PostgresStore {
         }
     }
 
+    /// Returns the table or view of a row that has its organisation's generation before it, and counts the changes up to that.
+    pub(super) async fn record_seen(
+        &self,
+        organisation: OrganisationId,
+        row: Option<&Row>,
+    ) -> Result<Option<TableRecord>> {
+        self.seen(organisation, row.map(|row| get(row, 0)).transpose()?).await?;
+        row.map_or(Ok(None), |row| record_at(row, 1))
+    }
+
     async fn refresh(&self, organisation: Option<OrganisationId>) -> Result<()> {
         let Some(organisation) = organisation else {
-            return self.generations.server.turns.read(self.generations.refresh(&self.pool, None)).await;
+            return self.generations.server.turns.read(self.read_generations(None)).await;
         };
         let counters = self.generations.counters(organisation);
-        counters.turns.read(self.generations.refresh(&self.pool, Some((organisation, &counters)))).await
+        counters.turns.read(self.read_generations(Some((organisation, &counters)))).await
     }
 }
 
@@ -301,7 +115,7 @@ impl AccessGenerations for PostgresStore {
     }
 
     fn change_count(&self) -> u64 {
-        self.generations.changes.load(Ordering::Acquire)
+        self.generations.change_count()
     }
 
     fn access_refresh(&self, organisation: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>> {
@@ -321,7 +135,7 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    fn new(affected: &'a [Affected<'_>]) -> Self {
+    fn new(affected: &'a [Affected]) -> Self {
         let mut ways = Self::default();
         for affected in affected {
             match affected {
@@ -329,8 +143,7 @@ impl<'a> Ways<'a> {
                 Affected::PrincipalRole(id) => ways.principal_roles.push(id.0),
                 Affected::CatalogRole(id) => ways.catalog_roles.push(id.0),
                 Affected::GrantOn(id) => ways.securables.push(id.0.as_bytes()),
-                // The row of the table has its warehouse and namespace.
-                Affected::OwnerOfOne(id, _, _) => ways.owned.push(id.0),
+                Affected::OwnerOfOne(id) => ways.owned.push(id.0),
                 Affected::Organisation => ways.organisation = true,
             }
         }
@@ -350,12 +163,14 @@ const RAISE: &str = "WITH affected AS (
         JOIN catalog_role_member AS held ON held.organisation = granted.organisation AND held.role = granted.role
         JOIN principal_role_member AS member
              ON member.organisation = held.organisation AND member.role = held.principal_role
-        WHERE granted.organisation = $1 AND granted.securable = ANY($5)
+        WHERE granted.organisation = $1 AND substring(granted.securable FROM 1 FOR 16) = ANY($5)
+              AND granted.securable = ANY($5)
     UNION SELECT owned.owner FROM tabular AS owned
         WHERE owned.organisation = $1 AND owned.id = ANY($6) AND owned.owner IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM tabular AS other
             WHERE other.organisation = $1 AND other.owner = owned.owner AND other.warehouse = owned.warehouse
-                  AND other.namespace = owned.namespace AND other.id <> owned.id)
+                  AND other.namespace_digest = owned.namespace_digest AND other.namespace = owned.namespace
+                  AND other.id <> owned.id)
 ), state AS (
     UPDATE organisation_state SET generation = generation + 1,
         standing = CASE WHEN $7 THEN generation + 1 ELSE standing END
@@ -373,7 +188,7 @@ SELECT state.generation, raised.id FROM state LEFT JOIN raised ON true";
 pub(super) async fn raise(
     transaction: &Transaction,
     organisation: OrganisationId,
-    affected: &[Affected<'_>],
+    affected: &[Affected],
 ) -> std::result::Result<(), Failure> {
     if affected.is_empty() {
         return Ok(());

@@ -137,8 +137,7 @@ async fn remove_registered(
     let organisation = warehouse_ref.organisation;
     let row = lock_pointer(transaction, warehouse_ref, id, made).await?;
     let name = name_at(&row)?;
-    let namespace = super::table_rows::namespace(get(&row, 1)?)?;
-    added_or_removed(transaction, warehouse_ref, id, &namespace).await?;
+    added_or_removed(transaction, organisation, id).await?;
     transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
     super::state_rows::add(transaction, organisation, Added { tables: -1, ..Added::default() }).await?;
     location_forget(transaction, organisation, &[id.0]).await?;
@@ -160,7 +159,7 @@ pub(super) async fn table_drop(
     if let Some(terms) = terms {
         insert_dropped(transaction, warehouse_ref, (ident, id, kind), terms, change.at_ms).await?;
     }
-    added_or_removed(transaction, warehouse_ref, id, &ident.namespace).await?;
+    added_or_removed(transaction, organisation, id).await?;
     let row = transaction
         .query_first(
             "DELETE FROM tabular
@@ -255,13 +254,13 @@ impl TableStore for PostgresStore {
                 ],
             )
             .await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
         let row =
             self.read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_get_all(
@@ -274,6 +273,10 @@ impl TableStore for PostgresStore {
         let digests: Vec<_> = idents.iter().map(|ident| namespace_digest(&ident.namespace)).collect();
         let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names, digests];
         let rows = self.read(GET_ALL, values).await?;
+        let generation = rows.first().map(|row| get(row, 0)).transpose()?;
+        if !idents.is_empty() {
+            self.seen(warehouse_ref.organisation, generation).await?;
+        }
         // Without its organisation, there is no row and no table.
         if rows.is_empty() {
             return Ok(vec![None; idents.len()]);
@@ -318,7 +321,8 @@ impl TableStore for PostgresStore {
     }
 
     async fn table_undo(&self, warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> Result<()> {
-        transact!(self, transaction => table_undo(transaction, warehouse_ref, undo, change))
+        transact!(self, for warehouse_ref.organisation, transaction =>
+            table_undo(transaction, warehouse_ref, undo, change))
     }
 
     async fn table_transact(

@@ -20,6 +20,7 @@ const FILL: &str = "
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns' || i, '{}' FROM generate_series(0, 999) AS i;
     INSERT INTO namespace (organisation, warehouse, key, parent, properties)
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns0' || chr(31) || i, 'ns0', '{}' FROM generate_series(0, 999) AS i;
+    ANALYZE organisation, warehouse, namespace;
     INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, created_ms, updated_ms)
         SELECT md5('o0')::uuid, md5('wo0')::uuid, 'ns' || i % 1000, 't' || i, md5('t' || i)::uuid, 'table', 'd0',
                's3://b/o0/t' || i, 0, 0
@@ -41,7 +42,7 @@ const FILL: &str = "
     INSERT INTO receipt (organisation, principal, key, request, kind, expires_ms)
         SELECT md5('o0')::uuid, md5('p')::uuid, md5('r' || i)::uuid, sha256(''), 'done', 0
         FROM generate_series(0, 19999) AS i;
-    ANALYZE;";
+    ANALYZE organisation, organisation_state, warehouse, namespace, tabular, location, dropped, old_document, event, receipt;";
 
 /// The ids of the organisation and of its warehouse, as the first parameters.
 const IDS: &str = "md5('o0')::uuid, md5('wo0')::uuid";

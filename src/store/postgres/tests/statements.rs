@@ -161,9 +161,9 @@ impl Catalog {
 
     /// Moves a pointer. Returns the number of statements.
     async fn swap(&self, id: TableId, (expected, new): (&str, &str), locations: &Locations, change: &Change) -> u64 {
-        let past =
-            Past::Removed { documents: vec![Location::parse(&format!("s3://b/lake/old{new}")).unwrap()], due_ms: 1 };
-        let (past, origin, details) = (&past, Origin::Catalog, &EventDetails::new());
+        let documents = vec![Location::parse("s3://b/lake/old").unwrap()];
+        let past = &Past::Removed { documents, due_ms: 1 };
+        let (origin, details) = (Origin::Catalog, &EventDetails::new());
         let swap = Swap { id, expected, new, locations, origin, past, details };
         let (statements, swapped) = self.proxy.count(self.store.table_swap(self.warehouse_ref, &swap, change)).await;
         swapped.unwrap();
@@ -229,9 +229,8 @@ async fn load_and_commit_take_one_statement_each() {
         proxy.count(store.table_rename(warehouse_ref, &ident, one, &renamed, TableKind::Table, &change())).await;
     done.unwrap();
     let terms = DropTerms { restorable_until_ms: 1_000, purge: true };
-    let (drop, done) = proxy
-        .count(store.table_drop(warehouse_ref, &renamed, one, TableKind::Table, Some(&terms), &change()))
-        .await;
+    let (drop, done) =
+        proxy.count(store.table_drop(warehouse_ref, &renamed, one, TableKind::Table, Some(&terms), &change())).await;
     done.unwrap();
     let restored = Restore { id: one, ident: &ident, locations: None };
     let (restore, done) = proxy.count(store.dropped_restore(warehouse_ref, &restored, None, &change())).await;

@@ -159,19 +159,18 @@ async fn change_something(store: &PostgresStore, warehouse_ref: WarehouseRef, nu
         TableIdent::new(namespace, &format!("t{}", number / 2 % 3)).unwrap()
     };
     let (ident, other) = (name(number), name(number / 7));
-    let at = |number: u64| ["s3://b/lake/a", "s3://b/lake/a/b", "s3://b/lake/c", "s3://b/lake/d"][(number % 4) as usize];
+    let at =
+        |number: u64| ["s3://b/lake/a", "s3://b/lake/a/b", "s3://b/lake/c", "s3://b/lake/d"][(number % 4) as usize];
     let place = at(number / 11);
     let record = store.table_get(warehouse_ref, &ident).await?;
     match (number / 5 % 8, record) {
         (0 | 1, _) => create(store, warehouse_ref, &ident, place).await.map(drop),
-        (2, Some(found)) => store
-            .table_drop(warehouse_ref, &ident, found.id, TableKind::Table, Some(&TERMS), &change())
-            .await
-            .map(drop),
-        (3, Some(found)) => store
-            .table_drop(warehouse_ref, &ident, found.id, TableKind::Table, None, &change())
-            .await
-            .map(drop),
+        (2, Some(found)) => {
+            store.table_drop(warehouse_ref, &ident, found.id, TableKind::Table, Some(&TERMS), &change()).await.map(drop)
+        }
+        (3, Some(found)) => {
+            store.table_drop(warehouse_ref, &ident, found.id, TableKind::Table, None, &change()).await.map(drop)
+        }
         (4, Some(found)) => {
             store.table_rename(warehouse_ref, &ident, found.id, &other, TableKind::Table, &change()).await
         }
@@ -364,7 +363,10 @@ async fn longest_names_and_long_locations_are_stored_and_found() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             char::from(b'!' + u8::try_from(state >> 33 & 63).unwrap())
         };
-        (0..length).map(|_| next()).map(|c| if matches!(c, '#' | '%' | '?' | '/' | '\\') { 'x' } else { c }).collect::<String>()
+        (0..length)
+            .map(|_| next())
+            .map(|c| if matches!(c, '#' | '%' | '?' | '/' | '\\') { 'x' } else { c })
+            .collect::<String>()
     };
     let levels: Vec<String> = (0..16).map(|_| level(255)).collect();
     let location = format!("s3://b/lake/{}", level(6_000));
