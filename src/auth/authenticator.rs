@@ -53,7 +53,7 @@ pub struct AuthSettings {
     pub token_lifetime: Duration,
     /// How long after a sign-in its tokens can be exchanged for newer ones.
     pub session: Duration,
-    /// How long a key check is cached. A revoked key may keep working for this long.
+    /// How long a key check is cached, unless a server changes the key or its organisation.
     pub cache: Duration,
     /// The identity providers.
     pub issuers: Vec<IssuerConfig>,

@@ -198,7 +198,7 @@ pub struct AuthConfig {
     pub token_lifetime_s: u64,
     /// For how many seconds after a sign-in with an API key its tokens can be exchanged for newer ones.
     pub session_s: u64,
-    /// For how many seconds a key check is cached. A revoked key may keep working for this long.
+    /// For how many seconds a key check is cached, unless a server changes the key or its organisation.
     pub cache_s: u64,
     /// The identity providers whose tokens are accepted.
     #[serde(deserialize_with = "issuers::deserialize")]

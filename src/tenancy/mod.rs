@@ -98,7 +98,7 @@ pub async fn organisation_get(store: &dyn Store, name: &str) -> Result<Organisat
     found.ok_or_else(|| TenancyError::NotFound(name.to_owned()))
 }
 
-/// Moves an organisation to another tier. Running servers notice it within [`crate::auth::AuthSettings::cache`].
+/// Moves an organisation to another tier. Every server applies it from the next request on.
 ///
 /// # Errors
 /// `NotFound`; `UnknownTier`.

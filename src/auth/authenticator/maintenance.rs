@@ -62,7 +62,7 @@ impl Authenticator {
     }
 
     /// Adds a signing key. Servers sign with it after [`crate::auth::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
-    /// at once, and refuse tokens of older keys within a minute.
+    /// at once, and refuse tokens of older keys from the next request on.
     ///
     /// # Errors
     /// Fails if the store does not answer, or the system returns no random bytes.

@@ -143,15 +143,18 @@ impl Generations {
             self.note_change();
             match change {
                 Raised::Organisation { id, generation, standing, principals } => {
-                    let Some(counters) = self.known(id) else { continue };
+                    let counters = self.counters(id);
+                    let is_used = counters.is_used();
                     match generation {
                         Some(_) => counters.raise(standing, principals),
                         None => counters.raise_all(),
                     }
-                    // Later generations may have changes of other servers that are not counted yet.
-                    if let Some(generation) = generation.filter(|_| is_sure) {
-                        let (before, order) = (generation - 1, Ordering::AcqRel);
-                        let _ = counters.seen.compare_exchange(before, generation, order, Ordering::Acquire);
+                    let Some(generation) = generation.filter(|_| is_sure) else { continue };
+                    if is_used {
+                        counters.note_next(generation);
+                    } else {
+                        // Nothing was read with a counter yet, so no earlier change can matter.
+                        counters.seen.fetch_max(generation, Ordering::AcqRel);
                     }
                 }
                 Raised::Server => self.server.raise(),
@@ -211,6 +214,12 @@ impl Counters {
         for counter in self.principals.lock().by_id.values() {
             counter.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Notes a counted generation, unless changes of other servers between the last one and this are not counted yet.
+    fn note_next(&self, generation: i64) {
+        let before = generation - 1;
+        let _ = self.seen.compare_exchange(before, generation, Ordering::AcqRel, Ordering::Acquire);
     }
 
     pub(super) fn has_seen(&self, generation: i64) -> bool {

@@ -207,6 +207,7 @@ async fn remove(transaction: &Transaction, organisation: &Organisation, change: 
     ] {
         transaction.query(sql, params![organisation.id.0]).await?;
     }
+    raise(transaction, organisation.id, &[Affected::Organisation]).await?;
     let object = organisations::object(organisation.id.0, &organisation.name);
     let details =
         details([("tier", organisation.tier.as_str().into()), ("created-ms", organisation.created_ms.into())]);

@@ -135,7 +135,7 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    fn new(affected: &'a [Affected<'_>]) -> Self {
+    fn new(affected: &'a [Affected]) -> Self {
         let mut ways = Self::default();
         for affected in affected {
             match affected {
@@ -143,8 +143,7 @@ impl<'a> Ways<'a> {
                 Affected::PrincipalRole(id) => ways.principal_roles.push(id.0),
                 Affected::CatalogRole(id) => ways.catalog_roles.push(id.0),
                 Affected::GrantOn(id) => ways.securables.push(id.0.as_bytes()),
-                // The row of the table has its warehouse and namespace.
-                Affected::OwnerOfOne(id, _, _) => ways.owned.push(id.0),
+                Affected::OwnerOfOne(id) => ways.owned.push(id.0),
                 Affected::Organisation => ways.organisation = true,
             }
         }
@@ -189,7 +188,7 @@ SELECT state.generation, raised.id FROM state LEFT JOIN raised ON true";
 pub(super) async fn raise(
     transaction: &Transaction,
     organisation: OrganisationId,
-    affected: &[Affected<'_>],
+    affected: &[Affected],
 ) -> std::result::Result<(), Failure> {
     if affected.is_empty() {
         return Ok(());

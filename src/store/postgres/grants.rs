@@ -18,7 +18,7 @@ use super::events::event_add;
 use super::generations::raise;
 use super::granted::securable_columns;
 use super::keys::role;
-use super::pages::{after_id, after_name, one_more, page_of};
+use super::pages::{after_id, after_name, is_storable, one_more, page_of};
 use super::params::{Param, params};
 use super::roles::{
     catalog_role_assign, catalog_role_create, catalog_role_delete, lock_catalog_role, principal_role_assign,
@@ -247,6 +247,9 @@ impl GrantStore for PostgresStore {
     }
 
     async fn principal_role_get(&self, organisation: OrganisationId, name: &str) -> Result<Option<PrincipalRole>> {
+        if !is_storable(name) {
+            return Ok(None);
+        }
         let row = self
             .read_first(
                 "SELECT id, name, created_ms FROM principal_role WHERE organisation = $1 AND name = $2",
@@ -282,6 +285,9 @@ impl GrantStore for PostgresStore {
     }
 
     async fn catalog_role_get(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<Option<CatalogRole>> {
+        if !is_storable(name) {
+            return Ok(None);
+        }
         let row = self
             .read_first(
                 "SELECT id, name, created_ms FROM catalog_role WHERE organisation = $1 AND warehouse = $2 AND name = $3",

@@ -222,12 +222,9 @@ async fn key_update(
     save(transaction, &after).await?;
     upsert_principal(transaction, &after).await?;
     entity_touch(transaction, organisation, after.principal.0, change.at_ms).await?;
-    if after.role == before.role {
-        raise(transaction, organisation, &[Affected::Organisation]).await?;
-    } else {
-        let affected = [Affected::Organisation, Affected::Principal(after.principal)];
-        raise(transaction, organisation, &affected).await?;
-    }
+    let access = (after.role != before.role).then_some(Affected::Principal(after.principal));
+    let affected: Vec<_> = access.into_iter().chain([Affected::Organisation]).collect();
+    raise(transaction, organisation, &affected).await?;
     let object = object(&before);
     let object = if after.name == before.name { object } else { object.renamed(after.name.as_str()) };
     let details = update_details(&before, &after);

@@ -11,7 +11,7 @@ use super::connection::Transaction;
 use super::convert::{Failure, Violation, get, violation};
 use super::events::{NewEvent, details, event_add, events_add};
 use super::generations::raise;
-use super::pages::{after_name, one_more, page_of};
+use super::pages::{after_name, is_storable, one_more, page_of};
 use super::params::params;
 use super::state_rows::{self, Added, Affected};
 use crate::store::{
@@ -218,6 +218,9 @@ impl OrganisationStore for PostgresStore {
 
     async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>> {
         const BY_NAME: &str = concat!("SELECT ", organisation_columns!(), " FROM organisation WHERE name = $1");
+        if !is_storable(name) {
+            return Ok(None);
+        }
         self.read_first(BY_NAME, params![name]).await?.map(|row| organisation_at(&row, 0)).transpose()
     }
 

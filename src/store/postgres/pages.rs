@@ -12,9 +12,14 @@ pub(super) fn one_more(page: &PageRequest) -> Option<i64> {
 
 /// Returns the name after which a page begins. No name is empty.
 ///
-/// No column can hold U+0000. Since no name contains it, those after `a`, U+0000 and anything else are those after `a`.
+/// No column can hold U+0000. Among names without it, those after `a` are those after `a`, U+0000 and any text.
 pub(super) fn after_name(page: &PageRequest) -> &str {
-    page.after.as_deref().and_then(|after| after.split('\0').next()).unwrap_or_default()
+    page.after.as_deref().unwrap_or_default().split('\0').next().unwrap_or_default()
+}
+
+/// Returns whether an object can have the name. No column can hold U+0000.
+pub(super) fn is_storable(name: &str) -> bool {
+    !name.contains('\0')
 }
 
 /// Returns the id after which a page begins. No id is nil.

@@ -60,7 +60,7 @@ pub(super) async fn restore(
         return Err(not_inserted(transaction, warehouse_ref, ident, dropped.kind).await?.into());
     };
     remove_row(transaction, organisation, id).await?;
-    added_or_removed(transaction, warehouse_ref, id, &ident.namespace).await?;
+    added_or_removed(transaction, warehouse_ref.organisation, id).await?;
     let object = event_object(&dropped);
     let object = if dropped.ident == *ident { object } else { object.renamed(ident.to_string()) };
     let (operation, details) = (Operation::restore(dropped.kind), EventDetails::new());

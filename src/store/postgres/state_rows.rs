@@ -1,8 +1,6 @@
 //! An organisation's row of counts and of its generation. Changes that need a lock over more than their own rows lock it first.
 
-use tidewater_core::ids::{CatalogRoleId, PrincipalRoleId, WarehouseId};
-use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
-use tidewater_core::name::NamespaceIdent;
+use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 
 use super::connection::Transaction;
 use super::convert::{Failure, count, get};
@@ -107,7 +105,7 @@ pub(super) async fn lock_catalog(transaction: &Transaction, lock: CatalogLock) -
 
 /// Whose access a change affects.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Affected<'a> {
+pub(super) enum Affected {
     /// A principal: its roles, or the namespaces that it owns.
     Principal(PrincipalId),
     /// The principals that have a principal role.
@@ -117,7 +115,7 @@ pub(super) enum Affected<'a> {
     /// The principals that have a grant on a table or view.
     GrantOn(TableId),
     /// The owner of a table or view in a namespace, if it owns no other there: then its list of namespaces changes.
-    OwnerOfOne(TableId, WarehouseId, &'a NamespaceIdent),
+    OwnerOfOne(TableId),
     /// No principal, but the organisation itself: its keys, its standing or its warehouses.
     Organisation,
 }

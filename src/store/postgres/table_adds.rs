@@ -1,7 +1,7 @@
 //! Adds the rows of tables and views.
 
-use tidewater_core::ids::TableId;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::name::TableIdent;
 
 use super::connection::Transaction;
 use super::convert::Failure;
@@ -72,7 +72,7 @@ pub(super) async fn insert(
         set_origin(transaction, warehouse_ref, new.id, new.metadata_location).await?;
     }
     reserve_locations(transaction, warehouse_ref, new.id, new.locations.reserved()).await?;
-    added_or_removed(transaction, warehouse_ref, new.id, &new.ident.namespace).await
+    added_or_removed(transaction, warehouse_ref.organisation, new.id).await
 }
 
 /// Returns why a table or view was not added.
@@ -93,12 +93,10 @@ pub(super) async fn not_inserted(
 /// Records whose access changes because a table or view was added to a namespace, or is about to be removed from it.
 pub(super) async fn added_or_removed(
     transaction: &Transaction,
-    warehouse_ref: WarehouseRef,
+    organisation: OrganisationId,
     id: TableId,
-    namespace: &NamespaceIdent,
 ) -> Outcome<()> {
-    let owner = Affected::OwnerOfOne(id, warehouse_ref.warehouse, namespace);
-    raise(transaction, warehouse_ref.organisation, &[Affected::GrantOn(id), owner]).await
+    raise(transaction, organisation, &[Affected::GrantOn(id), Affected::OwnerOfOne(id)]).await
 }
 
 /// Fails if the organisation has more tables and views than `limit`.

@@ -137,8 +137,7 @@ async fn remove_registered(
     let organisation = warehouse_ref.organisation;
     let row = lock_pointer(transaction, warehouse_ref, id, made).await?;
     let name = name_at(&row)?;
-    let namespace = super::table_rows::namespace(get(&row, 1)?)?;
-    added_or_removed(transaction, warehouse_ref, id, &namespace).await?;
+    added_or_removed(transaction, organisation, id).await?;
     transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
     super::state_rows::add(transaction, organisation, Added { tables: -1, ..Added::default() }).await?;
     location_forget(transaction, organisation, &[id.0]).await?;
@@ -160,7 +159,7 @@ pub(super) async fn table_drop(
     if let Some(terms) = terms {
         insert_dropped(transaction, warehouse_ref, (ident, id, kind), terms, change.at_ms).await?;
     }
-    added_or_removed(transaction, warehouse_ref, id, &ident.namespace).await?;
+    added_or_removed(transaction, organisation, id).await?;
     let row = transaction
         .query_first(
             "DELETE FROM tabular

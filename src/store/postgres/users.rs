@@ -15,7 +15,7 @@ use super::generations::raise;
 use super::group_roles::set_group_roles;
 use super::keys::role;
 use super::organisations::{organisation_at, organisation_columns};
-use super::pages::{after_id, one_more, page_of};
+use super::pages::{after_id, is_storable, one_more, page_of};
 use super::params::params;
 use super::roles::added;
 use super::state_rows::{self, Added, Affected};
@@ -212,10 +212,9 @@ async fn save(
     if details.is_empty() && !is_renamed {
         return Ok(false);
     }
-    if before.role != after.role {
-        raise(transaction, organisation, &[Affected::Principal(after.id)]).await?;
-    }
-    raise(transaction, organisation, &[Affected::Organisation]).await?;
+    let access = (before.role != after.role).then_some(Affected::Principal(after.id));
+    let affected: Vec<_> = access.into_iter().chain([Affected::Organisation]).collect();
+    raise(transaction, organisation, &affected).await?;
     let object = if is_renamed { object(before).renamed(after.name.as_str()) } else { object(before) };
     event_add(transaction, change, organisation, Operation::UpdateUser, &object, &details).await?;
     Ok(true)
@@ -336,6 +335,9 @@ impl UserStore for PostgresStore {
         const NAMED: &str = users_where!(
             "(id = $2 OR subject = $3 OR lower(email COLLATE \"C\") = lower($3 COLLATE \"C\") OR name = $3) ORDER BY id"
         );
+        if !is_storable(named) {
+            return Ok(Vec::new());
+        }
         let rows = self.read(NAMED, params![organisation.0, Uuid::parse_str(named).ok(), named]).await?;
         rows.iter().map(user_at).collect()
     }

@@ -16,6 +16,7 @@ use super::convert::{Failure, Violation, get, violation};
 use super::entities::entity_touch;
 use super::events::{details, event_add};
 use super::generations::raise;
+use super::pages::is_storable;
 use super::params::params;
 use super::roles::remove_catalog_role;
 use super::state_rows::{self, Added, Affected, CatalogLock};
@@ -147,6 +148,9 @@ async fn lock_warehouse(
     const BY_NAME: &str =
         concat!("SELECT ", warehouse_columns!(), " FROM warehouse WHERE organisation = $1 AND name = $2");
     state_rows::lock_for(transaction, organisation, Resource::Warehouse).await?;
+    if !is_storable(name) {
+        return Err(StoreError::NotFound(Resource::Warehouse).into());
+    }
     let row = transaction.query_first(BY_NAME, params![organisation.0, name]).await?;
     Ok(warehouse_at(&row.ok_or(StoreError::NotFound(Resource::Warehouse))?)?)
 }

@@ -15,8 +15,8 @@ use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::base::secret::Secret;
 use crate::store::{
     AccessCounts, ApiKey, CatalogRole, Change, Deletion, EventFilter, Forgotten, Grant, KeyDigest, KeyUpdate, KeyUsage,
-    Operation, Operator, Organisation, OrganisationUpdate, PageRequest, PrincipalRole, Result, SigningKey, StoreError,
-    UserSignIn, Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage,
+    Operation, Operator, Organisation, OrganisationUpdate, PageRequest, PrincipalRole, Resource, Result, SigningKey,
+    StoreError, UserSignIn, Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage,
 };
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -533,7 +533,7 @@ async fn concurrent_records_of_use_lose_nothing_in_any_order() {
 /// Makes requests of an organisation until it does not exist any more, but not for ever: the removal ends after the last request.
 async fn make_requests(store: &dyn Store, team: &Team, number: usize) {
     let acme = team.lake.organisation;
-    for round in 0..15 {
+    for round in 0..6 {
         let key = key(acme);
         let name = format!("r{number}-{round}");
         let usage = [KeyUsage { organisation: acme, day: 7, key: KeyId(team.principal.0), requests: 1 }];
@@ -599,4 +599,25 @@ async fn removal_that_began_is_final_for_servers_with_slower_clocks() {
     assert!(matches!(restored, Err(StoreError::NotRestorable(_))), "{restored:?}");
     let postponed = replicas.stores[1].organisation_delete(acme, deletion, &slower).await;
     assert!(matches!(postponed, Err(StoreError::NotRestorable(_))), "{postponed:?}");
+}
+
+#[tokio::test]
+async fn name_that_no_column_can_hold_is_not_found() {
+    let replicas = Replicas::open().await;
+    let store = &replicas.stores[0];
+    let acme = replicas.organisation("acme").await;
+    let lake = replicas.warehouse(acme, "lake").await;
+    for name in ["a", "b"] {
+        store.principal_role_create(acme, &principal_role(name), &change()).await.unwrap();
+    }
+    let name = "a\0b";
+    assert_eq!(store.organisation_by_name(name).await.unwrap(), None);
+    assert_eq!(store.principal_role_get(acme, name).await.unwrap(), None);
+    assert_eq!(store.catalog_role_get(lake, name).await.unwrap(), None);
+    assert_eq!(store.user_find(acme, name).await.unwrap(), []);
+    let unset = store.warehouse_set_default(acme, name, &change()).await;
+    assert!(matches!(unset, Err(StoreError::NotFound(Resource::Warehouse))), "{unset:?}");
+    let page = PageRequest { after: Some(name.to_owned()), limit: None };
+    let after = store.principal_role_list(acme, &page).await.unwrap().items;
+    assert_eq!(after.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["b"]);
 }
