@@ -176,7 +176,7 @@ impl ReceiptStore for PostgresStore {
         answer: &Answer,
         now_ms: i64,
     ) -> Result<()> {
-        transact!(self, transaction => async {
+        transact!(self, for organisation, transaction => async {
             let added = add(transaction, organisation, receipt, answer, now_ms).await;
             added.map_err(|failure| match violation(&failure) {
                 Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Organisation).into(),

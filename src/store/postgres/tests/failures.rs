@@ -240,7 +240,8 @@ async fn connections_beyond_the_servers_limit_are_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_survive_the_loss_of_all_connections() {
-    let fixture = Fixture::new().await;
+    let retry_timeout = Duration::from_secs(60);
+    let fixture = Fixture::with(|settings| PostgresSettings { retry_timeout, ..settings }).await;
     let (client, store) = (fixture.client().await, &fixture.store);
     let ours = fixture.ours("true");
     for _ in 0..5 {
