@@ -11,6 +11,10 @@
 --
 -- Every row of a tenant leads with the organisation's id, in its key and in every index that does not serve all tenants at once.
 -- Foreign keys carry the organisation too, so that no row can point into another tenant's.
+-- A key of an index has at most 2,700 bytes, and some names and locations are longer. Their indexes have a digest instead: the first 16
+-- bytes of SHA-256 of the UTF-8 text. A statement compares the digest, which the index finds, and the whole text (docs/decisions/0062).
+-- The database computes the columns with digests.
+--
 -- Ids are the 16 bytes of a UUID. Times are milliseconds since 1970 (UTC). Names compare by their bytes: the collation is "C".
 
 
@@ -33,8 +37,9 @@ CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete
 -- One row for each organisation, written with it. A change that adds or removes tables, or claims locations, or changes access locks
 -- this row first (docs/decisions/0060), so that counts are exact and two changes never claim overlapping locations.
 --
--- `tables` to `grants` are counts. `generation` increases with each change of access, keys, warehouses or the organisation itself. Each
--- read of a request returns it, so that a server knows what in its memory is still current.
+-- `tables` to `grants` are counts. `generation` increases with each change of access, keys, users, warehouses or the organisation itself.
+-- Each read of a request returns it, so that a server knows what in its memory is still current. `standing` is the generation of the last
+-- change that was no change of access (docs/decisions/0066).
 CREATE TABLE organisation_state (
     organisation    uuid NOT NULL PRIMARY KEY REFERENCES organisation (id),
     tables          bigint NOT NULL DEFAULT 0 CHECK (tables >= 0),
@@ -42,8 +47,17 @@ CREATE TABLE organisation_state (
     catalog_roles   bigint NOT NULL DEFAULT 0,
     assignments     bigint NOT NULL DEFAULT 0,
     grants          bigint NOT NULL DEFAULT 0,
-    generation      bigint NOT NULL DEFAULT 1
+    generation      bigint NOT NULL DEFAULT 1,
+    standing        bigint NOT NULL DEFAULT 1
 );
+
+-- One row: `generation` increases with each change of operators and signing keys.
+CREATE TABLE server_state (
+    only_one   boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    generation bigint NOT NULL
+);
+
+INSERT INTO server_state (only_one, generation) VALUES (true, 1);
 
 -- Locks that changes of all organisations share: 'roots' for the roots of warehouses, which never overlap, and 'signing-keys' for the
 -- first key that signs tokens. A change locks the row until its end. The rows never change.
@@ -52,6 +66,12 @@ CREATE TABLE catalog_lock (
 );
 
 INSERT INTO catalog_lock (name) VALUES ('roots'), ('signing-keys');
+
+-- Background tasks that one server does for all: until when a server has claimed the work of one.
+CREATE TABLE task_claim (
+    task     text COLLATE "C" NOT NULL PRIMARY KEY,
+    until_ms bigint NOT NULL
+);
 
 -- Principals. A new key has a new principal; a rotated key keeps it. `name` is for people, and not unique.
 --
@@ -156,25 +176,28 @@ CREATE TABLE warehouse (
 CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default;
 
 -- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
--- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it.
+-- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it. `name` is the last level:
+-- the children of one parent are in the order of their names.
 CREATE TABLE namespace (
-    organisation uuid NOT NULL,
-    warehouse    uuid NOT NULL,
-    key          text COLLATE "C" NOT NULL,
-    parent       text COLLATE "C",
-    properties   text NOT NULL,
-    owner        uuid,
-    PRIMARY KEY (organisation, warehouse, key),
+    organisation  uuid NOT NULL,
+    warehouse     uuid NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    parent        text COLLATE "C",
+    properties    text NOT NULL,
+    owner         uuid,
+    digest        bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(key, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
+    parent_digest bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(parent, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
+    name          text COLLATE "C" GENERATED ALWAYS AS (substr(key, coalesce(length(parent) + 2, 1))) STORED,
+    PRIMARY KEY (organisation, warehouse, digest),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id),
-    FOREIGN KEY (organisation, warehouse, parent)
-        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+    FOREIGN KEY (organisation, warehouse, parent_digest) REFERENCES namespace (organisation, warehouse, digest)
 );
 
 -- A page of direct children, in order, from the index alone; and the search for children when a namespace is dropped.
-CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent, key);
+CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent_digest, name);
 
 -- The namespaces of an owner.
-CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, key) WHERE owner IS NOT NULL;
+CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, digest) WHERE owner IS NOT NULL;
 
 -- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
 --
@@ -197,17 +220,18 @@ CREATE TABLE tabular (
     others            text NOT NULL DEFAULT '',
     origin            text,
     owner             uuid,
-    PRIMARY KEY (organisation, warehouse, namespace, name),
+    namespace_digest  bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(namespace, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
+    PRIMARY KEY (organisation, warehouse, namespace_digest, name),
     UNIQUE (organisation, id),
-    FOREIGN KEY (organisation, warehouse, namespace)
-        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+    FOREIGN KEY (organisation, warehouse, namespace_digest) REFERENCES namespace (organisation, warehouse, digest)
 );
 
 -- A page of names of one kind, from the index alone.
-CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace, kind, name);
+CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace_digest, kind, name);
 
 -- A page of the tables or views of an owner, and the namespaces that contain any.
-CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace, kind, name) WHERE owner IS NOT NULL;
+CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace_digest, kind, name)
+    WHERE owner IS NOT NULL;
 
 -- Every location that a live table or view, or a dropped table, reserves: a table's own and those that its properties name, and
 -- the folder of a view's documents. Credentials for a table reach all below its locations, so no location of another may
@@ -220,12 +244,13 @@ CREATE TABLE location (
     warehouse    uuid NOT NULL,
     location     bytea NOT NULL,
     tabular      uuid NOT NULL,
-    PRIMARY KEY (organisation, warehouse, location, tabular),
+    digest       bytea GENERATED ALWAYS AS (substring(sha256(location) FROM 1 FOR 16)) STORED,
+    PRIMARY KEY (organisation, tabular, digest),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
 );
 
--- All locations of one table.
-CREATE INDEX location_of_tabular ON location (organisation, tabular);
+-- The locations at, inside and around another. Longer ones are found by their first bytes, and then compared as a whole.
+CREATE INDEX location_start ON location (organisation, warehouse, substring(location FROM 1 FOR 1024));
 
 
 -- Dropped tables, and documents that left a table's log
@@ -271,7 +296,7 @@ CREATE INDEX dropped_listed ON dropped (organisation, warehouse, dropped_ms, id)
 CREATE INDEX dropped_due ON dropped (due_ms) WHERE due_ms IS NOT NULL;
 
 -- The dropped table whose location a new one takes.
-CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
+CREATE INDEX dropped_location ON dropped (organisation, warehouse, left(location, 600));
 
 -- Metadata documents that left a table's log by a commit and are to be removed
 -- (`write.metadata.delete-after-commit.enabled`). A row is written in the transaction of the commit.
@@ -288,7 +313,8 @@ CREATE TABLE old_document (
     due_ms       bigint NOT NULL,
     leased       boolean NOT NULL DEFAULT false,
     attempts     bigint NOT NULL DEFAULT 0 CHECK (attempts >= 0),
-    PRIMARY KEY (organisation, location)
+    digest       bytea GENERATED ALWAYS AS (substring(sha256(location) FROM 1 FOR 16)) STORED,
+    PRIMARY KEY (organisation, digest)
 );
 
 -- What is due of each organisation, and which organisations have any.
@@ -355,16 +381,19 @@ CREATE TABLE access_grant (
     privilege    text NOT NULL,
     warehouse    uuid NOT NULL,
     namespace    text COLLATE "C" CHECK ((namespace IS NOT NULL) = (kind = 'namespace')),
-    PRIMARY KEY (organisation, role, kind, securable, privilege),
+    securable_digest bytea GENERATED ALWAYS AS (substring(sha256(securable) FROM 1 FOR 16)) STORED,
+    namespace_digest bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(namespace, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
+    PRIMARY KEY (organisation, role, kind, securable_digest, privilege),
     FOREIGN KEY (organisation, role) REFERENCES catalog_role (organisation, id) ON DELETE CASCADE,
-    FOREIGN KEY (organisation, warehouse, namespace)
-        REFERENCES namespace (organisation, warehouse, key) ON DELETE CASCADE ON UPDATE CASCADE
+    FOREIGN KEY (organisation, warehouse, namespace_digest)
+        REFERENCES namespace (organisation, warehouse, digest) ON DELETE CASCADE
 );
 
-CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse, namespace) WHERE namespace IS NOT NULL;
+CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse, namespace_digest)
+    WHERE namespace_digest IS NOT NULL;
 
--- All grants on one table or view.
-CREATE INDEX access_grant_on ON access_grant (organisation, securable);
+-- All grants on one table or view, whose ids are never longer than a key can be.
+CREATE INDEX access_grant_on ON access_grant (organisation, substring(securable FROM 1 FOR 16));
 
 -- Properties and versions of warehouses, principals and roles, as Polaris' management API shows them. One that was never changed
 -- has no row: its version is 1. `properties` is a JSON object of strings.

@@ -133,17 +133,6 @@ impl<A> Clone for Authorizer<A> {
 }
 
 impl<A: Action, O: Object> Permit<A, O> {
-    /// Decides about an object that was loaded again: the same name may now belong to another object.
-    ///
-    /// # Errors
-    /// The missing permission.
-    pub fn renew<P: Object>(&self, object: P) -> Result<Permit<A, P>, Denial>
-    where
-        A: On<P>,
-    {
-        self.authorizer().permit(object)
-    }
-
     /// Returns the authorizer of the same action.
     #[must_use]
     pub fn authorizer(&self) -> Authorizer<A> {

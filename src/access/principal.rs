@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewater_core::access::{self, Engine, Facts, Grants, Role, Securable, Tabular, Target};
 use tidewater_core::ids::{OrganisationId, PrincipalId, WarehouseId};
 
-use crate::auth::Caller;
+use crate::auth::{AuthError, Caller, Renewal};
 use crate::store::{Actor, WarehouseRef};
 
 /// The caller or administrator in a decision.
@@ -14,6 +14,8 @@ pub struct Principal {
     kind: Kind,
     /// Its grants at the time of the request.
     grants: Arc<Grants>,
+    /// How it is authenticated again. `None` for an administrator, and where the request is decided anew as a whole.
+    renewal: Option<Arc<Renewal>>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +39,40 @@ impl Principal {
     #[must_use]
     pub fn administrator(organisation: OrganisationId, actor: Actor, max_tables: Option<u64>) -> Self {
         let kind = Kind::Administrator(Arc::new(Administrator { organisation, actor, max_tables }));
-        Self { kind, grants: Arc::default() }
+        Self { kind, grants: Arc::default(), renewal: None }
+    }
+
+    /// Returns the same principal, which can be renewed.
+    #[must_use]
+    pub fn renewed_by(self, renewal: Option<Arc<Renewal>>) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// Returns whether its standing or its grants have changed since its authentication, so that it must be renewed before the next
+    /// decision.
+    #[must_use]
+    #[inline]
+    pub fn is_outdated(&self) -> bool {
+        match &self.kind {
+            Kind::Caller(caller) => self.renewal.is_some() && !caller.is_current(),
+            Kind::Administrator(_) => false,
+        }
+    }
+
+    /// Returns whether it can be authenticated again.
+    #[must_use]
+    pub const fn is_renewable(&self) -> bool {
+        self.renewal.is_some()
+    }
+
+    /// Authenticates it again.
+    ///
+    /// # Errors
+    /// Why it is refused now.
+    pub async fn renew(&self) -> Result<Self, AuthError> {
+        let Some(renewal) = &self.renewal else { return Ok(self.clone()) };
+        let renewed = Self::from(renewal.caller().await?);
+        Ok(Self { renewal: Some(Arc::clone(renewal)), ..renewed })
     }
 
     /// Returns the organisation in which it acts.
@@ -140,6 +175,6 @@ impl Principal {
 impl From<Arc<Caller>> for Principal {
     fn from(caller: Arc<Caller>) -> Self {
         let grants = Arc::clone(caller.grants());
-        Self { kind: Kind::Caller(caller), grants }
+        Self { kind: Kind::Caller(caller), grants, renewal: None }
     }
 }

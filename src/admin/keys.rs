@@ -136,7 +136,6 @@ impl Admin {
             }
         }
         let updated = self.store.key_update(organisation.id, key.id, update, change).await;
-        self.authenticator.forget_keys(organisation.id);
         updated.map_err(|error| about(organisation, &key.name, error))
     }
 
@@ -170,7 +169,6 @@ impl Admin {
         key.acts_for_users = old.acts_for_users;
         let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
         let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
-        self.authenticator.forget_keys(organisation.id);
         rotated.map_err(|error| match error {
             StoreError::AlreadyExists(Resource::Key) => AdminError::Conflict(format!(
                 "Key '{}' ({}) was rotated already: rotate its successor, or revoke the successor if its text was lost",
@@ -198,7 +196,6 @@ impl Admin {
         }
         let key = choose(organisation, keys, named, change.at_ms)?;
         let revoked = self.store.key_revoke(organisation.id, key.id, change).await;
-        self.authenticator.forget_keys(organisation.id);
         revoked.map_err(|error| about(organisation, &key.name, error))
     }
 }

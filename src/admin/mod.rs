@@ -34,7 +34,6 @@ use crate::auth::Authenticator;
 use crate::background::Runner;
 use crate::base::clock::Clock;
 use crate::base::keyed_lock::KeyedLock;
-use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::metadata::Documents;
 use crate::store::Store;
@@ -59,10 +58,8 @@ pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
 pub struct AdminParts {
     /// The store of the catalog.
     pub store: Arc<dyn Store>,
-    /// The authenticator, which is notified of changed keys.
+    /// The authenticator, which signs tokens.
     pub authenticator: Arc<Authenticator>,
-    /// The catalog, which is notified of changed warehouses.
-    pub catalog: Arc<Catalog>,
     /// Access to storage, and the keys that seal credentials.
     pub access: StorageAccess,
     /// Reads metadata for checks, without a cache.
@@ -79,7 +76,6 @@ pub struct AdminParts {
 pub struct Admin {
     store: Arc<dyn Store>,
     authenticator: Arc<Authenticator>,
-    catalog: Arc<Catalog>,
     access: StorageAccess,
     documents: Arc<Documents>,
     clock: Clock,
@@ -108,16 +104,10 @@ impl Admin {
 
     /// Returns the same administration with other settings.
     #[must_use]
-    pub fn with_settings(
-        &self,
-        authenticator: &Arc<Authenticator>,
-        catalog: &Arc<Catalog>,
-        config: &Arc<Config>,
-    ) -> Self {
+    pub fn with_settings(&self, authenticator: &Arc<Authenticator>, config: &Arc<Config>) -> Self {
         let parts = AdminParts {
             store: Arc::clone(&self.store),
             authenticator: Arc::clone(authenticator),
-            catalog: Arc::clone(catalog),
             access: self.access.clone(),
             documents: Arc::clone(&self.documents),
             clock: self.clock.clone(),
@@ -128,7 +118,7 @@ impl Admin {
     }
 
     fn over(parts: AdminParts, shared: Arc<Shared>) -> Self {
-        let AdminParts { store, authenticator, catalog, access, documents, clock, config, background } = parts;
-        Self { store, authenticator, catalog, access, documents, clock, config, background, shared }
+        let AdminParts { store, authenticator, access, documents, clock, config, background } = parts;
+        Self { store, authenticator, access, documents, clock, config, background, shared }
     }
 }

@@ -76,7 +76,6 @@ impl Admin {
             return Err(AdminError::NotFound(format!("There is no operator '{named}'")));
         };
         let revoked = self.store.operator_revoke(operator.id, change).await;
-        self.authenticator.forget_operators();
         Ok(revoked?)
     }
 }

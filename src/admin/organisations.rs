@@ -109,7 +109,6 @@ impl Admin {
         update.tier.as_deref().map_or(Ok(()), |tier| self.check_tier(tier))?;
         let named = update.name.clone().unwrap_or_else(|| id.to_string());
         let updated = self.store.organisation_update(id, update, change).await;
-        self.authenticator.forget_keys(id);
         updated.map_err(|error| about(&named, error))
     }
 
@@ -142,7 +141,6 @@ impl Admin {
         let purge = request.purge.unwrap_or(known.is_some_and(|known| known.purge));
         let deletion = Deletion { after_ms, purge };
         let marked = self.store.organisation_delete(organisation.id, deletion, change).await;
-        self.authenticator.forget_keys(organisation.id);
         marked.map_err(|error| about(&organisation.name, error))?;
         Ok(deletion)
     }
@@ -157,7 +155,6 @@ impl Admin {
         change: &Change,
     ) -> Result<Organisation, AdminError> {
         let restored = self.store.organisation_restore(organisation.id, change).await;
-        self.authenticator.forget_keys(organisation.id);
         restored.map_err(|error| about(&organisation.name, error))
     }
 

@@ -48,7 +48,6 @@ impl Admin {
                 self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await?;
                 done.sealed_anew += 1;
             }
-            self.catalog.forget_warehouses(organisation.id);
         }
         master_key::set_fingerprint(self.store.as_ref(), &keys).await.map_err(|error| invalid(&error))?;
         Ok(done)

@@ -35,7 +35,6 @@ impl Admin {
         change: &Change,
     ) -> Result<User, AdminError> {
         let updated = self.store.user_update(organisation.id, user.id, update, change).await;
-        self.authenticator.forget_keys(organisation.id);
         updated.map_err(|error| about(organisation, &user.name, error))
     }
 
@@ -52,7 +51,6 @@ impl Admin {
     ) -> Result<(), AdminError> {
         let user = self.user_find(organisation, named).await?;
         let deleted = self.store.user_delete(organisation.id, user.id, change).await;
-        self.authenticator.forget_keys(organisation.id);
         deleted.map_err(|error| about(organisation, &user.name, error))
     }
 

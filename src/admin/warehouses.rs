@@ -113,7 +113,6 @@ impl Admin {
         }
         new.storage = self.seal(wanted, warehouse_ref(&new), request.own_storage).await?;
         let created = self.store.warehouse_create(&new, change).await;
-        self.catalog.forget_warehouses(organisation.id);
         created.map_err(|error| about(organisation, &new.name, error))?;
         // The store decides whether it became the default.
         let all = self.store.warehouse_list(organisation.id).await?;
@@ -196,7 +195,6 @@ impl Admin {
             Ok::<_, AdminError>(())
         };
         let changed = changed.await;
-        self.catalog.forget_warehouses(organisation.id);
         changed?;
         self.warehouse_find(organisation, &warehouse.id.to_string()).await
     }
@@ -218,7 +216,6 @@ impl Admin {
             found => found?,
         };
         let dropped = self.store.warehouse_drop(organisation.id, &warehouse.name, change).await;
-        self.catalog.forget_warehouses(organisation.id);
         dropped.map_err(|error| about(organisation, &warehouse.name, error))
     }
 

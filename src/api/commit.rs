@@ -30,7 +30,9 @@ pub(super) async fn commit(
         Some(kept) => api.catalog.table_again(&scope.answered(ident, TableKind::Table, kept)?).await?,
         None => {
             let change = scope.change(&api);
-            let target = api.catalog.commit_find(scope.authorizer, scope.warehouse, ident, commit.is_create()).await?;
+            let is_create = commit.is_create();
+            let find = |authorizer, warehouse| api.catalog.commit_find(authorizer, warehouse, ident.clone(), is_create);
+            let target = scope.decided(&api, find).await?;
             api.catalog.table_commit(target, commit, &change).await?
         }
     };

@@ -14,14 +14,14 @@ use axum::response::{IntoResponse, Response};
 use tidewater_core::name::TableIdent;
 
 use super::Api;
-use super::admission::{self, Admitted};
+use super::admission::{self, Admitted, Check};
 use super::body::Parameters;
 use super::delegation::Delegated;
 use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::IdempotencyState;
 use super::path::{Named, decode, namespace_of};
-use super::permission::{Allowed, Scope};
+use super::permission::{Allowed, Scope, is_outdated};
 use super::request_log::RequestFacts;
 use super::{config, namespaces, tables};
 use crate::access::action::{self, Action};
@@ -65,6 +65,11 @@ impl Direct {
         if path == CONFIG { Some(Self::Config) } else { Object::recognise(path).map(Self::Object) }
     }
 
+    /// Returns whether the request loads a table.
+    const fn is_load(&self) -> bool {
+        matches!(self, Self::Object(Object { kind: Kind::Table(..), .. }))
+    }
+
     /// Returns the request's route in the router.
     pub(super) const fn route(&self) -> &'static str {
         match self {
@@ -82,13 +87,36 @@ pub(super) async fn answer(
     learned: &RequestFacts,
     source: CredentialSource<'_>,
 ) -> Response {
-    match admission::admit(api, &request.headers, Some(learned), source, api.clock.now_ms()).await {
+    let check = if direct.is_load() { Check::Cached } else { Check::Confirmed };
+    match admission::admit(api, &request.headers, Some(learned), (source, check), api.clock.now_ms()).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
-            left.add_to(handled(api, direct, caller, request).await.into_response())
+            let answered = handled(api, direct, caller, request).await;
+            let is_outdated = match &answered {
+                Err(error) if error.may_be_outdated() && caller.is_current() => {
+                    Box::pin(is_outdated(api, caller)).await.unwrap_or(false)
+                }
+                _ => !caller.is_current(),
+            };
+            let answered =
+                if is_outdated { Box::pin(answer_again(api, direct, request, source)).await } else { answered };
+            left.add_to(answered.into_response())
         }
         Err(refusal) => *refusal,
     }
+}
+
+/// Answers a request again, because the caller's standing, its grants or the warehouses changed meanwhile, or the read of the table found
+/// a change that another server had made.
+async fn answer_again(
+    api: &Arc<Api>,
+    direct: &Direct,
+    request: &Parts,
+    source: CredentialSource<'_>,
+) -> Result<Response, ApiError> {
+    let authorization = admission::authorization(&request.headers)?;
+    let caller = api.authenticator.authenticate_again(authorization, source, api.clock.now_ms()).await?;
+    handled(api, direct, &caller, request).await
 }
 
 /// Calls the request's handler.

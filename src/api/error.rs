@@ -108,6 +108,12 @@ impl ApiError {
         }
     }
 
+    /// Returns whether it may come from permissions that another server has changed, and that were decided about before any read of the
+    /// store.
+    pub(super) fn may_be_outdated(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN || self.kind == "NoSuchWarehouseException"
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
     }
@@ -280,6 +286,7 @@ impl From<CatalogError> for ApiError {
                 return answer.because("the answer to a repeated request cannot be read", &cause);
             }
             CatalogError::Denied(_) => return Self::forbidden(message),
+            CatalogError::Refused(error) => return error.into(),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),

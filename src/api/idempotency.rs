@@ -21,7 +21,7 @@ use super::Api;
 use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
 use crate::access::Principal;
-use crate::auth::Caller;
+use crate::auth::{Caller, Renewal};
 use crate::base::deadline;
 use crate::catalog::idempotency::{IdempotencyKey, SentKey, request_digest};
 use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
@@ -137,8 +137,15 @@ impl Keyed {
         let _turn = api.idempotency.enter(self.key).await;
         for _ in 0..ROUNDS {
             match api.idempotency.earlier(self.key, self.digest).await? {
-                Some(Answer::Refusal { status, body }) => return Ok(refusal(status, body.into())),
-                Some(answer) => return Ok(next.run(self.request(IdempotencyState::Again(Arc::new(answer)))).await),
+                Some(Answer::Refusal { status, body }) => {
+                    self.confirm().await?;
+                    return Ok(refusal(status, body.into()));
+                }
+                Some(answer) => {
+                    let mut request = self.request(IdempotencyState::Again(Arc::new(answer)));
+                    request.extensions_mut().insert(self.confirm().await?);
+                    return Ok(next.run(request).await);
+                }
                 None => {}
             }
             if let Some(response) = self.serve_first(api, next.clone()).await? {
@@ -166,6 +173,13 @@ impl Keyed {
         let kept =
             api.idempotency.store_answer(organisation, &receipt, &Answer::Refusal { status, body: text }).await?;
         Ok(kept.then(|| refusal(status, body)))
+    }
+
+    /// Authenticates the caller again, with the changes of other servers: an earlier answer needs no read of its object.
+    async fn confirm(&self) -> Result<Arc<Caller>, ApiError> {
+        let renewal = self.parts.extensions.get::<Arc<Renewal>>();
+        let renewal = renewal.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
+        Ok(renewal.confirmed_caller().await?)
     }
 
     fn request(&self, once: IdempotencyState) -> Request {

@@ -79,6 +79,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Json<Namespace>, ApiError> {
     let request: CreateNamespace = body.json(&api, RequestKind::Create).await?;
+    let scope = scope.present(&api).await?;
     let namespace =
         NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
     scope.note_object(&namespace);
@@ -127,6 +128,7 @@ pub(super) async fn update_properties(
     body: Body,
 ) -> Result<Json<UpdatedProperties>, ApiError> {
     let request: UpdateProperties = body.json(&api, RequestKind::NamespaceProperties).await?;
+    let scope = scope.present(&api).await?;
     let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
     let changes = match scope.once.properties() {
         Some(changes) => changes.clone(),

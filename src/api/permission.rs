@@ -23,7 +23,7 @@ use crate::access::action::{Action, On};
 use crate::access::{
     Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Principal, Table, View, Warehouse,
 };
-use crate::auth::{Caller, CredentialSource, LastCredential};
+use crate::auth::{Caller, CredentialSource, LastCredential, Renewal};
 use crate::catalog::CatalogError;
 use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
@@ -66,7 +66,9 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
-        Self::check(Arc::clone(caller_of(parts)?))
+        let caller = Principal::from(Arc::clone(caller_of(parts)?));
+        let renewal = parts.extensions.get::<Arc<Renewal>>().cloned();
+        Ok(Self { authorizer: Authorizer::new(caller.renewed_by(renewal))? })
     }
 }
 
@@ -91,6 +93,8 @@ pub(super) async fn visible_warehouse(
 pub(super) struct Scope<A> {
     pub(super) authorizer: Authorizer<A>,
     pub(super) warehouse: Arc<OpenWarehouse>,
+    /// The name of the warehouse in the request. `None` for the organisation's default.
+    prefix: Option<Box<str>>,
     /// Whether the request was done before, with the same idempotency key.
     pub(super) once: IdempotencyState,
     facts: Option<Arc<RequestFacts>>,
@@ -112,6 +116,13 @@ pub(super) fn source_of(extensions: &Extensions) -> CredentialSource<'_> {
         address: origin.from,
         last: origin.last.as_deref(),
     })
+}
+
+/// Returns how the caller of a request is authenticated again.
+pub(super) fn renewal_of(api: &Api, authorization: Option<&[u8]>, extensions: &Extensions) -> Arc<Renewal> {
+    let origin = extensions.get::<RequestOrigin>();
+    let (address, last) = origin.map(|origin| (origin.from, origin.last.as_ref())).unwrap_or_default();
+    Arc::new(Renewal::new(&api.authenticator, authorization, address, last))
 }
 
 impl RequestOrigin {
@@ -141,6 +152,7 @@ impl<A: Action> Scope<A> {
         let facts = request_log::facts(&parts.extensions).cloned();
         Self {
             authorizer,
+            prefix: Some(warehouse.name.as_str().into()),
             warehouse,
             once: IdempotencyState::default(),
             facts,
@@ -158,8 +170,47 @@ impl<A: Action> Scope<A> {
         warehouse: Option<&str>,
         once: IdempotencyState,
     ) -> Result<Self, ApiError> {
-        let warehouse = visible_warehouse(api, authorizer.principal(), warehouse).await?;
-        Ok(Self { authorizer, warehouse, once, facts: None, origin: None })
+        let opened = visible_warehouse(api, authorizer.principal(), warehouse).await?;
+        // Only a principal that can be renewed needs the name again.
+        let prefix = warehouse.filter(|_| authorizer.principal().is_renewable()).map(Into::into);
+        Ok(Self { authorizer, warehouse: opened, prefix, once, facts: None, origin: None })
+    }
+
+    /// Returns the scope of the caller as it is now, if its standing, its grants or the warehouses changed since its authentication: while
+    /// the request's body arrived, or found by a read of the store, if another server made the change.
+    ///
+    /// # Errors
+    /// Why the caller is refused now.
+    pub(super) async fn present(self, api: &Api) -> Result<Self, ApiError> {
+        if !self.authorizer.principal().is_outdated() {
+            return Ok(self);
+        }
+        let (authorizer, warehouse) = Box::pin(self.renewed(api)).await?;
+        Ok(Self { authorizer, warehouse, ..self })
+    }
+
+    async fn renewed(&self, api: &Api) -> Result<(Authorizer<A>, Arc<OpenWarehouse>), ApiError> {
+        let principal = self.authorizer.principal().renew().await?;
+        let warehouse = visible_warehouse(api, &principal, self.prefix.as_deref()).await?;
+        Ok((Authorizer::new(principal)?, warehouse))
+    }
+
+    /// Finds an object and decides about it. If the read of the store shows that the caller's standing, its grants or the warehouses
+    /// changed, finds it again as the caller is now.
+    ///
+    /// # Errors
+    /// Those of `find`, and why the caller is refused now.
+    pub(super) async fn decided<T, F: Future<Output = Result<T, CatalogError>>>(
+        &self,
+        api: &Api,
+        find: impl Fn(Authorizer<A>, Arc<OpenWarehouse>) -> F,
+    ) -> Result<T, ApiError> {
+        let found = find(self.authorizer.clone(), Arc::clone(&self.warehouse)).await;
+        if !self.authorizer.principal().is_outdated() {
+            return Ok(found?);
+        }
+        let (authorizer, warehouse) = Box::pin(self.renewed(api)).await?;
+        Ok(find(authorizer, warehouse).await?)
     }
 
     /// Records for the log the object that a request names in its body.
@@ -212,7 +263,8 @@ impl<A: Action> Scope<A> {
     where
         A: On<Table>,
     {
-        Ok(api.catalog.table_find(self.authorizer.clone(), Arc::clone(&self.warehouse), ident).await?)
+        let find = |authorizer, warehouse| api.catalog.table_find(authorizer, warehouse, ident.clone());
+        self.decided(api, find).await
     }
 
     /// Finds a view and decides about it.
@@ -223,7 +275,8 @@ impl<A: Action> Scope<A> {
     where
         A: On<View>,
     {
-        Ok(api.catalog.view_find(self.authorizer.clone(), Arc::clone(&self.warehouse), ident).await?)
+        let find = |authorizer, warehouse| api.catalog.view_find(authorizer, warehouse, ident.clone());
+        self.decided(api, find).await
     }
 
     /// Finds a dropped table or view and decides about it.
@@ -234,7 +287,8 @@ impl<A: Action> Scope<A> {
     where
         A: On<DroppedObject>,
     {
-        Ok(api.catalog.dropped_find(self.authorizer.clone(), Arc::clone(&self.warehouse), id).await?)
+        let find = |authorizer, warehouse| api.catalog.dropped_find(authorizer, warehouse, id);
+        self.decided(api, find).await
     }
 
     /// Decides about the table or view of an earlier answer, even if it was renamed since.
@@ -259,6 +313,31 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scope<A> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        match Self::of_parts(parts, api).await {
+            Err(refused) if refused.may_be_outdated() => {
+                let caller = Arc::clone(caller_of(parts)?);
+                if !Box::pin(is_outdated(api, &caller)).await? {
+                    return Err(refused);
+                }
+                if let Some(renewal) = parts.extensions.get::<Arc<Renewal>>().cloned() {
+                    parts.extensions.insert(renewal.caller().await?);
+                }
+                Self::of_parts(parts, api).await
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// Counts the changes of other servers, and returns whether the caller is no longer what it was at admission.
+pub(super) async fn is_outdated(api: &Api, caller: &Caller) -> Result<bool, ApiError> {
+    let Some(refreshed) = api.store.access_refresh(Some(caller.organisation())) else { return Ok(false) };
+    refreshed.await?;
+    Ok(!caller.is_current())
+}
+
+impl<A: Action> Scope<A> {
+    async fn of_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let allowed = Allowed::<A>::from_request_parts(parts, api).await?;
         let path = PathParameters::from_parts(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);

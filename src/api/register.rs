@@ -27,6 +27,7 @@ pub(super) async fn register(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Other, RegisterTable::parse).await?;
+    let scope = scope.present(&api).await?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
     if let Some(kept) = scope.once.document() {

@@ -62,7 +62,10 @@ pub(super) async fn sign(
     let request = S3Request { method: &method, uri: &uri, headers: &headers, body: body.as_deref() };
     let pass = properties.as_ref().and_then(|properties| properties.get(PASS)).or(query.pass.as_ref());
     let pass = pass.map(String::as_str);
-    let signed = api.catalog.table_sign(&scope.authorizer, &scope.warehouse, &ident, pass, &request).await?;
+    let (catalog, ident, request) = (&api.catalog, &ident, &request);
+    let sign =
+        |authorizer, warehouse| async move { catalog.table_sign(&authorizer, &warehouse, ident, pass, request).await };
+    let signed = scope.decided(&api, sign).await?;
     // Clients read a file in many pieces and reuse one signature. Java caches it only if the header is exactly `private`.
     let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
     let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();

@@ -59,6 +59,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Create, CreateTable::parse).await?;
+    let scope = scope.present(&api).await?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
     if let Some(kept) = scope.once.document() {
@@ -131,7 +132,8 @@ pub(super) async fn credentials(
     Parameters(through): Parameters<Through>,
 ) -> Result<Response, ApiError> {
     let views = through.referenced_by.as_deref().map_or(Ok(Vec::new()), referenced_by::parse)?;
-    let permit = api.catalog.table_find_through(scope.authorizer, scope.warehouse, ident, &views).await?;
+    let find = |authorizer, warehouse| api.catalog.table_find_through(authorizer, warehouse, ident.clone(), &views);
+    let permit = scope.decided(&api, find).await?;
     let table = api.catalog.table_files(&permit).await?;
     let vended = delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table).await?;
     Ok(load_result::credentials(&vended))
@@ -156,8 +158,8 @@ pub(super) async fn drop(
         let purge = purge.is_requested()?;
         let table = scope.table(&api, ident).await?;
         let id = api.catalog.table_drop(&table, purge, &scope.change(&api)).await?;
-        if purge && api.catalog.purges_at_once(&scope.warehouse) {
-            api.maintenance.wake_and_wait(scope.warehouse.warehouse_ref, id, PURGE_WAIT).await;
+        if purge && api.catalog.purges_at_once(&table.warehouse) {
+            api.maintenance.wake_and_wait(table.warehouse.warehouse_ref, id, PURGE_WAIT).await;
         }
     }
     Ok(StatusCode::NO_CONTENT)
@@ -170,6 +172,7 @@ pub(super) async fn rename(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json(&api, RequestKind::Other).await?;
+    let scope = scope.present(&api).await?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {

@@ -42,6 +42,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Create, CreateView::parse).await?;
+    let scope = scope.present(&api).await?;
     scope.note_object(&request.name);
     let view = match scope.once.document() {
         Some(kept) => api.catalog.view_again(&answered(&scope, namespace, &request.name, kept)?).await?,
@@ -57,6 +58,7 @@ pub(super) async fn register(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Other, RegisterView::parse).await?;
+    let scope = scope.present(&api).await?;
     scope.note_object(&request.name);
     let view = match scope.once.document() {
         Some(kept) => api.catalog.view_again(&answered(&scope, namespace, &request.name, kept)?).await?,
@@ -127,6 +129,7 @@ pub(super) async fn rename(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json(&api, RequestKind::Other).await?;
+    let scope = scope.present(&api).await?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {

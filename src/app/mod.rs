@@ -2,6 +2,8 @@
 
 mod database;
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -322,7 +324,6 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
     let admin = Arc::new(Admin::new(AdminParts {
         store: Arc::clone(&store),
         authenticator: Arc::clone(&authenticator),
-        catalog: Arc::clone(&catalog),
         access: access.clone(),
         documents: Arc::new(Documents::with_reader(0, reader.clone())),
         clock: clock.clone(),

@@ -63,7 +63,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
     let catalog = Arc::new(api.catalog.with_settings(catalog_settings(config)));
     let authenticator = Arc::new(api.authenticator.with_settings(&config.tiers, &auth_settings(config)));
     Api {
-        admin: Arc::new(api.admin.with_settings(&authenticator, &catalog, &Arc::new(config.clone()))),
+        admin: Arc::new(api.admin.with_settings(&authenticator, &Arc::new(config.clone()))),
         catalog,
         authenticator,
         quota: Arc::clone(&api.quota),

@@ -31,7 +31,7 @@ use super::key;
 use super::oidc::{Providers, SeenProviderToken, SharedKeys};
 use super::restriction::{restrict, with_engine, with_grants};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, SigningKeys};
-use super::standing::{Changes, Lookup, Source, Standing};
+use super::standing::{Lookup, Source, Standing};
 use super::token::{self, Claims, EngineClaims, Subject, TokenError};
 
 /// The number of cached credentials. Others are looked up again at each request.
@@ -168,7 +168,6 @@ impl SeenToken {
 struct Shared {
     signing: Arc<SigningKeys>,
     used_ms: UsesMs,
-    changes: Arc<Changes>,
     buckets: Arc<BucketRegistry>,
     guesses: Arc<Guesses>,
     provider_keys: Arc<SharedKeys>,
@@ -215,7 +214,6 @@ impl Authenticator {
         let shared = Shared {
             signing: Arc::new(SigningKeys::new(Arc::clone(&store))),
             used_ms: Arc::default(),
-            changes: Arc::default(),
             buckets: Arc::new(BucketRegistry::new(clock.clone())),
             guesses: Arc::new(Guesses::new(clock.clone())),
             provider_keys: Arc::new(SharedKeys::new(clock.clone())),
@@ -231,7 +229,6 @@ impl Authenticator {
         let shared = Shared {
             signing: Arc::clone(&self.signing),
             used_ms: Arc::clone(&self.used_ms),
-            changes: Arc::clone(&self.source.changes),
             buckets: Arc::clone(&self.source.buckets),
             guesses: Arc::clone(&self.guesses),
             provider_keys: Arc::clone(&self.provider_keys),
@@ -245,9 +242,10 @@ impl Authenticator {
         tiers: &BTreeMap<String, Tier>,
         clock: Clock,
         settings: &AuthSettings,
-        Shared { signing, used_ms, changes, buckets, guesses, provider_keys }: Shared,
+        Shared { signing, used_ms, buckets, guesses, provider_keys }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
+        let server = store.server_generation();
         Self {
             source: Arc::new(Source {
                 store,
@@ -256,7 +254,7 @@ impl Authenticator {
                 buckets,
                 told: Mutex::default(),
                 clock,
-                changes,
+                server,
                 believed_ms,
             }),
             signing,
@@ -294,7 +292,8 @@ impl Authenticator {
         authorization: Option<&[u8]>,
         source: CredentialSource<'_>,
     ) -> Result<Arc<Caller>, AuthError> {
-        self.identify(authorization, source).await?.into_caller()
+        let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
+        self.check(credential, source, self.now_ms()).await?.1.into_caller()
     }
 
     /// Authenticates a request at `now_ms`. If the connection's last credential is the same, does not parse, hash and limit it
@@ -326,7 +325,7 @@ impl Authenticator {
         Ok(caller)
     }
 
-    /// Returns the caller or operator of a request with this `Authorization` header. See [`Self::authenticate`].
+    /// Returns the caller or operator of a request with this `Authorization` header, after changes of other servers are counted.
     ///
     /// # Errors
     /// See [`AuthError`]: each says what to do.
@@ -336,18 +335,41 @@ impl Authenticator {
         source: CredentialSource<'_>,
     ) -> Result<Identity, AuthError> {
         let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
-        Ok(self.check(credential, source, self.now_ms()).await?.1)
+        self.check_confirmed(credential, source).await
     }
 
-    /// Invalidates the cached checks of an organisation's keys, after this process changed a key or the organisation. A revoked key
-    /// is refused from then on, also if a request is reading it at this moment.
-    pub fn forget_keys(&self, organisation: OrganisationId) {
-        self.source.changes.add(Some(organisation));
+    /// Authenticates a request as [`Self::authenticate_again`] does, and counts changes of other servers first: a key that one of them
+    /// revoked before this call is refused.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`].
+    pub async fn authenticate_confirmed(
+        &self,
+        authorization: Option<&[u8]>,
+        source: CredentialSource<'_>,
+        now_ms: i64,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let caller = self.authenticate_again(authorization, source, now_ms).await?;
+        let is_confirmed = self.is_confirmed(Some(caller.organisation()), || caller.is_current()).await?;
+        if is_confirmed { Ok(caller) } else { self.authenticate_again(authorization, source, now_ms).await }
     }
 
-    /// Invalidates the cached checks of operators, after this process changed one. See [`Self::forget_keys`].
-    pub fn forget_operators(&self) {
-        self.source.changes.add(None);
+    /// Counts changes of other servers. Returns whether a cached answer is still current.
+    async fn is_confirmed(
+        &self,
+        organisation: Option<OrganisationId>,
+        is_current: impl FnOnce() -> bool,
+    ) -> Result<bool, AuthError> {
+        let Some(refreshed) = self.source.store.access_refresh(organisation) else { return Ok(true) };
+        refreshed.await.map_err(|error| AuthError::Unavailable(Arc::new(error)))?;
+        Ok(is_current())
+    }
+
+    /// Checks a credential as [`Self::check`] does, and counts changes of other servers first.
+    async fn check_confirmed(&self, credential: &[u8], source: CredentialSource<'_>) -> Result<Identity, AuthError> {
+        let (_, identity) = self.check(credential, source, self.now_ms()).await?;
+        let is_confirmed = self.is_confirmed(identity.organisation(), || identity.is_current()).await?;
+        if is_confirmed { Ok(identity) } else { Ok(self.check(credential, source, self.now_ms()).await?.1) }
     }
 
     /// Checks an organisation's API key or a token of this catalog.
@@ -356,7 +378,7 @@ impl Authenticator {
         credential: &[u8],
         source: CredentialSource<'_>,
     ) -> Result<Arc<Caller>, AuthError> {
-        self.check(credential, source, self.now_ms()).await?.1.into_caller()
+        self.check_confirmed(credential, source).await?.into_caller()
     }
 
     /// Checks a credential, unless its source must wait after too many wrong ones.
@@ -440,7 +462,7 @@ impl Authenticator {
     fn is_current(&self, seen: &Presented) -> bool {
         match &seen.token {
             None => true,
-            Some(SeenToken::Own { generation, .. }) => *generation == self.signing.generation(),
+            Some(SeenToken::Own { generation, .. }) => self.signing.is_current(*generation),
             Some(SeenToken::Provider(seen)) => self.providers.is_current(seen),
         }
     }

@@ -7,6 +7,7 @@ use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
 use tidewater_core::limits::Tier;
 
 use super::buckets::Buckets;
+use super::counted::Counted;
 use super::error::AuthError;
 use super::grants::PrincipalGrants;
 use super::token::Subject;
@@ -22,6 +23,10 @@ pub struct Caller {
     pub(super) grants: Arc<PrincipalGrants>,
     /// The grants at the time of the request.
     pub(super) compiled: Arc<Grants>,
+    /// The generation of the grants, if there are any.
+    pub(super) compiled_at: u64,
+    /// The changes of its organisation, among them those of its key or user.
+    pub(super) standing: Counted,
     pub(super) no_delete: bool,
     /// The engine that acts for the caller.
     pub(super) engine: Option<Arc<Self>>,
@@ -137,6 +142,17 @@ impl Caller {
         self.grants.selected().as_deref()
     }
 
+    /// Returns whether the caller is still what it was at its authentication: nothing of its organisation, of its key or user, and of its
+    /// grants has changed, as far as this process knows.
+    #[must_use]
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.standing.is_current()
+            // An admin needs no grants.
+            && (self.role == Role::Admin || self.grants.is_current(&self.compiled, self.compiled_at))
+            && self.engine.as_ref().is_none_or(|engine| engine.is_current())
+    }
+
     /// Returns the id with which the caller owns objects. A narrowed token has only the grants of its roles.
     #[must_use]
     pub fn owner(&self) -> Option<PrincipalId> {
@@ -209,6 +225,8 @@ impl Caller {
 pub struct OperatorCaller {
     pub(super) id: KeyId,
     pub(super) name: Arc<str>,
+    /// The changes of operators.
+    pub(super) standing: Counted,
 }
 
 impl OperatorCaller {
@@ -241,6 +259,22 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// Returns whether the caller or operator is still what it was at its authentication, as far as this process knows.
+    pub(super) fn is_current(&self) -> bool {
+        match self {
+            Self::Key(caller) => caller.is_current(),
+            Self::Operator(operator) => operator.standing.is_current(),
+        }
+    }
+
+    /// Returns the organisation. Operators have none.
+    pub(super) fn organisation(&self) -> Option<OrganisationId> {
+        match self {
+            Self::Key(caller) => Some(caller.organisation()),
+            Self::Operator(_) => None,
+        }
+    }
+
     /// Returns the caller, for requests that need an organisation's key.
     ///
     /// # Errors

@@ -79,14 +79,32 @@ impl PrincipalGrants {
         &self.key.2
     }
 
-    /// Returns the compiled grants if they are in memory and have not changed since.
-    fn current(&self) -> Option<Arc<Grants>> {
+    /// Returns the compiled grants and their generation if they are in memory and have not changed since.
+    fn current(&self) -> Option<(Arc<Grants>, u64)> {
         let generation = self.generation.load(Ordering::Acquire);
         let compiled = self.compiled.read();
-        match &compiled.as_ref().filter(|compiled| compiled.generation == generation)?.grants {
-            Known::Empty => Some(Arc::clone(&self.empty)),
-            Known::Cached(_, grants) => grants.upgrade(),
+        let grants = match &compiled.as_ref().filter(|compiled| compiled.generation == generation)?.grants {
+            Known::Empty => Arc::clone(&self.empty),
+            Known::Cached(_, grants) => grants.upgrade()?,
+        };
+        Some((grants, generation))
+    }
+
+    /// Returns whether these grants, of a generation, are the present ones. A caller without grants has no generation: then the present
+    /// grants must be empty too.
+    pub(super) fn is_current(&self, grants: &Grants, generation: u64) -> bool {
+        let now = self.generation.load(Ordering::Acquire);
+        if !grants.is_empty() {
+            return now == generation;
         }
+        let compiled = self.compiled.read();
+        compiled.as_ref().is_some_and(|compiled| {
+            let is_empty = match &compiled.grants {
+                Known::Empty => true,
+                Known::Cached(_, grants) => grants.upgrade().is_some_and(|grants| grants.is_empty()),
+            };
+            is_empty && compiled.generation == now
+        })
     }
 
     /// Returns the digest of the grants in memory.
@@ -176,7 +194,7 @@ impl GrantsCache {
         new
     }
 
-    /// Returns the grants. Reads and compiles them if they have changed or are not in memory.
+    /// Returns the grants and their generation. Reads and compiles them if they have changed or are not in memory.
     ///
     /// # Errors
     /// Fails if the store does not answer.
@@ -184,21 +202,25 @@ impl GrantsCache {
         &self,
         store: &dyn Store,
         handle: &Arc<PrincipalGrants>,
-    ) -> Result<Arc<Grants>, Arc<StoreError>> {
+    ) -> Result<(Arc<Grants>, u64), Arc<StoreError>> {
         match handle.current() {
-            Some(grants) => Ok(grants),
+            Some(current) => Ok(current),
             None => Box::pin(self.compile(store, handle)).await,
         }
     }
 
-    async fn compile(&self, store: &dyn Store, handle: &Arc<PrincipalGrants>) -> Result<Arc<Grants>, Arc<StoreError>> {
+    async fn compile(
+        &self,
+        store: &dyn Store,
+        handle: &Arc<PrincipalGrants>,
+    ) -> Result<(Arc<Grants>, u64), Arc<StoreError>> {
         match handle.flight.join(|| handle.current()).await? {
-            Joined::Ready(grants) => Ok(grants),
+            Joined::Ready(current) => Ok(current),
             Joined::Ask(_turn) => self.read(store, handle).await.map_err(|error| handle.flight.fail(Arc::new(error))),
         }
     }
 
-    async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<Arc<Grants>, StoreError> {
+    async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<(Arc<Grants>, u64), StoreError> {
         let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(error);
         let _turn = self.turns.acquire().await.map_err(|error| unavailable(Box::new(error)))?;
         // Loaded before the read, so that the next request reads again what changes meanwhile.
@@ -207,7 +229,7 @@ impl GrantsCache {
         let access = store.principal_access(organisation, principal, selected).await?;
         if access.granted.is_empty() && access.owned_in.is_empty() {
             *handle.compiled.write() = Some(Compiled { generation, grants: Known::Empty });
-            return Ok(Arc::clone(&handle.empty));
+            return Ok((Arc::clone(&handle.empty), generation));
         }
         let cache = Arc::clone(&self.compiled);
         let compile = move || {
@@ -223,7 +245,7 @@ impl GrantsCache {
             tokio::task::spawn_blocking(compile).await.map_err(|error| unavailable(Box::new(error)))?;
         let known = Known::Cached(digest, Arc::downgrade(&grants));
         *handle.compiled.write() = Some(Compiled { generation, grants: known });
-        Ok(grants)
+        Ok((grants, generation))
     }
 }
 
@@ -295,19 +317,19 @@ mod tests {
         let store = world.store.as_ref();
         let find = |cache: &GrantsCache, key: &ApiKey| cache.find(store, world.organisation.id, key.principal, None);
         let all = GrantsCache::new();
-        let one = all.load(store, &find(&all, &keys[0])).await.unwrap();
+        let (one, _) = all.load(store, &find(&all, &keys[0])).await.unwrap();
         assert!(!one.is_empty());
         let few = GrantsCache::with_capacity(10 * (one.size_bytes() + ENTRY_BYTES));
         let mut handles = Vec::new();
         for key in &keys {
             let handle = find(&few, key);
-            assert!(!few.load(store, &handle).await.unwrap().is_empty(), "also while others leave");
+            assert!(!few.load(store, &handle).await.unwrap().0.is_empty(), "also while others leave");
             handles.push(handle);
         }
         let in_memory = handles.iter().filter(|handle| handle.current().is_some()).count();
         assert!((1..=10).contains(&in_memory), "{in_memory}");
         for handle in &handles {
-            assert!(!few.load(store, handle).await.unwrap().is_empty());
+            assert!(!few.load(store, handle).await.unwrap().0.is_empty());
         }
         assert!(few.compiled.weight() <= few.compiled.capacity());
     }

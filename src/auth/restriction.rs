@@ -76,10 +76,10 @@ async fn with_own_grants(source: &Source, caller: Arc<Caller>) -> Result<Arc<Cal
         return Ok(caller);
     }
     let loaded = source.grants.load(source.store.as_ref(), &caller.grants).await;
-    let compiled = loaded.map_err(AuthError::Unavailable)?;
+    let (compiled, compiled_at) = loaded.map_err(AuthError::Unavailable)?;
     // Most callers with a built-in role have no grants, and need no copy.
     if compiled.is_empty() {
         return Ok(caller);
     }
-    Ok(Arc::new(Caller { compiled, ..(*caller).clone() }))
+    Ok(Arc::new(Caller { compiled, compiled_at, ..(*caller).clone() }))
 }

@@ -45,16 +45,22 @@ pub(super) struct SigningKeys {
     loaded: RwLock<Arc<Vec<LoadedKey>>>,
     /// Increases with every change of the list, so that tokens that were verified with an older list are verified again.
     generation: AtomicU64,
+    /// The changes of the list in the store, by this server and others, and their number before the list was read.
+    changes: Arc<AtomicU64>,
+    loaded_at: AtomicU64,
     tried_ms: AtomicI64,
     flight: Flight<Arc<StoreError>>,
 }
 
 impl SigningKeys {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let changes = store.server_generation();
         Self {
             store,
             loaded: RwLock::default(),
             generation: AtomicU64::new(0),
+            loaded_at: AtomicU64::new(changes.load(Ordering::Acquire)),
+            changes,
             tried_ms: AtomicI64::new(i64::MIN),
             flight: Flight::default(),
         }
@@ -63,6 +69,29 @@ impl SigningKeys {
     /// Returns the generation of the current list.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Returns whether a token that was verified with the list of this generation is still valid.
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        generation == self.generation() && !self.is_behind()
+    }
+
+    /// Returns whether the list may have changed since it was read.
+    fn is_behind(&self) -> bool {
+        self.changes.load(Ordering::Acquire) != self.loaded_at.load(Ordering::Acquire)
+    }
+
+    /// Reads the list if it may have changed.
+    async fn catch_up(&self) -> Result<(), AuthError> {
+        if !self.is_behind() {
+            return Ok(());
+        }
+        match self.flight.join(|| (!self.is_behind()).then_some(())).await.map_err(AuthError::Unavailable)? {
+            Joined::Ready(()) => Ok(()),
+            Joined::Ask(_turn) => {
+                self.reload().await.map_err(|error| AuthError::Unavailable(self.flight.fail(Arc::new(error))))
+            }
+        }
     }
 
     /// Returns the keys. Reads them from the store if necessary, and creates the first key if there is none.
@@ -76,14 +105,16 @@ impl SigningKeys {
             Joined::Ask(turn) => turn,
         };
         let first = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
+        let changes = self.changes.load(Ordering::Acquire);
         match self.store.signing_key_add(&first, true, &Change::by_catalog(now_ms)).await {
-            Ok(keys) => Ok(self.take_over(&keys)),
+            Ok(keys) => Ok(self.take_over(&keys, changes)),
             Err(error) => Err(AuthError::Unavailable(self.flight.fail(Arc::new(error)))),
         }
     }
 
     /// Signs claims with the active key.
     pub(super) async fn sign(&self, claims: &Claims, now_ms: i64) -> Result<Secret<String>, AuthError> {
+        self.catch_up().await?;
         let keys = self.ensure(now_ms).await?;
         let key = active(&keys, |key| key.created_ms, now_ms).ok_or(TokenError::UnknownSigner)?;
         Ok(token::sign(claims, key)?)
@@ -92,6 +123,7 @@ impl SigningKeys {
     /// Checks a token's signature and claims, but not its expiry. Also returns the generation of the list that it used.
     pub(super) async fn verify(&self, token: &[u8], now_ms: i64) -> Result<(Claims, u64), AuthError> {
         let signer = token::signer_of(token)?;
+        self.catch_up().await?;
         let generation = self.generation();
         if let Some(claims) = verify_with(&self.present(), &signer, token) {
             return Ok((claims?, generation));
@@ -125,8 +157,9 @@ impl SigningKeys {
 
     /// Reads the list from the store.
     pub(super) async fn reload(&self) -> Result<(), StoreError> {
+        let changes = self.changes.load(Ordering::Acquire);
         let keys = self.store.signing_key_list().await?;
-        self.take_over(&keys);
+        self.take_over(&keys, changes);
         Ok(())
     }
 
@@ -144,6 +177,7 @@ impl SigningKeys {
         let mut key = fresh_key(change.at_ms).map_err(AuthError::NoEntropy)?;
         // Keys are sorted by their time. The new key must be the newest, even if the clock was wrong before.
         let known = self.store.signing_key_list().await.map_err(unavailable)?;
+        let changes = self.changes.load(Ordering::Acquire);
         let newest_ms = known.iter().map(|key| key.created_ms).max().unwrap_or(i64::MIN);
         key.created_ms = key.created_ms.max(newest_ms.saturating_add(1));
         let mut keys = self.store.signing_key_add(&key, false, change).await.map_err(unavailable)?;
@@ -151,7 +185,7 @@ impl SigningKeys {
             self.store.signing_key_remove_before(key.created_ms, change).await.map_err(unavailable)?;
             keys = self.store.signing_key_list().await.map_err(unavailable)?;
         }
-        self.take_over(&keys);
+        self.take_over(&keys, changes);
         Ok(())
     }
 
@@ -159,8 +193,13 @@ impl SigningKeys {
         Arc::clone(&self.loaded.read())
     }
 
-    fn take_over(&self, keys: &[SigningKey]) -> Arc<Vec<LoadedKey>> {
+    /// Replaces the list by one that was read after so many changes. It may miss later ones.
+    fn take_over(&self, keys: &[SigningKey], changes: u64) -> Arc<Vec<LoadedKey>> {
         let mut loaded = self.loaded.write();
+        if changes < self.loaded_at.load(Ordering::Acquire) {
+            return Arc::clone(&loaded);
+        }
+        self.loaded_at.store(changes, Ordering::Release);
         if !keys.iter().map(|key| &key.id).eq(loaded.iter().map(|key| &key.id)) {
             *loaded = Arc::new(keys.iter().map(LoadedKey::new).collect());
             self.generation.fetch_add(1, Ordering::Release);

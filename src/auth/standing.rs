@@ -1,8 +1,8 @@
 //! Cached checks of API keys and users: the store's last answer about one, and how long it is valid.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use tidewater_core::access::Role;
@@ -15,6 +15,7 @@ use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError,
 
 use super::buckets::BucketRegistry;
 use super::caller::{Caller, Holder, Identity, OperatorCaller};
+use super::counted::Counted;
 use super::error::AuthError;
 use super::grants::GrantsCache;
 
@@ -29,47 +30,11 @@ pub(super) struct Source {
     /// The organisations whose unknown tier was logged, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
-    /// The changes of keys and organisations by this process. An answer from before a change is invalid.
-    pub(super) changes: Arc<Changes>,
+    /// The changes of operators, and of all keys that the store does not know.
+    pub(super) server: Arc<AtomicU64>,
     /// How long an answer is valid, in milliseconds. After half of it, a request asks again in the background, so that requests with
     /// a key in use never wait.
     pub(super) believed_ms: i64,
-}
-
-/// Counts this process's changes of each organisation's keys, and of operators. Organisations share a fixed number of counters. If
-/// two share one, a change in one makes the keys of both be looked up again.
-#[derive(Debug)]
-pub(super) struct Changes {
-    counts: [AtomicU64; Self::COUNTS + 1],
-}
-
-impl Default for Changes {
-    fn default() -> Self {
-        Self { counts: std::array::from_fn(|_| AtomicU64::default()) }
-    }
-}
-
-impl Changes {
-    const COUNTS: usize = 256;
-
-    /// Returns the index of an organisation's counter, or of the operators' counter.
-    fn index(organisation: Option<OrganisationId>) -> usize {
-        // The last byte of an id is random.
-        organisation.map_or(Self::COUNTS, |id| usize::from(id.0.as_bytes()[15]))
-    }
-
-    /// Counts a change of an organisation's keys, or of operators if there is no organisation.
-    pub(super) fn add(&self, organisation: Option<OrganisationId>) {
-        self.counts[Self::index(organisation)].fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn all(&self) -> Vec<u64> {
-        self.counts.iter().map(|count| count.load(Ordering::Acquire)).collect()
-    }
-
-    fn is_current(&self, answer: &Answer) -> bool {
-        self.counts[answer.index].load(Ordering::Acquire) == answer.changes
-    }
 }
 
 /// How a key or user is found.
@@ -86,6 +51,8 @@ pub(super) enum Lookup {
 /// The cached check of one API key or user.
 pub(super) struct Standing {
     lookup: Lookup,
+    /// The organisation of the key or user, once it is known, and the counter of its changes.
+    organisation: OnceLock<(OrganisationId, Arc<AtomicU64>)>,
     answer: RwLock<Option<Answer>>,
     flight: Flight<Arc<StoreError>>,
     refreshing: AtomicBool,
@@ -96,9 +63,8 @@ pub(super) struct Standing {
 #[derive(Clone)]
 struct Answer {
     asked_ms: i64,
-    /// The index of its counter of changes, and the counter's value before the store was asked.
-    index: usize,
-    changes: u64,
+    /// The changes before the store was asked. The answer may miss later ones.
+    standing: Counted,
     verdict: Verdict,
 }
 
@@ -118,6 +84,7 @@ impl Standing {
     pub(super) fn new(lookup: Lookup) -> Self {
         Self {
             lookup,
+            organisation: OnceLock::new(),
             answer: RwLock::new(None),
             flight: Flight::default(),
             refreshing: AtomicBool::new(false),
@@ -128,6 +95,9 @@ impl Standing {
     /// Returns the key's owner. Fails if the key is not valid at `now_ms`.
     pub(super) async fn caller(self: &Arc<Self>, source: &Arc<Source>, now_ms: i64) -> Result<Identity, AuthError> {
         match self.answer_within(source, now_ms) {
+            Some((_, verdict)) if verdict.is_refusal() => {
+                Box::pin(self.refused_again(source, verdict, now_ms)).await?.admit(now_ms)
+            }
             Some((age_ms, verdict)) => {
                 if age_ms >= source.believed_ms / 2 {
                     self.refresh_in_background(source);
@@ -135,6 +105,18 @@ impl Standing {
                 verdict.admit(now_ms)
             }
             None => Box::pin(self.ask_or_wait(source, now_ms)).await?.admit(now_ms),
+        }
+    }
+
+    /// Returns the verdict that a cached refusal is now, on this server or another: the key's organisation may have been resumed, or its
+    /// user enabled.
+    async fn refused_again(&self, source: &Arc<Source>, verdict: Verdict, now_ms: i64) -> Result<Verdict, AuthError> {
+        let Some((organisation, _)) = self.organisation.get() else { return Ok(verdict) };
+        let Some(refreshed) = source.store.access_refresh(Some(*organisation)) else { return Ok(verdict) };
+        refreshed.await.map_err(|error| AuthError::Unavailable(Arc::new(error)))?;
+        match self.answer_within(source, now_ms) {
+            Some((_, verdict)) => Ok(verdict),
+            None => self.ask_or_wait(source, now_ms).await,
         }
     }
 
@@ -148,7 +130,7 @@ impl Standing {
     /// was set back.
     fn answer_within(&self, source: &Source, now_ms: i64) -> Option<(i64, Verdict)> {
         let answer = self.answer.read();
-        let answer = answer.as_ref().filter(|answer| source.changes.is_current(answer))?;
+        let answer = answer.as_ref().filter(|answer| answer.standing.is_current())?;
         let age_ms = now_ms.saturating_sub(answer.asked_ms);
         (0..source.believed_ms).contains(&age_ms).then(|| (age_ms, answer.verdict.clone()))
     }
@@ -156,7 +138,7 @@ impl Standing {
     async fn ask_or_wait(&self, source: &Source, arrived_ms: i64) -> Result<Verdict, AuthError> {
         let ready = || {
             let answer = self.answer.read();
-            let answer = answer.as_ref().filter(|answer| source.changes.is_current(answer))?;
+            let answer = answer.as_ref().filter(|answer| answer.standing.is_current())?;
             let asked_since = (arrived_ms..=source.clock.now_ms()).contains(&answer.asked_ms);
             asked_since.then(|| answer.verdict.clone())
         };
@@ -181,37 +163,80 @@ impl Standing {
     }
 
     async fn ask(&self, source: &Source) -> Result<Verdict, StoreError> {
-        // Both are read before asking: the answer may miss later changes. All counters, because the key's organisation is known
-        // only afterwards.
-        let (asked_ms, changes) = (source.clock.now_ms(), source.changes.all());
-        let found = match &self.lookup {
-            Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,
-            Lookup::Id(id) => source.store.key_by_id(*id).await?,
-            Lookup::User(organisation, id) => {
-                let found = source.store.user_get(*organisation, *id).await?;
-                let verdict = found.map_or(Verdict::UnknownUser, |(user, owner)| source.judge_user(&user, owner));
-                let index = Changes::index(Some(*organisation));
-                let changes = changes[index];
-                *self.answer.write() = Some(Answer { asked_ms, index, changes, verdict: verdict.clone() });
-                return Ok(verdict);
+        // Noted before asking: the answer may miss later changes.
+        let (asked_ms, mut standing) = (source.clock.now_ms(), self.changes(source));
+        let (of_server, changes) = (Counted::new(&source.server), source.store.change_count());
+        let mut found = self.find(source).await?;
+        if let (Some(found_now), None) = (&found, &standing) {
+            let organisation = found_now.organisation();
+            self.organisation.get_or_init(|| (organisation, source.store.organisation_generation(organisation)));
+            standing = self.changes(source);
+            // The organisation is known only now, and its changes must be noted before the read.
+            if source.store.change_count() != changes {
+                found = self.find(source).await?;
             }
+        }
+        let (verdict, standing) = match (found, standing) {
+            (Some(found), Some(standing)) => (source.judge(found, &standing), standing),
+            (_, standing) => match &self.lookup {
+                Lookup::User(..) => (Verdict::UnknownUser, standing.unwrap_or(of_server)),
+                // Operators have no tokens.
+                Lookup::Id(_) => (Verdict::Unknown, of_server),
+                Lookup::Digest(digest) => {
+                    let operator = source.store.operator_by_digest(digest).await?;
+                    (operator.map_or(Verdict::Unknown, |operator| judge_operator(operator, &of_server)), of_server)
+                }
+            },
         };
-        let index = Changes::index(found.as_ref().map(|(key, _)| key.organisation));
-        let verdict = match (found, &self.lookup) {
-            (Some((key, owner)), _) => source.judge(&key, owner),
-            // Operators have no tokens.
-            (None, Lookup::Digest(digest)) => {
-                source.store.operator_by_digest(digest).await?.map_or(Verdict::Unknown, judge_operator)
-            }
-            (None, _) => Verdict::Unknown,
-        };
-        *self.answer.write() = Some(Answer { asked_ms, index, changes: changes[index], verdict: verdict.clone() });
+        *self.answer.write() = Some(Answer { asked_ms, standing, verdict: verdict.clone() });
         Ok(verdict)
+    }
+
+    /// Notes the changes of the organisation, if it is known.
+    fn changes(&self, source: &Source) -> Option<Counted> {
+        let known = match &self.lookup {
+            Lookup::User(organisation, _) => {
+                let changes = || (*organisation, source.store.organisation_generation(*organisation));
+                Some(self.organisation.get_or_init(changes))
+            }
+            Lookup::Digest(_) | Lookup::Id(_) => self.organisation.get(),
+        };
+        known.map(|(_, changes)| Counted::new(changes))
+    }
+
+    /// Finds the key or user in the store.
+    async fn find(&self, source: &Source) -> Result<Option<Found>, StoreError> {
+        Ok(match &self.lookup {
+            Lookup::Digest(digest) => source.store.key_by_digest(digest).await?.map(Found::Key),
+            Lookup::Id(id) => source.store.key_by_id(*id).await?.map(Found::Key),
+            Lookup::User(organisation, id) => source.store.user_get(*organisation, *id).await?.map(Found::User),
+        })
+    }
+}
+
+/// A key or user of the store, with its organisation.
+enum Found {
+    Key((ApiKey, Organisation)),
+    User((User, Organisation)),
+}
+
+impl Found {
+    const fn organisation(&self) -> OrganisationId {
+        match self {
+            Self::Key((_, owner)) | Self::User((_, owner)) => owner.id,
+        }
     }
 }
 
 impl Source {
-    fn judge(&self, key: &ApiKey, owner: Organisation) -> Verdict {
+    fn judge(&self, found: Found, standing: &Counted) -> Verdict {
+        match found {
+            Found::Key((key, owner)) => self.judge_key(&key, owner, standing),
+            Found::User((user, owner)) => self.judge_user(&user, owner, standing),
+        }
+    }
+
+    fn judge_key(&self, key: &ApiKey, owner: Organisation, standing: &Counted) -> Verdict {
         if key.revoked_ms.is_some() {
             return Verdict::Revoked;
         }
@@ -221,21 +246,21 @@ impl Source {
             expires_ms: key.expires_ms,
             acts_for_users: key.acts_for_users,
         };
-        self.admit_of(owner, holder, key.principal, key.role, key.no_delete)
+        self.admit_of((owner, standing), holder, key.principal, key.role, key.no_delete)
     }
 
-    fn judge_user(&self, user: &User, owner: Organisation) -> Verdict {
+    fn judge_user(&self, user: &User, owner: Organisation, standing: &Counted) -> Verdict {
         if user.disabled_ms.is_some() {
             return Verdict::DisabledUser;
         }
         let holder = Holder::User { name: user.name.as_str().into() };
-        self.admit_of(owner, holder, user.id, user.role, user.no_delete)
+        self.admit_of((owner, standing), holder, user.id, user.role, user.no_delete)
     }
 
     /// Returns the caller with a valid key or user, if its organisation is served.
     fn admit_of(
         &self,
-        owner: Organisation,
+        (owner, standing): (Organisation, &Counted),
         holder: Holder,
         principal: PrincipalId,
         role: Role,
@@ -255,6 +280,8 @@ impl Source {
             role,
             grants: self.grants.find(self.store.as_ref(), owner.id, principal, None),
             compiled: Arc::default(),
+            compiled_at: 0,
+            standing: standing.clone(),
             no_delete,
             engine: None,
             tier: Arc::new(tier),
@@ -282,14 +309,19 @@ impl Source {
     }
 }
 
-fn judge_operator(operator: Operator) -> Verdict {
-    match operator.revoked_ms {
+fn judge_operator(operator: Operator, standing: &Counted) -> Verdict {
+    let Operator { id, name, revoked_ms, .. } = operator;
+    match revoked_ms {
         Some(_) => Verdict::Revoked,
-        None => Verdict::Operator(Arc::new(OperatorCaller { id: operator.id, name: operator.name.into() })),
+        None => Verdict::Operator(Arc::new(OperatorCaller { id, name: name.into(), standing: standing.clone() })),
     }
 }
 
 impl Verdict {
+    const fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Good(_) | Self::Operator(_))
+    }
+
     fn admit(self, now_ms: i64) -> Result<Identity, AuthError> {
         match self {
             Self::Good(caller) if caller.key_expires_ms().is_some_and(|expires_ms| expires_ms <= now_ms) => {

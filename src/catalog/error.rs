@@ -7,6 +7,7 @@ use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::LimitExceeded;
 
 use crate::access::Denial;
+use crate::auth::AuthError;
 use crate::base::deadline::TimeIsOver;
 use crate::heavy::HeavyError;
 use crate::metadata::MetadataError;
@@ -125,6 +126,9 @@ pub enum CatalogError {
     /// The caller lacks the permission.
     #[error(transparent)]
     Denied(Denial),
+    /// The caller is refused now. It was authenticated when the request arrived.
+    #[error(transparent)]
+    Refused(#[from] AuthError),
     /// A requirement does not hold, or another commit was faster.
     #[error("{0}")]
     CommitFailed(String),

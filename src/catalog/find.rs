@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::error::table_error;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::access::action::{CheckNamespace, CheckTable, CheckView, CommitTable, CreateTable, On};
+use crate::access::action::{Action, CheckNamespace, CheckTable, CheckView, CommitTable, CreateTable, On};
 use crate::access::{Authorizer, Denial, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
 use crate::store::{TableKind, TableRecord};
 
@@ -67,7 +67,7 @@ impl Catalog {
         permit: &Permit<A, O>,
     ) -> Result<Permit<A, O>, CatalogError> {
         let record = self.record::<M>(permit.warehouse(), permit.ident()).await?;
-        Ok(permit.renew(permit.found_again(record))?)
+        Ok(present(permit.authorizer()).await?.permit(permit.found_again(record))?)
     }
 
     /// Finds a view by its name and decides about the permission.
@@ -158,6 +158,18 @@ impl Catalog {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Returns the authorizer of the caller as it is now, if its standing or its grants changed since its authentication.
+///
+/// # Errors
+/// `Refused`; `Denied`.
+pub(super) async fn present<A: Action>(authorizer: Authorizer<A>) -> Result<Authorizer<A>, CatalogError> {
+    if !authorizer.principal().is_outdated() {
+        return Ok(authorizer);
+    }
+    let principal = Box::pin(authorizer.principal().renew()).await?;
+    Ok(Authorizer::new(principal)?)
 }
 
 /// Decides about the table that a commit names.

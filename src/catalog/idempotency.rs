@@ -15,7 +15,7 @@ use uuid::{Uuid, Variant};
 use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::base::keyed_lock::{KeyGuard, KeyedLock};
-use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
+use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError, claim_run};
 
 /// How much longer than promised an answer is kept, for requests that are sent at the last moment.
 const GRACE: Duration = Duration::from_secs(60);
@@ -165,10 +165,14 @@ impl Idempotency {
 
     /// Returns the task that calls [`Self::sweep`] every minute.
     pub fn task(self: &Arc<Self>) -> Task {
-        Task::every("expired-answers", SWEEP_INTERVAL, self, |answers, _| async move { Ok(answers.sweep().await?) })
-            .while_failing(
-                "Expired answers of requests with an Idempotency-Key stay until then: check the database and its disk",
-            )
+        let sweep = |answers: Arc<Self>, _| async move {
+            let (store, now_ms) = (&*answers.store, answers.clock.now_ms());
+            let is_claimed = claim_run(store, "expired-answers", now_ms, SWEEP_INTERVAL).await?;
+            Ok(if is_claimed { answers.sweep().await? } else { 0 })
+        };
+        Task::every("expired-answers", SWEEP_INTERVAL, self, sweep).while_failing(
+            "Expired answers of requests with an Idempotency-Key stay until then: check the database and its disk",
+        )
     }
 }
 

@@ -157,11 +157,6 @@ impl Catalog {
         self.documents.cached_bytes()
     }
 
-    /// Discards the cached list of an organisation's warehouses, after this process has changed one.
-    pub fn forget_warehouses(&self, organisation: OrganisationId) {
-        self.warehouses.forget(organisation);
-    }
-
     /// Returns the organisation's warehouse with the name, or its default.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use super::error::{kind_of, tabular_error};
 use super::fate::Fate;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, OpenWarehouse};
+use crate::access::Principal;
 use crate::base::clock::fresh_uuid;
 use crate::metadata::{Compression, Document, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
@@ -119,35 +120,54 @@ impl<'a, M: Tabular> Publication<'a, M> {
 }
 
 impl Catalog {
-    /// Publishes the document of one table or view.
+    /// Publishes the document of one table or view. If there is a principal, checks right before the swap that it is not outdated.
     pub(super) async fn publish<'a, M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
         publication: Publication<'a, M>,
-        max_tables: Option<u64>,
+        (principal, max_tables): (Option<&Principal>, Option<u64>),
         change: &Change,
     ) -> Result<Loaded<M>, NotPublished<'a>> {
         let ready = self.write(warehouse, publication).await?;
+        self.check_present(principal, warehouse, slice::from_ref(&ready)).await?;
         let change = &change.with_time(self.clock.now_ms());
         let asked = self.ask(warehouse.warehouse_ref, &ready, max_tables, change).await;
         self.conclude(warehouse, slice::from_ref(&ready), &[], asked).await?;
         Ok(Loaded { document: ready.next.document, locations: Some(ready.locations) })
     }
 
-    /// Publishes the documents of several tables as one transaction: all or none.
+    /// Publishes the documents of several tables as one transaction: all or none. See [`Self::publish`].
     pub(super) async fn publish_all<'a>(
         &self,
         warehouse: &OpenWarehouse,
         publications: Vec<Publication<'a>>,
         unchanged: &[Unchanged<'a>],
-        max_tables: Option<u64>,
+        (principal, max_tables): (Option<&Principal>, Option<u64>),
         change: &Change,
     ) -> Result<(), NotPublished<'a>> {
         let ready = self.write_all(warehouse, publications).await?;
+        self.check_present(principal, warehouse, &ready).await?;
         let change = &change.with_time(self.clock.now_ms());
         let changes = ready.iter().map(Ready::table_change).chain(unchanged.iter().map(Unchanged::table_change));
         let asked = self.store.table_transact(warehouse.warehouse_ref, changes.collect(), max_tables, change).await;
         self.conclude(warehouse, &ready, unchanged, asked).await
+    }
+
+    /// Checks, right before the swap, that the principal's standing and grants have not changed since they were decided about. If they
+    /// have, the change is overtaken: its caller decides again.
+    async fn check_present<'a, M: Tabular>(
+        &self,
+        principal: Option<&Principal>,
+        warehouse: &OpenWarehouse,
+        ready: &[Ready<'a, M>],
+    ) -> Result<(), NotPublished<'a>> {
+        if !principal.is_some_and(Principal::is_outdated) {
+            return Ok(());
+        }
+        self.discard_all(warehouse, ready).await;
+        let ident = ready.first().map(|part| part.ident);
+        let error = CatalogError::CommitFailed("the permissions of the caller changed during the request".to_owned());
+        Err(NotPublished { ident, error, overtaken: true })
     }
 
     /// Handles the store's answer to a change: resolves an unknown outcome, and removes documents that did not become current.

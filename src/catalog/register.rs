@@ -189,7 +189,7 @@ impl Catalog {
                 locations: locations.clone(),
                 details: EventDetails::new(),
             };
-            match self.publish(warehouse, publication, max_tables, change).await {
+            match self.publish(warehouse, publication, (None, max_tables), change).await {
                 Ok(_) => return Ok(before),
                 // The table was created, changed, dropped or renamed since the lookup.
                 Err(refused) if refused.overtaken && overwrite.is_some() => {}

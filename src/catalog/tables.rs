@@ -113,7 +113,7 @@ impl Catalog {
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
             let first = Publication::first(&ident, id, table, &warehouse.root, EventDetails::new())?;
-            Ok(CreatedTable::Created(catalog.publish(&warehouse, first, max_tables, &change).await?))
+            Ok(CreatedTable::Created(catalog.publish(&warehouse, first, (None, max_tables), &change).await?))
         })
         .await
     }

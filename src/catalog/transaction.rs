@@ -10,7 +10,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::commit::{ATTEMPTS, Planned};
 use super::error::creation_refused;
-use super::find::commit_target;
+use super::find::{commit_target, present};
 use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, CommitTarget, OpenWarehouse};
@@ -46,24 +46,27 @@ impl Catalog {
         self.to_its_end(async move {
             let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
             let parts = catalog.heavy.large(bytes, parts);
-            let mut targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
+            let (mut authorizer, mut targets) = catalog.targets(authorizer, &warehouse, &parts).await?;
             let ids = targets.iter().filter_map(|target| match target {
                 CommitTarget::Table(table) => Some(table.record.id),
                 CommitTarget::New(..) => None,
             });
             let turns = deadline::within(catalog.queues.enter_all(ids)).await?;
             if turns.iter().any(|turn| turn.waited) {
-                targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
+                (authorizer, targets) = catalog.targets(authorizer, &warehouse, &parts).await?;
             }
             for _ in 0..ATTEMPTS {
                 let (changed, unchanged) = catalog.plan(&warehouse, &parts, targets).await?;
-                match catalog.publish_all(&warehouse, changed, &unchanged, max_tables, &change).await {
+                match catalog
+                    .publish_all(&warehouse, changed, &unchanged, (Some(authorizer.principal()), max_tables), &change)
+                    .await
+                {
                     Ok(()) => return Ok(()),
                     Err(refused) if refused.overtaken => {}
                     Err(NotPublished { ident: Some(ident), error, .. }) => return Err(named(ident, error)),
                     Err(refused) => return Err(refused.into()),
                 }
-                targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
+                (authorizer, targets) = catalog.targets(authorizer, &warehouse, &parts).await?;
             }
             Err(CatalogError::CommitFailed(format!(
                 "Cannot commit the transaction: other commits were faster {ATTEMPTS} times"
@@ -72,22 +75,37 @@ impl Catalog {
         .await
     }
 
-    /// Finds the tables of the parts and decides about each. Fails, before any document is read, for the first part whose table
-    /// does not exist and is not to be created.
+    /// Finds the tables of the parts and decides about each, for the caller as it is now. Fails, before any document is read, for the first
+    /// part whose table does not exist and is not to be created.
     async fn targets(
         &self,
-        authorizer: &Authorizer<action::CommitTable>,
+        authorizer: Authorizer<action::CommitTable>,
         warehouse: &Arc<OpenWarehouse>,
         parts: &[Part],
-    ) -> Result<Vec<CommitTarget>, CatalogError> {
+    ) -> Result<(Authorizer<action::CommitTable>, Vec<CommitTarget>), CatalogError> {
         let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
         let found = self.store.table_get_all(warehouse.warehouse_ref, &idents).await.map_err(CatalogError::Store)?;
+        if authorizer.principal().is_outdated() {
+            self.check_unchanged(warehouse).await?;
+        }
+        let authorizer = present(authorizer).await?;
         let found = parts.iter().zip(idents.into_iter().zip(found));
         let targets = found.map(|(part, (ident, found))| {
             let is_create = part.commits.first().is_some_and(TableCommit::is_create);
-            commit_target(authorizer, warehouse, ident, found, is_create)
+            commit_target(&authorizer, warehouse, ident, found, is_create)
         });
-        targets.collect()
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok((authorizer, targets))
+    }
+
+    /// Checks that the name still leads to the warehouse, also for a request that named none.
+    async fn check_unchanged(&self, warehouse: &OpenWarehouse) -> Result<(), CatalogError> {
+        let OpenWarehouse { warehouse_ref, name, is_default, .. } = warehouse;
+        let now = self.warehouse(warehouse_ref.organisation, Some(name)).await?;
+        if now.warehouse_ref == *warehouse_ref && now.is_default == *is_default {
+            return Ok(());
+        }
+        Err(CatalogError::CommitFailed(format!("Warehouse {name} changed during the request: try again")))
     }
 
     /// Reads all documents and applies the rules. Returns the publications, and the tables that do not change.

@@ -80,7 +80,7 @@ impl Catalog {
             let create = move || Ok(create_view(&request, &location, uuid)?);
             let view = catalog.work(&warehouse, bytes, create).await?;
             let first = Publication::first(&ident, id, view, &warehouse.root, EventDetails::new())?;
-            Ok(catalog.publish(&warehouse, first, max_tables, &change).await?.document)
+            Ok(catalog.publish(&warehouse, first, (None, max_tables), &change).await?.document)
         })
         .await
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::background::Task;
 use crate::base::clock::Clock;
-use crate::store::{Event, EventDetails, Store, StoreError};
+use crate::store::{Event, EventDetails, Store, StoreError, claim_run};
 
 /// How often old events are removed, and how many in one transaction. The limit keeps commits from waiting long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -124,7 +124,11 @@ impl EventRetention {
 
     /// Returns the task that calls [`Self::sweep`] every ten minutes.
     pub fn task(self: &Arc<Self>) -> Task {
-        Task::every("old-events", SWEEP_INTERVAL, self, |events, _| async move { Ok(events.sweep().await?) })
+        let sweep = |events: Arc<Self>, _| async move {
+            let is_claimed = claim_run(&*events.store, "old-events", events.clock.now_ms(), SWEEP_INTERVAL).await?;
+            Ok(if is_claimed { events.sweep().await? } else { 0 })
+        };
+        Task::every("old-events", SWEEP_INTERVAL, self, sweep)
             .while_failing("Events older than events.retention_s stay until then: check the database and its disk")
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
-use crate::store::{Report, ReportLimits, Store, StoreError, WarehouseRef};
+use crate::store::{Report, ReportLimits, Store, StoreError, WarehouseRef, claim_run};
 
 /// The largest accepted report, in bytes. A filter of some ten thousand values fits.
 pub const MAX_REPORT_BYTES: usize = 128 << 10;
@@ -180,7 +180,11 @@ impl Reports {
     /// Returns the tasks that write reports and remove old ones. At the stop, the first writes the reports that are left.
     pub fn tasks(self: &Arc<Self>) -> [Task; 2] {
         let write = |reports: Arc<Self>, _| async move { Ok(reports.write().await?) };
-        let sweep = |reports: Arc<Self>, _| async move { Ok(reports.sweep().await?) };
+        let sweep = |reports: Arc<Self>, _| async move {
+            let (store, now_ms) = (&*reports.store, reports.clock.now_ms());
+            let is_claimed = claim_run(store, "old-metrics-reports", now_ms, SWEEP_INTERVAL).await?;
+            Ok(if is_claimed { reports.sweep().await? } else { 0 })
+        };
         [
             Task::every("metrics-reports", WRITE_INTERVAL, self, write)
                 .wake_on(Arc::clone(&self.full))

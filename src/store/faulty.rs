@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::location::Location;
@@ -87,7 +88,7 @@ impl FaultyStore {
         *self.meanwhile.lock() = Some(Box::new(happens));
     }
 
-    /// Runs `happens` right after the next read of a pointer.
+    /// Runs `happens` right after the next read of a pointer by name.
     pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.after_get.lock() = Some(Box::pin(happens));
     }
@@ -126,7 +127,8 @@ impl FaultyStore {
         }
         let Some(overtaken) = overtaken(method) else {
             let answer = work.await;
-            let happens = if method == "table_get" { self.after_get.lock().take() } else { None };
+            let is_read = matches!(method, "table_get" | "table_get_all");
+            let happens = if is_read { self.after_get.lock().take() } else { None };
             if let Some(happens) = happens {
                 happens.await;
             }
@@ -180,6 +182,22 @@ impl AccessGenerations for FaultyStore {
     fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
         self.inner.access_generation(organisation, principal)
     }
+
+    fn organisation_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
+        self.inner.organisation_generation(organisation)
+    }
+
+    fn server_generation(&self) -> Arc<AtomicU64> {
+        self.inner.server_generation()
+    }
+
+    fn change_count(&self) -> u64 {
+        self.inner.change_count()
+    }
+
+    fn access_refresh(&self, organisation: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>> {
+        self.inner.access_refresh(organisation)
+    }
 }
 
 macro_rules! stores_with_faults {
@@ -196,6 +214,7 @@ macro_rules! stores_with_faults {
 stores_with_faults! {
     Store {
         fn ping() -> ();
+        fn task_claim(task: &str, now_ms: i64, until_ms: i64) -> bool;
     }
     OrganisationStore {
         fn organisation_create(new: &Organisation, change: &Change) -> ();

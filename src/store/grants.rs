@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use tidewater_core::access::{Granted, Privilege, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, WarehouseId};
 use tidewater_core::name::NamespaceIdent;
@@ -265,10 +266,25 @@ pub trait GrantStore: Send + Sync + 'static {
 }
 
 /// Counts the changes of access, so that caches can check whether they are current.
+///
+/// A value that was loaded before a read stays current until the counter changes. In the process that makes a change, the counters
+/// increase before the change is answered. Other processes may write to the same database: their changes are counted here by
+/// [`Self::access_refresh`], and by each read of a table or view before it is answered.
 pub trait AccessGenerations: Send + Sync + 'static {
     /// Returns a counter that increases with each change of a principal's access: its roles and their grants, its namespaces, the
-    /// roles of its keys, and the names of tables, views and namespaces that it has grants on or owns. In the process that makes
-    /// the change, it increases before the change is answered. A value that was loaded before a read of access stays current
-    /// until the counter changes.
+    /// roles of its keys, and the names of tables, views and namespaces that it has grants on or owns.
     fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64>;
+
+    /// Returns a counter that increases with each change of the organisation itself, its keys, its users, or its warehouses.
+    fn organisation_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64>;
+
+    /// Returns a counter that increases with each change of operators or signing keys.
+    fn server_generation(&self) -> Arc<AtomicU64>;
+
+    /// Returns how often counters have increased. While it stays the same, no counter changes.
+    fn change_count(&self) -> u64;
+
+    /// Counts the changes that other processes have made before this call: of the server, and of the organisation and its principals
+    /// if one is given. Returns `None` if no other process can write to the database, so that the counters are always current.
+    fn access_refresh(&self, organisation: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>>;
 }

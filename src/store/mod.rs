@@ -53,6 +53,8 @@ pub use open::*;
 pub use operators::*;
 pub use organisations::*;
 pub use pages::*;
+#[cfg(test)]
+pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
 pub use signing_keys::*;
@@ -104,4 +106,21 @@ pub trait Store:
 {
     /// Returns `Ok` if the store answers. Serves `GET /ready`.
     async fn ping(&self) -> Result<()>;
+
+    /// Claims the runs of a background task until `until_ms` for this server. Returns false if another server has claimed it, and
+    /// always true in a store that only one process uses.
+    ///
+    /// A claim whose future is dropped may have been made: then no server runs the task until its end.
+    async fn task_claim(&self, task: &str, now_ms: i64, until_ms: i64) -> Result<bool>;
+}
+
+/// Claims the run of a background task that every server begins once in `interval`, so that one of them does its work. If that server
+/// is killed, another takes over after the interval.
+///
+/// # Errors
+/// Fails if the store does not answer.
+pub async fn claim_run(store: &dyn Store, task: &str, now_ms: i64, interval: std::time::Duration) -> Result<bool> {
+    // A little less, because a server begins its runs a little early.
+    let claimed_ms = i64::try_from((interval * 4 / 5).as_millis()).unwrap_or(i64::MAX);
+    store.task_claim(task, now_ms, now_ms.saturating_add(claimed_ms)).await
 }

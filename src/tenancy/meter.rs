@@ -13,7 +13,7 @@ const LEASE_BITS: u32 = 12;
 const TOTAL_BITS: u32 = 32;
 
 /// How long an exhausted budget is cached, in milliseconds: another server may return a part of its lease.
-const EXHAUSTED_BELIEVED_MS: i64 = 5_000;
+const EXHAUSTED_BELIEVED_MS: i64 = 1_000;
 
 /// A lease in one word, so that a request spends it in one atomic step that cannot mix two days or two leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +58,8 @@ pub(super) struct Exhausted {
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     lease: AtomicU64,
+    /// The lease at the last look for idle ones.
+    looked_at: AtomicU64,
     /// Requests of organisations without a limit that are not written yet: the day in the upper 20 bits, their number below.
     uncounted: AtomicU64,
     /// Unwritten requests of earlier days, and requests whose write failed.
@@ -104,6 +106,19 @@ impl Meter {
     /// Returns the number of unspent leased requests.
     pub(super) fn left(&self) -> u64 {
         Lease::unpack(self.lease.load(Ordering::Acquire)).left
+    }
+
+    /// Takes the unspent rest of a lease of which nothing was spent since the last call. What is known of the day's total stays.
+    pub(super) fn take_idle_lease(&self) -> Lease {
+        let word = self.lease.load(Ordering::Acquire);
+        let (lease, before) = (Lease::unpack(word), self.looked_at.swap(word, Ordering::AcqRel));
+        if before != word || lease.left == 0 {
+            return Lease::default();
+        }
+        let rest = Lease { left: 0, total: lease.used(), ..lease }.pack();
+        // A request may spend of it right now.
+        let taken = self.lease.compare_exchange(word, rest, Ordering::AcqRel, Ordering::Acquire);
+        taken.map_or_else(|_| Lease::default(), |_| lease)
     }
 
     /// Takes the unspent rest of a lease of an earlier day.
@@ -178,6 +193,20 @@ mod tests {
         assert_eq!(meter.trim(1), Lease::default(), "nothing more to cut off");
         assert_eq!(meter.spend(20_000, 100), Some(49), "50 were used, this is the next");
         assert_eq!(meter.left(), 0);
+    }
+
+    #[test]
+    fn lease_is_idle_if_nothing_was_spent_since_the_last_look() {
+        let meter = Meter::default();
+        let lease = |left| Lease { day: 20_000, left, total: 10 };
+        meter.replace(lease(3));
+        assert_eq!(meter.take_idle_lease(), Lease::default());
+        assert_eq!(meter.spend(20_000, 100), Some(92));
+        assert_eq!(meter.take_idle_lease(), Lease::default(), "one was spent");
+        assert_eq!(meter.take_idle_lease(), lease(2));
+        assert_eq!(meter.spend(20_000, 100), None);
+        assert_eq!(meter.replace(Lease::default()), Lease { day: 20_000, left: 0, total: 8 });
+        assert_eq!(meter.take_idle_lease(), Lease::default());
     }
 
     #[test]

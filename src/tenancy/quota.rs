@@ -1,8 +1,9 @@
 //! The daily limit of an organisation: exact over any number of servers, without a write per request.
 //!
 //! A server leases a slice of the day's budget from the store in one atomic statement and spends it in memory. Leased requests
-//! count as used: a crash loses at most one slice, and the limit is never exceeded. A server gives unspent requests back when
-//! the day changes, when the organisation's new tier allows only a smaller slice, and at shutdown.
+//! count as used: a crash loses at most one slice, and the limit is never exceeded. A server gives unspent requests back when nothing
+//! was spent of them for some seconds, when the day changes, when the organisation's new tier allows only a smaller slice, and at
+//! shutdown. Leases become smaller towards the end of the budget, so that other servers get the rest.
 //!
 //! The requests of an organisation without a limit are counted in memory and written every few seconds.
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
+use tidewater_core::limits::{day_of, lease_of, seconds_left_of_day, slice_of};
 
 use crate::auth::Caller;
 use crate::background::Task;
@@ -173,7 +174,8 @@ impl Quota {
         }
     }
 
-    /// Gives back leases of past days and of organisations that have no limit now. Writes the requests of organisations
+    /// Gives back leases of past days, of organisations that have no limit now, and those of which nothing was spent since the last
+    /// call. Writes the requests of organisations
     /// without a limit, and the counts of keys. Returns the number of written counts of keys.
     ///
     /// # Errors
@@ -186,6 +188,7 @@ impl Quota {
             if meter.needs_no_lease.swap(false, Ordering::AcqRel) {
                 give_back(&*self.store, organisation, meter.trim(0)).await;
             }
+            give_back(&*self.store, organisation, meter.take_idle_lease()).await;
             meter.set_all_aside();
             if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
                 failed = Some(error);
@@ -281,8 +284,10 @@ async fn lease(store: &dyn Store, meter: &Meter, wanted: &LeaseRequest) -> Resul
     meter.set_all_aside();
     write_backlog(store, organisation, meter).await?;
     // Requests that are left of an old lease no longer count as used.
-    give_back(store, organisation, meter.replace(Lease::default())).await;
-    let slice = slice_of(limit);
+    let old = meter.replace(Lease::default());
+    give_back(store, organisation, old).await;
+    let used = if old.day == day { old.total.saturating_sub(old.left) } else { 0 };
+    let slice = lease_of(limit, used);
     let taken = store.usage_take(organisation, stored_day(day), slice, Some(limit)).await?;
     let Some(left) = taken.granted.min(slice).checked_sub(1) else {
         *meter.exhausted.lock() = Some(Exhausted { day, limit, found_ms: now_ms });

@@ -1,6 +1,7 @@
 //! Finds the warehouse of a request, from a cached list.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use tidewater_core::ids::OrganisationId;
@@ -9,12 +10,8 @@ use super::{OpenWarehouse, StorageAccess};
 use crate::base::clock::Clock;
 use crate::store::{Store, StoreError, Warehouse};
 
-/// How long a list of warehouses is cached. A new default or storage setting takes effect within this time.
+/// How long a list of warehouses is cached if none of them changed. After that, one that could not be opened is tried again.
 const CACHED_MS: i64 = 2_000;
-
-/// How often in a second an organisation's list is read again for an unknown name. Beyond that the cached list counts, and a
-/// new warehouse is found within [`CACHED_MS`].
-const RELOADS_PER_SECOND: u32 = 10;
 
 /// Why the warehouse of a request was not found.
 #[derive(Debug, thiserror::Error)]
@@ -43,65 +40,57 @@ struct Listed {
 
 struct List {
     at_ms: i64,
+    /// The counter of changes of the organisation and its warehouses, and its value before the list was read.
+    changes: Arc<AtomicU64>,
+    read_at: u64,
     warehouses: Vec<Listed>,
 }
 
-/// The number of reloads in a second.
-#[derive(Clone, Copy)]
-struct Reloads {
-    since_ms: i64,
-    count: u32,
+impl List {
+    fn is_current(&self, now_ms: i64) -> bool {
+        (0..CACHED_MS).contains(&now_ms.saturating_sub(self.at_ms))
+            && self.changes.load(Ordering::Acquire) == self.read_at
+    }
 }
 
 /// The cached warehouses of organisations.
 pub(crate) struct Warehouses {
     access: StorageAccess,
     listed: Cache<OrganisationId, Arc<List>>,
-    reloads: Cache<OrganisationId, Reloads>,
 }
 
 impl Warehouses {
     pub(crate) fn new(access: StorageAccess) -> Self {
         const ORGANISATIONS: usize = 10_000;
-        Self { access, listed: Cache::new(ORGANISATIONS), reloads: Cache::new(ORGANISATIONS) }
+        Self { access, listed: Cache::new(ORGANISATIONS) }
     }
 
     pub(crate) const fn access(&self) -> &StorageAccess {
         &self.access
     }
 
-    /// Returns the warehouses of an organisation, from the cache if it is recent. With `fresh`, reads them again if that is allowed.
+    /// Returns the warehouses of an organisation, from the cache if none has changed.
     async fn list(
         &self,
         store: &dyn Store,
         clock: &Clock,
         organisation: OrganisationId,
-        fresh: bool,
     ) -> Result<Arc<List>, StoreError> {
         let now_ms = clock.now_ms();
         let known = self.listed.get(&organisation);
         if let Some(known) = &known
-            && now_ms - known.at_ms < CACHED_MS
-            && !(fresh && self.may_reload(organisation, now_ms))
+            && known.is_current(now_ms)
         {
             return Ok(Arc::clone(known));
         }
+        let changes = store.organisation_generation(organisation);
+        // Before the read, which may miss later changes.
+        let read_at = changes.load(Ordering::Acquire);
         let records = store.warehouse_list(organisation).await?;
         let warehouses = records.into_iter().map(|record| self.open_listed(record, known.as_deref())).collect();
-        let list = Arc::new(List { at_ms: now_ms, warehouses });
+        let list = Arc::new(List { at_ms: now_ms, changes, read_at, warehouses });
         self.listed.insert(organisation, Arc::clone(&list));
         Ok(list)
-    }
-
-    /// Counts a reload, if another is allowed.
-    fn may_reload(&self, organisation: OrganisationId, now_ms: i64) -> bool {
-        let known = self.reloads.get(&organisation).filter(|known| (0..1_000).contains(&(now_ms - known.since_ms)));
-        let Reloads { since_ms, count } = known.unwrap_or(Reloads { since_ms: now_ms, count: 0 });
-        if count >= RELOADS_PER_SECOND {
-            return false;
-        }
-        self.reloads.insert(organisation, Reloads { since_ms, count: count + 1 });
-        true
     }
 
     /// Opens a warehouse of a list. An unchanged warehouse keeps its connections. A failure is logged and does not affect the other
@@ -120,11 +109,6 @@ impl Warehouses {
         }
     }
 
-    /// Discards the cached list of an organisation.
-    pub(crate) fn forget(&self, organisation: OrganisationId) {
-        self.listed.remove(&organisation);
-    }
-
     /// Finds an organisation's warehouse by its name, or its default.
     pub(crate) async fn find(
         &self,
@@ -133,17 +117,20 @@ impl Warehouses {
         organisation: OrganisationId,
         name: Option<&str>,
     ) -> Result<Arc<OpenWarehouse>, FindWarehouseError> {
-        for fresh in [false, true] {
-            let list = self.list(store, clock, organisation, fresh).await?;
-            let wanted = |listed: &&Listed| match name {
-                Some(name) => listed.record.name == name,
-                None => listed.record.is_default,
-            };
-            if let Some(found) = list.warehouses.iter().find(wanted) {
-                let open = found.open.clone();
-                return open.ok_or_else(|| FindWarehouseError::Unusable(found.record.name.clone()));
-            }
+        let wanted = |listed: &&Listed| match name {
+            Some(name) => listed.record.name == name,
+            None => listed.record.is_default,
+        };
+        let mut list = self.list(store, clock, organisation).await?;
+        if !list.warehouses.iter().any(|listed| wanted(&listed))
+            && let Some(refreshed) = store.access_refresh(Some(organisation))
+        {
+            // Another server may have added it.
+            refreshed.await?;
+            list = self.list(store, clock, organisation).await?;
         }
-        Err(if name.is_some() { FindWarehouseError::NotFound } else { FindWarehouseError::NoDefault })
+        let missing = || if name.is_some() { FindWarehouseError::NotFound } else { FindWarehouseError::NoDefault };
+        let found = list.warehouses.iter().find(wanted).ok_or_else(missing)?;
+        found.open.clone().ok_or_else(|| FindWarehouseError::Unusable(found.record.name.clone()))
     }
 }

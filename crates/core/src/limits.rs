@@ -153,11 +153,24 @@ pub const fn seconds_left_of_day(now_ms: i64) -> u64 {
     left_ms.unsigned_abs().div_ceil(1_000)
 }
 
-/// Returns how many requests of a day's budget a process reserves at once: a hundredth of the limit, and 1 to
-/// [`MAX_SLICE`]. The unspent reserves of several processes stay small compared with the limit.
+/// The part of a limit that a process reserves at most at once. A process that is killed loses this much of the day's budget.
+const PARTS: u64 = 400;
+
+/// The part of what is left of a day's budget that a process reserves at most at once, so that at its end no process has much that
+/// another needs.
+const PARTS_OF_REST: u64 = 32;
+
+/// Returns how many requests of a day's budget a process reserves at most at once: a four-hundredth of the limit, and 1 to [`MAX_SLICE`].
 #[must_use]
 pub fn slice_of(limit: u64) -> u64 {
-    (limit / 100).clamp(1, MAX_SLICE)
+    (limit / PARTS).clamp(1, MAX_SLICE)
+}
+
+/// Returns how many requests of a day's budget a process reserves when `taken` of them are reserved or spent. The reserves shrink
+/// towards the end of the budget.
+#[must_use]
+pub fn lease_of(limit: u64, taken: u64) -> u64 {
+    (limit.saturating_sub(taken) / PARTS_OF_REST).clamp(1, slice_of(limit))
 }
 
 #[cfg(test)]
@@ -182,7 +195,8 @@ mod tests {
         assert_eq!(tiers["professional"].requests_per_day, Some(10_000));
         assert_eq!(tiers["premium"].requests_per_day, Some(100_000));
         assert_eq!(tiers["enterprise"].requests_per_day, None);
-        assert_eq!([1, 99, 10_000, 100_000, u64::MAX].map(slice_of), [1, 1, 100, 1_000, 1_000]);
+        assert_eq!([1, 99, 10_000, 100_000, u64::MAX].map(slice_of), [1, 1, 25, 250, 1_000]);
+        assert_eq!([0, 9_000, 9_680, 9_999, 10_001].map(|taken| lease_of(10_000, taken)), [25, 25, 10, 1, 1]);
     }
 
     #[test]
@@ -237,10 +251,11 @@ mod tests {
         }
 
         #[test]
-        fn slice_is_at_most_a_hundredth_of_its_limit(limit in any::<u64>()) {
-            let slice = slice_of(limit);
-            prop_assert!((1..=MAX_SLICE).contains(&slice));
-            prop_assert!(limit < 100 || slice <= limit / 100);
+        fn lease_is_a_small_part_of_its_limit_and_of_the_rest(limit in any::<u64>(), taken in any::<u64>()) {
+            let (slice, lease) = (slice_of(limit), lease_of(limit, taken));
+            prop_assert!((1..=MAX_SLICE).contains(&slice) && (1..=slice).contains(&lease));
+            prop_assert!(slice == 1 || slice <= limit / 400);
+            prop_assert!(lease == 1 || lease <= limit.saturating_sub(taken) / 32);
         }
     }
 }

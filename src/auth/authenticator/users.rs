@@ -43,9 +43,6 @@ impl Authenticator {
             issued_ms: user.issued_ms,
         };
         let recorded = store.user_sign_in(&sign_in, &Change::by_catalog(now_ms)).await.map_err(unavailable)?;
-        if recorded.changed {
-            self.forget_keys(organisation.id);
-        }
         self.log_missing_roles(&organisation.name, &provider.name, recorded.missing_roles);
         Ok((Subject::User(recorded.id), organisation.id, SeenToken::Provider(seen)))
     }

@@ -357,7 +357,6 @@ async fn disabled_user_is_refused_at_the_next_request_and_not_changed_by_new_tok
         let update = UserUpdate { disabled: Some(disabled), no_delete: None };
         let change = Change::by_catalog(setup.world.now_ms());
         setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
-        server.forget_keys(setup.world.organisation.id);
     };
     set(true).await;
     assert!(matches!(present(&server, &token).await, Err(AuthError::DisabledUser)));
@@ -369,7 +368,6 @@ async fn disabled_user_is_refused_at_the_next_request_and_not_changed_by_new_tok
     let update = UserUpdate { disabled: None, no_delete: Some(true) };
     let change = Change::by_catalog(setup.world.now_ms());
     setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
-    server.forget_keys(setup.world.organisation.id);
     assert!(present(&server, &token).await.unwrap().no_delete());
 }
 
@@ -382,7 +380,6 @@ async fn deleted_user_is_a_new_user_at_the_next_request() {
     let change = Change::by_catalog(setup.world.now_ms());
     let own = exchange(&server, &token).await.unwrap();
     setup.world.store.user_delete(setup.world.organisation.id, old, &change).await.unwrap();
-    server.forget_keys(setup.world.organisation.id);
     assert!(
         matches!(present(&server, &own).await, Err(AuthError::UnknownUser)),
         "a token of the catalog is no sign-in"
@@ -404,7 +401,6 @@ async fn suspended_and_missing_organisations_refuse_their_users() {
     let update = crate::store::OrganisationUpdate { suspended: Some(true), ..Default::default() };
     let change = Change::by_catalog(setup.world.now_ms());
     setup.world.store.organisation_update(setup.world.organisation.id, &update, &change).await.unwrap();
-    server.forget_keys(setup.world.organisation.id);
     assert!(matches!(present(&server, &token).await, Err(AuthError::Suspended(_))));
     assert!(matches!(present(&server, &setup.token("u2")).await, Err(AuthError::Suspended(_))));
     assert_eq!(users(&setup.world).await.len(), 1, "a suspended organisation gets no users");
@@ -533,7 +529,6 @@ async fn exchanged_token_outlives_neither_the_session_nor_the_user() {
     let change = Change::by_catalog(setup.world.now_ms());
     let update = UserUpdate { disabled: Some(true), no_delete: None };
     setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
-    server.forget_keys(setup.world.organisation.id);
     assert_eq!(exchange(&server, &own).await, Err(OAuthErrorKind::InvalidGrant));
     assert!(matches!(present(&server, &own).await, Err(AuthError::DisabledUser)));
 }
@@ -618,7 +613,6 @@ async fn engine_acts_for_a_user_of_a_provider() {
     assert_eq!(through().await.unwrap_err().kind, OAuthErrorKind::InvalidGrant, "not allowed yet");
     let update = KeyUpdate { acts_for_users: Some(true), ..KeyUpdate::default() };
     world.store.key_update(trino.organisation, trino.id, &update, &Change::by_catalog(0)).await.unwrap();
-    server.forget_keys(trino.organisation);
     let caller = present(&server, &through().await.unwrap()).await.unwrap();
     assert!(caller.is_user());
     assert_eq!(caller.principal(), users(world).await[0].id);

@@ -85,13 +85,10 @@ async fn token_is_refused_at_once_when_its_engine_loses_the_permission_or_its_ke
     assert!(present(&server, through).await.is_ok());
     let is_refused = async || matches!(present(&server, through).await, Err(AuthError::Token(TokenError::Engine)));
     allow(&world, &trino, false).await;
-    server.forget_keys(world.organisation.id);
     assert!(is_refused().await);
     allow(&world, &trino, true).await;
-    server.forget_keys(world.organisation.id);
     assert!(present(&server, through).await.is_ok());
     world.store.key_revoke(world.organisation.id, trino.id, &Change::by_catalog(0)).await.unwrap();
-    server.forget_keys(world.organisation.id);
     assert!(is_refused().await);
     assert!(present(&server, &subject).await.is_ok(), "the user's own token stays good");
 }

@@ -22,6 +22,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a ping is tried again: enough to replace a connection.
+const PING_RETRIES: Duration = Duration::from_millis(100);
+
 /// Decides whether something is tried again.
 struct Retries {
     until: Instant,
@@ -76,7 +79,16 @@ impl Pool {
 
     /// Runs one statement that reads few rows, over a connection that such reads share.
     pub(super) async fn read_few(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        let mut retries = Retries::new(self.retry_timeout());
+        self.read_few_within(sql, params, self.retry_timeout()).await
+    }
+
+    /// Returns whether the database answers now. Connections that it closed meanwhile do not count.
+    pub(super) async fn ping(&self) -> Result<()> {
+        self.read_few_within("SELECT 1 FROM organisation LIMIT 1", &[], PING_RETRIES).await.map(drop)
+    }
+
+    async fn read_few_within(&self, sql: &str, params: &[Param<'_>], at_most: Duration) -> Result<Vec<Row>> {
+        let mut retries = Retries::new(at_most);
         loop {
             match self.query_shared(sql, params).await {
                 Err(error) if error.may_pass() && retries.after_loss().await => {}
@@ -138,10 +150,16 @@ impl<'a> Attempts<'a> {
         worked: std::result::Result<T, Failure>,
     ) -> Option<Result<T>> {
         let failure = match worked {
-            Ok(done) => match transaction.commit().await {
-                Ok(()) => return Some(Ok(done)),
-                Err(failure) => failure,
-            },
+            Ok(done) => {
+                let raised = transaction.take_raised();
+                let committed = transaction.commit().await;
+                // Also after a failure, because the commit may have been made.
+                self.pool.generations().count_own(raised, committed.is_ok());
+                match committed {
+                    Ok(()) => return Some(Ok(done)),
+                    Err(failure) => failure,
+                }
+            }
             Err(failure) => {
                 transaction.undo().await;
                 failure

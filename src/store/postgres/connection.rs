@@ -18,6 +18,7 @@ use tokio_postgres::Row;
 use super::client::Client;
 use super::connector::{ConnectError, Connector};
 use super::convert::Failure;
+use super::counters::{Generations, Raised};
 use super::line::{Line, NoPlace, Place};
 use super::params::Param;
 use super::settings::PostgresSettings;
@@ -38,6 +39,8 @@ pub(super) struct Pool(Arc<Connections>);
 
 struct Connections {
     connector: Arc<Connector>,
+    /// The counters of changes, which a commit increases.
+    generations: Arc<Generations>,
     prepares: bool,
     acquire_timeout: Duration,
     statement_timeout: Duration,
@@ -96,12 +99,13 @@ impl NoConnection {
 
 impl Pool {
     /// Creates the pool. It opens connections as they are needed.
-    pub(super) fn new(settings: &PostgresSettings, connector: Arc<Connector>) -> Self {
+    pub(super) fn new(settings: &PostgresSettings, connector: Arc<Connector>, generations: Arc<Generations>) -> Self {
         let all = settings.connections.max(FEWEST);
         let shared = (all * 2 / 5).clamp(1, MOST_SHARED);
         let lists = (all / 5).max(1);
         Self(Arc::new(Connections {
             connector,
+            generations,
             prepares: settings.prepared_statements,
             acquire_timeout: settings.acquire_timeout,
             statement_timeout: settings.statement_timeout,
@@ -116,6 +120,11 @@ impl Pool {
     /// Returns how long something is tried again while the database cannot be reached.
     pub(super) fn retry_timeout(&self) -> Duration {
         self.0.retry_timeout
+    }
+
+    /// Returns the counters of changes.
+    pub(super) fn generations(&self) -> &Generations {
+        &self.0.generations
     }
 
     /// Takes a connection for changes of an organisation, or of the server itself.
@@ -260,11 +269,28 @@ pub(super) struct Transaction {
     begun: AtomicBool,
     /// Whether a statement failed. The database would answer a commit with success, but undo all.
     failed: AtomicBool,
+    /// The changes to count after the commit.
+    raised: Mutex<Vec<Raised>>,
 }
 
 impl Transaction {
     pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, begun: AtomicBool::new(false), failed: AtomicBool::new(false) }
+        Self {
+            connection,
+            begun: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            raised: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Notes a change to count after the commit.
+    pub(super) fn note_raised(&self, raised: Raised) {
+        self.raised.lock().push(raised);
+    }
+
+    /// Takes the changes to count after the commit.
+    pub(super) fn take_raised(&self) -> Vec<Raised> {
+        std::mem::take(&mut *self.raised.lock())
     }
 
     /// Runs a statement, and returns its rows. The first statement is sent together with `BEGIN`.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -21,7 +22,7 @@ pub(super) enum ConnectError {
     /// The database cannot be reached, or refused the connection.
     #[error("{}", message(.0))]
     Database(#[source] tokio_postgres::Error),
-    /// No host answered in time.
+    /// The last host did not answer in time.
     #[error("no connection to the database within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
     /// The file of the password cannot be read.
@@ -46,7 +47,10 @@ pub(super) struct Connector {
     tls: Tls,
     password: Option<Secret<String>>,
     password_file: Option<PathBuf>,
+    /// The maximum time for each host.
     timeout: Duration,
+    /// The host of the newest connection, which is tried first.
+    last: AtomicUsize,
 }
 
 /// A new connection.
@@ -60,32 +64,41 @@ impl Connector {
     /// Reads the settings.
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, UrlError> {
         let target = Target::parse(settings.url.expose(), settings.connect_timeout)?;
-        let hosts = u32::try_from(target.config.get_hosts().len().max(target.config.get_hostaddrs().len()));
         Ok(Self {
             tls: Tls::new(target.tls.clone()),
             password: settings.password.clone(),
             password_file: settings.password_file.clone(),
-            timeout: settings.connect_timeout.saturating_mul(hosts.unwrap_or(1).max(1)),
+            timeout: settings.connect_timeout,
+            last: AtomicUsize::new(0),
             target,
         })
     }
 
-    /// Opens a connection, with the present password and certificates.
+    /// Opens a connection to the first host that accepts it, with the present password and certificates.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Connected, ConnectError> {
-        match time::timeout(self.timeout, self.connect_to_one()).await {
-            Ok(connected) => connected,
-            Err(_) => Err(ConnectError::TimedOut(self.timeout)),
+        let (this, hosts) = (Arc::clone(self), &self.target.hosts);
+        // Files are read.
+        let prepared = move || Ok::<_, ConnectError>((this.password()?, this.tls()?));
+        let (password, tls) = task::spawn_blocking(prepared).await??;
+        let first = self.last.load(Ordering::Relaxed);
+        let mut failed: Option<ConnectError> = None;
+        for at in (first..hosts.len()).chain(0..first) {
+            let mut config = hosts[at].clone();
+            if let Some(password) = &password {
+                config.password(password.expose());
+            }
+            match time::timeout(self.timeout, connect_to(&config, tls.clone())).await {
+                Ok(Ok(connected)) => {
+                    self.last.store(at, Ordering::Relaxed);
+                    return Ok(connected);
+                }
+                // If one host may accept a connection later, that is what to wait for.
+                _ if failed.as_ref().is_some_and(ConnectError::may_pass) => {}
+                Ok(Err(error)) => failed = Some(ConnectError::Database(error)),
+                Err(_) => failed = Some(ConnectError::TimedOut(self.timeout)),
+            }
         }
-    }
-
-    async fn connect_to_one(self: &Arc<Self>) -> Result<Connected, ConnectError> {
-        let this = Arc::clone(self);
-        let (config, tls) =
-            task::spawn_blocking(move || Ok::<_, ConnectError>((this.config()?, this.tls()?))).await??;
-        Ok(match tls {
-            Some(tls) => started(config.connect(tls).await.map_err(ConnectError::Database)?),
-            None => started(config.connect(NoTls).await.map_err(ConnectError::Database)?),
-        })
+        Err(failed.unwrap_or(ConnectError::TimedOut(self.timeout)))
     }
 
     /// Asks the database to stop the statement of another connection. Best effort: the statement may have ended, and nothing tells
@@ -105,30 +118,40 @@ impl Connector {
         }
     }
 
-    fn config(&self) -> Result<tokio_postgres::Config, ConnectError> {
-        let mut config = self.target.config.clone();
-        if let Some(file) = &self.password_file {
-            let read = std::fs::read_to_string(file);
-            let text = read.map_err(|cause| ConnectError::Password { file: file.clone(), cause })?;
-            config.password(text.trim_end_matches(['\r', '\n']));
-        } else if let Some(password) = &self.password {
-            config.password(password.expose());
-        }
-        Ok(config)
+    /// Returns the password, if it is not that of the URL.
+    fn password(&self) -> Result<Option<Secret<String>>, ConnectError> {
+        let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
+        let read = std::fs::read_to_string(file);
+        let text = read.map_err(|cause| ConnectError::Password { file: file.clone(), cause })?;
+        Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    fn uses_tls(&self) -> bool {
+        self.target.hosts.iter().any(|host| host.get_ssl_mode() != SslMode::Disable)
     }
 
     /// Returns what makes TLS, or `None` if connections have none.
     fn tls(&self) -> Result<Option<MakeRustlsConnect>, TlsError> {
-        if self.target.config.get_ssl_mode() == SslMode::Disable { Ok(None) } else { self.tls.connector().map(Some) }
+        if self.uses_tls() { self.tls.connector().map(Some) } else { Ok(None) }
     }
 
     /// Returns a warning about an encrypted connection whose other side is not checked.
     pub(super) fn warning(&self) -> Option<&'static str> {
         let is_checked = self.target.tls.verification == Verification::IssuerAndHost;
-        (self.target.config.get_ssl_mode() != SslMode::Disable && !is_checked).then_some(
+        (self.uses_tls() && !is_checked).then_some(
             "the certificate of the database is not checked: set sslmode=verify-full in store.url outside of a trusted network",
         )
     }
+}
+
+async fn connect_to(
+    config: &tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+) -> Result<Connected, tokio_postgres::Error> {
+    Ok(match tls {
+        Some(tls) => started(config.connect(tls).await?),
+        None => started(config.connect(NoTls).await?),
+    })
 }
 
 /// Starts the task of a connection.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use super::events::KEY_CONSTRAINT;
 use crate::store::{Result, StoreError};
+
+/// The primary key of events. Its violation means that two events got the same id.
+const EVENT_KEY: &str = "event_pkey";
 
 /// Why a transaction did not come to its commit, or a statement failed.
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl Failure {
         match refusal.code() {
             &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => Some(Again::AtOnce),
             // Two events got the same id.
-            &SqlState::UNIQUE_VIOLATION if refusal.constraint() == Some(KEY_CONSTRAINT) => Some(Again::AtOnce),
+            &SqlState::UNIQUE_VIOLATION if refusal.constraint() == Some(EVENT_KEY) => Some(Again::AtOnce),
             &SqlState::READ_ONLY_SQL_TRANSACTION => Some(Again::Later),
             _ if is_unprepared(error) => Some(Again::AtOnce),
             _ if ends_connection(refusal) => Some(Again::Later),

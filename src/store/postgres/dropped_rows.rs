@@ -18,7 +18,7 @@ type Outcome<T> = std::result::Result<T, Failure>;
 /// no purge is removing or due to remove.
 macro_rules! gives_way {
     () => {
-        "organisation = $1 AND warehouse = $2 AND location = $3
+        "organisation = $1 AND warehouse = $2 AND left(location, 600) = left($3, 600) AND location = $3
          AND (state = 'blocked' OR (state = 'kept' AND (NOT purge OR due_ms > $4)))"
     };
 }

@@ -128,7 +128,7 @@ impl EntityStore for PostgresStore {
         properties: &BTreeMap<String, String>,
         change: &Change,
     ) -> Result<Option<EntityDetails>> {
-        transact!(self, transaction => {
+        transact!(self, for organisation, transaction => {
             entity_set_properties(transaction, organisation, (entity, expected), properties, change)
         })
     }

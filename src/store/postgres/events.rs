@@ -27,13 +27,10 @@ const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id,
 /// An expression for the id of a new event: the database's clock in microseconds, times 4, plus a number from 0 to 3.
 ///
 /// Evaluate it after the change has locked its object: then the events of one object ascend. Two changes of one organisation may get the same id in
-/// the same microsecond. Then the key is violated, and the change is made again (`convert::is_worth_repeating`). Up to the year 2041, an
+/// the same microsecond. Then the key is violated, and the change is made again (`Failure::again`). Up to the year 2041, an
 /// id is below 2^53, so a reader of JSON whose numbers are 64-bit floats reads it exactly.
 pub(super) const NEW_ID: &str =
     "((extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 4 + floor(random() * 4)::bigint)";
-
-/// The primary key of events. Its violation means that two events got the same id.
-pub(super) const KEY_CONSTRAINT: &str = "event_pkey";
 
 /// The owner of a changed object: the server, an organisation, or a warehouse.
 #[derive(Debug, Clone, Copy)]

@@ -22,19 +22,19 @@ type Outcome<T> = std::result::Result<T, Failure>;
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
 const TABLES: [(&str, &str); 19] = [
-    ("tabular", "warehouse, namespace, name"),
+    ("tabular", "id"),
     ("dropped", "id"),
-    ("location", "warehouse, location, tabular"),
-    ("old_document", "location"),
+    ("location", "tabular, digest"),
+    ("old_document", "digest"),
     ("report", "id"),
-    ("access_grant", "role, kind, securable, privilege"),
+    ("access_grant", "role, kind, securable_digest, privilege"),
     ("entity", "id"),
     ("catalog_role_member", "principal_role, role"),
     ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),
     ("principal_role", "id"),
     // Namespaces with children are removed in a later step.
-    ("namespace", "warehouse, key"),
+    ("namespace", "warehouse, digest"),
     ("receipt", "principal, key"),
     ("key_usage", "day, key"),
     ("usage", "day"),
@@ -150,7 +150,7 @@ async fn empty(
     let leaves = match table {
         "namespace" => {
             "AND NOT EXISTS (SELECT 1 FROM namespace AS child WHERE child.organisation = namespace.organisation
-                             AND child.warehouse = namespace.warehouse AND child.parent = namespace.key)"
+                             AND child.warehouse = namespace.warehouse AND child.parent_digest = namespace.digest)"
         }
         _ => "",
     };
@@ -160,16 +160,16 @@ async fn empty(
     let sql = match table {
         "event" => format!(
             // The events about the organisation itself become events of the server, so that they still show who deleted it.
-            "WITH some AS MATERIALIZED (SELECT id, object_kind = 'organisation' AS stays FROM event WHERE {some}),
+            "WITH chosen AS MATERIALIZED (SELECT id, object_kind = 'organisation' AS stays FROM event WHERE {some}),
                   moved AS (
                       UPDATE event SET organisation = '{SERVER}', id = CASE WHEN EXISTS
                           (SELECT 1 FROM event AS other WHERE other.organisation = '{SERVER}' AND other.id = event.id)
                           THEN event.id + 1 ELSE event.id END
-                      FROM some WHERE event.organisation = $1 AND event.id = some.id AND some.stays),
+                      FROM chosen WHERE event.organisation = $1 AND event.id = chosen.id AND chosen.stays),
                   removed AS (
-                      DELETE FROM event USING some
-                      WHERE event.organisation = $1 AND event.id = some.id AND NOT some.stays)
-             SELECT 1 FROM some"
+                      DELETE FROM event USING chosen
+                      WHERE event.organisation = $1 AND event.id = chosen.id AND NOT chosen.stays)
+             SELECT 1 FROM chosen"
         ),
         "report" => format!(
             "WITH removed AS (DELETE FROM report WHERE {some} RETURNING octet_length(body) AS size),
@@ -220,7 +220,7 @@ impl PostgresStore {
         at_most: u32,
         change: &Change,
     ) -> Result<Forgotten> {
-        let ended = transact!(self, transaction => async {
+        let ended = transact!(self, for id, transaction => async {
             step(transaction, id, at_most, change).await.map_err(|failure| match violation(&failure) {
                 Some(Violation::ForeignKey) => StoreError::NotEmpty(Resource::Organisation).into(),
                 _ => failure,

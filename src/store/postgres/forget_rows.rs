@@ -20,7 +20,7 @@ pub(super) async fn forget_access_and_reports(
 ) -> Outcome<()> {
     let removed = transaction
         .query(
-            "DELETE FROM access_grant WHERE organisation = $1 AND securable = $2 AND kind IN ('table', 'view')
+            "DELETE FROM access_grant WHERE organisation = $1 AND substring(securable FROM 1 FOR 16) = $2 AND kind IN ('table', 'view')
              RETURNING role",
             params![organisation.0, id.0.as_bytes().as_slice()],
         )

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::convert::get;
+use super::digests::namespace_digest;
 use super::pages::{after_name, one_more, page_of};
 use super::params::params;
 use super::roles::CATALOG_ROLE_NAME;
@@ -46,15 +47,15 @@ pub(super) const ACCESS: &str = concat!(
          WHERE member.organisation = $1 AND member.principal = $2 AND ($4 OR member.role = ANY ($3))
      ), role AS MATERIALIZED (
          SELECT DISTINCT role, warehouse FROM path
-     ), owned_in (warehouse, namespace) AS (
-         (SELECT warehouse, namespace FROM tabular WHERE organisation = $1 AND owner = $2 AND $4
-          ORDER BY warehouse, namespace LIMIT 1)
+     ), owned_in (warehouse, namespace, namespace_digest) AS (
+         (SELECT warehouse, namespace, namespace_digest FROM tabular WHERE organisation = $1 AND owner = $2 AND $4
+          ORDER BY warehouse, namespace_digest LIMIT 1)
          UNION ALL
-         SELECT following.warehouse, following.namespace FROM owned_in CROSS JOIN LATERAL (
-             SELECT warehouse, namespace FROM tabular
+         SELECT following.warehouse, following.namespace, following.namespace_digest FROM owned_in CROSS JOIN LATERAL (
+             SELECT warehouse, namespace, namespace_digest FROM tabular
              WHERE organisation = $1 AND owner = $2
-                   AND (warehouse, namespace) > (owned_in.warehouse, owned_in.namespace)
-             ORDER BY warehouse, namespace LIMIT 1
+                   AND (warehouse, namespace_digest) > (owned_in.warehouse, owned_in.namespace_digest)
+             ORDER BY warehouse, namespace_digest LIMIT 1
          ) AS following
      )
      SELECT 1, principal_role, warehouse, role, principal_role_name, role_name, NULL::bytea, NULL::text, NULL::text
@@ -79,7 +80,7 @@ pub(super) const ACCESS: &str = concat!(
 );
 
 /// Selects the grants of a catalog role.
-const OF_ROLE: &str = concat!(
+pub(super) const OF_ROLE: &str = concat!(
     "SELECT access_grant.kind, access_grant.privilege, access_grant.securable,
             coalesce(access_grant.namespace, named.namespace), named.name
      FROM access_grant ",
@@ -179,8 +180,8 @@ impl PostgresStore {
     ) -> Result<Page<String>> {
         let rows = self
             .read(
-                "SELECT name FROM tabular WHERE organisation = $1 AND owner = $2 AND warehouse = $3 AND namespace = $4
-                 AND kind = $5 AND name > $6 ORDER BY name LIMIT $7",
+                "SELECT name FROM tabular WHERE organisation = $1 AND owner = $2 AND warehouse = $3
+                 AND namespace_digest = $8 AND namespace = $4 AND kind = $5 AND name > $6 ORDER BY name LIMIT $7",
                 params![
                     warehouse_ref.organisation.0,
                     owner.0,
@@ -188,7 +189,8 @@ impl PostgresStore {
                     namespace.as_key(),
                     kind_text(kind),
                     after_name(page),
-                    one_more(page)
+                    one_more(page),
+                    namespace_digest(namespace)
                 ],
             )
             .await?;

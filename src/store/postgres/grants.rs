@@ -13,6 +13,7 @@ use super::PostgresStore;
 use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, column, count, get};
+use super::digests::digest;
 use super::events::event_add;
 use super::generations::raise;
 use super::granted::securable_columns;
@@ -105,8 +106,8 @@ async fn lock_namespace(
 ) -> std::result::Result<(), Failure> {
     let found = transaction
         .query_first(
-            "SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3 FOR KEY SHARE",
-            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, key],
+            "SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3 FOR KEY SHARE",
+            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, key, digest(key.as_bytes())],
         )
         .await?;
     found.map(drop).ok_or_else(|| StoreError::NotFound(Resource::Namespace).into())
@@ -240,7 +241,9 @@ impl GrantStore for PostgresStore {
         new: &PrincipalRole,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => principal_role_create(transaction, organisation, new, change))
+        transact!(self, for organisation, transaction => {
+            principal_role_create(transaction, organisation, new, change)
+        })
     }
 
     async fn principal_role_get(&self, organisation: OrganisationId, name: &str) -> Result<Option<PrincipalRole>> {
@@ -269,11 +272,13 @@ impl GrantStore for PostgresStore {
         id: PrincipalRoleId,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => principal_role_delete(transaction, organisation, id, change))
+        transact!(self, for organisation, transaction => principal_role_delete(transaction, organisation, id, change))
     }
 
     async fn catalog_role_create(&self, warehouse_ref: WarehouseRef, new: &CatalogRole, change: &Change) -> Result<()> {
-        transact!(self, transaction => catalog_role_create(transaction, warehouse_ref, new, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            catalog_role_create(transaction, warehouse_ref, new, change)
+        })
     }
 
     async fn catalog_role_get(&self, warehouse_ref: WarehouseRef, name: &str) -> Result<Option<CatalogRole>> {
@@ -305,7 +310,9 @@ impl GrantStore for PostgresStore {
     }
 
     async fn catalog_role_delete(&self, warehouse_ref: WarehouseRef, id: CatalogRoleId, change: &Change) -> Result<()> {
-        transact!(self, transaction => catalog_role_delete(transaction, warehouse_ref, id, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            catalog_role_delete(transaction, warehouse_ref, id, change)
+        })
     }
 
     async fn principal_role_assign(
@@ -316,7 +323,7 @@ impl GrantStore for PostgresStore {
         assigned: bool,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => {
+        transact!(self, for organisation, transaction => {
             principal_role_assign(transaction, organisation, (role, principal), assigned, change)
         })
     }
@@ -367,7 +374,7 @@ impl GrantStore for PostgresStore {
         assigned: bool,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => {
+        transact!(self, for warehouse_ref.organisation, transaction => {
             catalog_role_assign(transaction, warehouse_ref, (role, principal_role), assigned, change)
         })
     }
@@ -422,7 +429,9 @@ impl GrantStore for PostgresStore {
         limit: u64,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => grant_add(transaction, warehouse_ref, (role, grant), limit, change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            grant_add(transaction, warehouse_ref, (role, grant), limit, change)
+        })
     }
 
     async fn grant_revoke(
@@ -432,7 +441,9 @@ impl GrantStore for PostgresStore {
         grant: &Grant,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => grant_revoke(transaction, warehouse_ref, (role, grant), change))
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            grant_revoke(transaction, warehouse_ref, (role, grant), change)
+        })
     }
 
     async fn grant_list(&self, warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Result<Vec<Grant>> {

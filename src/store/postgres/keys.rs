@@ -299,7 +299,7 @@ async fn key_touch(transaction: &Transaction, last_used_ms: &[(KeyId, i64)]) -> 
 #[async_trait]
 impl KeyStore for PostgresStore {
     async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()> {
-        transact!(self, transaction => key_create(transaction, new, change))
+        transact!(self, for new.organisation, transaction => key_create(transaction, new, change))
     }
 
     async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
@@ -319,7 +319,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, change: &Change) -> Result<()> {
-        transact!(self, transaction => key_revoke(transaction, organisation, id, change))
+        transact!(self, for organisation, transaction => key_revoke(transaction, organisation, id, change))
     }
 
     async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
@@ -338,10 +338,10 @@ impl PostgresStore {
         update: &KeyUpdate,
         change: &Change,
     ) -> Result<ApiKey> {
-        transact!(self, transaction => key_update(transaction, organisation, id, update, change))
+        transact!(self, for organisation, transaction => key_update(transaction, organisation, id, update, change))
     }
 
     pub(super) async fn rotate_key(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()> {
-        transact!(self, transaction => key_rotate(transaction, old, ends_ms, new, change))
+        transact!(self, for new.organisation, transaction => key_rotate(transaction, old, ends_ms, new, change))
     }
 }

@@ -22,14 +22,18 @@ pub(super) const OVERLAPPING: &str = "WITH overlapping AS (
         SELECT around.number, holder.tabular
         FROM unnest($3::bytea[], $4::bigint[]) AS around (key, number)
         CROSS JOIN LATERAL
-            (SELECT tabular FROM location WHERE organisation = $1 AND warehouse = $2 AND location = around.key
+            (SELECT tabular FROM location WHERE organisation = $1 AND warehouse = $2
+                    AND substring(location FROM 1 FOR 1024) = substring(around.key FROM 1 FOR 1024) AND location = around.key
                     AND tabular <> ALL ($7::uuid[]) LIMIT 1) AS holder
         UNION ALL
         SELECT below.number, inner_one.tabular
         FROM unnest($5::bytea[], $6::bytea[]) WITH ORDINALITY AS below (first, last, number)
         CROSS JOIN LATERAL
-            (SELECT tabular FROM location WHERE organisation = $1 AND warehouse = $2 AND location > below.first
-                    AND location < below.last AND tabular <> ALL ($7::uuid[]) LIMIT 1) AS inner_one)
+            (SELECT tabular FROM location WHERE organisation = $1 AND warehouse = $2
+                    AND substring(location FROM 1 FOR 1024) >= substring(below.first FROM 1 FOR 1024)
+                    AND substring(location FROM 1 FOR 1024) <= substring(below.last FROM 1 FOR 1024)
+                    AND location > below.first AND location < below.last
+                    AND tabular <> ALL ($7::uuid[]) LIMIT 1) AS inner_one)
     SELECT number, EXISTS (SELECT 1 FROM dropped WHERE organisation = $1 AND id = overlapping.tabular)
     FROM overlapping ORDER BY number";
 

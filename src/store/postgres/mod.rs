@@ -10,6 +10,8 @@ mod client;
 mod connection;
 mod connector;
 mod convert;
+mod counters;
+mod digests;
 mod dropped;
 mod dropped_rows;
 mod entities;
@@ -22,8 +24,8 @@ mod grants;
 mod group_roles;
 mod key_usage;
 mod keys;
-mod location_rows;
 mod line;
+mod location_rows;
 mod locations;
 mod master_key;
 mod migrations;
@@ -48,8 +50,8 @@ mod table_rows;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod transact;
 mod tls;
+mod transact;
 mod usage;
 mod users;
 mod warehouses;
@@ -60,13 +62,15 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use self::connection::Pool;
-use self::generations::Generations;
+use self::counters::Generations;
 use self::params::{Param, params};
 use super::{Result, Store};
 
 pub use self::migrations::SchemaError;
 pub use self::open::PostgresOpenError;
 pub use self::settings::{PostgresSettings, UrlError};
+#[cfg(test)]
+pub(crate) use self::tests::TestSchema;
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.
 pub(crate) struct PostgresStore {
@@ -96,6 +100,17 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn ping(&self) -> Result<()> {
-        self.read("SELECT 1 FROM organisation LIMIT 1", params![]).await.map(drop)
+        self.pool.ping().await
+    }
+
+    async fn task_claim(&self, task: &str, now_ms: i64, until_ms: i64) -> Result<bool> {
+        let claimed = self
+            .change_rows(
+                "INSERT INTO task_claim AS known (task, until_ms) VALUES ($1, $3)
+                 ON CONFLICT (task) DO UPDATE SET until_ms = $3 WHERE known.until_ms <= $2 RETURNING 1",
+                params![task, now_ms, until_ms],
+            )
+            .await?;
+        Ok(!claimed.is_empty())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidewater_core::ids::{CatalogRoleId, PrincipalId};
-use tidewater_core::name::NamespaceIdent;
+use tidewater_core::name::{LEVEL_SEPARATOR, NamespaceIdent};
 use tidewater_core::properties::change_properties;
 use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use super::PostgresStore;
 use super::attempts::change;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
+use super::digests::namespace_digest;
 use super::events::event_add;
 use super::forget_rows::count_removed_grants;
 use super::generations::raise;
@@ -34,15 +35,18 @@ const LARGE: usize = 64 << 10;
 
 /// Reads a page of the namespaces at the top.
 pub(super) const LIST_TOP: &str = "SELECT key FROM namespace
-    WHERE organisation = $1 AND warehouse = $2 AND parent IS NULL AND key > $3 ORDER BY key LIMIT $4";
+    WHERE organisation = $1 AND warehouse = $2 AND parent_digest IS NULL AND name > $3 ORDER BY name LIMIT $4";
 
 /// Reads a page of the namespaces directly below another.
 pub(super) const LIST_BELOW: &str = "SELECT key FROM namespace
-    WHERE organisation = $1 AND warehouse = $2 AND parent = $5 AND key > $3 ORDER BY key LIMIT $4";
+    WHERE organisation = $1 AND warehouse = $2 AND parent_digest = $6 AND parent = $5 AND name > $3
+    ORDER BY name LIMIT $4";
 
-pub(super) const GET: &str = "SELECT properties FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3";
+pub(super) const GET: &str = "SELECT properties FROM namespace
+    WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3";
 
-const EXISTS: &str = "SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3";
+const EXISTS: &str = "SELECT 1 FROM namespace
+    WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3";
 
 /// Adds a namespace if its warehouse and its parent exist, and its name is free.
 const CREATE: &str = "INSERT INTO namespace (organisation, warehouse, key, parent, properties, owner)
@@ -50,7 +54,8 @@ const CREATE: &str = "INSERT INTO namespace (organisation, warehouse, key, paren
            coalesce((SELECT principal FROM api_key WHERE organisation = $1 AND id = $6),
                     (SELECT id FROM principal WHERE organisation = $1 AND id = $6 AND issuer IS NOT NULL))
     FROM warehouse WHERE organisation = $1 AND id = $2
-         AND ($4 IS NULL OR EXISTS (SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $4))
+         AND ($4 IS NULL OR EXISTS (SELECT 1 FROM namespace
+                                 WHERE organisation = $1 AND warehouse = $2 AND digest = $7 AND key = $4))
     ON CONFLICT DO NOTHING RETURNING owner";
 
 async fn create(
@@ -63,11 +68,20 @@ async fn create(
     let (organisation, warehouse) = (warehouse_ref.organisation, warehouse_ref.warehouse);
     lock_for(transaction, organisation, Resource::Warehouse).await?;
     let parent = namespace.parent();
+    let parent_digest = parent.as_ref().map(namespace_digest);
     let parent = parent.as_ref().map(NamespaceIdent::as_key);
     let added = transaction
         .query_first(
             CREATE,
-            params![organisation.0, warehouse.0, namespace.as_key(), parent, properties, change.actor.id()],
+            params![
+                organisation.0,
+                warehouse.0,
+                namespace.as_key(),
+                parent,
+                properties,
+                change.actor.id(),
+                parent_digest
+            ],
         )
         .await?;
     let Some(added) = added else { return Err(not_created(transaction, warehouse_ref, namespace).await?.into()) };
@@ -103,7 +117,15 @@ pub(super) async fn exists(
     namespace: &NamespaceIdent,
 ) -> Outcome<bool> {
     let found = transaction
-        .query_first(EXISTS, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespace.as_key()])
+        .query_first(
+            EXISTS,
+            params![
+                warehouse_ref.organisation.0,
+                warehouse_ref.warehouse.0,
+                namespace.as_key(),
+                namespace_digest(namespace)
+            ],
+        )
         .await?;
     Ok(found.is_some())
 }
@@ -119,17 +141,18 @@ async fn update_properties(
     let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
     let before = transaction
         .query_first(
-            "SELECT properties FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3
-             FOR NO KEY UPDATE",
-            params![organisation, warehouse, namespace.as_key()],
+            "SELECT properties FROM namespace
+             WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3 FOR NO KEY UPDATE",
+            params![organisation, warehouse, namespace.as_key(), namespace_digest(namespace)],
         )
         .await?
         .ok_or(NOT_FOUND)?;
     let (after, changes) = update.apply(get(&before, 0)?).await?;
     transaction
         .query(
-            "UPDATE namespace SET properties = $4 WHERE organisation = $1 AND warehouse = $2 AND key = $3",
-            params![organisation, warehouse, namespace.as_key(), after],
+            "UPDATE namespace SET properties = $4
+             WHERE organisation = $1 AND warehouse = $2 AND digest = $5 AND key = $3",
+            params![organisation, warehouse, namespace.as_key(), after, namespace_digest(namespace)],
         )
         .await?;
     let details = shown_keys([("updated", &changes.updated), ("removed", &changes.removed)]);
@@ -219,10 +242,11 @@ async fn remove(
     let row = transaction
         .query_first(
             "SELECT owner,
-                    EXISTS (SELECT 1 FROM tabular WHERE organisation = $1 AND warehouse = $2 AND namespace = $3)
-                    OR EXISTS (SELECT 1 FROM namespace WHERE organisation = $1 AND warehouse = $2 AND parent = $3)
-             FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3",
-            params![organisation.0, warehouse.0, namespace.as_key()],
+                    EXISTS (SELECT 1 FROM tabular WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $4)
+                    OR EXISTS (SELECT 1 FROM namespace
+                               WHERE organisation = $1 AND warehouse = $2 AND parent_digest = $4)
+             FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3",
+            params![organisation.0, warehouse.0, namespace.as_key(), namespace_digest(namespace)],
         )
         .await?
         .ok_or(NOT_FOUND)?;
@@ -236,8 +260,8 @@ async fn remove(
     }
     transaction
         .query(
-            "DELETE FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3",
-            params![organisation.0, warehouse.0, namespace.as_key()],
+            "DELETE FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3",
+            params![organisation.0, warehouse.0, namespace.as_key(), namespace_digest(namespace)],
         )
         .await?;
     let (operation, details) = (Operation::DropNamespace, EventDetails::new());
@@ -252,6 +276,19 @@ pub(super) fn missing_namespace(failure: Failure) -> Failure {
     }
 }
 
+/// Returns the name after which a page of the namespaces directly below `parent` begins, from the key after which it begins.
+fn name_below<'a>(parent: &NamespaceIdent, after: &'a str) -> &'a str {
+    /// Comes after all names.
+    const LAST: &str = "\u{10FFFF}\u{10FFFF}";
+    let first = format!("{}{LEVEL_SEPARATOR}", parent.as_key());
+    match after.strip_prefix(&first) {
+        Some(name) => name,
+        // All keys below the parent come after this one, or before it.
+        None if after < first.as_str() => "",
+        None => LAST,
+    }
+}
+
 /// Removes the grants on a namespace.
 async fn remove_grants(
     transaction: &Transaction,
@@ -261,8 +298,9 @@ async fn remove_grants(
     let organisation = warehouse_ref.organisation;
     let removed = transaction
         .query(
-            "DELETE FROM access_grant WHERE organisation = $1 AND warehouse = $2 AND namespace = $3 RETURNING role",
-            params![organisation.0, warehouse_ref.warehouse.0, namespace.as_key()],
+            "DELETE FROM access_grant
+             WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $4 AND namespace = $3 RETURNING role",
+            params![organisation.0, warehouse_ref.warehouse.0, namespace.as_key(), namespace_digest(namespace)],
         )
         .await?;
     let roles = removed.iter().map(|row| Ok(CatalogRoleId(get(row, 0)?))).collect::<Result<Vec<_>>>()?;
@@ -277,7 +315,15 @@ impl PostgresStore {
         namespace: &NamespaceIdent,
     ) -> Result<bool> {
         let found = self
-            .read_first(EXISTS, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespace.as_key()])
+            .read_first(
+                EXISTS,
+                params![
+                    warehouse_ref.organisation.0,
+                    warehouse_ref.warehouse.0,
+                    namespace.as_key(),
+                    namespace_digest(namespace)
+                ],
+            )
             .await?;
         Ok(found.is_some())
     }
@@ -303,7 +349,15 @@ impl NamespaceStore for PostgresStore {
         namespace: &NamespaceIdent,
     ) -> Result<Option<Properties>> {
         let row = self
-            .read_first(GET, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespace.as_key()])
+            .read_first(
+                GET,
+                params![
+                    warehouse_ref.organisation.0,
+                    warehouse_ref.warehouse.0,
+                    namespace.as_key(),
+                    namespace_digest(namespace)
+                ],
+            )
             .await?;
         row.map(|row| properties(get(&row, 0)?)).transpose()
     }
@@ -315,11 +369,13 @@ impl NamespaceStore for PostgresStore {
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>> {
         let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
-        let (after, limit) = (after_name(page), one_more(page));
+        let limit = one_more(page);
         let rows = match parent {
-            None => self.read(LIST_TOP, params![organisation, warehouse, after, limit]).await?,
+            None => self.read(LIST_TOP, params![organisation, warehouse, after_name(page), limit]).await?,
             Some(parent) => {
-                self.read(LIST_BELOW, params![organisation, warehouse, after, limit, parent.as_key()]).await?
+                let after = name_below(parent, after_name(page));
+                let (key, digest) = (parent.as_key(), namespace_digest(parent));
+                self.read(LIST_BELOW, params![organisation, warehouse, after, limit, key, digest]).await?
             }
         };
         let keys = rows.iter().map(|row| namespace_of(get(row, 0)?)).collect::<Result<Vec<_>>>()?;

@@ -11,6 +11,7 @@ use super::PostgresStore;
 use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, count, get};
+use super::digests::digest;
 use super::location_rows::{keys, reserved};
 use super::params::params;
 use super::pointers::texts;
@@ -35,7 +36,7 @@ pub(super) const DUE: &str = "WITH RECURSIVE waiting (organisation) AS (
                       ORDER BY due_ms LIMIT 1) AS due_ms
               FROM waiting WHERE organisation IS NOT NULL) AS oldest
         WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2)
-    SELECT old.organisation, old.warehouse, old.tabular, old.document, old.attempts, old.location,
+    SELECT old.organisation, old.warehouse, old.tabular, old.document, old.attempts, old.digest,
            tabular.metadata_location, tabular.location, tabular.others
     FROM due
     CROSS JOIN LATERAL
@@ -109,15 +110,18 @@ pub(super) async fn set_origin(
     let key = key.as_bytes();
     let leased = transaction
         .query_first(
-            "SELECT leased FROM old_document WHERE organisation = $1 AND location = $2 FOR UPDATE",
-            params![organisation, key],
+            "SELECT leased FROM old_document WHERE organisation = $1 AND digest = $3 AND location = $2 FOR UPDATE",
+            params![organisation, key, digest(key)],
         )
         .await?;
     match leased.map(|row| get::<bool>(&row, 0)).transpose()? {
         Some(true) => Err(StoreError::BeingRemoved(document.to_owned()).into()),
         Some(false) => {
             transaction
-                .query("DELETE FROM old_document WHERE organisation = $1 AND location = $2", params![organisation, key])
+                .query(
+                    "DELETE FROM old_document WHERE organisation = $1 AND digest = $3 AND location = $2",
+                    params![organisation, key, digest(key)],
+                )
                 .await?;
             Ok(())
         }
@@ -128,7 +132,7 @@ pub(super) async fn set_origin(
 /// A document that is due.
 struct Waiting {
     document: String,
-    key: Vec<u8>,
+    digest: Vec<u8>,
     attempts: i64,
     warehouse_ref: WarehouseRef,
     table: TableId,
@@ -143,7 +147,7 @@ fn waiting_at(row: &Row) -> Result<Waiting> {
     });
     Ok(Waiting {
         document: get(row, 3)?,
-        key: get(row, 5)?,
+        digest: get(row, 5)?,
         attempts: get(row, 4)?,
         warehouse_ref: WarehouseRef {
             organisation: OrganisationId(get(row, 0)?),
@@ -154,17 +158,17 @@ fn waiting_at(row: &Row) -> Result<Waiting> {
     })
 }
 
-/// The keys of documents: their organisations and locations.
+/// The keys of documents.
 #[derive(Default)]
 struct Keys {
     organisations: Vec<Uuid>,
-    locations: Vec<Vec<u8>>,
+    digests: Vec<Vec<u8>>,
 }
 
 impl Keys {
     fn push(&mut self, waiting: &Waiting) {
         self.organisations.push(waiting.warehouse_ref.organisation.0);
-        self.locations.push(waiting.key.clone());
+        self.digests.push(waiting.digest.clone());
     }
 }
 
@@ -198,18 +202,18 @@ async fn claim(
         transaction
             .query(
                 "UPDATE old_document AS old SET leased = true, attempts = attempts + 1, due_ms = $3
-                 FROM unnest($1::uuid[], $2::bytea[]) AS due (organisation, location)
-                 WHERE old.organisation = due.organisation AND old.location = due.location",
-                params![leased.organisations, leased.locations, until_ms],
+                 FROM unnest($1::uuid[], $2::bytea[]) AS due (organisation, digest)
+                 WHERE old.organisation = due.organisation AND old.digest = due.digest",
+                params![leased.organisations, leased.digests, until_ms],
             )
             .await?;
     }
     if !forgotten.organisations.is_empty() {
         transaction
             .query(
-                "DELETE FROM old_document AS old USING unnest($1::uuid[], $2::bytea[]) AS due (organisation, location)
-                 WHERE old.organisation = due.organisation AND old.location = due.location",
-                params![forgotten.organisations, forgotten.locations],
+                "DELETE FROM old_document AS old USING unnest($1::uuid[], $2::bytea[]) AS due (organisation, digest)
+                 WHERE old.organisation = due.organisation AND old.digest = due.digest",
+                params![forgotten.organisations, forgotten.digests],
             )
             .await?;
     }
@@ -244,18 +248,18 @@ impl OldDocumentStore for PostgresStore {
         self.change_rows(
             "WITH ended AS (
                 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::bigint[])
-                              AS ended (organisation, location, attempts, retry_ms)),
+                              AS ended (organisation, digest, attempts, retry_ms)),
              gone AS (
                 DELETE FROM old_document AS old USING ended
-                WHERE old.organisation = ended.organisation AND old.location = ended.location
+                WHERE old.organisation = ended.organisation AND old.digest = ended.digest
                       AND old.attempts = ended.attempts AND old.leased AND ended.retry_ms IS NULL)
              UPDATE old_document AS old SET leased = false, due_ms = ended.retry_ms
              FROM ended
-             WHERE old.organisation = ended.organisation AND old.location = ended.location
+             WHERE old.organisation = ended.organisation AND old.digest = ended.digest
                    AND old.attempts = ended.attempts AND old.leased AND ended.retry_ms IS NOT NULL",
             params![
                 documents.clone().map(|document| document.warehouse_ref.organisation.0).collect::<Vec<_>>(),
-                keys.map(|key| key.as_bytes().to_vec()).collect::<Vec<_>>(),
+                keys.map(|key| digest(key.as_bytes())).collect::<Vec<_>>(),
                 documents.map(|document| i64::from(document.attempts)).collect::<Vec<_>>(),
                 ended.iter().map(|ended| ended.retry_at_ms).collect::<Vec<_>>()
             ],

@@ -6,7 +6,7 @@ use super::PostgresStore;
 use super::connection::Pool;
 use super::connector::{ConnectError, Connector};
 use super::convert::{may_connect_later, message};
-use super::generations::Generations;
+use super::counters::Generations;
 use super::migrations::{self, MigrateError, Migration, SchemaError};
 use super::settings::{PostgresSettings, UrlError};
 
@@ -67,7 +67,8 @@ impl PostgresStore {
         if let Some(warning) = connector.warning() {
             tracing::warn!("{warning}");
         }
-        Ok(Self { pool: Pool::new(settings, connector), generations: Arc::<Generations>::default() })
+        let generations = Arc::<Generations>::default();
+        Ok(Self { pool: Pool::new(settings, connector, Arc::clone(&generations)), generations })
     }
 }
 

@@ -10,6 +10,7 @@ use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::events::{Scope, event_add};
+use super::generations::raise_server;
 use super::keys::digest;
 use super::params::params;
 use crate::store::{
@@ -46,6 +47,7 @@ async fn create(transaction: &Transaction, new: &Operator, change: &Change) -> s
         return Err(StoreError::AlreadyExists(Resource::Operator).into());
     }
     let object = EventObject::new(ObjectKind::Operator, Some(new.id.0), new.name.as_str());
+    raise_server(transaction).await?;
     event_add(transaction, change, Scope::SERVER, Operation::CreateOperator, &object, &EventDetails::new()).await
 }
 
@@ -59,6 +61,7 @@ async fn revoke(transaction: &Transaction, id: KeyId, change: &Change) -> std::r
     }
     transaction.query("UPDATE operator SET revoked_ms = $2 WHERE id = $1", params![id.0, change.at_ms]).await?;
     let object = EventObject::new(ObjectKind::Operator, Some(id.0), get::<&str>(&known, 0)?);
+    raise_server(transaction).await?;
     event_add(transaction, change, Scope::SERVER, Operation::RevokeOperator, &object, &EventDetails::new()).await
 }
 

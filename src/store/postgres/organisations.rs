@@ -255,7 +255,7 @@ impl PostgresStore {
         update: &OrganisationUpdate,
         change: &Change,
     ) -> Result<Organisation> {
-        transact!(self, transaction => organisation_update(transaction, id, update, change))
+        transact!(self, for id, transaction => organisation_update(transaction, id, update, change))
     }
 
     pub(super) async fn delete_organisation(
@@ -264,10 +264,10 @@ impl PostgresStore {
         deletion: Deletion,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => organisation_delete(transaction, id, deletion, change))
+        transact!(self, for id, transaction => organisation_delete(transaction, id, deletion, change))
     }
 
     pub(super) async fn restore_organisation(&self, id: OrganisationId, change: &Change) -> Result<Organisation> {
-        transact!(self, transaction => organisation_restore(transaction, id, change))
+        transact!(self, for id, transaction => organisation_restore(transaction, id, change))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::Transaction;
 use super::convert::{Failure, get};
+use super::digests::namespace_digest;
 use super::dropped::{event_object, lock_dropped, remove_row};
 use super::events::event_add;
 use super::location_rows::{check_free, replace_locations, reserved};
@@ -21,7 +22,8 @@ const MOVE_BACK: &str = "INSERT INTO tabular (organisation, warehouse, namespace
     SELECT dropped.organisation, dropped.warehouse, $4, $5, dropped.id, kind, metadata_location, location, others, origin,
            created_ms, $6, dropped.owner
     FROM dropped
-    JOIN namespace ON namespace.organisation = $1 AND namespace.warehouse = $2 AND namespace.key = $4
+    JOIN namespace ON namespace.organisation = $1 AND namespace.warehouse = $2 AND namespace.digest = $7
+         AND namespace.key = $4
     WHERE dropped.organisation = $1 AND dropped.warehouse = $2 AND dropped.id = $3
     ON CONFLICT DO NOTHING RETURNING location, others";
 
@@ -43,7 +45,15 @@ pub(super) async fn restore(
     let restored = transaction
         .query_first(
             MOVE_BACK,
-            params![organisation.0, warehouse_ref.warehouse.0, id.0, ident.namespace.as_key(), ident.name(), now_ms],
+            params![
+                organisation.0,
+                warehouse_ref.warehouse.0,
+                id.0,
+                ident.namespace.as_key(),
+                ident.name(),
+                now_ms,
+                namespace_digest(&ident.namespace)
+            ],
         )
         .await?;
     let Some(restored) = restored else {

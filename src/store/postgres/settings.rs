@@ -125,16 +125,15 @@ pub(super) struct TlsSettings {
 /// What a URL says.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) config: tokio_postgres::Config,
+    /// Each host, in the order of the URL.
+    pub(super) hosts: Vec<tokio_postgres::Config>,
     pub(super) tls: TlsSettings,
 }
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("hosts", &self.config.get_hosts())
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
+        let hosts: Vec<_> = self.hosts.iter().map(|host| (host.get_hosts(), host.get_hostaddrs())).collect();
+        f.debug_struct("Target").field("hosts", &hosts).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -180,7 +179,58 @@ impl Target {
         // As in libpq, a socket file needs no TLS.
         let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         config.ssl_mode(if is_local { SslMode::Disable } else { mode });
-        Ok(Self { config, tls })
+        Ok(Self { hosts: hosts(&config)?, tls })
+    }
+}
+
+/// Returns the settings of each host. Each is tried with a time-out of its own, so that one that accepts a connection and then says
+/// nothing does not prevent the next.
+fn hosts(all: &tokio_postgres::Config) -> Result<Vec<tokio_postgres::Config>, UrlError> {
+    let (names, addresses, ports) = (all.get_hosts(), all.get_hostaddrs(), all.get_ports());
+    let number = names.len().max(addresses.len());
+    let fits = |given: usize| given == 0 || given == number;
+    if !fits(names.len()) || !fits(addresses.len()) || !(fits(ports.len()) || ports.len() == 1) {
+        return Err(UrlError::Unreadable("the numbers of hosts, addresses and ports differ".to_owned()));
+    }
+    Ok((0..number).map(|at| host(all, at)).collect())
+}
+
+fn host(all: &tokio_postgres::Config, at: usize) -> tokio_postgres::Config {
+    let mut one = tokio_postgres::Config::new();
+    match all.get_hosts().get(at) {
+        Some(Host::Tcp(name)) => {
+            one.host(name.as_str());
+        }
+        Some(Host::Unix(folder)) => {
+            one.host_path(folder);
+        }
+        None => {}
+    }
+    let one_of = |ports: &[u16]| ports.get(at).or_else(|| ports.first()).copied();
+    set(all.get_hostaddrs().get(at), |address| one.hostaddr(*address));
+    set(one_of(all.get_ports()), |port| one.port(port));
+    set(all.get_user(), |user| one.user(user));
+    set(all.get_password(), |password| one.password(password));
+    set(all.get_dbname(), |database| one.dbname(database));
+    set(all.get_options(), |options| one.options(options));
+    set(all.get_application_name(), |name| one.application_name(name));
+    set(all.get_connect_timeout(), |timeout| one.connect_timeout(*timeout));
+    set(all.get_tcp_user_timeout(), |timeout| one.tcp_user_timeout(*timeout));
+    set(all.get_keepalives_interval(), |interval| one.keepalives_interval(interval));
+    set(all.get_keepalives_retries(), |retries| one.keepalives_retries(retries));
+    one.ssl_mode(all.get_ssl_mode())
+        .ssl_negotiation(all.get_ssl_negotiation())
+        .keepalives(all.get_keepalives())
+        .keepalives_idle(all.get_keepalives_idle())
+        .target_session_attrs(all.get_target_session_attrs())
+        .channel_binding(all.get_channel_binding());
+    one
+}
+
+/// Sets a parameter of a host that has a value.
+fn set<'a, T>(value: Option<T>, set: impl FnOnce(T) -> &'a mut tokio_postgres::Config) {
+    if let Some(value) = value {
+        set(value);
     }
 }
 
@@ -190,20 +240,26 @@ impl TlsParameters {
             None | Some("" | "system") => Roots::System,
             Some(file) => Roots::File(file.into()),
         };
-        let (mode, verification) = match self.mode.as_deref().unwrap_or("prefer") {
-            "disable" => (SslMode::Disable, Verification::Nothing),
-            "prefer" => (SslMode::Prefer, Verification::Nothing),
-            // libpq checks the issuer if there is a file of issuers.
-            "require" if roots != Roots::System => (SslMode::Require, Verification::Issuer),
-            "require" => (SslMode::Require, Verification::Nothing),
-            "verify-ca" => (SslMode::Require, Verification::Issuer),
-            "verify-full" => (SslMode::Require, Verification::IssuerAndHost),
-            "allow" => return Err(unsupported("sslmode=allow", ": use sslmode=prefer")),
-            _ => {
-                let known = "disable, prefer, require, verify-ca or verify-full";
-                return Err(UrlError::Unreadable(format!("sslmode must be {known}")));
-            }
-        };
+        let is_system = self.roots.as_deref() == Some("system");
+        let (mode, verification) =
+            match self.mode.as_deref().unwrap_or(if is_system { "verify-full" } else { "prefer" }) {
+                // As in libpq: anybody can get a certificate from one of the system's issuers.
+                mode if is_system && mode != "verify-full" => {
+                    return Err(UrlError::Unreadable("sslrootcert=system needs sslmode=verify-full".to_owned()));
+                }
+                "disable" => (SslMode::Disable, Verification::Nothing),
+                "prefer" => (SslMode::Prefer, Verification::Nothing),
+                // libpq checks the issuer if there is a file of issuers.
+                "require" if roots != Roots::System => (SslMode::Require, Verification::Issuer),
+                "require" => (SslMode::Require, Verification::Nothing),
+                "verify-ca" => (SslMode::Require, Verification::Issuer),
+                "verify-full" => (SslMode::Require, Verification::IssuerAndHost),
+                "allow" => return Err(unsupported("sslmode=allow", ": use sslmode=prefer")),
+                _ => {
+                    let known = "disable, prefer, require, verify-ca or verify-full";
+                    return Err(UrlError::Unreadable(format!("sslmode must be {known}")));
+                }
+            };
         let identity = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => Some(Identity { certificate: certificate.into(), key: key.into() }),
             (None, None) => None,
@@ -277,7 +333,7 @@ mod tests {
     fn sslmode_means_what_libpq_means() {
         let tls = |parameters: &str| {
             let target = parse(&format!("postgres://tide@db.example/tide?{parameters}")).unwrap();
-            (target.config.get_ssl_mode(), target.tls.verification)
+            (target.hosts[0].get_ssl_mode(), target.tls.verification)
         };
         use Verification::{Issuer, IssuerAndHost, Nothing};
         assert_eq!(tls(""), (SslMode::Prefer, Nothing));
@@ -286,6 +342,8 @@ mod tests {
         assert_eq!(tls("sslmode=require&sslrootcert=/ca.pem"), (SslMode::Require, Issuer));
         assert_eq!(tls("sslmode=verify-ca"), (SslMode::Require, Issuer));
         assert_eq!(tls("sslmode=verify-full&connect_timeout=3"), (SslMode::Require, IssuerAndHost));
+        assert_eq!(tls("sslrootcert=system"), (SslMode::Require, IssuerAndHost));
+        assert!(parse("postgres://h/d?sslmode=require&sslrootcert=system").is_err());
     }
 
     #[test]
@@ -299,15 +357,33 @@ mod tests {
 
     #[test]
     fn unset_parameters_have_defaults() {
-        let config = parse("postgres:///tide?user=tide").unwrap().config;
+        let config = &parse("postgres:///tide?user=tide").unwrap().hosts[0];
         assert_eq!(config.get_hosts(), [Host::Unix(SOCKET_FOLDER.into())]);
         assert_eq!(config.get_ssl_mode(), SslMode::Disable, "a socket file has no TLS");
-        let config = parse("postgres://a,b:5433/d?target_session_attrs=any&application_name=x").unwrap().config;
-        assert_eq!(config.get_hosts().len(), 2);
+        assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert_eq!(config.get_application_name(), Some("tidewater"));
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(5)));
+        let config = &parse("postgres://a/d?target_session_attrs=any&application_name=x").unwrap().hosts[0];
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::Any);
         assert_eq!(config.get_application_name(), Some("x"));
-        let config = parse("postgres://a,b/d?target_session_attrs=primary").unwrap().config;
+        let config = &parse("postgres://a/d?target_session_attrs=primary").unwrap().hosts[0];
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    }
+
+    #[test]
+    fn each_host_has_all_settings() {
+        let url =
+            "postgres://tide:hush@a,b:5433/d?options=-c%20a%3Db&connect_timeout=7&keepalives_idle=9&tcp_user_timeout=8";
+        let hosts = parse(url).unwrap().hosts;
+        let [a, b] = hosts.as_slice() else { panic!("{}", hosts.len()) };
+        assert_eq!((a.get_hosts(), a.get_ports()), ([Host::Tcp("a".to_owned())].as_slice(), [5432].as_slice()));
+        assert_eq!((b.get_hosts(), b.get_ports()), ([Host::Tcp("b".to_owned())].as_slice(), [5433].as_slice()));
+        // Equal but for the host, and equal to what the driver reads.
+        let driver: tokio_postgres::Config = url.replace("a,b:5433", "b:5433").parse().unwrap();
+        let mut expected = driver.clone();
+        expected.application_name("tidewater").target_session_attrs(TargetSessionAttrs::ReadWrite);
+        assert_eq!(*b, expected);
+        assert!(parse("postgres://a:1,b:2,c/d?hostaddr=127.0.0.1").is_err());
     }
 
     #[test]
@@ -333,7 +409,7 @@ mod tests {
 
     #[test]
     fn password_may_contain_a_question_mark() {
-        let config = parse("postgres://tide:hu?sh@h/d?sslmode=disable").unwrap().config;
+        let config = &parse("postgres://tide:hu?sh@h/d?sslmode=disable").unwrap().hosts[0];
         assert_eq!(config.get_password(), Some(b"hu?sh".as_slice()));
         assert_eq!(config.get_ssl_mode(), SslMode::Disable);
     }

@@ -8,6 +8,7 @@ use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::events::{NewEvent, Scope, event_add, events_add};
+use super::generations::{raise_all, raise_server};
 use super::params::params;
 use super::state_rows::{CatalogLock, lock_catalog};
 use crate::base::secret::Secret;
@@ -51,6 +52,7 @@ async fn signing_key_add(
     }
     let object = EventObject::new(ObjectKind::SigningKey, None, new.id.as_str());
     event_add(transaction, change, Scope::SERVER, Operation::AddSigningKey, &object, &EventDetails::new()).await?;
+    raise_server(transaction).await?;
     list().await
 }
 
@@ -67,6 +69,10 @@ async fn signing_key_remove_before(
             params![created_before_ms],
         )
         .await?;
+    if !removed.is_empty() {
+        // Every server has to refuse the tokens of the removed keys.
+        raise_all(transaction).await?;
+    }
     let event = |id: &str| NewEvent {
         operation: Operation::RemoveSigningKeys,
         object: EventObject::new(ObjectKind::SigningKey, None, id),

@@ -5,6 +5,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::connection::Transaction;
 use super::convert::Failure;
+use super::digests::namespace_digest;
 use super::events::event_add;
 use super::generations::raise;
 use super::location_rows::{others_text, reserve_locations};
@@ -25,7 +26,7 @@ const INSERT: &str =
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10,
            coalesce((SELECT principal FROM api_key WHERE organisation = $1 AND id = $11),
                     (SELECT id FROM principal WHERE organisation = $1 AND id = $11 AND issuer IS NOT NULL))
-    FROM namespace WHERE organisation = $1 AND warehouse = $2 AND key = $3
+    FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $12 AND key = $3
     ON CONFLICT DO NOTHING RETURNING 1";
 
 /// Adds the row of a table or view, with its event and its locations. Checks neither whether these are free nor the limit of tables. The
@@ -51,7 +52,8 @@ pub(super) async fn insert(
                 new.locations.own().as_str(),
                 others_text(new.locations.others()),
                 change.at_ms,
-                change.actor.id()
+                change.actor.id(),
+                namespace_digest(&new.ident.namespace)
             ],
         )
         .await?;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::connection::Transaction;
 use super::convert::{Failure, get};
+use super::digests::namespace_digest;
 use super::params::params;
 use crate::store::{Resource, Result, StoreError, TableKind, TableRecord, WarehouseRef};
 
@@ -14,7 +15,7 @@ use crate::store::{Resource, Result, StoreError, TableKind, TableRecord, Warehou
 /// [`record_at`], which are NULL if there is no such table.
 pub(super) const GET: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner
     FROM organisation_state AS state
-    LEFT JOIN tabular ON tabular.organisation = $1 AND warehouse = $2 AND namespace = $3 AND name = $4
+    LEFT JOIN tabular ON tabular.organisation = $1 AND warehouse = $2 AND namespace_digest = $5 AND namespace = $3 AND name = $4
     WHERE state.organisation = $1";
 
 /// Reads a table or view from the columns id, kind, metadata_location and owner, the first of which is `first`.
@@ -36,8 +37,15 @@ pub(super) async fn kind_of_name(
 ) -> std::result::Result<Option<TableKind>, Failure> {
     let row = transaction
         .query_first(
-            "SELECT kind FROM tabular WHERE organisation = $1 AND warehouse = $2 AND namespace = $3 AND name = $4",
-            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, ident.namespace.as_key(), ident.name()],
+            "SELECT kind FROM tabular
+             WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $5 AND namespace = $3 AND name = $4",
+            params![
+                warehouse_ref.organisation.0,
+                warehouse_ref.warehouse.0,
+                ident.namespace.as_key(),
+                ident.name(),
+                namespace_digest(&ident.namespace)
+            ],
         )
         .await?;
     Ok(row.map(|row| kind(get(&row, 0)?)).transpose()?)

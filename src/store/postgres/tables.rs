@@ -11,6 +11,7 @@ use super::PostgresStore;
 use super::attempts::{change, transact};
 use super::connection::Transaction;
 use super::convert::{Failure, count, get};
+use super::digests::namespace_digest;
 use super::dropped_rows::{insert_dropped, replace_dropped};
 use super::events::event_add;
 use super::forget_rows::forget_access_and_reports;
@@ -35,7 +36,7 @@ use crate::store::{
 type Outcome<T> = std::result::Result<T, Failure>;
 
 pub(super) const LIST: &str = "SELECT name FROM tabular
-    WHERE organisation = $1 AND warehouse = $2 AND namespace = $3 AND kind = $4 AND name > $5
+    WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $7 AND namespace = $3 AND kind = $4 AND name > $5
     ORDER BY name LIMIT $6";
 
 pub(super) const GET_BY_ID: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner
@@ -46,10 +47,11 @@ pub(super) const GET_BY_ID: &str = "SELECT state.generation, tabular.id, kind, m
 /// Reads the tables and views with these names, in their order: one step in the index for each.
 pub(super) const GET_ALL: &str = "SELECT state.generation, found.id, found.kind, found.metadata_location, found.owner
     FROM organisation_state AS state
-    CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS wanted (namespace, name, number)
+    CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[]) WITH ORDINALITY AS wanted (namespace, name, digest, number)
     LEFT JOIN LATERAL
         (SELECT id, kind, metadata_location, owner FROM tabular
-         WHERE organisation = $1 AND warehouse = $2 AND namespace = wanted.namespace AND name = wanted.name) AS found ON true
+         WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = wanted.digest AND namespace = wanted.namespace
+               AND name = wanted.name) AS found ON true
     WHERE state.organisation = $1 ORDER BY wanted.number";
 
 pub(super) const COUNT: &str = "SELECT tables FROM organisation_state WHERE organisation = $1";
@@ -162,7 +164,7 @@ pub(super) async fn table_drop(
     let row = transaction
         .query_first(
             "DELETE FROM tabular
-             WHERE organisation = $1 AND warehouse = $2 AND namespace = $3 AND name = $4 AND kind = $5 AND id = $6
+             WHERE organisation = $1 AND id = $6 AND warehouse = $2 AND namespace = $3 AND name = $4 AND kind = $5
              RETURNING id, kind, metadata_location, owner",
             params![organisation.0, warehouse.0, ident.namespace.as_key(), ident.name(), kind_text(kind), id.0],
         )
@@ -200,7 +202,7 @@ async fn table_rename(
     let row = transaction
         .query_first(
             "SELECT owner FROM tabular
-             WHERE organisation = $1 AND warehouse = $2 AND namespace = $3 AND name = $4 AND kind = $5 AND id = $6
+             WHERE organisation = $1 AND id = $6 AND warehouse = $2 AND namespace = $3 AND name = $4 AND kind = $5
              FOR UPDATE",
             params![organisation.0, warehouse.0, from.namespace.as_key(), from.name(), kind_text(kind), id.0],
         )
@@ -248,17 +250,18 @@ impl TableStore for PostgresStore {
                     warehouse_ref.organisation.0,
                     warehouse_ref.warehouse.0,
                     ident.namespace.as_key(),
-                    ident.name()
+                    ident.name(),
+                    namespace_digest(&ident.namespace)
                 ],
             )
             .await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {
         let row =
             self.read_first(GET_BY_ID, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0]).await?;
-        row.map_or(Ok(None), |row| record_at(&row, 1))
+        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
     async fn table_get_all(
@@ -268,8 +271,13 @@ impl TableStore for PostgresStore {
     ) -> Result<Vec<Option<TableRecord>>> {
         let namespaces: Vec<_> = idents.iter().map(|ident| ident.namespace.as_key()).collect();
         let names: Vec<_> = idents.iter().map(TableIdent::name).collect();
-        let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names];
+        let digests: Vec<_> = idents.iter().map(|ident| namespace_digest(&ident.namespace)).collect();
+        let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names, digests];
         let rows = self.read(GET_ALL, values).await?;
+        let generation = rows.first().map(|row| get(row, 0)).transpose()?;
+        if !idents.is_empty() {
+            self.seen(warehouse_ref.organisation, generation).await?;
+        }
         // Without its organisation, there is no row and no table.
         if rows.is_empty() {
             return Ok(vec![None; idents.len()]);
@@ -293,7 +301,8 @@ impl TableStore for PostgresStore {
                     namespace.as_key(),
                     kind_text(kind),
                     after_name(page),
-                    one_more(page)
+                    one_more(page),
+                    namespace_digest(namespace)
                 ],
             )
             .await?;
@@ -313,7 +322,8 @@ impl TableStore for PostgresStore {
     }
 
     async fn table_undo(&self, warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> Result<()> {
-        transact!(self, transaction => table_undo(transaction, warehouse_ref, undo, change))
+        transact!(self, for warehouse_ref.organisation, transaction =>
+            table_undo(transaction, warehouse_ref, undo, change))
     }
 
     async fn table_transact(

@@ -49,7 +49,7 @@ macro_rules! users_where {
 
 const BY_ID: &str = users_where!("id = $2");
 
-const BY_SUBJECT: &str = users_where!("issuer = $2 AND subject = $3");
+pub(super) const BY_SUBJECT: &str = users_where!("issuer = $2 AND subject = $3");
 
 /// Selects a user with its organisation.
 pub(super) const WITH_ORGANISATION: &str = concat!(
@@ -314,7 +314,9 @@ impl UserStore for PostgresStore {
         let known = known.as_ref().map(user_at).transpose()?;
         match unchanged(known.as_ref(), sign_in) {
             Some(signed_in) => Ok(signed_in),
-            None => transact!(self, transaction => user_sign_in(transaction, sign_in, change)),
+            None => {
+                transact!(self, for sign_in.organisation, transaction => user_sign_in(transaction, sign_in, change))
+            }
         }
     }
 
@@ -345,11 +347,11 @@ impl UserStore for PostgresStore {
         update: UserUpdate,
         change: &Change,
     ) -> Result<User> {
-        transact!(self, transaction => user_update(transaction, organisation, id, update, change))
+        transact!(self, for organisation, transaction => user_update(transaction, organisation, id, update, change))
     }
 
     async fn user_delete(&self, organisation: OrganisationId, id: PrincipalId, change: &Change) -> Result<()> {
-        transact!(self, transaction => user_delete(transaction, organisation, id, change))
+        transact!(self, for organisation, transaction => user_delete(transaction, organisation, id, change))
     }
 
     async fn user_touch(&self, last_seen_ms: &[(OrganisationId, PrincipalId, i64)]) -> Result<()> {

@@ -284,7 +284,7 @@ pub(super) async fn warehouse_exists(store: &PostgresStore, warehouse_ref: Wareh
 #[async_trait]
 impl WarehouseStore for PostgresStore {
     async fn warehouse_create(&self, new: &Warehouse, change: &Change) -> Result<()> {
-        transact!(self, transaction => warehouse_create(transaction, new, change))
+        transact!(self, for new.organisation, transaction => warehouse_create(transaction, new, change))
     }
 
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
@@ -300,7 +300,9 @@ impl WarehouseStore for PostgresStore {
         storage: &WarehouseStorage,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => warehouse_set_storage(transaction, organisation, name, storage, change))
+        transact!(self, for organisation, transaction => {
+            warehouse_set_storage(transaction, organisation, name, storage, change)
+        })
     }
 
     async fn warehouse_set_options(
@@ -310,14 +312,18 @@ impl WarehouseStore for PostgresStore {
         options: &WarehouseOptions,
         change: &Change,
     ) -> Result<()> {
-        transact!(self, transaction => warehouse_set_options(transaction, organisation, name, *options, change))
+        transact!(self, for organisation, transaction => {
+            warehouse_set_options(transaction, organisation, name, *options, change)
+        })
     }
 
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()> {
-        transact!(self, transaction => warehouse_set_default(transaction, organisation, name, change))
+        transact!(self, for organisation, transaction => {
+            warehouse_set_default(transaction, organisation, name, change)
+        })
     }
 
     async fn warehouse_drop(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()> {
-        transact!(self, transaction => warehouse_drop(transaction, organisation, name, change))
+        transact!(self, for organisation, transaction => warehouse_drop(transaction, organisation, name, change))
     }
 }

@@ -1,4 +1,4 @@
-//! Counts the changes of each principal's access.
+//! Counts the changes of each principal's access, of each organisation, and of the server.
 //!
 //! Triggers on the writer's connection report every change, as for the cache (`memory/changes.rs`). The counters increase after
 //! the commit and before its changes are answered.
@@ -9,49 +9,84 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use rusqlite::functions::FunctionFlags;
+use rusqlite::functions::{Context, FunctionFlags};
 use tidewater_core::ids::{OrganisationId, PrincipalId};
 use uuid::Uuid;
 
-type Key = (OrganisationId, PrincipalId);
+/// What a change concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Concern {
+    /// The access of a principal.
+    Principal(OrganisationId, PrincipalId),
+    /// An organisation itself, its keys, users or warehouses.
+    Organisation(OrganisationId),
+    /// Operators or signing keys.
+    Server,
+}
 
 /// The number of counters from which unused ones are removed.
 const FEW: usize = 1_024;
 
-/// The counters in use, by principal.
+/// The counters in use.
 #[derive(Default)]
-pub(super) struct Generations(Mutex<Counters>);
+pub(super) struct Generations {
+    counters: Mutex<Counters>,
+    changes: AtomicU64,
+}
 
 #[derive(Default)]
 struct Counters {
-    by_principal: HashMap<Key, Arc<AtomicU64>>,
+    by_concern: HashMap<Concern, Arc<AtomicU64>>,
     /// The number of counters at which unused ones are removed next.
     full: usize,
 }
 
 impl Generations {
-    /// Returns a principal's counter.
-    pub(super) fn counter(&self, principal: Key) -> Arc<AtomicU64> {
-        let mut counters = self.0.lock();
-        if counters.by_principal.len() >= counters.full.max(FEW) {
-            counters.by_principal.retain(|_, counter| Arc::strong_count(counter) > 1);
-            counters.full = counters.by_principal.len().saturating_mul(2);
-        }
-        Arc::clone(counters.by_principal.entry(principal).or_default())
+    /// Returns the counter of a principal's access.
+    pub(super) fn of_principal(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
+        self.counter(Concern::Principal(organisation, principal))
     }
 
-    fn raise(&self, principals: impl Iterator<Item = Key>) {
-        let counters = self.0.lock();
-        principals.filter_map(|principal| counters.by_principal.get(&principal)).for_each(|counter| {
-            counter.fetch_add(1, Ordering::AcqRel);
-        });
+    /// Returns the counter of an organisation.
+    pub(super) fn of_organisation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
+        self.counter(Concern::Organisation(organisation))
+    }
+
+    /// Returns the counter of the server.
+    pub(super) fn of_server(&self) -> Arc<AtomicU64> {
+        self.counter(Concern::Server)
+    }
+
+    /// Returns how many changes were counted.
+    pub(super) fn change_count(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn counter(&self, concern: Concern) -> Arc<AtomicU64> {
+        let mut counters = self.counters.lock();
+        if counters.by_concern.len() >= counters.full.max(FEW) {
+            counters.by_concern.retain(|_, counter| Arc::strong_count(counter) > 1);
+            counters.full = counters.by_concern.len().saturating_mul(2);
+        }
+        Arc::clone(counters.by_concern.entry(concern).or_default())
+    }
+
+    fn raise(&self, concerns: impl Iterator<Item = Concern>) {
+        let counters = self.counters.lock();
+        for concern in concerns {
+            // Also without a counter: somebody may ask for it only now.
+            self.changes.fetch_add(1, Ordering::AcqRel);
+            if let Some(counter) = counters.by_concern.get(&concern) {
+                counter.fetch_add(1, Ordering::AcqRel);
+            }
+        }
     }
 }
 
 /// Follows the transactions of the writer.
 pub(super) struct AccessChanges {
     generations: Arc<Generations>,
-    changed: Arc<Mutex<HashSet<Key>>>,
+    changed: Arc<Mutex<HashSet<Concern>>>,
 }
 
 /// Reports the principals with a catalog role.
@@ -112,19 +147,68 @@ const ROLE_CHANGED: &str = "
         SELECT access_changed(new.organisation, new.principal);
     END;";
 
+/// The triggers for an organisation itself, its keys, users and warehouses. The times of a key's and a user's last use, and who signed in
+/// with which token, are no changes. A key that is added changes nothing that is known about others.
+const ORGANISATION_CHANGED: &str = "
+    CREATE TEMP TRIGGER standing_organisation AFTER UPDATE ON main.organisation BEGIN
+        SELECT organisation_changed(new.id);
+    END;
+    CREATE TEMP TRIGGER standing_organisation_gone AFTER DELETE ON main.organisation BEGIN
+        SELECT organisation_changed(old.id);
+    END;
+    CREATE TEMP TRIGGER standing_key
+        AFTER UPDATE OF name, role, expires_ms, revoked_ms, no_delete, principal, acts_for_users ON main.api_key BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_key_gone AFTER DELETE ON main.api_key BEGIN
+        SELECT organisation_changed(old.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_user_added AFTER INSERT ON main.principal WHEN new.issuer IS NOT NULL BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_user AFTER UPDATE OF name, role, no_delete, disabled_ms ON main.principal
+        WHEN new.name <> old.name OR new.role IS NOT old.role OR new.no_delete <> old.no_delete
+             OR new.disabled_ms IS NOT old.disabled_ms BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_user_gone AFTER DELETE ON main.principal BEGIN
+        SELECT organisation_changed(old.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_warehouse_added AFTER INSERT ON main.warehouse BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_warehouse AFTER UPDATE ON main.warehouse BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_warehouse_gone AFTER DELETE ON main.warehouse BEGIN
+        SELECT organisation_changed(old.organisation);
+    END;";
+
+/// The triggers for operators and signing keys.
+const SERVER_CHANGED: &str = "
+    CREATE TEMP TRIGGER server_operator_added AFTER INSERT ON main.operator BEGIN SELECT server_changed(); END;
+    CREATE TEMP TRIGGER server_operator AFTER UPDATE OF name, revoked_ms ON main.operator BEGIN
+        SELECT server_changed();
+    END;
+    CREATE TEMP TRIGGER server_signing_key_added AFTER INSERT ON main.signing_key BEGIN SELECT server_changed(); END;
+    CREATE TEMP TRIGGER server_signing_key_gone AFTER DELETE ON main.signing_key BEGIN SELECT server_changed(); END;";
+
 impl AccessChanges {
     /// Follows the transactions of `connection`.
     pub(super) fn follow(connection: &Connection, generations: Arc<Generations>) -> rusqlite::Result<Self> {
-        let changed: Arc<Mutex<HashSet<Key>>> = Arc::default();
-        let noted = Arc::clone(&changed);
-        connection.create_scalar_function("access_changed", 2, FunctionFlags::SQLITE_UTF8, move |context| {
-            let (organisation, principal) = (context.get::<[u8; 16]>(0)?, context.get::<[u8; 16]>(1)?);
-            let principal = PrincipalId(Uuid::from_bytes(principal));
-            noted.lock().insert((OrganisationId(Uuid::from_bytes(organisation)), principal));
-            Ok(true)
-        })?;
+        let changed: Arc<Mutex<HashSet<Concern>>> = Arc::default();
+        let note = |name, arguments, concern: fn(&Context<'_>) -> rusqlite::Result<Concern>| {
+            let changed = Arc::clone(&changed);
+            connection.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, move |context| {
+                changed.lock().insert(concern(context)?);
+                Ok(true)
+            })
+        };
+        note("access_changed", 2, |context| Ok(Concern::Principal(organisation(context)?, principal(context)?)))?;
+        note("organisation_changed", 1, |context| Ok(Concern::Organisation(organisation(context)?)))?;
+        note("server_changed", 0, |_| Ok(Concern::Server))?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        let mut triggers = ROLE_CHANGED.to_owned();
+        let mut triggers = [ROLE_CHANGED, ORGANISATION_CHANGED, SERVER_CHANGED].concat();
         for (name, event, row, reports) in TRIGGERS {
             let reports = reports.concat().replace("{row}", row);
             triggers.push_str(&format!("CREATE TEMP TRIGGER access_{name} AFTER {event} BEGIN {reports} END;"));
@@ -138,9 +222,16 @@ impl AccessChanges {
         self.changed.lock().clear();
     }
 
-    /// Raises the counters of the principals whose access the transaction changed. Called after failed commits too, since they
-    /// may have been made.
+    /// Raises the counters of all that the transaction changed. Called after failed commits too, since they may have been made.
     pub(super) fn ended(&self) {
         self.generations.raise(self.changed.lock().drain());
     }
+}
+
+fn organisation(context: &Context<'_>) -> rusqlite::Result<OrganisationId> {
+    Ok(OrganisationId(Uuid::from_bytes(context.get(0)?)))
+}
+
+fn principal(context: &Context<'_>) -> rusqlite::Result<PrincipalId> {
+    Ok(PrincipalId(Uuid::from_bytes(context.get(1)?)))
 }

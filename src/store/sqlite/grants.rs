@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use rusqlite::{Connection, Row, params};
 use tidewater_core::access::{Granted, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
@@ -264,7 +265,23 @@ fn role_list<I>(
 
 impl AccessGenerations for SqliteStore {
     fn access_generation(&self, organisation: OrganisationId, principal: PrincipalId) -> Arc<AtomicU64> {
-        self.generations.counter((organisation, principal))
+        self.generations.of_principal(organisation, principal)
+    }
+
+    fn organisation_generation(&self, organisation: OrganisationId) -> Arc<AtomicU64> {
+        self.generations.of_organisation(organisation)
+    }
+
+    fn server_generation(&self) -> Arc<AtomicU64> {
+        self.generations.of_server()
+    }
+
+    fn change_count(&self) -> u64 {
+        self.generations.change_count()
+    }
+
+    fn access_refresh(&self, _: Option<OrganisationId>) -> Option<BoxFuture<'_, Result<()>>> {
+        None
     }
 }
 

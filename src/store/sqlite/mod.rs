@@ -215,6 +215,10 @@ impl Store for SqliteStore {
             Ok(())
         })
     }
+
+    async fn task_claim(&self, _: &str, _: i64, _: i64) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 impl Drop for SqliteStore {

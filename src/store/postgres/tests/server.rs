@@ -6,16 +6,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// The start of the name of a server's folder. The id of the test's process follows.
-const FOLDER: &str = "tidewater-postgres-";
+const FOLDER: &str = "tidewater-test-postgres-";
+
+/// The longest start of a server.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs the server until the shell or its parent ends, and removes its folder. A server that ends before is started again.
 const RUN: &str = r#"
@@ -37,7 +41,7 @@ shared_buffers = '64MB'
 fsync = off
 full_page_writes = off
 autovacuum = off
-log_min_messages = fatal
+log_min_messages = log
 lc_messages = 'C'
 ";
 
@@ -49,8 +53,13 @@ pub(super) struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server with further settings. The connections of `hba` have the rights that it says; by default all are trusted.
+    /// Starts a server with further settings. `hba` tells who may connect over TCP; if it is empty, everybody.
     pub(super) fn start(settings: &str, hba: &str) -> Self {
+        Self::start_with(settings, hba, &[])
+    }
+
+    /// Starts a server with further settings, and with files in its folder of data, which only its user may read.
+    pub(super) fn start_with(settings: &str, hba: &str, files: &[(&str, String)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         remove_left_folders();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +79,12 @@ impl TestServer {
         append(&data.join("postgresql.conf"), &format!("{SETTINGS}{settings}"));
         if !hba.is_empty() {
             fs::write(data.join("pg_hba.conf"), format!("local all all trust\n{hba}")).unwrap();
+        }
+        for (name, text) in files {
+            let file = data.join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            user.own(&file);
         }
         let port = free_port();
         let shell = run(&user, &folder, port);
@@ -125,7 +140,7 @@ fn run(user: &User, folder: &Path, port: u16) -> Child {
             thread::park();
         }
     });
-    let (mut shell, log) = is_ready.recv().unwrap();
+    let (mut shell, log) = is_ready.recv_timeout(START_TIMEOUT).expect("PostgreSQL did not start in time");
     let ended = shell.try_wait().unwrap();
     assert!(ended.is_none(), "PostgreSQL did not start: {log:?}");
     shell
@@ -139,7 +154,7 @@ struct User {
 
 impl User {
     fn unprivileged() -> Self {
-        let is_root = fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0);
+        let is_root = fs::metadata("/proc/self").is_ok_and(|of| of.uid() == 0);
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let named = |name: &str| {
             let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:")))?;
@@ -185,7 +200,8 @@ fn remove_left_folders() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER)).and_then(|rest| rest.split('-').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+        let process = process.and_then(|process| process.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
             // Its server may be ending.
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -229,6 +245,11 @@ impl TestDatabase {
         let schema = format!("t_{:016x}", u64::from_ne_bytes(random));
         execute(&server, &format!("CREATE SCHEMA {schema}")).await.unwrap();
         Self { server, schema }
+    }
+
+    /// Returns the name of the schema.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
     }
 
     /// Returns the URL whose connections use the schema.
