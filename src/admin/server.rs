@@ -99,7 +99,8 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
     let mut found = BTreeMap::new();
     flatten("", value, &mut found);
     // A serialized configuration has no secrets. This adds whether there is one.
-    for (name, secret) in [("storage.master_key", &config.storage.master_key), ("store.password", &config.store.password)]
+    for (name, secret) in
+        [("storage.master_key", &config.storage.master_key), ("store.password", &config.store.password)]
     {
         if !secret.expose().is_empty() {
             found.insert(name.to_owned(), "***".into());
