@@ -12,6 +12,7 @@ use tidewater_core::storage::StorageProfile;
 use super::{Admin, AdminError};
 use crate::base::clock::fresh_ordered_uuid;
 use crate::data_folder::owner::Owner;
+use crate::sealing::KeyFileError;
 use crate::sealing::master_key::MasterKeyError;
 use crate::storage::StorageCredentials;
 use crate::store::{
@@ -279,6 +280,9 @@ impl Admin {
             SettingsSealError::MasterKey(error @ (MasterKeyError::Missing { .. } | MasterKeyError::Other { .. }))
                 if own_storage == OwnStorage::Allowed =>
             {
+                AdminError::Conflict(error.to_string())
+            }
+            SettingsSealError::MasterKey(error @ MasterKeyError::Keys(KeyFileError::Unset)) => {
                 AdminError::Conflict(error.to_string())
             }
             error => AdminError::Failed(error.to_string().into()),

@@ -42,6 +42,9 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
     });
 }
 
+/// A metric of each of several objects: its name, its help text, and how it is read.
+type Figure<O, V> = (&'static str, &'static str, fn(&O) -> V);
+
 /// The parts whose figures are read at a scrape.
 struct Figures {
     background: Arc<Runner>,
@@ -84,7 +87,7 @@ impl Collector for Figures {
 impl Figures {
     fn encode_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let tasks = self.background.states();
-        let counters: [(&str, &str, fn(&TaskState) -> u64); 3] = [
+        let counters: [Figure<TaskState, u64>; 3] = [
             ("tidewater_background_runs", "Ended runs of background tasks", |task| task.runs),
             ("tidewater_background_failed_runs", "Failed runs of background tasks", |task| task.failed_runs),
             ("tidewater_background_handled", "Objects that background tasks handled", |task| task.handled),
@@ -95,7 +98,7 @@ impl Figures {
                 ConstCounter::new(value(task)).encode(all.encode_family(&TaskLabels { task: task.name })?)?;
             }
         }
-        let gauges: [(&str, &str, fn(&TaskState) -> Option<f64>); 3] = [
+        let gauges: [Figure<TaskState, Option<f64>>; 3] = [
             ("tidewater_background_running", "Whether a background task runs now", |task| {
                 Some(f64::from(u8::from(task.stage == Stage::Running)))
             }),
@@ -121,7 +124,7 @@ impl Figures {
 
     fn encode_pools(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let pools = [("work", self.work.usage()), ("bodies", self.bodies.usage())];
-        let gauges: [(&str, &str, fn(&HeavyUsage) -> u64); 3] = [
+        let gauges: [Figure<HeavyUsage, u64>; 3] = [
             ("tidewater_heavy_waiting", "Large requests and documents that wait for memory or a worker", |pool| {
                 pool.waiting
             }),

@@ -13,11 +13,14 @@ use tidewater::api::Machine;
 use tidewater::app::App;
 use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::base::clock::{Clock, fresh_uuid};
+use tidewater::base::secret::Secret;
 use tidewater::config::Config;
 use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::Tier;
+
+pub(crate) use store::is_postgres;
 
 /// A catalog with its own folder. It has no port: tests pass requests as values.
 pub(crate) struct Catalog {
@@ -218,6 +221,10 @@ fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Co
         store: store::settings(folder),
         ..Config::default()
     };
+    if is_postgres() {
+        // Servers that share a database create no master key.
+        config.storage.master_key = Secret::new("MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=".to_owned());
+    }
     config.tiers.insert("tiny".to_owned(), Tier { requests_per_day: Some(5), max_tables: Some(2), ..Tier::default() });
     change(&mut config);
     config

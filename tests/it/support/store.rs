@@ -11,10 +11,14 @@ use tidewater::store::{self, PostgresSettings, Store};
 /// The number of connections of a catalog. All tests together have at most 500.
 const CONNECTIONS: usize = 4;
 
+/// Returns whether catalogs under test use PostgreSQL.
+pub(crate) fn is_postgres() -> bool {
+    std::env::var("TIDEWATER_TEST_STORE").is_ok_and(|store| store == "postgres")
+}
+
 /// Returns the URL of the PostgreSQL server, if catalogs under test use one.
 fn server() -> Option<String> {
-    let is_postgres = std::env::var("TIDEWATER_TEST_STORE").is_ok_and(|store| store == "postgres");
-    is_postgres.then(|| std::env::var("TIDEWATER_TEST_POSTGRES").expect("the URL of a PostgreSQL server"))
+    is_postgres().then(|| std::env::var("TIDEWATER_TEST_POSTGRES").expect("the URL of a PostgreSQL server"))
 }
 
 /// Returns the name of a folder's schema.

@@ -2,9 +2,10 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use tidewater::base::secret::Secret;
 use tidewater_core::access::Role;
 
-use crate::support::{Catalog, Tenant, create_table, create_view};
+use crate::support::{Catalog, Tenant, create_table, create_view, is_postgres};
 
 const WAREHOUSES: &str = "/management/v1/organisations/acme/warehouses";
 const MAIN: &str = "/management/v1/organisations/acme/warehouses/main";
@@ -45,6 +46,21 @@ async fn warehouse_is_checked_created_and_usable_at_once() {
     let inside = json!({ "name": "other", "root": root(&catalog, "lake/inner") });
     let message = catalog.post(&operator, WAREHOUSES, &inside).await.error(409, "ConflictException");
     assert!(message.contains("overlaps"), "{message}");
+}
+
+#[tokio::test]
+async fn credentials_without_a_configured_master_key_are_refused_with_advice_on_a_shared_database() {
+    if !is_postgres() {
+        return;
+    }
+    let catalog = Catalog::with(|config| config.storage.master_key = Secret::new(String::new())).await;
+    catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let with_key = json!({ "name": "lake", "root": "s3://bucket/lake", "check": false, "storage": { "type": "s3",
+        "region": "eu-west-1",
+        "credentials": { "kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "hush" } } });
+    let message = catalog.post(&operator, WAREHOUSES, &with_key).await.error(409, "ConflictException");
+    assert!(message.contains("set `storage.master_key_file` or `storage.master_key`"), "{message}");
 }
 
 #[tokio::test]
