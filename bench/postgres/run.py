@@ -290,11 +290,11 @@ def prepared(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Postgr
         postgres.sql("pgbench", PGBENCH_TABLE)
         postgres.sql("pgbench", "VACUUM ANALYZE bench_row")
         for name, servers, tables in (("sqlite", 1, 0), ("postgres", 1, 1_000), ("large", 1, options.large), ("3 servers", 3, 1_000)):
-            own = folder / name.replace(" ", "-")
+            own = folder / f"catalog-{name.replace(' ', '-')}"
             own.mkdir()
             store = ["--data-dir", str(own / "data")]
             if name != "sqlite":
-                database = f"tidewater_{own.name.replace('-', '_')}"
+                database = own.name.replace("-", "_")
                 postgres.sql("postgres", f"CREATE DATABASE {database}")
                 store = ["--store", postgres.url(database)]
             catalog = catalogs[name] = Catalog(name, options, own, store)
