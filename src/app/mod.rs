@@ -123,7 +123,7 @@ impl App {
         let Some(folder) = config.data_folder() else { return Self::over(config, store).await };
         data_folder::prepare(folder, &config.database())?;
         let lock = ServerLock::take(folder)?;
-        Ok(Self::over(config, store).await?.with_folder(folder, lock)?)
+        Self::over(config, store).await?.with_folder(folder, lock)
     }
 
     /// Starts the only server on the embedded database.

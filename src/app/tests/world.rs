@@ -39,9 +39,8 @@ pub(super) struct Server {
 
 impl Server {
     async fn start(folder: &TempDir, store: Arc<dyn Store>) -> Self {
-        let mut config = Config::default();
-        config.listen = "127.0.0.1:0".parse().unwrap();
-        config.data_dir = folder.path().join("data");
+        let (listen, data_dir) = ("127.0.0.1:0".parse().unwrap(), folder.path().join("data"));
+        let config = Config { listen, data_dir, ..Config::default() };
         std::fs::create_dir_all(&config.data_dir).unwrap();
         let store = Arc::new(FaultyStore::new(store));
         let app = App::over(&config, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();

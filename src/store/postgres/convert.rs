@@ -177,9 +177,9 @@ pub(super) fn message(error: &tokio_postgres::Error) -> String {
 /// Returns the constraint that a statement violated, by kind.
 pub(super) fn violation(failure: &Failure) -> Option<Violation> {
     let Failure::Database(error) = failure else { return None };
-    match error.code()? {
-        &SqlState::UNIQUE_VIOLATION => Some(Violation::Unique),
-        &SqlState::FOREIGN_KEY_VIOLATION => Some(Violation::ForeignKey),
+    match *error.code()? {
+        SqlState::UNIQUE_VIOLATION => Some(Violation::Unique),
+        SqlState::FOREIGN_KEY_VIOLATION => Some(Violation::ForeignKey),
         _ => None,
     }
 }

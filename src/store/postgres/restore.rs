@@ -14,7 +14,7 @@ use crate::store::{
     Change, EventDetails, Operation, Origin, Past, Resource, Restore, StoreError, Swap, TableKind, WarehouseRef,
 };
 
-type Outcome<T> = std::result::Result<T, Failure>;
+type Outcome<T> = Result<T, Failure>;
 
 /// Moves a row of `dropped` to `tabular`, if the namespace exists and the name is free. Returns the columns of its locations.
 const MOVE_BACK: &str = "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,

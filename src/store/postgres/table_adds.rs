@@ -17,7 +17,7 @@ use super::state_rows::{Affected, State};
 use super::table_rows::{kind_of_name, kind_text, resource};
 use crate::store::{Change, EventObject, NewTable, Operation, Origin, Resource, StoreError, TableKind, WarehouseRef};
 
-type Outcome<T> = std::result::Result<T, Failure>;
+type Outcome<T> = Result<T, Failure>;
 
 /// Adds a table or view if its namespace exists, and its name and id are free.
 const INSERT: &str =

@@ -13,7 +13,7 @@ use super::state_rows::{Added, lock};
 use super::table_adds::{check_limit, insert};
 use crate::store::{Change, NewTable, Origin, StoreError, Swap, TableChange, TableKind, WarehouseRef};
 
-type Outcome<T> = std::result::Result<T, Failure>;
+type Outcome<T> = Result<T, Failure>;
 
 /// Makes all of the changes, under the organisation's lock.
 pub(super) async fn table_transact(

@@ -333,7 +333,7 @@ async fn fill_requests(
             warehouse_ref,
             table: tables[at % tables.len()].1,
             id: fresh_uuid(),
-            kind: if at % 2 == 0 { ReportKind::Scan } else { ReportKind::Commit },
+            kind: if at.is_multiple_of(2) { ReportKind::Scan } else { ReportKind::Commit },
             at_ms: NOW_MS + at as i64,
             body: format!("{{\"text\":\"{}\"}}", "é".repeat(random.below(3_000))),
         })
