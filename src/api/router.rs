@@ -20,9 +20,6 @@ use super::{
     sign, tables, telemetry, transactions, views, welcome,
 };
 
-/// The path of the server's metrics.
-const METRICS: &str = "/metrics";
-
 /// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
 pub(super) fn router(api: &Arc<Api>) -> Router {
     let mut guarded = Router::new().route("/v1/config", get(config::get));
@@ -119,7 +116,7 @@ fn metrics_for_operators(api: &Api) -> Router<Arc<Api>> {
     if api.telemetry_is_public {
         return Router::new();
     }
-    Router::new().route(METRICS, get(telemetry::for_operators))
+    Router::new().route("/metrics", get(telemetry::for_operators))
 }
 
 /// Returns the route of the server's metrics, if it needs no key.
@@ -127,13 +124,13 @@ fn metrics_for_all(api: &Api) -> Router<Arc<Api>> {
     if !api.telemetry_is_public {
         return Router::new();
     }
-    Router::new().route(METRICS, get(telemetry::for_all))
+    Router::new().route("/metrics", get(telemetry::for_all))
 }
 
 /// Returns the routes of an address for monitoring: none of them needs a key.
 pub(super) fn monitoring(api: &Arc<Api>) -> Router {
     Router::new()
-        .route(METRICS, get(telemetry::for_all))
+        .route("/metrics", get(telemetry::for_all))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route_layer(from_fn(admission::note))

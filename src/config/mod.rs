@@ -9,6 +9,7 @@ mod origins;
 mod proxies;
 mod reload;
 mod store_url;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
 pub use store_url::{NotAStoreUrl, StoreUrl};
+pub use telemetry::TelemetryConfig;
 
 /// All settings of a server and of commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,19 +284,6 @@ pub struct EventsConfig {
     pub retention_s: u64,
     /// The most events of an organisation.
     pub per_organisation: u32,
-}
-
-/// Settings of the server's own metrics, for Prometheus.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// An address on which the server answers `GET /metrics`, `/health` and `/ready`, and nothing else. `None` for no such
-    /// address.
-    pub listen: Option<ListenAddress>,
-    /// Whether `GET /metrics` at the server's main address needs no key.
-    pub public: bool,
-    /// The most organisations whose requests are counted apart; 0 counts none.
-    pub organisations: usize,
 }
 
 /// Limits on the roles, assignments and grants of an organisation.

@@ -155,7 +155,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("hyper_util", &["api", "cli", "server"]),
     ("http", &["api", "app", "cli", "server", "storage", "telemetry", "vending"]),
     ("http_body_util", &["api", "cli", "server", "vending"]),
-    ("aws_lc_rs", &["sealing", "vending"]),
+    ("aws_lc_rs", &["sealing", "store", "vending"]),
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth", "vending"]),

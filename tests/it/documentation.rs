@@ -95,7 +95,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
     let mut other = serde_json::to_value(&old).unwrap();
     let value = other.pointer_mut(&format!("/{}", key.replace('.', "/"))).unwrap();
     *value = match (key, &*value) {
-        ("listen", _) => "127.0.0.1:9".into(),
+        ("listen" | "telemetry.listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
         (_, Value::Bool(value)) => (!*value).into(),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::connector::Connector;
 use super::convert::{column, count, message};
 use super::migrations;
-use super::open::{PostgresOpenError, check_encoding};
+use super::open_error::{PostgresOpenError, check_encoding};
 use super::settings::PostgresSettings;
 use crate::base::secret::Secret;
 use crate::store::{

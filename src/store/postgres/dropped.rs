@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use tidewater_core::ids::{OrganisationId, PrincipalId, TableId, WarehouseId};
-use tidewater_core::name::TableIdent;
-use tokio_postgres::Row;
+use tidewater_core::ids::{OrganisationId, TableId};
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::attempts::{change, transact};
 use super::connection::Transaction;
-use super::convert::{Failure, count, get};
+use super::convert::{Failure, get};
+use super::dropped_record::{columns, dropped_at, event_object, lock_dropped, remove_row};
 use super::events::event_add;
 use super::forget_rows::forget_access_and_reports;
 use super::location_rows::location_forget;
@@ -19,23 +18,13 @@ use super::pages::{one_more, page_of};
 use super::params::params;
 use super::restore::restore;
 use super::state_rows::lock_for;
-use super::table_rows::{kind, kind_text, namespace};
+use super::table_rows::kind_text;
 use crate::store::{
-    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Page,
-    PageRequest, Progress, Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef,
+    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, Operation, Page, PageRequest,
+    Progress, Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
-
-/// The columns of [`dropped_at`].
-macro_rules! columns {
-    () => {
-        "dropped.organisation, dropped.warehouse, dropped.id, namespace, name, kind, metadata_location, location, dropped_ms,
-         restorable_until_ms, purge, state, attempts, dropped.due_ms, message, owner"
-    };
-}
-
-pub(super) const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Table);
 
 /// Reads a page of the dropped tables and views of a warehouse.
 pub(super) const LIST: &str = concat!(
@@ -50,10 +39,6 @@ pub(super) const LIST: &str = concat!(
 
 const GET: &str =
     concat!("SELECT ", columns!(), " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2");
-
-/// Reads a dropped table or view, and locks its row.
-const LOCK: &str =
-    concat!("SELECT ", columns!(), " FROM dropped WHERE organisation = $1 AND id = $3 AND warehouse = $2 FOR UPDATE");
 
 /// Locks tables whose files are due for removal. Skips those that another server is claiming.
 pub(super) const DUE_TO_PURGE: &str =
@@ -80,50 +65,6 @@ const STILL_DUE: &str = concat!(
     " FROM dropped WHERE organisation = $1 AND id = ANY ($2) AND due_ms <= $3 AND NOT purge ORDER BY due_ms
      FOR UPDATE SKIP LOCKED"
 );
-
-fn dropped_at(row: &Row) -> Result<Dropped> {
-    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("dropped: {error}"));
-    let namespace = namespace(get(row, 3)?)?;
-    Ok(Dropped {
-        warehouse_ref: WarehouseRef {
-            organisation: OrganisationId(get(row, 0)?),
-            warehouse: WarehouseId(get(row, 1)?),
-        },
-        id: TableId(get(row, 2)?),
-        ident: TableIdent::new(namespace, get(row, 4)?).map_err(|error| corrupt(&error))?,
-        kind: kind(get(row, 5)?)?,
-        metadata_location: get(row, 6)?,
-        location: get(row, 7)?,
-        dropped_ms: get(row, 8)?,
-        restorable_until_ms: get(row, 9)?,
-        purge: get(row, 10)?,
-        state: match get(row, 11)? {
-            "kept" => DroppedState::Kept,
-            "removing" => DroppedState::Removing,
-            "finishing" => DroppedState::Finishing,
-            "blocked" => DroppedState::Blocked,
-            "replaced" => DroppedState::Replaced,
-            other => return Err(corrupt(&format!("the state '{other}'"))),
-        },
-        attempts: u32::try_from(count(get(row, 12)?)).unwrap_or(u32::MAX),
-        due_ms: get(row, 13)?,
-        message: get(row, 14)?,
-        owner: get::<Option<Uuid>>(row, 15)?.map(PrincipalId),
-    })
-}
-
-/// Reads a dropped table or view, and locks its row, so that no purge claims it meanwhile.
-pub(super) async fn lock_dropped(
-    transaction: &Transaction,
-    warehouse_ref: WarehouseRef,
-    id: TableId,
-) -> Outcome<Dropped> {
-    let row = transaction
-        .query_first(LOCK, params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0])
-        .await?
-        .ok_or(NOT_FOUND)?;
-    Ok(dropped_at(&row)?)
-}
 
 /// Ends the restore time of a dropped table or view now, as [`DroppedStore::dropped_remove`] says.
 pub(super) async fn remove(
@@ -257,11 +198,6 @@ async fn progress(
     Ok(true)
 }
 
-/// Returns the object of an event about a dropped table or view.
-pub(super) fn event_object(dropped: &Dropped) -> EventObject {
-    EventObject::new(dropped.kind, Some(dropped.id.0), dropped.ident.to_string())
-}
-
 /// Writes the event that a dropped table or view is forgotten and its files stay.
 async fn add_forget_event(transaction: &Transaction, dropped: &Dropped, change: &Change) -> Outcome<()> {
     let (operation, details) = (Operation::forget(dropped.kind), EventDetails::new());
@@ -273,11 +209,6 @@ async fn forget(transaction: &Transaction, organisation: OrganisationId, id: Tab
     remove_row(transaction, organisation, id).await?;
     location_forget(transaction, organisation, &[id.0]).await?;
     forget_access_and_reports(transaction, organisation, id).await
-}
-
-pub(super) async fn remove_row(transaction: &Transaction, organisation: OrganisationId, id: TableId) -> Outcome<()> {
-    transaction.query("DELETE FROM dropped WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
-    Ok(())
 }
 
 #[async_trait]

@@ -148,3 +148,8 @@ impl Claim {
         claim
     }
 }
+
+/// Returns the texts of locations.
+pub(super) fn texts(locations: &[Location]) -> Vec<&str> {
+    locations.iter().map(Location::as_str).collect()
+}

@@ -14,6 +14,7 @@ mod copy;
 mod counters;
 mod digests;
 mod dropped;
+mod dropped_record;
 mod dropped_rows;
 mod entities;
 mod events;
@@ -33,6 +34,7 @@ mod migrations;
 mod namespaces;
 mod old_documents;
 mod open;
+mod open_error;
 mod operators;
 mod organisations;
 mod pages;
@@ -70,7 +72,7 @@ use crate::base::measure::Calls;
 
 pub(super) use self::copy::PostgresCopy;
 pub use self::migrations::SchemaError;
-pub use self::open::PostgresOpenError;
+pub use self::open_error::PostgresOpenError;
 pub use self::settings::{PostgresSettings, UrlError};
 #[cfg(test)]
 pub(crate) use self::tests::TestSchema;

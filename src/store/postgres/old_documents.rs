@@ -12,9 +12,8 @@ use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, count, get};
 use super::digests::digest;
-use super::location_rows::{keys, reserved};
+use super::location_rows::{keys, reserved, texts};
 use super::params::params;
-use super::pointers::texts;
 use crate::store::{
     EndedDocument, OldDocument, OldDocumentStore, Origin, Past, Result, StoreError, Swap, TableKind, WarehouseRef,
 };

@@ -12,7 +12,7 @@ use super::change_author::Author;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::events::{NEW_ID, details_text, event_add};
-use super::location_rows::{keys, others_text, replace_locations, reserved};
+use super::location_rows::{keys, others_text, replace_locations, reserved, texts};
 use super::old_documents::{note_past, removed_columns};
 use super::params::{param, params};
 use super::receipts;
@@ -167,11 +167,6 @@ impl PostgresStore {
             None => Err(StoreError::NotFound(Resource::Table)),
         }
     }
-}
-
-/// Returns the texts of locations.
-pub(super) fn texts(locations: &[Location]) -> Vec<&str> {
-    locations.iter().map(Location::as_str).collect()
 }
 
 /// Moves a pointer as [`move_pointer`] does, and writes the event. Returns the former locations if they changed.

@@ -3,7 +3,7 @@
 use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::digests::namespace_digest;
-use super::dropped::{event_object, lock_dropped, remove_row};
+use super::dropped_record::{event_object, lock_dropped, remove_row};
 use super::events::event_add;
 use super::location_rows::{check_free, replace_locations, reserved};
 use super::params::params;

@@ -10,10 +10,10 @@ use super::PostgresStore;
 use super::change_author::Author;
 use super::convert::{Failure, get};
 use super::events::{NEW_ID, details_text};
-use super::location_rows::{keys, others_text};
+use super::location_rows::{keys, others_text, texts};
 use super::old_documents::removed_columns;
 use super::params::{param, params};
-use super::pointers::{swap_details, texts};
+use super::pointers::swap_details;
 use super::receipts;
 use crate::store::{Answer, Change, Operation, Resource, Result, StoreError, TableChange, TableKind, WarehouseRef};
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
@@ -13,6 +13,9 @@ mod embedded {
 
 /// How long a statement waits for another process (the command line beside the server) to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause before the mode of a busy database is set again.
+const PAUSE_WHILE_BUSY: Duration = Duration::from_millis(5);
 
 /// A connection's page cache, in KiB. It is small because the operating system caches the file for all connections. The file
 /// is not memory-mapped: that made no read measurably faster, and a failing disk would end the process, not the request.
@@ -184,11 +187,25 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    use_log(connection)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT_BYTES)
+}
+
+/// Makes the database use a write-ahead log. While another process does the same to a new database, SQLite refuses at once, whatever the
+/// time-out is: waiting inside it could be a deadlock.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(PAUSE_WHILE_BUSY);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Makes the file readable only by its owner, because it holds the keys that sign tokens. SQLite gives its log and shared
