@@ -180,7 +180,7 @@ POLARIS_REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {LISTS}/namespaces/{{namespace}}/generic-tables", {}, 200),
 ]
 # Requests made at random are not about these: one of them could take away the key that they are made with.
-ADMINISTRATION = r"^/api/management/|^/management/v1/(?!warehouses/|organisations/[^/]+/events)"
+ADMINISTRATION = r"^/api/management/|^/management/v1/(?!warehouses/|organisations/[^/]+/events)|^/metrics$"
 # Operations of this server outside of the specification.
 OWN = {
     *OPERATORS,
