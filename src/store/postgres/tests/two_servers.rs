@@ -377,7 +377,7 @@ async fn longest_names_and_long_locations_are_stored_and_found() {
     let namespace = NamespaceIdent::new(&levels).unwrap();
     let parent = namespace.parent().unwrap();
     let listed = store.namespace_list(warehouse_ref, Some(&parent), &Default::default()).await.unwrap();
-    assert_eq!(listed.items, [namespace.clone()]);
+    assert_eq!(listed.items, std::slice::from_ref(&namespace));
     let ident = TableIdent::new(namespace.clone(), &level(255)).unwrap();
     let id = create(store, warehouse_ref, &ident, &location).await.unwrap();
     assert_eq!(store.table_get(warehouse_ref, &ident).await.unwrap().map(|record| record.id), Some(id));
