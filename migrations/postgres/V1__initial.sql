@@ -498,8 +498,9 @@ CREATE TABLE report_bytes (
 -- by dots; `new_name` is what a rename or a restore gave it. `engine_id` and `engine_name` are of the key of the engine that acted
 -- for the actor. `details` is a JSON object.
 --
--- `id` is the database's clock in microseconds since 1970, times 1,024, plus a tie-breaker. It is read after the change has locked its
--- object, so the events of one object ascend. No sequence is needed. The column has 63 bits: enough until the year 2255.
+-- `id` is the database's clock in microseconds since 1970, times 4, plus a number from 0 to 3. It is read after the change has locked its
+-- object, so the events of one object ascend. No sequence is needed. Until the year 2041 an id
+-- is below 2^53, which readers of JSON with 64-bit floats read exactly.
 CREATE TABLE event (
     organisation uuid NOT NULL,
     id           bigint NOT NULL,
