@@ -2,12 +2,15 @@
 //!
 //! The value of a setting comes from the command line, else the environment, else the file, else its default.
 
+mod api;
+mod connections;
 mod issuers;
 mod listen;
 mod load;
 mod origins;
 mod proxies;
 mod reload;
+mod store;
 mod store_url;
 mod telemetry;
 #[cfg(test)]
@@ -24,11 +27,14 @@ use tidewater_core::request_limits::RequestLimits;
 use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
 
+pub use api::{ApiConfig, LimitHeaders};
+pub use connections::ConnectionsConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
+pub use store::StoreConfig;
 pub use store_url::{NotAStoreUrl, StoreUrl};
 pub use telemetry::TelemetryConfig;
 
@@ -75,34 +81,6 @@ pub struct Config {
     pub tiers: BTreeMap<String, Tier>,
 }
 
-/// Settings of the catalog's database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    /// Which database has the catalog.
-    pub url: StoreUrl,
-    /// The password of PostgreSQL's user, instead of that in the URL.
-    #[serde(serialize_with = "as_empty_text")]
-    pub password: Secret<String>,
-    /// A file with this password, instead of all others. It is read for each connection. Empty: none.
-    pub password_file: PathBuf,
-    /// The most connections of this server to a PostgreSQL database; 0: four for each core, from 12 to 40.
-    pub connections: usize,
-    /// Whether statements are prepared once for each connection. A pooler that gives each transaction another connection may
-    /// not support it.
-    pub prepared_statements: bool,
-    /// For how many seconds a starting server waits for a PostgreSQL database that does not answer.
-    pub start_timeout_s: u64,
-    /// The time-out for connecting to a host of the database, in seconds.
-    pub connect_timeout_s: u64,
-    /// For how many seconds a request waits for a free connection.
-    pub acquire_timeout_s: u64,
-    /// The time-out for a statement, in seconds.
-    pub statement_timeout_s: u64,
-    /// For how many seconds a read, or a change that was surely not made, is tried again.
-    pub retry_timeout_s: u64,
-}
-
 /// Settings of the log, which goes to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,65 +99,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Settings of requests to the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ApiConfig {
-    /// The largest accepted request body, in bytes. The default is enough for a commit that removes 50,000 snapshots.
-    pub max_body_bytes: usize,
-    /// The number of items of a page if the client gives no size.
-    pub default_page_size: u32,
-    /// After how many seconds a request is answered 503. A commit that has begun still runs to its end.
-    pub request_timeout_s: u64,
-    /// For how many seconds a request can be repeated with its idempotency key.
-    pub idempotency_key_lifetime_s: u64,
-    /// The most signatures for requests to storage per second, for each key and server; 0: without limit.
-    pub signatures_per_second: u32,
-    /// For how many seconds a stopping server still serves, while `GET /ready` answers 503.
-    pub drain_s: u64,
-    /// For how many seconds a stopping server waits for the requests and changes that have begun.
-    pub shutdown_grace_s: u64,
-    /// The origins whose pages may call the API from a browser: `https://app.example.com`, or `*` for every page.
-    #[serde(deserialize_with = "origins::deserialize")]
-    pub cors_origins: Vec<String>,
-    /// The headers with an organisation's remaining requests of the day.
-    pub limit_headers: LimitHeaders,
-}
-
-/// The headers with an organisation's remaining requests of the day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitHeaders {
-    /// `RateLimit-Policy` and `RateLimit`, the structured fields of draft-ietf-httpapi-ratelimit-headers.
-    Structured,
-    /// `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, the fields of its older versions.
-    Separate,
-    /// All five.
-    Both,
-}
-
-/// Settings of clients' connections.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ConnectionsConfig {
-    /// The most open connections; 0: as many as the limit of file descriptors allows.
-    pub max: usize,
-    /// The most connections of one client address, but never more than half of all; 0: without limit.
-    pub max_per_address: usize,
-    /// For how many seconds a client may take to send the head of its first request, or the rest of a later one.
-    pub head_timeout_s: u64,
-    /// For how many seconds a client may pause while it sends a request's body.
-    pub body_timeout_s: u64,
-    /// For how many seconds a client may leave an answer unread.
-    pub write_timeout_s: u64,
-    /// After how many seconds without a request a connection is closed.
-    pub idle_timeout_s: u64,
-    /// The addresses and networks of reverse proxies whose header about the client is trusted.
-    pub trusted_proxies: TrustedProxies,
-    /// The header in which trusted proxies name the client's address.
-    pub forwarded_header: ForwardedHeader,
 }
 
 /// Settings of caches in memory.
@@ -355,59 +274,9 @@ impl Default for Config {
     }
 }
 
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            url: StoreUrl::default(),
-            password: Secret::new(String::new()),
-            password_file: PathBuf::new(),
-            connections: 0,
-            prepared_statements: true,
-            start_timeout_s: 60,
-            connect_timeout_s: 5,
-            acquire_timeout_s: 10,
-            statement_timeout_s: 30,
-            retry_timeout_s: 10,
-        }
-    }
-}
-
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
-    }
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        Self {
-            max_body_bytes: 64 << 20,
-            default_page_size: 1_000,
-            request_timeout_s: 60,
-            idempotency_key_lifetime_s: 1_800,
-            signatures_per_second: 1_000,
-            drain_s: 0,
-            shutdown_grace_s: 30,
-            cors_origins: Vec::new(),
-            limit_headers: LimitHeaders::Structured,
-        }
-    }
-}
-
-impl Default for ConnectionsConfig {
-    fn default() -> Self {
-        Self {
-            max: 0,
-            max_per_address: 1_000,
-            head_timeout_s: 30,
-            body_timeout_s: 30,
-            write_timeout_s: 60,
-            // Longer than the idle time-outs of reverse proxies (nginx 60 s, Caddy 120 s), so that a proxy never sends a
-            // request on a connection that the server is closing.
-            idle_timeout_s: 180,
-            trusted_proxies: TrustedProxies::default(),
-            forwarded_header: ForwardedHeader::XForwardedFor,
-        }
     }
 }
 
@@ -507,66 +376,6 @@ impl Config {
             true if self.store.url.is_shared() => None,
             true => Some(self.data_dir.join(MASTER_KEY_FILE)),
         }
-    }
-}
-
-impl StoreConfig {
-    /// Returns [`StoreConfig::start_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn start_timeout(&self) -> Duration {
-        Duration::from_secs(self.start_timeout_s)
-    }
-}
-
-impl ApiConfig {
-    /// Returns [`ApiConfig::request_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn request_timeout(&self) -> Duration {
-        Duration::from_secs(self.request_timeout_s)
-    }
-
-    /// Returns [`ApiConfig::idempotency_key_lifetime_s`] as a duration.
-    #[must_use]
-    pub const fn idempotency_key_lifetime(&self) -> Duration {
-        Duration::from_secs(self.idempotency_key_lifetime_s)
-    }
-
-    /// Returns [`ApiConfig::drain_s`] as a duration.
-    #[must_use]
-    pub const fn drain(&self) -> Duration {
-        Duration::from_secs(self.drain_s)
-    }
-
-    /// Returns [`ApiConfig::shutdown_grace_s`] as a duration.
-    #[must_use]
-    pub const fn shutdown_grace(&self) -> Duration {
-        Duration::from_secs(self.shutdown_grace_s)
-    }
-}
-
-impl ConnectionsConfig {
-    /// Returns [`ConnectionsConfig::head_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn head_timeout(&self) -> Duration {
-        Duration::from_secs(self.head_timeout_s)
-    }
-
-    /// Returns [`ConnectionsConfig::body_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn body_timeout(&self) -> Duration {
-        Duration::from_secs(self.body_timeout_s)
-    }
-
-    /// Returns [`ConnectionsConfig::write_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn write_timeout(&self) -> Duration {
-        Duration::from_secs(self.write_timeout_s)
-    }
-
-    /// Returns [`ConnectionsConfig::idle_timeout_s`] as a duration.
-    #[must_use]
-    pub const fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_timeout_s)
     }
 }
 
