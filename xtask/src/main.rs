@@ -6,6 +6,7 @@ mod go;
 mod lint;
 mod node;
 mod oracle;
+mod profile;
 mod replicas;
 mod step;
 mod store;
@@ -39,6 +40,8 @@ enum Command {
         #[arg(value_enum)]
         judges: Vec<compat::Judge>,
     },
+    /// Build the server with profile-guided optimisation, in target/dist
+    Profile(profile::Options),
     /// Check format, lints, documentation and dependencies
     Lint,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Compat(options) => compat::run(&workspace, &options),
         Command::Fetch { judges } => engines::prepare(&workspace).and_then(|_| compat::fetch(&workspace, &judges)),
+        Command::Profile(options) => profile::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
     });
     match done {
