@@ -1,6 +1,6 @@
 //! Runs all tests, the quickest to fail first.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::engines::Selection;
 use crate::store::{Store, TestStore};
@@ -42,12 +42,16 @@ pub(crate) struct Options {
 /// Runs the tests; stops at the first failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only_engines = options.engines || options.release || options.expression.is_some();
+    ensure!(
+        options.store != Store::Pgbouncer || only_engines,
+        "--store pgbouncer is for the tests with real engines: add --engines or -k"
+    );
     let store = TestStore::start(workspace, options.store)?;
     if !only_engines && !options.replicas {
         let tests: &[&str] = match options.store {
             Store::Sqlite => &["test", "--workspace", "--locked"],
             // The other tests have no server, or open SQLite themselves.
-            Store::Postgres => &["test", "--workspace", "--locked", "--test", "it", "api::"],
+            Store::Postgres | Store::Pgbouncer => &["test", "--workspace", "--locked", "--test", "it", "api::"],
         };
         step::run(store.name_in(&mut step::cargo(&workspace.root, tests)))?;
     }

@@ -1,6 +1,7 @@
 """The store that servers under test have: SQLite in their data folder, or a database of their own in a PostgreSQL server.
 
-`cargo xtask test --engines --store postgres` starts the PostgreSQL server of the run, and names it in `TIDEWATER_TEST_POSTGRES`.
+`cargo xtask test --engines --store postgres` starts the PostgreSQL server of the run, and names it in `TIDEWATER_TEST_POSTGRES`. With
+`--store pgbouncer`, the servers under test reach it through PgBouncer, which `TIDEWATER_TEST_PGBOUNCER` names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-STORE, SERVER = "TIDEWATER_TEST_STORE", "TIDEWATER_TEST_POSTGRES"
+STORE, SERVER, POOLED = "TIDEWATER_TEST_STORE", "TIDEWATER_TEST_POSTGRES", "TIDEWATER_TEST_PGBOUNCER"
 
 # The servers of a run share one PostgreSQL server, which has 500 connections.
 CONNECTIONS = 6
@@ -34,14 +35,16 @@ def store_settings(data_dir: Path) -> dict[str, str]:
     return {
         "TIDEWATER_STORE__URL": create_database(),
         "TIDEWATER_STORE__CONNECTIONS": str(CONNECTIONS),
+        # PgBouncer before 1.21 gives the transactions of a client connections with other prepared statements.
+        "TIDEWATER_STORE__PREPARED_STATEMENTS": "false" if POOLED in os.environ else "true",
         "TIDEWATER_STORAGE__MASTER_KEY_FILE": str(key),
     }
 
 
 def create_database() -> str:
-    """Creates a database, and returns its URL. It ends with its server."""
+    """Creates a database, and returns its URL, through PgBouncer if the run has it. It ends with its server."""
     server = os.environ[SERVER]
     name = f"tidewater_{uuid.uuid4().hex[:12]}"
     command = ["psql", "--no-psqlrc", "--quiet", "--dbname", server, "--command", f"CREATE DATABASE {name}"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    return urlunsplit(urlsplit(os.environ.get(POOLED, server))._replace(path=f"/{name}"))
