@@ -1,6 +1,7 @@
-//! The project's own commands: tests, external judges, lints. Each prepares its tools inside `target/`.
+//! The project's own commands: tests, external judges, packages, lints. Each prepares its tools inside `target/`.
 
 mod compat;
+mod dist;
 mod engines;
 mod go;
 mod lint;
@@ -10,6 +11,7 @@ mod replicas;
 mod step;
 mod store;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ enum Command {
         #[arg(value_enum)]
         judges: Vec<compat::Judge>,
     },
+    /// Make the packages: static programs, Debian package, image, Helm chart, wheel, SBOM, checksums
+    Dist(dist::Options),
     /// Check format, lints, documentation and dependencies
     Lint,
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Compat(options) => compat::run(&workspace, &options),
         Command::Fetch { judges } => engines::prepare(&workspace).and_then(|_| compat::fetch(&workspace, &judges)),
+        Command::Dist(options) => dist::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
     });
     match done {
