@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{Packaging, check_installed, copy, pages};
 use crate::{step, tools};
@@ -23,6 +23,7 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
         let folder = target_folder.join(&target).join("release");
         copy(&program.path, &folder.join("tidewater"))?;
         pages::write(packaging, &folder.join("pages"))?;
+        compress(&folder.join("pages/man"))?;
         changelog(packaging, &folder)?;
         let mut cargo_deb =
             step::command(&workspace.root, &tool, &["--no-build", "--no-strip", "--locked", "--target"]);
@@ -30,6 +31,18 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
         cargo_deb.env("CARGO_TARGET_DIR", &target_folder).env("SOURCE_DATE_EPOCH", &packaging.source_date);
         step::run(&mut cargo_deb)?;
     }
+    Ok(())
+}
+
+/// Compresses the files in a folder, without their names and times.
+fn compress(folder: &Path) -> Result<()> {
+    let mut gzip = step::command(folder, "gzip", &["-9n"]);
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        gzip.arg(entry?.file_name());
+    }
+    let status = gzip.status().context("gzip is needed")?;
+    ensure!(status.success(), "gzip failed in {} ({status})", folder.display());
     Ok(())
 }
 
