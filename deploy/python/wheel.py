@@ -20,14 +20,14 @@ MODE_PROGRAM, MODE_FILE = 0o100755, 0o100644
 EARLIEST = 315532800
 
 
-def metadata(version: str, readme: str) -> str:
+def metadata(version: str, readme: str, licenses: list[str]) -> str:
     fields = [
         ("Metadata-Version", "2.4"),
         ("Name", NAME),
         ("Version", version),
         ("Summary", "An Apache Iceberg REST catalog in one binary"),
         ("License-Expression", "Apache-2.0"),
-        ("License-File", "LICENSE"),
+        *(("License-File", name) for name in licenses),
         ("Keywords", "iceberg,catalog,lakehouse,rest"),
         ("Classifier", "Environment :: Console"),
         ("Classifier", "Operating System :: POSIX :: Linux"),
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="as PyPI spells it")
     parser.add_argument("--tag", required=True, help="platforms, such as manylinux2014_x86_64.musllinux_1_1_x86_64")
     parser.add_argument("--sbom", type=Path)
-    parser.add_argument("--license", type=Path, required=True)
+    parser.add_argument("--license", type=Path, required=True, action="append", help="a file with licences; can be repeated")
     parser.add_argument("--output", type=Path, required=True, help="the folder for the wheel")
     asked = parser.parse_args()
 
@@ -70,10 +70,11 @@ def main() -> None:
     readme = (Path(__file__).parent / "README.md").read_text()
     entries = {
         f"{stem}.data/scripts/tidewater": (MODE_PROGRAM, asked.binary.read_bytes()),
-        f"{info}/METADATA": (MODE_FILE, metadata(asked.version, readme).encode()),
+        f"{info}/METADATA": (MODE_FILE, metadata(asked.version, readme, [file.name for file in asked.license]).encode()),
         f"{info}/WHEEL": (MODE_FILE, f"Wheel-Version: 1.0\nGenerator: tidewater\nRoot-Is-Purelib: false\n{tags}".encode()),
-        f"{info}/licenses/LICENSE": (MODE_FILE, asked.license.read_bytes()),
     }
+    for file in asked.license:
+        entries[f"{info}/licenses/{file.name}"] = (MODE_FILE, file.read_bytes())
     if asked.sbom:
         entries[f"{info}/sboms/tidewater.cdx.json"] = (MODE_FILE, asked.sbom.read_bytes())
     records = "".join(record(name, content) for name, (_, content) in entries.items())

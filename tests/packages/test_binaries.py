@@ -39,7 +39,7 @@ def test_archive_has_a_program_with_its_pages(packages: Path, version: str, arch
     answer = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout.split()[:2] == ["tidewater", version]
     folder = Path(command[-1]).parent
-    for name in ("LICENSE", "man/tidewater.1", "completions/tidewater.bash", "completions/_tidewater", "completions/tidewater.fish"):
+    for name in ("LICENSE", "THIRD-PARTY-LICENSES.txt", "man/tidewater.1", "completions/tidewater.bash", "completions/_tidewater", "completions/tidewater.fish"):
         assert (folder / name).stat().st_size > 0
 
 

@@ -43,6 +43,7 @@ def test_package_has_program_unit_settings_pages_and_completions(content: Path, 
         "usr/share/zsh/vendor-completions/_tidewater",
         "usr/share/fish/vendor_completions.d/tidewater.fish",
         "usr/share/doc/tidewater/copyright",
+        "usr/share/doc/tidewater/THIRD-PARTY-LICENSES.txt",
         "usr/share/doc/tidewater/changelog.Debian.gz",
         UNIT.lstrip("/"),
     ):

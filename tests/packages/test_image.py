@@ -63,7 +63,7 @@ def test_image_of_each_architecture_runs_as_an_own_user(archive: Path, version: 
         print(f"\nimage for {architecture}: {size / 1e6:.1f} MB compressed")
 
 
-def test_image_contains_the_program_and_certificates_only(archive: Path, tmp_path: Path) -> None:
+def test_image_contains_the_program_certificates_and_licences_only(archive: Path, tmp_path: Path) -> None:
     layout = Layout(archive)
     for manifest in layout.images().values():
         entries: dict[str, tarfile.TarInfo] = {}
@@ -73,7 +73,9 @@ def test_image_contains_the_program_and_certificates_only(archive: Path, tmp_pat
             with tarfile.open(file) as content:
                 entries |= {one.name.strip("./"): one for one in content.getmembers()}
         files = {name for name, entry in entries.items() if entry.isfile()}
-        assert files == {"usr/local/bin/tidewater", "etc/passwd", "etc/group", "etc/ssl/certs/ca-certificates.crt"}
+        licences = {f"usr/local/share/licenses/tidewater/{name}" for name in ("LICENSE", "THIRD-PARTY-LICENSES.txt")}
+        others = {"usr/local/bin/tidewater", "etc/passwd", "etc/group", "etc/ssl/certs/ca-certificates.crt"}
+        assert files == licences | others
         assert (entries["data"].uid, entries["data"].gid) == (65532, 65532)
         assert entries["tmp"].mode & 0o7777 == 0o1777
         assert not any(entry.mode & 0o6000 for entry in entries.values() if entry.isfile())

@@ -40,7 +40,7 @@ def test_wheel_installs_the_program(wheel: Path, version: str, tmp_path: Path) -
     assert (programs / "tidewater").read_bytes()[:4] == b"\x7fELF"
     show = [programs / "python", "-m", "pip", "show", "--files", "tidewater-catalog"]
     shown = subprocess.run(show, capture_output=True, text=True, check=True).stdout
-    assert "../../../bin/tidewater" in shown and "licenses/LICENSE" in shown
+    assert "../../../bin/tidewater" in shown and "licenses/THIRD-PARTY-LICENSES.txt" in shown
     check = [programs / "python", "-m", "pip", "check"]
     subprocess.run(check, check=True, stdout=subprocess.DEVNULL)
     remove = [programs / "python", "-m", "pip", "uninstall", "--quiet", "--yes", "tidewater-catalog"]

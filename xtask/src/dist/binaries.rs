@@ -100,6 +100,7 @@ pub(super) fn archive(packaging: &Packaging<'_>) -> Result<()> {
         let inside = folder.join(&name);
         copy(&program.path, &inside.join("tidewater"))?;
         copy(&packaging.workspace.root.join("LICENSE"), &inside.join("LICENSE"))?;
+        copy(&packaging.notices, &inside.join("THIRD-PARTY-LICENSES.txt"))?;
         pages::write(packaging, &inside)?;
         let file = packaging.output.join(format!("{name}.tar.gz"));
         pack(packaging, &folder, &name, &file)?;

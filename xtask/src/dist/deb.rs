@@ -22,6 +22,7 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
         let target = program.architecture.target();
         let folder = target_folder.join(&target).join("release");
         copy(&program.path, &folder.join("tidewater"))?;
+        copy(&packaging.notices, &folder.join("THIRD-PARTY-LICENSES.txt"))?;
         pages::write(packaging, &folder.join("pages"))?;
         compress(&folder.join("pages/man"))?;
         changelog(packaging, &folder)?;

@@ -41,7 +41,7 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
     let archive = packaging.output.join(format!("tidewater-{}-image.tar", packaging.version));
     remove_if_there(&archive)?;
     let mut push = buildah(root, &storage);
-    push.args(["manifest", "push", "--all", &name]).arg(format!("oci-archive:{}", archive.display()));
+    push.args(["manifest", "push", "--all", &name]).arg(format!("oci-archive:{}:{name}", archive.display()));
     step::run(&mut push)
 }
 
@@ -64,6 +64,9 @@ fn build_folder(packaging: &Packaging<'_>) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     fs::set_permissions(inside.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    let licences = inside.join("usr/local/share/licenses/tidewater");
+    copy(&packaging.workspace.root.join("LICENSE"), &licences.join("LICENSE"))?;
+    copy(&packaging.notices, &licences.join("THIRD-PARTY-LICENSES.txt"))?;
     fs::write(inside.join("etc/passwd"), "tidewater:x:65532:65532::/data:/sbin/nologin\n")?;
     fs::write(inside.join("etc/group"), "tidewater:x:65532:\n")?;
     fs::write(inside.join("etc/ssl/certs/ca-certificates.crt"), authorities()?)?;

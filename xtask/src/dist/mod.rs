@@ -7,6 +7,7 @@ mod checksums;
 mod deb;
 mod elf;
 mod image;
+mod notices;
 mod pages;
 mod sbom;
 mod trial;
@@ -135,6 +136,8 @@ struct Packaging<'a> {
     version: String,
     /// The time of the sources, in seconds since 1970, which all packages carry instead of the time of the build.
     source_date: String,
+    /// The licences and notices of what is built in. Written with the programs.
+    notices: PathBuf,
     programs: Vec<Program>,
 }
 
@@ -149,6 +152,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let mut packaging = Packaging {
         workspace,
+        notices: work.join("THIRD-PARTY-LICENSES.txt"),
         output,
         work,
         version: workspace.version()?,
@@ -157,6 +161,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     if kinds.iter().any(|kind| !matches!(kind, Kind::Chart | Kind::Sbom)) {
         packaging.programs = programs(&packaging, options)?;
+        notices::write(&packaging, &packaging.notices)?;
     }
     for kind in &kinds {
         match kind {

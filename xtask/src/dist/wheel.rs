@@ -10,7 +10,8 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
     let root = &packaging.workspace.root;
     for program in &packaging.programs {
         let mut wheel =
-            step::command(root, "python3", &["deploy/python/wheel.py", "--license", "LICENSE", "--version"]);
+            step::command(root, "python3", &["deploy/python/wheel.py", "--license", "LICENSE", "--license"]);
+        wheel.arg(&packaging.notices).arg("--version");
         wheel.arg(version(&packaging.version)).args(["--tag", &tag(program), "--binary"]).arg(&program.path);
         let sbom = sbom::file(packaging);
         if sbom.exists() {
