@@ -83,7 +83,7 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     paths.sort();
     let read = |path: &PathBuf| {
         let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(String::from_utf8_lossy(&content).replace('\r', ""))
+        Ok::<_, anyhow::Error>(String::from_utf8_lossy(&content).replace('\r', ""))
     };
     paths.iter().map(read).collect()
 }

@@ -31,7 +31,10 @@ pub(super) fn make(packaging: &Packaging<'_>) -> Result<()> {
     for member in MEMBERS {
         let written = workspace.root.join(member).join(format!("{name}.json"));
         if member.is_empty() && made.is_ok() {
-            super::copy(&written, &file(packaging))?;
+            let text = fs::read_to_string(&written).with_context(|| format!("cannot read {}", written.display()))?;
+            // The workspace's own crates are named by their folder.
+            let text = text.replace(&workspace.root.display().to_string(), "/tidewater");
+            fs::write(file(packaging), text)?;
         }
         if written.exists() {
             fs::remove_file(&written).with_context(|| format!("cannot remove {}", written.display()))?;
