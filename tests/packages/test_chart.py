@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +19,7 @@ import yaml
 
 from conftest import ROOT
 from support.chart import CHART, Refused, container, kinds, only, render, variables
+from support.quickstart import running
 
 POSTGRESQL = {
     "mode": "postgresql",
@@ -229,6 +234,32 @@ def test_variables_of_the_pods_are_settings(tmp_path: Path) -> None:
     for values in SETS.values():
         for name in variables(render(values, tmp_path)):
             assert not name.startswith("TIDEWATER_") or f"`{name}`" in page
+
+
+def test_server_starts_with_the_variables_and_settings_of_the_pod(tmp_path: Path) -> None:
+    program = os.environ.get("TIDEWATER_PROGRAM")
+    if not program:
+        pytest.skip("the chart was made without a program for this machine")
+    objects = render(SETS["embedded-everything"] | {"masterKeySecret": {"name": "key"}}, tmp_path)
+    # The pod's folders are below this one, and its ports are any free ones.
+    pod = tmp_path / "pod"
+    (pod / "etc/tidewater/master-key").mkdir(parents=True)
+    (pod / "data").mkdir()
+    (pod / "etc/tidewater/master-key/master.key").write_text(base64.b64encode(bytes(range(32))).decode())
+    settings = next(one for one in objects if one["kind"] == "ConfigMap" and "tidewater.toml" in one["data"])
+    (pod / "etc/tidewater/tidewater.toml").write_text(settings["data"]["tidewater.toml"])
+    here = {name: str(value) for name, value in variables(objects).items()}
+    here = {name: re.sub(r"^/(data|etc)/", rf"{pod}/\1/", value) for name, value in here.items()}
+    here = {name: re.sub(r"^0\.0\.0\.0:\d+$", "127.0.0.1:0", value) for name, value in here.items()}
+    arguments = [re.sub(r"^/etc/", f"{pod}/etc/", word) for word in container(objects)["args"]]
+    with running([program, *arguments], {"PATH": os.environ["PATH"], **here, "TIDEWATER_API__DRAIN_S": "0"}) as server:
+        ask = [program, "settings", "--json"]
+        while (asked := subprocess.run(ask, env=here, capture_output=True, text=True, check=False)).returncode != 0:
+            assert server.poll() is None
+        found = json.loads(asked.stdout)
+    assert found["connections.trusted_proxies"] == ["10.0.0.0/8"]
+    assert found["api.shutdown_grace_s"] == 60
+    assert found["log.format"] == "json"
 
 
 def test_notes_name_the_workload_for_the_first_operator(tmp_path: Path) -> None:

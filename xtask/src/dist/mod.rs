@@ -150,6 +150,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let output = workspace.target.join("packages");
     let work = output.join("work");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+    if options.kinds.contains(&Kind::All) {
+        remove_files(&output)?;
+    }
     let mut packaging = Packaging {
         workspace,
         notices: work.join("THIRD-PARTY-LICENSES.txt"),
@@ -248,6 +251,17 @@ fn check_installed(program: &str, advice: &str) -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     ensure!(found, "{program} is missing: {advice}");
+    Ok(())
+}
+
+/// Removes the packages of earlier runs, which may be of other versions.
+fn remove_files(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
     Ok(())
 }
 

@@ -30,5 +30,8 @@ pub(super) fn run(packaging: &Packaging<'_>, kinds: &[Kind], with_long: bool) ->
     if kinds.contains(&Kind::Chart) {
         pytest.env("TIDEWATER_HELM", tools::helm(workspace)?);
     }
+    if let Ok(program) = packaging.program_that_runs() {
+        pytest.env("TIDEWATER_PROGRAM", &program.path);
+    }
     step::run(pytest.env("TIDEWATER_PACKAGES", &packaging.output).env("TIDEWATER_VERSION", &packaging.version))
 }
