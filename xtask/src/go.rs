@@ -47,7 +47,8 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     fs::write(&made_for, VERSITY).with_context(|| format!("cannot write {}", made_for.display()))
 }
 
-fn answers() -> bool {
+/// Returns whether Go is installed.
+pub(crate) fn answers() -> bool {
     let asked = Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
 }

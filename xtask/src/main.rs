@@ -1,6 +1,7 @@
-//! The project's own commands: tests, external judges, lints. Each prepares its tools inside `target/`.
+//! The project's own commands: tests, external judges, packages, lints. Each prepares its tools inside `target/`.
 
 mod compat;
+mod dist;
 mod engines;
 mod go;
 mod lint;
@@ -11,6 +12,7 @@ mod replicas;
 mod step;
 mod store;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -42,6 +44,8 @@ enum Command {
     },
     /// Build the server with profile-guided optimisation, in target/dist
     Profile(profile::Options),
+    /// Make the packages: static programs, Debian package, image, Helm chart, wheel, SBOM, checksums
+    Dist(dist::Options),
     /// Check format, lints, documentation and dependencies
     Lint,
 }
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Compat(options) => compat::run(&workspace, &options),
         Command::Fetch { judges } => engines::prepare(&workspace).and_then(|_| compat::fetch(&workspace, &judges)),
         Command::Profile(options) => profile::run(&workspace, &options),
+        Command::Dist(options) => dist::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
     });
     match done {

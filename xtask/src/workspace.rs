@@ -33,6 +33,18 @@ impl Workspace {
         Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }
 
+    /// Returns the version of the workspace's packages.
+    ///
+    /// # Errors
+    /// Fails if Cargo.toml cannot be read or has none.
+    pub(crate) fn version(&self) -> Result<String> {
+        let manifest = fs::read_to_string(self.root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
+        let section = manifest.split("[workspace.package]").nth(1);
+        let line = section.and_then(|section| section.lines().find(|line| line.starts_with("version = ")));
+        let version = line.and_then(|line| line.split('"').nth(1));
+        version.map(str::to_owned).context("Cargo.toml has no version of the workspace")
+    }
+
     /// Waits until no other process prepares `name` inside the target folder. The lock ends with the returned file.
     ///
     /// # Errors
