@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{MakeWriter, Subscriber};
 use tracing_subscriber::{EnvFilter, reload};
 
+use tidewater::base::trace::{self, Ids};
 use tidewater::config::{LogConfig, LogFormat};
 
 /// Changes the levels of the log while the process runs.
@@ -81,6 +82,7 @@ impl Lines {
     /// Writes one whole event to `output`.
     fn write_to(&self, output: &mut impl Write, event: &[u8]) -> io::Result<()> {
         let event = one_line(event, self.colours);
+        let event = with_trace(self.format, event, trace::ids());
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let written = if lost == 0 {
             output.write_all(&event)
@@ -120,6 +122,20 @@ fn lost_lines(format: LogFormat, lines: u64) -> String {
             );
             format!("{line}\n")
         }
+    }
+}
+
+/// Adds the ids of the trace to the line of a traced request.
+fn with_trace(format: LogFormat, line: Cow<'_, [u8]>, ids: Option<Ids>) -> Cow<'_, [u8]> {
+    let Some(ids) = ids else { return line };
+    let (trace_id, span_id) = (ids.trace_id(), ids.span_id());
+    let (end, added) = match format {
+        LogFormat::Text => (&b"\n"[..], format!(" trace_id={trace_id} span_id={span_id}\n")),
+        LogFormat::Json => (&b"}\n"[..], format!(",\"trace_id\":\"{trace_id}\",\"span_id\":\"{span_id}\"}}\n")),
+    };
+    match line.strip_suffix(end) {
+        Some(start) => Cow::Owned([start, added.as_bytes()].concat()),
+        None => line,
     }
 }
 
