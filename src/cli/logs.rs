@@ -160,6 +160,9 @@ fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use tidewater::base::clock::Clock;
+    use tidewater::base::trace::{Sampling, Tracer};
+
     use super::*;
 
     #[test]
@@ -168,6 +171,33 @@ mod tests {
         assert_eq!(&*one_line(forged, false), "INFO it\\r\\n2026-01-01 INFO forged\\x1b[31m größe\n".as_bytes());
         assert_eq!(&*one_line(b"\x1b[32m INFO\x1b[0m a\n", true), b"\x1b[32m INFO\x1b[0m a\n");
         assert!(matches!(one_line(b"INFO a\n", false), Cow::Borrowed(b"INFO a\n")));
+    }
+
+    #[test]
+    fn line_of_a_traced_request_has_the_ids_in_both_formats() {
+        let sampling = Sampling { per_million: 1_000_000, from_clients: false, failures: false };
+        let (tracer, _queue) = Tracer::new(sampling, 1, Clock::System);
+        let span = tracer.work("task".to_owned()).unwrap();
+        let ids = span.context().ids();
+        let (trace_id, span_id) = (ids.trace_id().to_string(), ids.span_id().to_string());
+        for (format, line) in [(LogFormat::Text, "INFO a b=1\n"), (LogFormat::Json, "{\"message\":\"a\"}\n")] {
+            let lines = Lines { colours: false, format, lost: AtomicU64::new(0) };
+            let mut output = Output { is_open: true, text: Vec::new() };
+            let write = |output: &mut Output| lines.write_to(output, line.as_bytes()).unwrap();
+            trace::sync_scope(Some(span.context().clone()), || write(&mut output));
+            write(&mut output);
+            let text = String::from_utf8(output.text).unwrap();
+            let (traced, plain) = text.split_once('\n').unwrap();
+            assert_eq!(plain, line);
+            match format {
+                LogFormat::Text => assert_eq!(traced, format!("INFO a b=1 trace_id={trace_id} span_id={span_id}")),
+                LogFormat::Json => {
+                    let traced: serde_json::Value = serde_json::from_str(traced).unwrap();
+                    let expected = serde_json::json!({ "message": "a", "trace_id": trace_id, "span_id": span_id });
+                    assert_eq!(traced, expected);
+                }
+            }
+        }
     }
 
     /// An output that fails while it is closed.

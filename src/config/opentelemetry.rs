@@ -12,9 +12,11 @@ pub(super) struct OpenTelemetry(Dict);
 
 impl OpenTelemetry {
     pub(super) fn from_variables(variables: &BTreeMap<String, String>) -> Self {
-        let variable = |name: &str| variables.get(name).map(String::as_str).map(str::trim).filter(|text| !text.is_empty());
+        let variable =
+            |name: &str| variables.get(name).map(String::as_str).map(str::trim).filter(|text| !text.is_empty());
         let of_traces = |name: &str| {
-            variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{name}")))
+            variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"))
+                .or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{name}")))
         };
         let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
             || variable("OTEL_TRACES_EXPORTER") == Some("none");

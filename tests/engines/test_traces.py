@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
 import re
 import secrets
 import socket
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from support.admin import Admin
+from support.azure import certificate
 from support.collector import Collector, Span
 from support.gateway import Gateway, Request, Response
 from support.ports import free_ports
@@ -221,6 +223,65 @@ def lower(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_collector_behind_tls_is_reached_with_its_authority(
+    protocol: str, make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    issued = certificate(tmp_path)
+    collector = Collector(tmp_path, (issued.certificate, issued.key))
+    env = {
+        "TIDEWATER_TRACES__ENDPOINT": collector.grpc if protocol == "grpc" else collector.http,
+        "TIDEWATER_TRACES__PROTOCOL": protocol,
+        "TIDEWATER_TRACES__CA_FILE": str(issued.issuer),
+    }
+    server = make_server("traced_tls", env=env)
+    server.start()
+    try:
+        rest, table = quickstart(server)
+        trace, _, headers = client_trace()
+        assert rest.get(table, headers=headers).status_code == 200
+        collector.wait_for(lambda span: span.trace_id == trace and span.kind == SERVER)
+    finally:
+        server.stop()
+        collector.stop()
+
+
+class Taking(Gateway):
+    """Takes everything, and notes the requests."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.taken: queue.Queue[Request] = queue.Queue()
+
+    def answer(self, request: Request) -> Response:
+        self.taken.put(request)
+        return Response(200, {"Content-Type": "application/x-protobuf"})
+
+
+def test_standard_variables_and_a_file_of_headers_are_used(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    taking, headers = Taking(), tmp_path / "headers"
+    headers.write_text("authorization=Bearer secret-of-the-file\n")
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{taking.uri}/otlp/",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=a%20b",
+        "OTEL_SERVICE_NAME": "named-by-the-platform",
+        "TIDEWATER_TRACES__HEADERS_FILE": str(headers),
+    }
+    server = make_server("standard_variables", env=env)
+    server.start()
+    rest, table = quickstart(server)
+    assert rest.get(table, headers=client_trace()[2]).status_code == 200
+    request = taking.taken.get(timeout=30)
+    sent = lower(request.headers)
+    assert (request.method, request.target, sent["content-type"]) == ("POST", "/otlp/v1/traces", "application/x-protobuf")
+    assert (sent["authorization"], sent["x-tenant"]) == ("Bearer secret-of-the-file", "a b")
+    assert b"named-by-the-platform" in request.body
+    assert server.stop() == 0
+    assert "secret-of-the-file" not in server.stderr()
+    taking.close()
+
+
 class Silent:
     """Accepts connections and never answers."""
 
@@ -329,9 +390,9 @@ def test_failure_is_recorded_although_it_was_not_sampled(
     good = rest.get(table)
     assert good.status_code == 200 and "traceresponse" not in good.headers
     [document] = (path for path in server.data_dir.glob("**/*.metadata.json") if path.name in good.json()["metadata-location"])
-    # A folder in place of the file is a fault of the storage.
+    # A link to itself in place of the file is a fault of the storage.
     document.unlink()
-    document.mkdir()
+    document.symlink_to(document)
     bad = rest.get(table)
     assert bad.status_code == 503, bad.text
     trace = bad.headers["traceresponse"].split("-")[1]

@@ -36,7 +36,8 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     // Written last, so that an incomplete build is repeated.
     let made_for = folder.join("made-for.txt");
     let source = workspace.root.join(COLLECTOR);
-    let read = |name: &str| fs::read_to_string(source.join(name)).with_context(|| format!("cannot read {COLLECTOR}/{name}"));
+    let read =
+        |name: &str| fs::read_to_string(source.join(name)).with_context(|| format!("cannot read {COLLECTOR}/{name}"));
     let wanted = format!("{VERSITY}\n{}\n{}", read("go.sum")?, read("main.go")?);
     if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
         return Ok(());
