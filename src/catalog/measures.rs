@@ -29,7 +29,7 @@ impl CatalogMeasures {
         commit: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, CatalogError> {
         let measurement = self.commits.begin(target, "commit");
-        let result = measurement.scope(commit).await;
+        let result = measurement.scope(Box::pin(commit)).await;
         measurement.end(&result, outcome);
         result
     }
@@ -40,6 +40,7 @@ pub(super) async fn in_attempt<T>(
     attempt: impl Future<Output = Result<T, CatalogError>>,
     is_overtaken: impl FnOnce(&T) -> bool,
 ) -> Result<T, CatalogError> {
+    let attempt = Box::pin(attempt);
     let Some(mut span) = trace::span("commit attempt", Kind::Internal) else { return attempt.await };
     let result = trace::scope(Some(span.context().clone()), attempt).await;
     match &result {

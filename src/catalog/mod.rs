@@ -244,7 +244,7 @@ impl Catalog {
         &self,
         change: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let change = trace::carry(deadline::scope(deadline::current(), change));
+        let change = trace::carry(deadline::scope(deadline::current(), Box::pin(change)));
         self.running.spawn(change).await.unwrap_or_else(|stopped| Err(CatalogError::Stopped(stopped.to_string())))
     }
 }

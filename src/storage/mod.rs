@@ -448,7 +448,7 @@ impl Storage {
         if let Some(span) = measurement.span() {
             span.set("tidewater.location", location.as_str().to_owned());
         }
-        let result = measurement.scope(call).await;
+        let result = measurement.scope(Box::pin(call)).await;
         measurement.end(&result, StorageError::kind);
         result
     }

@@ -78,7 +78,8 @@ pub async fn within<T, E>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let context = span.as_ref().map(|span| span.context().clone()).or_else(current);
-    let result = scope(context, work).await;
+    // Boxed, because the futures around it are moved several times, whole.
+    let result = scope(context, Box::pin(work)).await;
     if let Some(mut span) = span {
         if let Err(error) = &result {
             span.fail(kind_of(error));
