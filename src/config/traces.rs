@@ -172,12 +172,17 @@ impl TracesConfig {
     pub(super) fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.is_on() {
-            let is_address = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-            if !Url::parse(&self.endpoint).is_ok_and(|url| is_address(&url)) {
-                wrong.push(format!(
+            match Url::parse(&self.endpoint) {
+                // The address is logged.
+                Ok(url) if !url.username().is_empty() || url.password().is_some() || url.query().is_some() => {
+                    wrong
+                        .push("`traces.endpoint` must have no user and no query: use `traces.headers_file`".to_owned());
+                }
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+                _ => wrong.push(format!(
                     "`traces.endpoint` is '{}', but must be an address such as http://127.0.0.1:4317",
                     self.endpoint
-                ));
+                )),
             }
         } else if self.ratio.per_million() > 0 {
             wrong.push("`traces.ratio` is set without `traces.endpoint`, the collector's address".to_owned());
@@ -239,6 +244,8 @@ mod tests {
             TracesConfig { endpoint: "collector:4317".to_owned(), resource: "a".to_owned(), ..Default::default() };
         let wrong = config.check();
         assert!(wrong[0].contains("traces.endpoint") && wrong[1].contains("'a'"), "{wrong:?}");
+        let secret = TracesConfig { endpoint: "https://a:secret@collector".to_owned(), ..Default::default() };
+        assert!(secret.check()[0].contains("no user") && !secret.check()[0].contains("secret"));
         let unused = TracesConfig { ratio: Ratio::ALL, ..Default::default() };
         assert!(unused.check()[0].contains("without `traces.endpoint`"));
     }

@@ -162,6 +162,7 @@ struct Exporter {
 
 impl Exporter {
     async fn run(mut self) {
+        tracing::info!(address = self.address, "exporting traces");
         let mut batch = Vec::with_capacity(BATCH);
         while !self.stop.is_cancelled() {
             self.fill(&mut batch).await;
