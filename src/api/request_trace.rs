@@ -12,6 +12,11 @@ use crate::base::trace::{Context, Received, Span, Tracer};
 /// The header that names an answer's trace (W3C Trace Context, HTTP response headers).
 pub(super) const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
+/// Returns whether a path is asked again and again by balancers and monitoring. Such requests are never traced.
+pub(super) fn is_probe(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/metrics")
+}
+
 /// The trace of a request.
 #[derive(Debug)]
 pub(super) struct RequestTrace {

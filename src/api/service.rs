@@ -29,7 +29,7 @@ use super::path::normalised;
 use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
-use super::request_trace::{RequestTrace, TRACERESPONSE};
+use super::request_trace::{self, RequestTrace, TRACERESPONSE};
 use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
@@ -132,7 +132,7 @@ impl ApiService {
             *request.uri_mut() = uri;
         }
         let id = self.request_id(&request);
-        let tracer = self.api.tracer.as_deref();
+        let tracer = self.api.tracer.as_deref().filter(|_| !request_trace::is_probe(request.uri().path()));
         let trace = tracer.and_then(|tracer| RequestTrace::begin(tracer, request.headers(), started.into_std()));
         let context = trace.as_ref().map(|trace| trace.context());
         let (request, leftover) = Leftover::watch(request);

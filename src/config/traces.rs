@@ -68,7 +68,6 @@ impl Ratio {
     /// Creates a share. `None` if it is not between 0 and 1. A share above 0 is at least a millionth.
     #[must_use]
     pub fn new(share: f64) -> Option<Self> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and a million")]
         let per_million = (0.0..=1.0).contains(&share).then(|| (share * 1e6).round() as u32)?;
         Some(Self { per_million: if share > 0.0 { per_million.max(1) } else { 0 } })
     }

@@ -145,6 +145,14 @@ def test_background_tasks_have_traces_of_their_own(traced: tuple[Server, Collect
     assert task.parent == "" and "tidewater.task.handled" in task.attributes
 
 
+def test_probes_are_not_traced(traced: tuple[Server, Collector]) -> None:
+    server, _ = traced
+    for path in ("/health", "/ready", "/metrics"):
+        answer = requests.get(f"{server.uri}{path}", headers=client_trace()[2], timeout=30)
+        assert "traceresponse" not in answer.headers, path
+    assert "traceresponse" in requests.get(f"{server.uri}/v1/config", timeout=30).headers
+
+
 def test_unsampled_trace_of_a_client_is_not_recorded(traced: tuple[Server, Collector]) -> None:
     server, collector = traced
     rest, table = quickstart(server)
