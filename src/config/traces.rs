@@ -9,7 +9,6 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::as_empty_text;
 use crate::base::secret::Secret;
 
 /// Settings of traces, which go to an OpenTelemetry collector.
@@ -21,7 +20,7 @@ pub struct TracesConfig {
     /// The protocol of the collector.
     pub protocol: TracesProtocol,
     /// Headers of requests to the collector: `name=value`, separated by commas.
-    #[serde(serialize_with = "as_empty_text")]
+    #[serde(serialize_with = "hidden")]
     pub headers: Secret<String>,
     /// A file with further headers, separated by commas or line breaks. It is read at the start. Empty: none.
     pub headers_file: PathBuf,
@@ -41,6 +40,11 @@ pub struct TracesConfig {
     pub queue: usize,
     /// The time-out for one request to the collector, in seconds.
     pub timeout_s: u64,
+}
+
+/// Serializes secret headers as their default, an empty text.
+fn hidden<S: Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("")
 }
 
 /// How spans are sent (OTLP).
