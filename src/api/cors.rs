@@ -10,7 +10,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The headers of an answer that a page may read.
-const EXPOSED: [&str; 9] = [
+const EXPOSED: [&str; 10] = [
     "etag",
     "idempotency-key",
     "ratelimit",
@@ -19,6 +19,7 @@ const EXPOSED: [&str; 9] = [
     "ratelimit-remaining",
     "ratelimit-reset",
     "retry-after",
+    "traceresponse",
     "x-request-id",
 ];
 

@@ -23,6 +23,7 @@ use super::error::{ApiError, Repeated};
 use crate::access::Principal;
 use crate::auth::{Caller, Renewal};
 use crate::base::deadline;
+use crate::base::trace;
 use crate::catalog::idempotency::{IdempotencyKey, SentKey, request_digest};
 use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
 
@@ -106,7 +107,7 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request,
     // In a separate task: if the client disconnects and repeats the request, the repetition waits for this one.
     let api = Arc::clone(api);
     let served = async move { keyed.serve(&api, next).await }.in_current_span();
-    let served = tokio::spawn(deadline::scope(deadline::current(), served));
+    let served = tokio::spawn(trace::carry(deadline::scope(deadline::current(), served)));
     match served.await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),

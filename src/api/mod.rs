@@ -35,6 +35,7 @@ mod referenced_by;
 mod refused_sign_ins;
 mod register;
 mod request_log;
+mod request_trace;
 mod requests;
 mod router;
 mod service;
@@ -56,6 +57,7 @@ use tidewater_core::request_limits::RequestLimits;
 use crate::admin::Admin;
 use crate::auth::Authenticator;
 use crate::base::clock::Clock;
+use crate::base::trace::Tracer;
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::config::ApiConfig;
@@ -100,6 +102,8 @@ pub struct Api {
     pub readiness: Arc<Readiness>,
     /// The server's metrics.
     pub telemetry: Arc<Telemetry>,
+    /// Decides which requests are traced. `None` if the settings name no collector.
+    pub tracer: Option<Arc<Tracer>>,
     /// Whether `GET /metrics` needs no key.
     pub telemetry_is_public: bool,
     /// The source of the current time.

@@ -14,12 +14,13 @@ use std::time::Instant;
 use axum::extract::MatchedPath;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use percent_encoding::percent_decode;
 use tracing::Level;
 
 use super::path::parameters;
 use super::refused_sign_ins::Refusals;
+use super::request_trace::{RequestTrace, TracedRequest};
 use crate::auth::{Caller, OperatorCaller};
 use crate::telemetry::{Answered, RequestMetrics};
 
@@ -40,6 +41,8 @@ pub(super) struct RequestFacts {
     route: OnceLock<Route>,
     object: OnceLock<String>,
     refusals: OnceLock<Refusals>,
+    /// The path and the trace, if the request is traced.
+    traced: Option<(String, Arc<RequestTrace>)>,
 }
 
 #[derive(Debug)]
@@ -49,8 +52,17 @@ enum Route {
 }
 
 impl RequestFacts {
+    /// Creates an empty record of a request, which may be traced.
+    pub(super) fn new(path: &str, trace: Option<&Arc<RequestTrace>>) -> Self {
+        let traced = trace.map(|trace| (path.to_owned(), Arc::clone(trace)));
+        Self { traced, ..Self::default() }
+    }
+
     /// Records the caller. Returns the recorded caller.
     pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
+        if let Some((_, trace)) = &self.traced {
+            trace.label("tidewater.organisation", caller.organisation_name().to_owned());
+        }
         self.caller.get_or_init(|| caller)
     }
 
@@ -62,6 +74,29 @@ impl RequestFacts {
     /// Records the matched route.
     pub(super) fn matched(&self, route: &MatchedPath) {
         let _ = self.route.set(Route::Matched(route.clone()));
+        self.label_names(route.as_str());
+    }
+
+    /// Adds the names in the path to the request's trace.
+    pub(super) fn label_names(&self, route: &str) {
+        if let Some((path, trace)) = &self.traced {
+            Self::label_names_of(trace, path, route);
+        }
+    }
+
+    fn label_names_of(trace: &RequestTrace, path: &str, route: &str) {
+        let names = Names::from_path(route, path);
+        let object = if route.contains("{view}") { "tidewater.view" } else { "tidewater.table" };
+        let has_object = route.contains("{view}") || route.contains("{table}");
+        for (key, name) in [
+            ("tidewater.warehouse", names.warehouse),
+            ("tidewater.namespace", names.namespace),
+            (object, names.object.filter(|_| has_object)),
+        ] {
+            if let Some(name) = name {
+                trace.label(key, name);
+            }
+        }
     }
 
     /// Records the object, for requests that name it in the body.
@@ -72,6 +107,11 @@ impl RequestFacts {
     /// Records how many sign-ins from the address were refused lately, including this one.
     pub(super) fn refused(&self, refusals: Refusals) {
         let _ = self.refusals.set(refusals);
+    }
+
+    /// Returns whether the request takes part in a trace.
+    pub(super) const fn is_traced(&self) -> bool {
+        self.traced.is_some()
     }
 
     /// Returns whether the request has no authenticated caller or operator.
@@ -102,6 +142,7 @@ pub(super) struct LoggedRequest<'a> {
     pub(super) started: Instant,
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
+    version: Version,
     client: ClientHeaders<'a>,
 }
 
@@ -134,13 +175,59 @@ impl<'a> ClientHeaders<'a> {
 
 impl<'a> LoggedRequest<'a> {
     pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
-        let Parts { method, uri, headers, .. } = parts;
-        Self { id, from, started, method, uri, client: ClientHeaders::All(headers) }
+        let Parts { method, uri, version, headers, .. } = parts;
+        Self { id, from, started, method, uri, version: *version, client: ClientHeaders::All(headers) }
     }
 
     /// Returns what metrics count of the request, which ends now.
     pub(super) fn as_answered<'b>(&'b self, route: Option<&'b str>, status: Option<StatusCode>) -> Answered<'b> {
         Answered { method: self.method, route, status, took: self.started.elapsed() }
+    }
+
+    /// Ends the request's trace, if it has one. A request without a status was not answered.
+    pub(super) fn end_trace(&self, facts: &RequestFacts, route: Option<&str>, status: Option<StatusCode>) {
+        if let Some((_, trace)) = &facts.traced {
+            self.end_trace_of(trace, facts, route, status);
+        }
+    }
+
+    /// Ends the trace of a request that was not sampled and failed.
+    pub(super) fn end_failure(
+        &self,
+        trace: &RequestTrace,
+        facts: &RequestFacts,
+        route: Option<&str>,
+        status: StatusCode,
+    ) {
+        if let Some(caller) = facts.caller.get() {
+            trace.label("tidewater.organisation", caller.organisation_name().to_owned());
+        }
+        if let Some(route) = route {
+            RequestFacts::label_names_of(trace, self.uri.path(), route);
+        }
+        self.end_trace_of(trace, facts, route, Some(status));
+    }
+
+    fn end_trace_of(
+        &self,
+        trace: &RequestTrace,
+        facts: &RequestFacts,
+        route: Option<&str>,
+        status: Option<StatusCode>,
+    ) {
+        let agent = self.client.agent().map(|agent| shown(&String::from_utf8_lossy(agent.as_bytes()), MAX_AGENT));
+        let request = TracedRequest {
+            id: self.id,
+            method: self.method,
+            route,
+            path: shown(self.uri.path(), MAX_PATH),
+            is_https: self.uri.scheme_str() == Some("https"),
+            version: self.version,
+            from: self.from,
+            agent,
+            object: facts.object.get().map(String::as_str),
+        };
+        trace.end(request, status);
     }
 
     /// Logs that the request was answered.
@@ -228,6 +315,7 @@ pub(super) struct PendingRequest {
     started: Instant,
     method: Method,
     uri: Uri,
+    version: Version,
     agent: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
     metrics: RequestMetrics,
@@ -235,14 +323,15 @@ pub(super) struct PendingRequest {
 }
 
 impl PendingRequest {
-    pub(super) fn new(asked: &LoggedRequest<'_>, metrics: &RequestMetrics) -> Self {
+    pub(super) fn new(asked: &LoggedRequest<'_>, trace: Option<&Arc<RequestTrace>>, metrics: &RequestMetrics) -> Self {
         Self {
-            facts: Arc::default(),
+            facts: Arc::new(RequestFacts::new(asked.uri.path(), trace)),
             id: asked.id.clone(),
             from: asked.from,
             started: asked.started,
             method: asked.method.clone(),
             uri: asked.uri.clone(),
+            version: asked.version,
             agent: asked.client.agent().cloned(),
             forwarded_for: asked.client.forwarded_for().cloned(),
             metrics: metrics.clone(),
@@ -250,13 +339,20 @@ impl PendingRequest {
         }
     }
 
-    fn asked(&self) -> LoggedRequest<'_> {
+    /// Returns the route that matched.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.facts.route_text()
+    }
+
+    /// Returns the facts that were known when the request arrived.
+    pub(super) fn asked(&self) -> LoggedRequest<'_> {
         LoggedRequest {
             id: &self.id,
             from: self.from,
             started: self.started,
             method: &self.method,
             uri: &self.uri,
+            version: self.version,
             client: ClientHeaders::Found { agent: self.agent.as_ref(), forwarded_for: self.forwarded_for.as_ref() },
         }
     }
@@ -271,6 +367,7 @@ impl PendingRequest {
     fn count(&self, status: Option<StatusCode>) {
         self.facts.count_organisation(&self.metrics);
         self.metrics.answered(&self.asked().as_answered(self.facts.route_text(), status));
+        self.asked().end_trace(&self.facts, self.facts.route_text(), status);
     }
 }
 

@@ -29,10 +29,12 @@ use super::path::normalised;
 use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
+use super::request_trace::{self, RequestTrace, TRACERESPONSE};
 use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
+use crate::base::trace;
 use crate::telemetry::{RequestMetrics, Shortcut};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -130,25 +132,37 @@ impl ApiService {
             *request.uri_mut() = uri;
         }
         let id = self.request_id(&request);
+        let tracer = self.api.tracer.as_deref().filter(|_| !request_trace::is_probe(request.uri().path()));
+        let trace = tracer.and_then(|tracer| RequestTrace::begin(tracer, request.headers(), started.into_std()));
+        let context = trace.as_ref().map(|trace| trace.context());
         let (request, leftover) = Leftover::watch(request);
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
-        let arrival = Arrival { id: &id, from, last, started };
+        let arrival = Arrival { id: &id, from, last, started, trace: trace.as_ref() };
         let spelling = HeaderCase::wanted_by(request.headers());
         // What answers is boxed: the future around it is moved several times, whole.
         let mut response = match &self.cors {
             Some(cors) if request.headers().contains_key(ORIGIN) => {
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(self.answer(arrival, request).await) });
-                match Box::pin(cors.layer(answer).oneshot(request).instrument(span)).await {
+                let answer = cors.layer(answer).oneshot(request).instrument(span);
+                match Box::pin(trace::scope(context, answer)).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 }
             }
-            _ if span.is_disabled() => Box::pin(self.answer(arrival, request)).await,
-            _ => Box::pin(self.answer(arrival, request).instrument(span)).await,
+            _ if span.is_disabled() && context.is_none() => Box::pin(self.answer(arrival, request)).await,
+            _ => Box::pin(trace::scope(context, self.answer(arrival, request).instrument(span))).await,
         };
         response = error::finish(&method, response);
+        // A failed request may have been traced at its end.
+        let is_failure = response.status().is_server_error();
+        let trace = if is_failure { trace.or_else(|| response.extensions_mut().remove()) } else { trace };
         if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
-            tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
+            trace::sync_scope(trace.as_ref().map(|trace| trace.context()), || {
+                tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
+            });
+        }
+        if let Some(header) = trace.and_then(|trace| trace.header()) {
+            response.headers_mut().insert(TRACERESPONSE, header);
         }
         if let Some(leftover) = leftover {
             Box::pin(leftover.drain_or_close(&mut response)).await;
@@ -184,12 +198,15 @@ impl ApiService {
         let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.
         if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
-            asked.answered(&RequestFacts::default(), refusal.status());
+            let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
+            asked.answered(&learned, refusal.status());
+            asked.end_trace(&learned, None, Some(refusal.status()));
             self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
             return *refusal;
         }
         if let Some(direct) = direct {
-            let learned = RequestFacts::default();
+            let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
+            learned.label_names(direct.route());
             let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
@@ -199,16 +216,36 @@ impl ApiService {
             learned.count_organisation(self.metrics());
             let answered = asked.as_answered(Some(direct.route()), Some(response.status()));
             self.direct_metrics[direct.number()].answered(self.metrics(), &answered);
-            return response;
+            asked.end_trace(&learned, Some(direct.route()), Some(response.status()));
+            return self.with_failure_traced(response, (&asked, &learned, Some(direct.route())));
         }
-        let pending = PendingRequest::new(&asked, self.metrics());
+        let pending = PendingRequest::new(&asked, arrival.trace, self.metrics());
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
         request.extensions_mut().insert(RequestOrigin { request_id, from, last });
         let response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
         self.count_refusal(arrival, &pending.facts, response.status());
+        let response = self.with_failure_traced(response, (&pending.asked(), &pending.facts, pending.route()));
         pending.answered(response.status());
+        response
+    }
+
+    /// Traces a request that was not sampled and failed, if the settings ask for it.
+    fn with_failure_traced(
+        &self,
+        mut response: Response,
+        (asked, facts, route): (&LoggedRequest<'_>, &RequestFacts, Option<&str>),
+    ) -> Response {
+        let status = response.status();
+        if status.is_server_error()
+            && !facts.is_traced()
+            && let Some(trace) =
+                self.api.tracer.as_ref().and_then(|tracer| RequestTrace::of_failure(tracer, asked.started))
+        {
+            asked.end_failure(&trace, facts, route, status);
+            response.extensions_mut().insert(trace);
+        }
         response
     }
 
@@ -253,6 +290,8 @@ struct Arrival<'a> {
     /// The credential of the connection's previous request.
     last: Option<&'a Arc<LastCredential>>,
     started: Instant,
+    /// The trace, if the request takes part in one.
+    trace: Option<&'a Arc<RequestTrace>>,
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

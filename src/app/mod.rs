@@ -22,7 +22,7 @@ use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
 use crate::auth::Authenticator;
 use crate::background::Runner;
 use crate::base::clock::{Clock, fresh_uuid};
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::config::Config;
@@ -40,7 +40,7 @@ pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
 use crate::store::{self, Store};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Traces};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
@@ -51,6 +51,9 @@ use running::{auth_settings, catalog_settings, client_address, report_limits};
 
 /// How long the background tasks may take at a stop to write their state in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a stop may take to send the last spans to the collector.
+const TRACES_GRACE: Duration = Duration::from_secs(5);
 
 /// A catalog that answers only requests of this process. It does not listen and runs no background tasks.
 pub struct InProcess {
@@ -83,7 +86,7 @@ impl InProcess {
 
     async fn over(config: &Config, store: Arc<dyn Store>, lock: Option<FolderLock>) -> anyhow::Result<Self> {
         // Commands that need the master key check it themselves: one of them repairs a lost key.
-        let api = api_over(config, store, storage_access(config), Clock::System);
+        let api = api_over(config, store, storage_access(config), Clock::System, None);
         Ok(Self { service: service_over(&api).await?, _lock: lock })
     }
 
@@ -100,6 +103,8 @@ pub struct App {
     running: Arc<Running>,
     /// The server for monitoring alone, if it has an address of its own.
     monitoring: Option<Server>,
+    /// The export of traces, if the settings name a collector.
+    traces: Option<Traces>,
     /// The lock of the data folder. `None` without a data folder.
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
@@ -179,7 +184,9 @@ impl App {
             // The value is new, so it is never set twice.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
-        let api = api_over(config, store, access, clock);
+        let traces =
+            Traces::new(&config.traces, clock.clone()).map_err(|why| anyhow::anyhow!("cannot export traces: {why}"))?;
+        let api = api_over(config, store, access, clock, traces.as_ref());
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
         let monitoring = match &config.telemetry.listen {
@@ -189,7 +196,7 @@ impl App {
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
         collect::register_server(&api, server.counts());
-        Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false })
+        Ok(Self { server, api, running, monitoring, traces, lock: None, after_unclean_stop: false })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -269,9 +276,12 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, monitoring, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, traces, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
+        if let Some(traces) = &traces {
+            traces.start();
+        }
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -299,6 +309,9 @@ impl App {
             Err(_elapsed) => api.catalog.running_changes(),
         };
         let written = api.admin.background().stop(BACKGROUND_GRACE).await;
+        if let Some(traces) = &traces {
+            traces.stop(TRACES_GRACE).await;
+        }
         stop_monitoring.cancel();
         if let Some(monitoring) = monitoring {
             // Its requests change nothing, so it does not matter which of them were cut off.
@@ -340,8 +353,18 @@ async fn drain(api: &Api, time: Duration) {
 }
 
 /// Creates the parts over a store.
-fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Arc<Api> {
+fn api_over(
+    config: &Config,
+    store: Arc<dyn Store>,
+    access: StorageAccess,
+    clock: Clock,
+    traces: Option<&Traces>,
+) -> Arc<Api> {
     let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations));
+    let tracer = traces.map(|traces| Arc::clone(traces.tracer()));
+    if let Some(traces) = traces {
+        telemetry.register(|registry| traces.register(registry));
+    }
     let calls = access.calls.family();
     let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
     let readiness = Arc::new(Readiness::new(Arc::clone(&store), master_key));
@@ -362,7 +385,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         documents: Arc::new(Documents::with_reader(0, reader.clone())),
         clock: clock.clone(),
         config: Arc::new(config.clone()),
-        background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1)),
+        background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1).with_tracer(tracer.clone())),
     }));
     let api = Arc::new(Api {
         admin,
@@ -386,6 +409,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         store,
         readiness,
         telemetry,
+        tracer,
         telemetry_is_public: config.telemetry.public,
         clock,
         heavy,
@@ -437,7 +461,7 @@ pub fn storage_access(config: &Config) -> StorageAccess {
         retry_timeout: Duration::from_secs(settings.retry_timeout_s),
         hedge_after: Duration::from_millis(settings.hedge_after_ms),
     };
-    StorageAccess { keys, budget, passes: Arc::default(), calls: Calls::default() }
+    StorageAccess { keys, budget, passes: Arc::default(), calls: Calls::new(Subject::Storage) }
 }
 
 fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {

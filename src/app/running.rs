@@ -75,6 +75,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),
+        tracer: api.tracer.clone(),
         telemetry_is_public: config.telemetry.public,
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{Repeat, RunResult, Task, Work};
 use crate::base::clock::Clock;
+use crate::base::trace::{self, Span, Tracer};
 
 /// The pause after a first failure. It doubles with each further failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -84,6 +85,8 @@ pub struct Runner {
     stop: CancellationToken,
     /// The seed of the jitter.
     seed: u64,
+    /// Traces some of the runs.
+    tracer: Option<Arc<Tracer>>,
     started: Mutex<Vec<Started>>,
 }
 
@@ -100,7 +103,13 @@ impl Runner {
     /// Creates a runner without tasks. `seed` is random, and decides the jitter.
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
-        Self { clock, stop: CancellationToken::new(), seed, started: Mutex::default() }
+        Self { clock, stop: CancellationToken::new(), seed, tracer: None, started: Mutex::default() }
+    }
+
+    /// Returns a runner that traces some of the runs.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Starts a task.
@@ -124,6 +133,7 @@ impl Runner {
             state: Arc::clone(&state),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
+            tracer: self.tracer.clone(),
             random: self.seed.wrapping_add(started.len() as u64),
         };
         started.push(Started { state, handle: Some(tokio::spawn(running.run())) });
@@ -172,6 +182,7 @@ struct Running {
     state: Arc<Mutex<TaskState>>,
     clock: Clock,
     stop: CancellationToken,
+    tracer: Option<Arc<Tracer>>,
     random: u64,
 }
 
@@ -226,7 +237,9 @@ impl Running {
         }
         let name = self.task.name;
         let started = Instant::now();
-        let mut run = pin!(guarded(&self.task.work, self.stop.clone()));
+        let span = self.tracer.as_ref().and_then(|tracer| tracer.work(format!("task {name}")));
+        let context = span.as_ref().map(|span| span.context().clone());
+        let mut run = pin!(trace::scope(context, guarded(&self.task.work, self.stop.clone())));
         let outcome = match timeout(LONG_RUN, &mut run).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
@@ -236,6 +249,9 @@ impl Running {
         };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
+        if let Some(span) = span {
+            end_span(span, &outcome);
+        }
         let mut state = self.state.lock();
         state.running_since_ms = None;
         state.runs = state.runs.saturating_add(1);
@@ -314,6 +330,15 @@ impl Running {
         let widest_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_mul(JITTER_PERCENT) / 100;
         wait.saturating_sub(Duration::from_millis((mixed ^ (mixed >> 31)) % (widest_ms + 1)))
     }
+}
+
+/// Ends the span of a run.
+fn end_span(mut span: Span, outcome: &RunResult) {
+    match outcome {
+        Ok(handled) => span.set("tidewater.task.handled", i64::try_from(*handled).unwrap_or(i64::MAX)),
+        Err(_) => span.fail("failed"),
+    }
+    span.end();
 }
 
 /// Runs work, and returns the message of a panic.

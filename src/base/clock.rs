@@ -29,6 +29,19 @@ impl Clock {
             Self::Manual(now_ms) => now_ms.load(Ordering::SeqCst),
         }
     }
+
+    /// Returns the time in nanoseconds since 1970-01-01 UTC, for traces.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may call it")]
+    pub fn now_ns(&self) -> u64 {
+        match self {
+            Self::System => {
+                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
+            }
+            Self::Manual(_) => self.now_ms().unsigned_abs().saturating_mul(1_000_000),
+        }
+    }
 }
 
 /// A clock for intervals. It does not step back when the machine's time is set.

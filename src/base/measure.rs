@@ -1,10 +1,12 @@
-//! Measures calls to the outside world: how often, how long, and how they ended.
+//! Measures calls to the outside world: how often, how long, and how they ended. In a traced request each is a span, too.
 
 use std::time::Instant;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+
+use super::trace::{self, Kind, Span};
 
 /// The upper bounds of the buckets of a duration, in seconds: from half a millisecond to half a minute.
 pub const DURATIONS: [f64; 15] =
@@ -27,27 +29,76 @@ pub struct CallLabels {
     pub outcome: &'static str,
 }
 
-/// The durations of calls, by target, operation and outcome. Clones share them.
-#[derive(Debug, Clone)]
-pub struct Calls(Family<CallLabels, Histogram>);
+/// The kind of calls, which decides how their spans are described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Calls to the catalog's database. The target is its kind.
+    Store,
+    /// Calls to a warehouse's storage. The target is its type.
+    Storage,
+    /// Requests for credentials to clouds. The target is the type of storage.
+    Credentials,
+    /// Commits. The target is the kind of object.
+    Commit,
+}
 
-impl Default for Calls {
-    fn default() -> Self {
-        Self(Family::new_with_constructor(durations))
+impl Subject {
+    /// Begins the span of a call, by the conventions of OpenTelemetry.
+    fn span(self, target: &'static str, operation: &'static str) -> Option<Span> {
+        let (prefix, kind) = match self {
+            Self::Store => ("store", Kind::Client),
+            Self::Storage => ("storage", Kind::Internal),
+            Self::Credentials => ("credentials", Kind::Internal),
+            Self::Commit => ("commit", Kind::Internal),
+        };
+        let mut span = trace::span(prefix, kind)?;
+        match self {
+            Self::Store => {
+                span.set("db.system.name", if target == "postgres" { "postgresql" } else { target });
+                span.set("db.operation.name", operation);
+            }
+            Self::Storage | Self::Credentials => span.set("tidewater.storage.type", target),
+            Self::Commit => {
+                span.rename(format!("{prefix} {target}"));
+                return Some(span);
+            }
+        }
+        span.rename(format!("{prefix} {operation}"));
+        Some(span)
     }
 }
 
+/// The durations of calls, by target, operation and outcome. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    durations: Family<CallLabels, Histogram>,
+    subject: Subject,
+}
+
 impl Calls {
+    /// Creates the measurements of calls of one kind.
+    #[must_use]
+    pub fn new(subject: Subject) -> Self {
+        Self { durations: Family::new_with_constructor(durations), subject }
+    }
+
+    /// Begins only the span of a call, if its request is traced, for calls that are too short to be measured.
+    #[must_use]
+    pub fn span(&self, target: &'static str, operation: &'static str) -> Option<Span> {
+        self.subject.span(target, operation)
+    }
+
     /// Begins to measure a call.
     #[must_use]
     pub fn begin(&self, target: &'static str, operation: &'static str) -> Call<'_> {
-        Call { calls: self, target, operation, outcome: CANCELLED, started: Instant::now() }
+        let span = self.subject.span(target, operation);
+        Call { calls: self, target, operation, outcome: CANCELLED, started: Instant::now(), span }
     }
 
     /// Returns the metric, for a registry.
     #[must_use]
     pub fn family(&self) -> Family<CallLabels, Histogram> {
-        self.0.clone()
+        self.durations.clone()
     }
 }
 
@@ -62,19 +113,37 @@ pub struct Call<'a> {
     operation: &'static str,
     outcome: &'static str,
     started: Instant,
+    span: Option<Span>,
 }
 
 impl Call<'_> {
+    /// Returns the span of the call, if its request is traced.
+    pub const fn span(&mut self) -> Option<&mut Span> {
+        self.span.as_mut()
+    }
+
+    /// Runs the call inside its span.
+    pub fn scope<F: Future>(&self, call: F) -> impl Future<Output = F::Output> + use<F> {
+        let context = self.span.as_ref().map(|span| span.context().clone());
+        trace::scope(context.or_else(trace::current), call)
+    }
+
     /// Ends the measurement. `describe` gives the outcome of an error.
     pub fn end<T, E>(mut self, result: &Result<T, E>, describe: impl FnOnce(&E) -> &'static str) {
         self.outcome = result.as_ref().map_or_else(describe, |_| "ok");
+        if let Some(mut span) = self.span.take() {
+            if result.is_err() {
+                span.fail(self.outcome);
+            }
+            span.end();
+        }
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         let labels = CallLabels { target: self.target, operation: self.operation, outcome: self.outcome };
-        self.calls.0.get_or_create(&labels).observe(self.started.elapsed().as_secs_f64());
+        self.calls.durations.get_or_create(&labels).observe(self.started.elapsed().as_secs_f64());
     }
 }
 
@@ -87,7 +156,7 @@ mod tests {
 
     #[test]
     fn ended_and_cancelled_calls_have_their_outcome() {
-        let (calls, mut registry) = (Calls::default(), Registry::default());
+        let (calls, mut registry) = (Calls::new(Subject::Storage), Registry::default());
         registry.register("calls", "Calls", calls.family());
         calls.begin("s3", "read").end(&Ok::<(), &str>(()), |_| "failed");
         calls.begin("s3", "read").end(&Err::<(), &str>("gone"), |error| error);

@@ -1,4 +1,4 @@
-//! Basic tools for all parts: time and new ids, secrets, deadlines, shared calls, and a lock for each key.
+//! Basic tools for all parts: time and new ids, secrets, deadlines, traces, shared calls, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;
@@ -6,3 +6,4 @@ pub(crate) mod flight;
 pub(crate) mod keyed_lock;
 pub mod measure;
 pub mod secret;
+pub mod trace;

@@ -11,6 +11,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::error::{creation_refused, tabular_error};
+use super::measures::in_attempt;
 use super::publish::{Next, Publication, Replaced};
 use super::tabular::Tabular;
 use super::weight::commits_bytes;
@@ -120,7 +121,8 @@ impl Catalog {
         for _ in 0..ATTEMPTS {
             let principal = Some(permit.principal());
             let asked = Asked { warehouse: permit.warehouse(), ident: permit.ident(), principal, commit, change };
-            if let Some(loaded) = self.commit_attempt(&asked, permit.record().clone()).await? {
+            let attempted = self.commit_attempt(&asked, permit.record().clone());
+            if let Some(loaded) = in_attempt(attempted, Option::is_none).await? {
                 return Ok(loaded);
             }
             self.measures.repeated_commits.inc();

@@ -50,6 +50,7 @@ use crate::access::{InWarehouse, Permit};
 use crate::base::clock::Clock;
 use crate::base::deadline;
 use crate::base::keyed_lock::{KeyGuard, KeyedLock};
+use crate::base::trace;
 use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
@@ -243,7 +244,7 @@ impl Catalog {
         &self,
         change: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let change = deadline::scope(deadline::current(), change);
+        let change = trace::carry(deadline::scope(deadline::current(), Box::pin(change)));
         self.running.spawn(change).await.unwrap_or_else(|stopped| Err(CatalogError::Stopped(stopped.to_string())))
     }
 }

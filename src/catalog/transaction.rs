@@ -11,6 +11,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::commit::{ATTEMPTS, Planned};
 use super::error::creation_refused;
 use super::find::{commit_target, present};
+use super::measures::in_attempt;
 use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, CommitTarget, OpenWarehouse};
@@ -56,11 +57,14 @@ impl Catalog {
                 (authorizer, targets) = catalog.targets(authorizer, &warehouse, &parts).await?;
             }
             for _ in 0..ATTEMPTS {
-                let (changed, unchanged) = catalog.plan(&warehouse, &parts, targets).await?;
-                match catalog
-                    .publish_all(&warehouse, changed, &unchanged, (Some(authorizer.principal()), max_tables), &change)
-                    .await
-                {
+                let attempt = async {
+                    let (changed, unchanged) = catalog.plan(&warehouse, &parts, targets).await?;
+                    let by = (Some(authorizer.principal()), max_tables);
+                    Ok(catalog.publish_all(&warehouse, changed, &unchanged, by, &change).await)
+                };
+                let is_overtaken =
+                    |published: &Result<(), NotPublished>| matches!(published, Err(refused) if refused.overtaken);
+                match in_attempt(attempt, is_overtaken).await? {
                     Ok(()) => return Ok(()),
                     Err(refused) if refused.overtaken => {
                         catalog.measures.repeated_commits.inc();

@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{MakeWriter, Subscriber};
 use tracing_subscriber::{EnvFilter, reload};
 
+use tidewater::base::trace::{self, Ids};
 use tidewater::config::{LogConfig, LogFormat};
 
 /// Changes the levels of the log while the process runs.
@@ -81,6 +82,7 @@ impl Lines {
     /// Writes one whole event to `output`.
     fn write_to(&self, output: &mut impl Write, event: &[u8]) -> io::Result<()> {
         let event = one_line(event, self.colours);
+        let event = with_trace(self.format, event, trace::ids());
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let written = if lost == 0 {
             output.write_all(&event)
@@ -123,6 +125,20 @@ fn lost_lines(format: LogFormat, lines: u64) -> String {
     }
 }
 
+/// Adds the ids of the trace to the line of a traced request.
+fn with_trace(format: LogFormat, line: Cow<'_, [u8]>, ids: Option<Ids>) -> Cow<'_, [u8]> {
+    let Some(ids) = ids else { return line };
+    let (trace_id, span_id) = (ids.trace_id(), ids.span_id());
+    let (end, added) = match format {
+        LogFormat::Text => (&b"\n"[..], format!(" trace_id={trace_id} span_id={span_id}\n")),
+        LogFormat::Json => (&b"}\n"[..], format!(",\"trace_id\":\"{trace_id}\",\"span_id\":\"{span_id}\"}}\n")),
+    };
+    match line.strip_suffix(end) {
+        Some(start) => Cow::Owned([start, added.as_bytes()].concat()),
+        None => line,
+    }
+}
+
 /// Escapes the control characters of an event, except the final line break.
 fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
     let line = event.strip_suffix(b"\n").unwrap_or(event);
@@ -144,6 +160,9 @@ fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use tidewater::base::clock::Clock;
+    use tidewater::base::trace::{Sampling, Tracer};
+
     use super::*;
 
     #[test]
@@ -152,6 +171,33 @@ mod tests {
         assert_eq!(&*one_line(forged, false), "INFO it\\r\\n2026-01-01 INFO forged\\x1b[31m größe\n".as_bytes());
         assert_eq!(&*one_line(b"\x1b[32m INFO\x1b[0m a\n", true), b"\x1b[32m INFO\x1b[0m a\n");
         assert!(matches!(one_line(b"INFO a\n", false), Cow::Borrowed(b"INFO a\n")));
+    }
+
+    #[test]
+    fn line_of_a_traced_request_has_the_ids_in_both_formats() {
+        let sampling = Sampling { per_million: 1_000_000, from_clients: false, failures: false };
+        let (tracer, _queue) = Tracer::new(sampling, 1, Clock::System);
+        let span = tracer.work("task".to_owned()).unwrap();
+        let ids = span.context().ids();
+        let (trace_id, span_id) = (ids.trace_id().to_string(), ids.span_id().to_string());
+        for (format, line) in [(LogFormat::Text, "INFO a b=1\n"), (LogFormat::Json, "{\"message\":\"a\"}\n")] {
+            let lines = Lines { colours: false, format, lost: AtomicU64::new(0) };
+            let mut output = Output { is_open: true, text: Vec::new() };
+            let write = |output: &mut Output| lines.write_to(output, line.as_bytes()).unwrap();
+            trace::sync_scope(Some(span.context().clone()), || write(&mut output));
+            write(&mut output);
+            let text = String::from_utf8(output.text).unwrap();
+            let (traced, plain) = text.split_once('\n').unwrap();
+            assert_eq!(plain, line);
+            match format {
+                LogFormat::Text => assert_eq!(traced, format!("INFO a b=1 trace_id={trace_id} span_id={span_id}")),
+                LogFormat::Json => {
+                    let traced: serde_json::Value = serde_json::from_str(traced).unwrap();
+                    let expected = serde_json::json!({ "message": "a", "trace_id": trace_id, "span_id": span_id });
+                    assert_eq!(traced, expected);
+                }
+            }
+        }
     }
 
     /// An output that fails while it is closed.

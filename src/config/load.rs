@@ -11,6 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::opentelemetry::OpenTelemetry;
 use super::{Config, IssuerConfig, ListenAddress, LogFormat, StoreUrl};
 use crate::base::secret::Secret;
 use tidewater_core::limits::default_tiers;
@@ -104,7 +105,7 @@ impl Config {
                  the catalog take theirs from their own settings. Set {URI} too, or unset {API_KEY}"
             )]));
         }
-        let mut figment = Figment::new();
+        let mut figment = Figment::from(OpenTelemetry::from_variables(&environment));
         if let Some(file) = file {
             readable(file)?;
             figment = figment.merge(Data::<Toml>::file_exact(file));
@@ -121,6 +122,8 @@ impl Config {
         for (setting, file) in [
             ("storage.master_key_file", &mut config.storage.master_key_file),
             ("store.password_file", &mut config.store.password_file),
+            ("traces.headers_file", &mut config.traces.headers_file),
+            ("traces.ca_file", &mut config.traces.ca_file),
         ] {
             if !file.as_os_str().is_empty() {
                 *file = beside_file(&figment, setting, std::mem::take(file));
@@ -157,6 +160,8 @@ impl Config {
         at_least_one("storage.connect_timeout_s", self.storage.connect_timeout_s);
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
+        at_least_one("traces.timeout_s", self.traces.timeout_s);
+        at_least_one("traces.queue", self.traces.queue as u64);
         at_least_one("heavy.memory_bytes", self.heavy.memory_bytes);
         at_least_one("access.principal_roles", self.access.principal_roles);
         at_least_one("access.catalog_roles", self.access.catalog_roles);
@@ -181,6 +186,7 @@ impl Config {
             Some(format!("`tiers.{name}`: {why}"))
         }));
         wrong.extend(super::issuers::check(&self.auth.issuers));
+        wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

@@ -1,12 +1,14 @@
 //! All settings with their defaults. `docs/configuration.md` describes them for people; a test compares the two.
 //!
-//! The value of a setting comes from the command line, else the environment, else the file, else its default.
+//! The value of a setting comes from the command line, else the environment, else the file, else its default. Those of
+//! traces have OpenTelemetry's standard variables before their defaults.
 
 mod api;
 mod connections;
 mod issuers;
 mod listen;
 mod load;
+mod opentelemetry;
 mod origins;
 mod proxies;
 mod reload;
@@ -15,6 +17,7 @@ mod store_url;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +40,7 @@ pub use reload::{Reload, SettingChange};
 pub use store::StoreConfig;
 pub use store_url::{NotAStoreUrl, StoreUrl};
 pub use telemetry::TelemetryConfig;
+pub use traces::{Ratio, TracesConfig, TracesProtocol, pairs};
 
 /// All settings of a server and of commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +75,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// Traces of requests.
+    pub traces: TracesConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -266,6 +272,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            traces: TracesConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),

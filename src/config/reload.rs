@@ -41,7 +41,7 @@ impl Config {
     /// Returns the settings after a reload of `new`.
     ///
     /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage,
-    /// the workers and the server's metrics need a restart: sockets, files, connections and threads were created with them.
+    /// the workers, the server's metrics and traces need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -53,16 +53,18 @@ impl Config {
             storage: self.storage.clone(),
             heavy: self.heavy,
             telemetry: self.telemetry.clone(),
+            traces: self.traces.clone(),
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
-        // Serialized settings contain neither the master key nor the password of the database.
+        // Serialized settings contain neither the master key nor the password of the database, nor the headers of traces.
         let is_other_password =
             self.store.url != new.store.url && self.store.url.to_string() == new.store.url.to_string();
         let secrets = [
             ("storage.master_key", self.storage.master_key != new.storage.master_key),
             ("store.password", self.store.password != new.store.password),
             ("store.url", is_other_password),
+            ("traces.headers", self.traces.headers != new.traces.headers),
         ];
         for (setting, _) in secrets.into_iter().filter(|(_, is_other)| *is_other) {
             let secret = || Value::from("***");

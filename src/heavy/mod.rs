@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::base::deadline::{self, TimeIsOver};
+use crate::base::trace;
 pub use large::Large;
 pub use queue::HeavyUsage;
 use queue::{Capacity, FairQueue, Need};
@@ -180,10 +181,10 @@ impl Heavy {
         permit: impl Send + 'static,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HeavyError> {
-        let (deadline, span) = (deadline::current(), tracing::Span::current());
+        let (deadline, span, trace) = (deadline::current(), tracing::Span::current(), trace::current());
         let (sender, done) = oneshot::channel();
         self.workers.submit(Box::new(move || {
-            let work = || span.in_scope(|| deadline::sync_scope(deadline, work));
+            let work = || span.in_scope(|| trace::sync_scope(trace, || deadline::sync_scope(deadline, work)));
             // Unwind safe: the values that the work has changed are dropped with it.
             let result = catch_unwind(AssertUnwindSafe(work));
             // Held while the work runs, even if the request has ended.

@@ -64,6 +64,18 @@ pub enum MetadataError {
     Storage(StorageError),
 }
 
+impl MetadataError {
+    /// Returns the name of its kind, for traces.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "not-found",
+            Self::Unreadable { .. } | Self::Location(_) => "unreadable",
+            Self::TooLarge { .. } | Self::UnpacksTooLarge { .. } | Self::TooLargeToWrite { .. } => "too-large",
+            Self::Compress(_) | Self::Heavy(_) | Self::Storage(_) => "failed",
+        }
+    }
+}
+
 /// The advice for a document that is too large.
 const RAISE_LIMIT: &str = "An administrator can raise the limit with the setting 'limits.document_bytes'";
 

@@ -31,6 +31,7 @@ pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
 use crate::base::deadline;
 use crate::base::flight::Flights;
+use crate::base::trace::{self, Kind};
 use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
@@ -220,6 +221,17 @@ impl Documents {
         metadata: M,
         compression: Compression,
     ) -> Result<Arc<Document<M>>, MetadataError> {
+        let written = self.create_untraced(storage, location, metadata, compression);
+        trace::within(trace::span("document write", Kind::Internal), MetadataError::kind, written).await
+    }
+
+    async fn create_untraced<M: Metadata>(
+        &self,
+        storage: &Storage,
+        location: String,
+        metadata: M,
+        compression: Compression,
+    ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(&location)?;
         let storage_key = Lookup::new(storage, "").key();
         if let Some(error) = self.slow_failures.since(request_begun(), &storage_key) {
@@ -359,7 +371,8 @@ impl Documents {
                 }
             };
             // The read serves all waiting requests: the deadline of the first must not end it.
-            deadline::scope(None, read).boxed()
+            let read = trace::within(trace::span("document read", Kind::Internal), MetadataError::kind, read);
+            trace::carry(deadline::scope(None, read)).boxed()
         });
         deadline::within(read).await.map_err(HeavyError::from)?
     }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::{ClientOptions, Error};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Budget;
+use super::http::TracedConnector;
 
 /// The pause before the second attempt of a removal. It doubles before each further attempt.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +40,7 @@ impl SingleDelete {
         options: &ClientOptions,
         budget: Budget,
     ) -> object_store::Result<Self> {
-        let client = ReqwestConnector::default().connect(options)?;
+        let client = TracedConnector.connect(options)?;
         Ok(Self { client, container: format!("{endpoint}/{container}").into(), account: account.into(), budget })
     }
 

@@ -6,6 +6,7 @@ mod budget;
 mod credentials;
 mod hedge;
 pub mod hints;
+mod http;
 mod local;
 mod open;
 
@@ -25,11 +26,12 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tidewater_core::location::Location;
 use uuid::Uuid;
 
+pub use self::http::TracedConnector;
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
 
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
 use crate::base::secret::Secret;
 
 /// Why storage did not read, write or remove an object.
@@ -214,7 +216,7 @@ impl Storage {
     /// Creates a handle on the whole local disk.
     #[must_use]
     pub fn local() -> Self {
-        let (backend, budget, calls) = (Backend::local(), Budget::default(), Calls::default());
+        let (backend, budget, calls) = (Backend::local(), Budget::default(), Calls::new(Subject::Storage));
         Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend, budget, calls }
     }
 
@@ -263,7 +265,7 @@ impl Storage {
     /// # Errors
     /// `TooLarge`, `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn read_at_most(&self, location: &Location, limit_bytes: u64) -> Result<Bytes, StorageError> {
-        self.measured("read", self.read_unmeasured(location, limit_bytes)).await
+        self.measured("read", location, self.read_unmeasured(location, limit_bytes)).await
     }
 
     async fn read_unmeasured(&self, location: &Location, limit_bytes: u64) -> Result<Bytes, StorageError> {
@@ -287,7 +289,7 @@ impl Storage {
     /// `AlreadyExists` if the location has another object, which stays unchanged; `Elsewhere`, `Impossible`, `BelowFile`,
     /// `NoSpace`, `Refused`; `Unavailable`: the object may exist, or appear later.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
-        self.measured("create", self.create_unmeasured(location, bytes)).await
+        self.measured("create", location, self.create_unmeasured(location, bytes)).await
     }
 
     async fn create_unmeasured(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
@@ -324,7 +326,7 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
-        self.measured("remove", self.remove_unmeasured(location)).await
+        self.measured("remove", location, self.remove_unmeasured(location)).await
     }
 
     async fn remove_unmeasured(&self, location: &Location) -> Result<(), StorageError> {
@@ -353,7 +355,7 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn list(&self, folder: &Location, at_most: usize) -> Result<Vec<Location>, StorageError> {
-        self.measured("list", async { self.list_all(folder)?.take(at_most).try_collect().await }).await
+        self.measured("list", folder, async { self.list_all(folder)?.take(at_most).try_collect().await }).await
     }
 
     /// Lists all objects below `folder`, as locations, in any order, page by page.
@@ -439,10 +441,14 @@ impl Storage {
     async fn measured<T>(
         &self,
         operation: &'static str,
+        location: &Location,
         call: impl Future<Output = Result<T, StorageError>>,
     ) -> Result<T, StorageError> {
-        let measurement = self.calls.begin(self.backend.kind(), operation);
-        let result = call.await;
+        let mut measurement = self.calls.begin(self.backend.kind(), operation);
+        if let Some(span) = measurement.span() {
+            span.set("tidewater.location", location.as_str().to_owned());
+        }
+        let result = measurement.scope(Box::pin(call)).await;
         measurement.end(&result, StorageError::kind);
         result
     }

@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use super::azure_delete::SingleDelete;
 use super::budget::Budget;
+use super::http::TracedConnector;
 use super::{Backend, Storage, StorageCredentials};
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
 use crate::base::secret::Secret;
 
 /// Why a warehouse's storage cannot be used with its settings.
@@ -73,7 +74,7 @@ impl Storage {
             root: Some(Arc::new(setup.root.clone())),
             backend,
             budget: setup.budget,
-            calls: Calls::default(),
+            calls: Calls::new(Subject::Storage),
         })
     }
 }
@@ -127,7 +128,9 @@ fn s3_builder(setup: &Setup<'_>, profile: &S3Profile) -> Result<AmazonS3Builder,
         })?;
         builder = builder.with_endpoint(endpoint);
     }
-    Ok(builder.with_client_options(client(setup.budget, profile.endpoint.as_deref())))
+    Ok(builder
+        .with_client_options(client(setup.budget, profile.endpoint.as_deref()))
+        .with_http_connector(TracedConnector))
 }
 
 /// Checks that an address is a valid URL. The stores' clients panic on others, such as `http://host:99999`.
@@ -186,6 +189,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
         .with_container_name(container.container())
         .with_retry(retries(setup.budget))
         .with_client_options(options)
+        .with_http_connector(TracedConnector)
         .with_endpoint(endpoint)
         .build()?;
     Ok(Backend::Azure { store: Arc::new(store), account_key, delete })
@@ -204,7 +208,8 @@ fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
     let mut builder = builder
         .with_bucket_name(setup.root.authority())
         .with_retry(retries(setup.budget))
-        .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
+        .with_client_options(client(setup.budget, profile.endpoint.as_deref()))
+        .with_http_connector(TracedConnector);
     if let Some(endpoint) = &profile.endpoint {
         check_address(endpoint)?;
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));

@@ -1,10 +1,11 @@
-//! The server's metrics, for Prometheus: their registry and their text.
+//! The server's metrics, for Prometheus: their registry and their text. And the export of its traces.
 //!
 //! Each part keeps its own counters and histograms, and `app` registers them here. What a part knows anyway, such as the length of a
 //! queue, is read at each scrape (`app/collect.rs`) and costs a request nothing.
 
 mod process;
 mod requests;
+mod traces;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use requests::{Answered, RequestMetrics, Shortcut};
+pub use traces::Traces;
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use crate::auth::Caller;
 use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::base::flight::{AskGuard, Joined};
+use crate::base::trace;
 use crate::store::{Store, StoreError};
 
 use super::bursts::{self, TooFast};
@@ -152,12 +153,12 @@ impl Quota {
         }
         // In a separate task, so that the slice is not lost if the client disconnects.
         let store = Arc::clone(&self.store);
-        let leased = tokio::spawn(async move {
+        let leased = tokio::spawn(trace::carry(async move {
             let leased = lease(&*store, &meter, &wanted).await;
             let leased = leased.map_err(|error| QuotaError::Unavailable(meter.flight.fail(Arc::new(error))));
             drop(turn);
             leased?.ok_or_else(|| wanted.exceeded().into())
-        });
+        }));
         let broken = |error| QuotaError::Unavailable(Arc::new(StoreError::Unavailable(Box::new(error))));
         leased.await.map_err(broken)?
     }

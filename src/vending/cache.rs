@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::circuit::Circuit;
 use super::{Issued, Prefixed, ValidLocations, Vended, VendingError, Vendor};
 use crate::base::clock::Clock;
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
+use crate::base::trace;
 
 /// The most credentials in the cache, of all warehouses.
 const REMEMBERED: usize = 10_000;
@@ -69,12 +70,18 @@ struct Shared {
 }
 
 /// What vending measures. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct VendingMeasures {
     /// Requests for credentials to clouds: the target is the type of storage, the operation `issue`.
     pub calls: Calls,
     /// Credentials that were vended from the cache.
     pub cached: Counter,
+}
+
+impl Default for VendingMeasures {
+    fn default() -> Self {
+        Self { calls: Calls::new(Subject::Credentials), cached: Counter::default() }
+    }
 }
 
 impl Vending {
@@ -172,7 +179,8 @@ impl Shared {
                     under_way.insert(scope.clone(), receiver.clone());
                     // In a separate task, so that the others get the outcome even if the first caller disconnects.
                     let (shared, vendor, locations) = (Arc::clone(self), Arc::clone(vendor), locations.clone());
-                    tokio::spawn(async move { shared.issue_now(vendor, scope, locations, now_ms, sender).await });
+                    let issued = async move { shared.issue_now(vendor, scope, locations, now_ms, sender).await };
+                    tokio::spawn(trace::carry(issued));
                     receiver
                 }
             }
@@ -193,7 +201,7 @@ impl Shared {
         let access = scope.access;
         let target = vendor.profile().map_or("file", |profile| profile.kind());
         let measurement = self.measures.calls.begin(target, "issue");
-        let issuing = tokio::spawn(async move { vendor.issue(&locations, access, now_ms).await });
+        let issuing = tokio::spawn(measurement.scope(async move { vendor.issue(&locations, access, now_ms).await }));
         let outcome = issuing.await.unwrap_or_else(|_| Err(stopped())).map(Arc::new);
         measurement.end(&outcome, VendingError::kind);
         self.circuit.record(scope.storage, &outcome, self.clock.now_ms());

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpRequest};
 
 use super::VendingError;
-use crate::storage::Budget;
+use crate::storage::{Budget, TracedConnector};
 
 /// The most attempts for a request.
 const TRIES: u32 = 3;
@@ -33,7 +33,7 @@ impl Service {
             .with_connect_timeout(budget.connect_timeout)
             .with_timeout(budget.request_timeout)
             .with_allow_http(endpoint.starts_with("http://"));
-        Ok(Self { name, client: ReqwestConnector::default().connect(&options)?, retry_timeout: budget.retry_timeout })
+        Ok(Self { name, client: TracedConnector.connect(&options)?, retry_timeout: budget.retry_timeout })
     }
 
     /// Sends a repeatable request and returns the body of the answer. `make` builds the request again for each attempt, since a

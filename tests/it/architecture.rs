@@ -27,8 +27,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("manifests", &["metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
-    // The registry of metrics, and those of requests.
-    ("telemetry", &["base"]),
+    // The registry of metrics, those of requests, and the export of traces.
+    ("telemetry", &["base", "config"]),
     // Use cases.
     ("auth", &["background", "base", "config", "store"]),
     ("access", &["auth", "store", "vending", "warehouse"]),
@@ -153,13 +153,13 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("axum", &["api", "app", "server"]),
     ("hyper", &["api", "cli", "server"]),
     ("hyper_util", &["api", "cli", "server"]),
-    ("http", &["api", "app", "cli", "server", "storage", "telemetry", "vending"]),
-    ("http_body_util", &["api", "cli", "server", "vending"]),
+    ("http", &["api", "app", "base", "cli", "server", "storage", "telemetry", "vending"]),
+    ("http_body_util", &["api", "cli", "server", "telemetry", "vending"]),
     ("aws_lc_rs", &["sealing", "store", "vending"]),
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth", "vending"]),
-    ("reqwest", &["auth"]),
+    ("reqwest", &["auth", "telemetry"]),
     ("apache_avro", &["sample"]),
     ("prometheus_client", &["app", "base", "catalog", "telemetry", "vending"]),
     ("snap", &["manifests"]),

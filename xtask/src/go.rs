@@ -1,6 +1,7 @@
-//! The Go program for the engine tests: a second S3 server, built once from source.
+//! The Go programs for the engine tests, built once from source: a second S3 server, and an OpenTelemetry collector.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -11,10 +12,13 @@ use crate::workspace::Workspace;
 /// The version that the tests were written for.
 const VERSITY: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 
-const LEFT_OUT: &str = "Go is missing: SKIPPING the tests with a second S3 server (the Versity gateway); to run them \
-                        install Go 1.25 or newer";
+/// The source of the collector.
+const COLLECTOR: &str = "tests/servers/collector";
 
-/// Builds the program into `target/go/bin`, if Go is installed.
+const LEFT_OUT: &str = "Go is missing: SKIPPING the tests with a second S3 server (the Versity gateway) and with an \
+                        OpenTelemetry collector; to run them install Go 1.26 or newer";
+
+/// Builds the programs into `target/go/bin`, if Go is installed.
 ///
 /// # Errors
 /// Fails if the build fails, or if Go is missing in CI.
@@ -31,20 +35,26 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     let folder = home.join("bin");
     // Written last, so that an incomplete build is repeated.
     let made_for = folder.join("made-for.txt");
-    if fs::read_to_string(&made_for).is_ok_and(|made| made == VERSITY) {
+    let source = workspace.root.join(COLLECTOR);
+    let read =
+        |name: &str| fs::read_to_string(source.join(name)).with_context(|| format!("cannot read {COLLECTOR}/{name}"));
+    let wanted = format!("{VERSITY}\n{}\n{}", read("go.sum")?, read("main.go")?);
+    if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
         return Ok(());
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    step::say("building a second S3 server, once: it takes some minutes");
-    let go = |arguments: &[&str]| {
-        let mut command = step::command(&folder, "go", arguments);
+    step::say("building a second S3 server and an OpenTelemetry collector, once: it takes some minutes");
+    let go = |at: &Path, arguments: &[&str]| {
+        let mut command = step::command(at, "go", arguments);
         command.env("GOPATH", &home).env("GOBIN", &folder).env("GOCACHE", home.join("cache"));
         step::run(&mut command)
     };
-    go(&["install", VERSITY])?;
+    go(&folder, &["install", VERSITY])?;
+    go(&source, &["vet", "./..."])?;
+    go(&source, &["install", "."])?;
     // The sources are large, and no longer needed.
-    go(&["clean", "-modcache", "-cache"])?;
-    fs::write(&made_for, VERSITY).with_context(|| format!("cannot write {}", made_for.display()))
+    go(&folder, &["clean", "-modcache", "-cache"])?;
+    fs::write(&made_for, wanted).with_context(|| format!("cannot write {}", made_for.display()))
 }
 
 /// Returns whether Go is installed.

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use url::Url;
 
 use super::key_set::KeySet;
 use crate::base::secret::Secret;
+use crate::base::trace;
 use crate::config::IssuerConfig;
 
 /// The largest document of a provider that is read.
@@ -105,7 +107,9 @@ impl Connection {
 
     /// Returns the document at an address.
     async fn get(&self, address: &Url) -> Result<Vec<u8>, String> {
-        let mut request = self.client.get(address.clone());
+        let mut headers = HeaderMap::new();
+        trace::add_headers(&mut headers);
+        let mut request = self.client.get(address.clone()).headers(headers);
         if let Some(bearer) = &self.bearer {
             request = request.bearer_auth(bearer.expose());
         }

@@ -12,6 +12,7 @@ use super::fetch::read_key_set;
 use super::key_set::KeySet;
 use crate::base::clock::Clock;
 use crate::base::flight::{Flight, Joined};
+use crate::base::trace;
 use crate::config::IssuerConfig;
 
 /// The shortest time between two reads because of tokens, in milliseconds: a client with invented key names must not keep the
@@ -108,11 +109,11 @@ impl ProviderKeys {
             Joined::Ask(turn) => turn,
         };
         let keys = Arc::clone(self);
-        let read = tokio::spawn(async move {
+        let read = tokio::spawn(trace::carry(async move {
             let read = keys.read().await.map_err(|why| keys.flight.fail(why));
             drop(turn);
             read
-        });
+        }));
         read.await.unwrap_or_else(|error| Err(error.to_string().into()))
     }
 

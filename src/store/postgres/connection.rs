@@ -22,7 +22,7 @@ use super::counters::{Generations, Raised};
 use super::line::{Line, NoPlace, Place};
 use super::params::Param;
 use super::settings::PostgresSettings;
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
 use crate::store::StoreError;
 
 /// The fewest connections: one for each purpose.
@@ -116,7 +116,7 @@ impl Pool {
             lists: Line::new(lists),
             idle: Mutex::default(),
             shared: (0..shared).map(|_| Shared::default()).collect(),
-            calls: Calls::default(),
+            calls: Calls::new(Subject::Store),
         }))
     }
 

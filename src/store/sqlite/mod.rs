@@ -193,7 +193,15 @@ impl SqliteStore {
 
     /// Runs a read of a few microseconds on the caller's thread.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.point_readers.with(read)
+        let span = self.writer.calls().span(TARGET, "read");
+        let result = self.point_readers.with(read);
+        if let Some(mut span) = span {
+            if let Err(error) = &result {
+                span.fail(error.kind());
+            }
+            span.end();
+        }
+        result
     }
 
     /// Runs a read that may take long on a blocking thread.

@@ -23,7 +23,7 @@ use super::anchor::Anchor;
 use super::convert::{commit_failed, not_made, unavailable, undone};
 use super::memory::Changes;
 use super::open::wait_at_most;
-use crate::base::measure::Calls;
+use crate::base::measure::{Calls, Subject};
 use crate::store::{Result, StoreError};
 
 /// The most requests in one transaction. With so many, the disk is not the limit, and the first request does not wait long for the
@@ -133,7 +133,7 @@ impl Writer {
             serve(&mut transactions, anchor, &Requests { queue: requests, line: thread_line });
         })?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, line, most_waiting, thread, counters, calls: Calls::default() })
+        Ok(Self { queue, line, most_waiting, thread, counters, calls: Calls::new(Subject::Store) })
     }
 
     /// Returns the measurements of the database's calls.
