@@ -15,6 +15,7 @@ mod store_url;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use reload::{Reload, SettingChange};
 pub use store::StoreConfig;
 pub use store_url::{NotAStoreUrl, StoreUrl};
 pub use telemetry::TelemetryConfig;
+pub use tls::{ClientAuth, TlsConfig, TlsVersion};
 
 /// All settings of a server and of commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +73,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// TLS in the server.
+    pub tls: TlsConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -266,6 +270,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            tls: TlsConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),
