@@ -38,6 +38,7 @@ mod request_log;
 mod request_trace;
 mod requests;
 mod router;
+mod security_headers;
 mod service;
 mod sign;
 mod tables;
@@ -74,6 +75,7 @@ pub use client_address::ClientAddress;
 pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
 pub use readiness::Readiness;
+pub use security_headers::OverTls;
 pub use service::ApiService;
 
 /// The parts that the handlers use.

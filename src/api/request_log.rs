@@ -18,6 +18,7 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusC
 use percent_encoding::percent_decode;
 use tracing::Level;
 
+use super::OverTls;
 use super::path::parameters;
 use super::refused_sign_ins::Refusals;
 use super::request_trace::{RequestTrace, TracedRequest};
@@ -144,6 +145,7 @@ pub(super) struct LoggedRequest<'a> {
     pub(super) uri: &'a Uri,
     version: Version,
     client: ClientHeaders<'a>,
+    over_tls: Option<&'a OverTls>,
 }
 
 /// The headers in which a client describes itself.
@@ -175,8 +177,9 @@ impl<'a> ClientHeaders<'a> {
 
 impl<'a> LoggedRequest<'a> {
     pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
-        let Parts { method, uri, version, headers, .. } = parts;
-        Self { id, from, started, method, uri, version: *version, client: ClientHeaders::All(headers) }
+        let Parts { method, uri, version, headers, extensions, .. } = parts;
+        let (client, over_tls) = (ClientHeaders::All(headers), extensions.get());
+        Self { id, from, started, method, uri, version: *version, client, over_tls }
     }
 
     /// Returns what metrics count of the request, which ends now.
@@ -268,6 +271,7 @@ impl<'a> LoggedRequest<'a> {
         let text = |value: Option<&HeaderValue>, max| {
             value.map(|value| shown(&String::from_utf8_lossy(value.as_bytes()), max))
         };
+        let certificate = self.over_tls.and_then(|over_tls| over_tls.client.as_deref());
         let duration_ms = self.started.elapsed().as_micros() as f64 / 1_000.0;
         macro_rules! line {
             ($level:expr, $message:literal) => {
@@ -280,6 +284,7 @@ impl<'a> LoggedRequest<'a> {
                     request_id = self.id.to_str().unwrap_or_default(),
                     address = self.from.map(|from| from.to_canonical().to_string()),
                     forwarded_for = text(self.client.forwarded_for(), MAX_FORWARDED),
+                    client_certificate = certificate.map(|subject| shown(subject, MAX_NAME)),
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
                     key = key.map(|key| shown(key, MAX_NAME)),
@@ -318,6 +323,7 @@ pub(super) struct PendingRequest {
     version: Version,
     agent: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
+    over_tls: Option<OverTls>,
     metrics: RequestMetrics,
     answered: bool,
 }
@@ -334,6 +340,7 @@ impl PendingRequest {
             version: asked.version,
             agent: asked.client.agent().cloned(),
             forwarded_for: asked.client.forwarded_for().cloned(),
+            over_tls: asked.over_tls.cloned(),
             metrics: metrics.clone(),
             answered: false,
         }
@@ -354,6 +361,7 @@ impl PendingRequest {
             uri: &self.uri,
             version: self.version,
             client: ClientHeaders::Found { agent: self.agent.as_ref(), forwarded_for: self.forwarded_for.as_ref() },
+            over_tls: self.over_tls.as_ref(),
         }
     }
 

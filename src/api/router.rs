@@ -17,7 +17,7 @@ use super::polaris::{
 };
 use super::{
     Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
-    sign, tables, telemetry, transactions, views, welcome,
+    security_headers, sign, tables, telemetry, transactions, views, welcome,
 };
 
 /// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
@@ -88,7 +88,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                         .route_layer(from_fn_with_state(Arc::clone(api), administrator::count)),
                 )
                 .route_layer(from_fn(parameters::refuse_unknown))
-                .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
+                .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate))
+                .route_layer(from_fn(security_headers::no_store)),
         )
         .merge(without_a_key(api))
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::ORIGIN;
+use axum::http::header::{ORIGIN, STRICT_TRANSPORT_SECURITY};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
@@ -30,7 +30,7 @@ use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
 use super::request_trace::{self, RequestTrace, TRACERESPONSE};
-use super::{Api, Machine, cors, direct, router, wire};
+use super::{Api, Machine, cors, direct, router, security_headers, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
@@ -53,6 +53,8 @@ pub struct ApiService {
     header_case: HeaderCase,
     /// Allows calls from web pages, if the settings allow any.
     cors: Option<CorsLayer>,
+    /// The value of `Strict-Transport-Security` for answers over HTTPS, if browsers are told.
+    strict_transport: Option<HeaderValue>,
     /// The prefix of generated request ids: a random id of this start.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
@@ -72,6 +74,7 @@ impl ApiService {
             request_timeout: api.settings.request_timeout(),
             header_case,
             cors: cors::layer(&api.settings.cors_origins),
+            strict_transport: security_headers::strict_transport_security(api.settings.hsts_max_age_s),
             started_as: format!("{}-", fresh_uuid().simple()).into(),
             requests: Arc::default(),
             direct_metrics: Arc::default(),
@@ -110,8 +113,17 @@ impl ApiService {
         arrival: Instant,
         request: Request<Body>,
     ) -> Response {
-        let client = self.api.client_address.find(peer, request.headers());
-        self.handle_request(Some(client), Some(last), arrival, request).await
+        let proxies = &self.api.client_address;
+        let client = proxies.find(peer, request.headers());
+        let strict_transport = self
+            .strict_transport
+            .as_ref()
+            .filter(|_| security_headers::came_over_https(proxies, peer, request.headers(), request.extensions()));
+        let mut response = self.handle_request(Some(client), Some(last), arrival, request).await;
+        if let Some(value) = strict_transport {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+        response
     }
 
     /// Answers a request from the control socket or from this process, with the rights of the machine's user.
@@ -202,7 +214,9 @@ impl ApiService {
             asked.answered(&learned, refusal.status());
             asked.end_trace(&learned, None, Some(refusal.status()));
             self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
-            return *refusal;
+            let mut response = *refusal;
+            security_headers::add_no_sniff(&mut response);
+            return response;
         }
         if let Some(direct) = direct {
             let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
@@ -210,7 +224,10 @@ impl ApiService {
             let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
-            let response = self.bounded(arrival.started, answer).await;
+            let mut response = self.bounded(arrival.started, answer).await;
+            if response.status() >= StatusCode::BAD_REQUEST {
+                security_headers::add_no_sniff(&mut response);
+            }
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
             learned.count_organisation(self.metrics());
@@ -224,7 +241,8 @@ impl ApiService {
         request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
         request.extensions_mut().insert(RequestOrigin { request_id, from, last });
-        let response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
+        let mut response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
+        security_headers::add_no_sniff(&mut response);
         self.count_refusal(arrival, &pending.facts, response.status());
         let response = self.with_failure_traced(response, (&pending.asked(), &pending.facts, pending.route()));
         pending.answered(response.status());

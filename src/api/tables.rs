@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
 use serde::Deserialize;
 use tidewater_core::commit::CreateTable;
@@ -22,6 +23,7 @@ use super::path::Named;
 use super::permission::Scope;
 use super::referenced_by;
 use super::requests::{PURGE_WAIT, Purge, Rename};
+use super::security_headers::NO_STORE;
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::TableKind;
@@ -136,7 +138,9 @@ pub(super) async fn credentials(
     let permit = scope.decided(&api, find).await?;
     let table = api.catalog.table_files(&permit).await?;
     let vended = delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table).await?;
-    Ok(load_result::credentials(&vended))
+    let mut response = load_result::credentials(&vended);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    Ok(response)
 }
 
 pub(super) async fn exists(

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
+use axum::Extension;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::error;
+use super::{OverTls, error};
 
 const PAGE: &str = include_str!("welcome.html");
 
@@ -28,9 +29,14 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 });
 
 /// Answers a path that is not a route: with the page for a browser at the root, else with 404.
-pub(super) async fn page_or_no_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn page_or_no_route(
+    method: Method,
+    uri: Uri,
+    over_tls: Option<Extension<OverTls>>,
+    headers: HeaderMap,
+) -> Response {
     if uri.path() == "/" && matches!(method, Method::GET | Method::HEAD) && wants_page(&headers) {
-        return page(&headers);
+        return page(&headers, if over_tls.is_some() { "https" } else { "http" });
     }
     let mut response = error::no_such_route(method, uri.clone()).await.into_response();
     if uri.path() == "/" {
@@ -48,15 +54,16 @@ fn wants_page(headers: &HeaderMap) -> bool {
     })
 }
 
-fn page(headers: &HeaderMap) -> Response {
+fn page(headers: &HeaderMap, scheme: &str) -> Response {
     let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let address = if host.is_empty() { String::new() } else { format!("http://{host}") };
+    let address = if host.is_empty() { String::new() } else { format!("{scheme}://{host}") };
     let mut response = PAGE.replace("{address}", &escape(&address)).replace("{script}", SCRIPT).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if let Some(policy) = &*POLICY {
         headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
     }

@@ -6,6 +6,7 @@ mod lost_changes;
 mod running;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -189,12 +190,16 @@ impl App {
         let api = api_over(config, store, access, clock, traces.as_ref());
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
+        let tls = tls::load(config, &api)?;
         let monitoring = match &config.telemetry.listen {
-            Some(listen) => Some(Server::bind(listen, &config.connections, service.for_monitoring()).await?),
+            Some(listen) => {
+                let server = Server::bind(listen, &config.connections, service.for_monitoring()).await?;
+                Some(server.with_tls(tls.clone().filter(|_| config.tls.monitoring)))
+            }
             None => None,
         };
-        let server = Server::bind(&config.listen, &config.connections, service).await?;
-        let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
+        let server = Server::bind(&config.listen, &config.connections, service).await?.with_tls(tls.clone());
+        let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing(), tls));
         collect::register_server(&api, server.counts());
         Ok(Self { server, api, running, monitoring, traces, lock: None, after_unclean_stop: false })
     }
@@ -216,6 +221,12 @@ impl App {
     /// The system's error.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.server.local_addr()?)
+    }
+
+    /// Returns the scheme of the server's address: `https` with TLS, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.running.tls().is_some() { "https" } else { "http" }
     }
 
     /// Returns the address for monitoring, if there is one apart.
@@ -282,6 +293,7 @@ impl App {
         if let Some(traces) = &traces {
             traces.start();
         }
+        running.tls().into_iter().for_each(|tls| api.admin.background().start(tls::task(tls, &api.clock)));
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;

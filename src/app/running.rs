@@ -5,19 +5,22 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use parking_lot::Mutex;
 
+use super::tls;
 use crate::api::{Api, ApiService, ClientAddress};
 use crate::auth::AuthSettings;
 use crate::catalog::CatalogSettings;
 use crate::config::{Config, Reload};
-use crate::server::Replacing;
+use crate::server::{Replacing, Tls};
 use crate::store::ReportLimits;
 
 /// The settings in force, and the server that uses them.
 pub struct Running {
     now: Mutex<Now>,
     server: Replacing,
+    tls: Option<Arc<Tls>>,
 }
 
 struct Now {
@@ -26,8 +29,24 @@ struct Now {
 }
 
 impl Running {
-    pub(super) fn new(config: Config, api: Arc<Api>, server: Replacing) -> Self {
-        Self { now: Mutex::new(Now { config, api }), server }
+    pub(super) fn new(config: Config, api: Arc<Api>, server: Replacing, tls: Option<Arc<Tls>>) -> Self {
+        Self { now: Mutex::new(Now { config, api }), server, tls }
+    }
+
+    /// Returns the server's TLS, if it has it.
+    pub(super) const fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
+    }
+
+    /// Reads the files of the server's certificate again.
+    ///
+    /// # Errors
+    /// Fails if they cannot be used. Then the present certificate stays in use.
+    pub async fn reload_certificate(&self) -> anyhow::Result<()> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let clock = self.now.lock().api.clock.clone();
+        tls::reload(tls, &clock).await??;
+        Ok(())
     }
 
     /// Returns the settings in force.
@@ -40,6 +59,22 @@ impl Running {
     #[must_use]
     pub fn service(&self) -> ApiService {
         self.server.service()
+    }
+
+    /// Answers a request on another thread and reads the database. Returns whether the server works. Waits without a limit.
+    ///
+    /// A shared database that fails is no fault of this server, which must only notice it. An embedded one is a part of it.
+    pub async fn is_working(&self) -> bool {
+        let (service, store, is_shared) = {
+            let now = self.now.lock();
+            (self.service(), Arc::clone(&now.api.store), now.config.store.url.is_shared())
+        };
+        let probe = async move {
+            let mut request = http::Request::new(Body::empty());
+            *request.uri_mut() = http::Uri::from_static("/health");
+            service.handle(request).await.status().is_success() && (store.ping().await.is_ok() || is_shared)
+        };
+        tokio::spawn(probe).await.unwrap_or(false)
     }
 
     /// Applies the new settings that can change while the server runs. They must be checked, as [`Config::load`] does.

@@ -1,5 +1,6 @@
 //! Reloads settings while a server runs: on SIGHUP, and on `tidewater reload`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -7,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Levels;
 use super::output;
+use super::supervisor::Supervisor;
 use tidewater::admin::Reloaded;
 use tidewater::app::{App, Running};
 use tidewater::config::{Config, Reload, SettingChange};
@@ -24,14 +26,23 @@ pub(crate) struct LiveSettings {
     pub(crate) read: ReadSettings,
     pub(crate) levels: Levels,
     pub(crate) hang_up: Signal,
+    pub(crate) supervisor: Supervisor,
 }
 
 impl LiveSettings {
-    /// Serves until `stop` ends, and reloads settings meanwhile.
+    /// Serves until `stop` ends, and reloads settings meanwhile. Reports all of it to the supervisor.
     pub(crate) async fn serve_until(self, app: App, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { read, levels, mut hang_up } = self;
-        let running = Arc::clone(app.running());
-        let reloading = Arc::new(Reloading { read, levels, running, turn: tokio::sync::Mutex::new(()) });
+        let Self { read, levels, mut hang_up, supervisor } = self;
+        let serving = format!("Serving on {}://{}", app.scheme(), app.local_addr()?);
+        let (running, supervisor) = (Arc::clone(app.running()), Arc::new(supervisor));
+        let reloading = Arc::new(Reloading {
+            read,
+            levels,
+            running: Arc::clone(&running),
+            supervisor: Arc::clone(&supervisor),
+            serving: serving.clone(),
+            turn: tokio::sync::Mutex::new(()),
+        });
         // The server keeps this closure. A strong reference would be a circle that keeps the database open for ever.
         let by_command = Arc::downgrade(&reloading);
         app.set_reload(Arc::new(move || {
@@ -49,13 +60,27 @@ impl LiveSettings {
                 let _ = reloading.reload("SIGHUP").await;
             }
         });
-        app.run_until(async move {
+        let (stopped, stopping) = tokio::sync::oneshot::channel();
+        let report = Arc::clone(&supervisor);
+        let serve = app.run_until(async move {
             stop.await;
             // Later signals are caught and ignored.
             watching.abort();
             let _ = watching.await;
-        })
-        .await
+            report.stopping("Stopping: requests that have begun are answered");
+            let _ = stopped.send(());
+        });
+        supervisor.ready(&serving);
+        let extend = async {
+            let _ = stopping.await;
+            supervisor.extend_until_end(std::future::pending::<Infallible>()).await
+        };
+        // In one task with the connections' arrival, so that no report is sent when that hangs.
+        tokio::select! {
+            ended = serve => ended,
+            never = supervisor.report_work(|| running.is_working()) => match never {},
+            never = extend => match never {},
+        }
     }
 }
 
@@ -63,6 +88,9 @@ struct Reloading {
     read: ReadSettings,
     levels: Levels,
     running: Arc<Running>,
+    supervisor: Arc<Supervisor>,
+    /// The supervisor's text about a server that serves.
+    serving: String,
     /// Held during a reload, so that there is one at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -71,6 +99,14 @@ impl Reloading {
     /// Applies the present settings. Logs the outcome.
     async fn reload(&self, asked_by: &'static str) -> Result<Reloaded, String> {
         let _turn = self.turn.lock().await;
+        self.supervisor.reloading();
+        let reloaded = self.reload_and_log(asked_by).await;
+        let after = if reloaded.is_err() { ". The last reload failed, see the log" } else { "" };
+        self.supervisor.ready(&format!("{}{after}", self.serving));
+        reloaded
+    }
+
+    async fn reload_and_log(&self, asked_by: &'static str) -> Result<Reloaded, String> {
         match self.take().await {
             Ok(Reload { taken, needs_restart, .. }) => {
                 let shown =
@@ -97,6 +133,7 @@ impl Reloading {
         let read = Arc::clone(&self.read);
         // The disk may be slow.
         let config = tokio::task::spawn_blocking(move || read()).await.context("reading the settings failed")??;
+        self.running.reload_certificate().await?;
         self.levels.set(&config.log.level)?;
         Ok(self.running.reload(config))
     }

@@ -30,6 +30,7 @@ mod shell;
 mod sign_in;
 mod signing_key;
 mod snippets;
+mod supervisor;
 mod table;
 mod table_name;
 mod time;

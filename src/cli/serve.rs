@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::logs;
+use super::supervisor::Supervisor;
 use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Flags, ListenAddress, LogFlags, LogFormat};
 use tidewater::store::{Organisation, PageRequest, Store, TableKind, Warehouse, WarehouseRef};
@@ -47,8 +48,8 @@ Examples:
   tidewater serve --config /etc/tidewater.toml --log-format json
 
 Without --store, the database is in the data folder, for one server. On SIGINT or SIGTERM it answers the requests that have begun, then stops. A second signal ends it at once. On SIGHUP, and on
-`tidewater reload`, it reads its settings again. Put TLS in front of it before other machines can reach it: clients send
-API keys in headers.";
+`tidewater reload`, it reads its settings again. Give it a certificate (tls.certificate_file), or put TLS in front of it, before other machines can reach it: clients send API keys in
+headers.";
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -73,13 +74,15 @@ pub(crate) async fn run(read: ReadSettings) -> Result<()> {
     let levels = logs::start(&config.log)?;
     let stop = stop_signal()?;
     let descriptors = raise_descriptor_limit();
-    let app = App::start(config).await?;
-    let live = LiveSettings { read, levels, hang_up };
+    let supervisor = Supervisor::from_environment();
+    let app = supervisor.extend_while("Opening the database", App::start(config)).await?;
+    let live = LiveSettings { read, levels, hang_up, supervisor };
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
     warn_of_missing_folders(app.store().as_ref()).await;
-    let (address, max_connections) = (app.local_addr()?.to_string(), app.max_connections());
+    let address = format!("{}://{}", app.scheme(), app.local_addr()?);
+    let max_connections = app.max_connections();
     tracing::info!(address, version = env!("CARGO_PKG_VERSION"), max_connections, descriptors, "serving");
     live.serve_until(app, stop).await
 }

@@ -29,6 +29,8 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// The headers with an organisation's remaining requests of the day.
     pub limit_headers: LimitHeaders,
+    /// For how many seconds browsers use only HTTPS for this host, after an answer over HTTPS; 0: they are not told.
+    pub hsts_max_age_s: u64,
 }
 
 /// The headers with an organisation's remaining requests of the day.
@@ -55,6 +57,7 @@ impl Default for ApiConfig {
             shutdown_grace_s: 30,
             cors_origins: Vec::new(),
             limit_headers: LimitHeaders::Structured,
+            hsts_max_age_s: 0,
         }
     }
 }

@@ -129,6 +129,11 @@ impl Config {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
         }
+        for (setting, file) in config.tls.files_mut() {
+            if !file.as_os_str().is_empty() {
+                *file = beside_file(&figment, setting, std::mem::take(file));
+            }
+        }
         for file in config.auth.issuers.iter_mut().flat_map(IssuerConfig::files_mut) {
             *file = beside_file(&figment, "auth.issuers", std::mem::take(file));
         }
@@ -162,6 +167,7 @@ impl Config {
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
         at_least_one("traces.timeout_s", self.traces.timeout_s);
         at_least_one("traces.queue", self.traces.queue as u64);
+        at_least_one("tls.check_interval_s", self.tls.check_interval_s);
         at_least_one("heavy.memory_bytes", self.heavy.memory_bytes);
         at_least_one("access.principal_roles", self.access.principal_roles);
         at_least_one("access.catalog_roles", self.access.catalog_roles);
@@ -185,6 +191,7 @@ impl Config {
             let why = tier.check().err()?;
             Some(format!("`tiers.{name}`: {why}"))
         }));
+        wrong.extend(self.tls.check().map(str::to_owned));
         wrong.extend(super::issuers::check(&self.auth.issuers));
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {

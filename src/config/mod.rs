@@ -17,6 +17,7 @@ mod store_url;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use reload::{Reload, SettingChange};
 pub use store::StoreConfig;
 pub use store_url::{NotAStoreUrl, StoreUrl};
 pub use telemetry::TelemetryConfig;
+pub use tls::{ClientAuth, TlsConfig, TlsVersion};
 pub use traces::{Ratio, TracesConfig, TracesProtocol, pairs};
 
 /// All settings of a server and of commands.
@@ -75,6 +77,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// TLS in the server.
+    pub tls: TlsConfig,
     /// Traces of requests.
     pub traces: TracesConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
@@ -272,6 +276,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            tls: TlsConfig::default(),
             traces: TracesConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),

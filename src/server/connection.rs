@@ -25,8 +25,9 @@ use super::activity::{Overdue, Stage, Timeouts};
 use super::admission::{Connection, Permit};
 use super::answer::AnswerBody;
 use super::throttle::Throttle;
-use super::watched::Watched;
-use crate::api::{ApiService, Machine};
+use super::tls::{Opening, Outcome, Tls, open};
+use super::watched::{WatchedReads, WatchedWrites};
+use crate::api::{ApiService, Machine, OverTls};
 use crate::auth::LastCredential;
 
 /// How long a client may take over HTTP/2 to close a connection after the server announced its end.
@@ -77,6 +78,8 @@ impl Current {
 pub(super) enum Origin {
     /// A client over TCP, at that address.
     Address(IpAddr),
+    /// A client over TLS, at that address.
+    Tls(IpAddr, OverTls),
     /// A command on this machine, over the Unix socket.
     Machine(Machine),
 }
@@ -112,13 +115,40 @@ impl Serving {
         Self { live, builder, silent: Throttle::default() }
     }
 
-    /// Serves a connection over TCP to its end.
-    pub(super) async fn serve_tcp(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Permit) {
+    /// Serves a connection over TCP to its end, with TLS if the server has it.
+    pub(super) async fn serve_tcp(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: IpAddr,
+        permit: Permit,
+        tls: Option<Arc<Tls>>,
+    ) {
         // Answers are written whole, so waiting to fill a packet only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        self.serve(stream, Origin::Address(peer), permit).await;
+        let stream = WatchedWrites::new(stream, Arc::clone(&permit.connection.activity));
+        match tls {
+            None => self.serve(stream, Origin::Address(peer), permit).await,
+            // Boxed, so that it does not enlarge connections without TLS.
+            Some(tls) => Box::pin(self.serve_tls(&tls, stream, peer, permit)).await,
+        }
+    }
+
+    /// Serves a connection over TLS to its end. Its beginning and the head of its first request have one time-out together.
+    async fn serve_tls(self: Arc<Self>, tls: &Tls, stream: WatchedWrites<TcpStream>, peer: IpAddr, permit: Permit) {
+        match until_overdue(open(tls, stream), &permit.connection, &self.live).await {
+            Ok(Ok(Opening { stream, over_tls })) => {
+                tls.count(Outcome::Ok);
+                self.serve(stream, Origin::Tls(peer, over_tls), permit).await;
+            }
+            Ok(Err((outcome, why))) => tls.count_failure(outcome, &why, peer),
+            Err(Some(why)) => {
+                tls.count(Outcome::TimedOut);
+                self.log_overdue(why, &Origin::Address(peer));
+            }
+            Err(None) => {}
+        }
     }
 
     /// Serves a connection to its end.
@@ -142,15 +172,19 @@ impl Serving {
                 let version = request.version();
                 let arrival = activity.arrival(version);
                 let _under_way = activity.begin_request(version);
-                let request = request.map(boxed);
+                let mut request = request.map(boxed);
                 let response = match from {
                     Origin::Address(peer) => service.handle_from(peer, &last, arrival, request).await,
+                    Origin::Tls(peer, over_tls) => {
+                        request.extensions_mut().insert(over_tls);
+                        service.handle_from(peer, &last, arrival, request).await
+                    }
                     Origin::Machine(machine) => service.handle_machine(machine, request).await,
                 };
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))
             }
         });
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
+        let stream = TokioIo::new(WatchedReads::new(stream, Arc::clone(&connection.activity)));
         match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
             End::Itself(Err(error)) => tracing::debug!(error, "a connection ended early"),
             End::Overdue(why) => self.log_overdue(why, &origin),
@@ -166,12 +200,46 @@ impl Serving {
         };
         if let Some(count) = self.silent.count() {
             let last_address = match origin {
-                Origin::Address(peer) => peer.to_string(),
+                Origin::Address(peer) | Origin::Tls(peer, _) => peer.to_string(),
                 Origin::Machine(machine) => format!("the control socket, {}", machine.user),
             };
             tracing::info!(count, last_address, last_reason = why, "silent connections were closed");
         }
     }
+}
+
+/// Does what comes before a connection's first request.
+///
+/// # Errors
+/// Why the client is overdue, or `None` if the server stops.
+async fn until_overdue<F: Future>(
+    work: F,
+    seen: &Connection,
+    live: &watch::Receiver<Live>,
+) -> Result<F::Output, Option<Overdue>> {
+    let activity = &seen.activity;
+    let timeouts = || live.borrow().timeouts;
+    let mut work = pin!(work);
+    let mut look = pin!(sleep_until(activity.next_look(&timeouts())));
+    poll_fn(|context| {
+        seen.waker.register(context.waker());
+        activity.begin_turn();
+        if activity.has_reached(Stage::Stopping) {
+            return Poll::Ready(Err(None));
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(Ok(done));
+        }
+        while look.as_mut().poll(context).is_ready() {
+            let timeouts = timeouts();
+            if let Some(why) = activity.overdue(&timeouts) {
+                return Poll::Ready(Err(Some(why)));
+            }
+            look.as_mut().reset(activity.next_look(&timeouts));
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Runs a connection until it ends, is overdue, or is idle when the server stops.

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::PAUSE_AFTER_FAILED_ACCEPT;
 use super::admission::Admission;
 use super::connection::{Origin, Serving};
+use super::watched::WatchedWrites;
 use crate::api::Machine;
 use crate::config::ConnectionsConfig;
 use crate::data_folder::control::ControlSocket;
@@ -43,6 +44,7 @@ pub(super) async fn accept(socket: ControlSocket, admission: Arc<Admission>, ser
             }
         };
         let Some(permit) = admission.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)) else { continue };
+        let stream = WatchedWrites::new(stream, Arc::clone(&permit.connection.activity));
         let serving = Arc::clone(&serving);
         tokio::spawn(async move {
             serving.serve(stream, Origin::Machine(Machine { user }), permit).await;

@@ -8,6 +8,7 @@ mod connection;
 mod descriptors;
 mod machine;
 mod throttle;
+mod tls;
 mod watched;
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -26,6 +27,7 @@ use admission::Admission;
 use connection::{Live, Serving};
 pub use descriptors::raise_descriptor_limit;
 use throttle::Throttle;
+pub use tls::{Outcome as TlsOutcome, Tls, TlsError};
 
 /// How long to wait after a failed accept, for example because the process has no file descriptor left.
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
@@ -107,6 +109,7 @@ pub struct Server {
     serving: Arc<Serving>,
     live: watch::Sender<Live>,
     socket: Option<ControlSocket>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Replaces the service and the settings of a running server.
@@ -184,13 +187,19 @@ impl Server {
         let admission = Arc::new(Admission::new(connections));
         let live = watch::Sender::new(Live { service, timeouts: Timeouts::from_config(connections) });
         let serving = Arc::new(Serving::new(live.subscribe()));
-        Ok(Self { listener, admission, serving, live, socket: None })
+        Ok(Self { listener, admission, serving, live, socket: None, tls: None })
     }
 
     /// Adds `socket`, over which the server answers commands of this machine.
     #[must_use]
     pub fn with_socket(self, socket: ControlSocket) -> Self {
         Self { socket: Some(socket), ..self }
+    }
+
+    /// Speaks TLS on the port, if there are certificates for it.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Returns the handle that replaces the service of the running server.
@@ -244,8 +253,9 @@ impl Server {
             };
             match self.admission.admit(peer.ip()) {
                 Some(permit) => {
-                    tokio::spawn(Arc::clone(&self.serving).serve_tcp(stream, peer.ip(), permit));
+                    tokio::spawn(Arc::clone(&self.serving).serve_tcp(stream, peer.ip(), permit, self.tls.clone()));
                 }
+                None if self.tls.is_some() => drop(stream),
                 None => refuse(stream),
             }
         }

@@ -164,6 +164,9 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("prometheus_client", &["app", "base", "catalog", "telemetry", "vending"]),
     ("snap", &["manifests"]),
     ("zstd", &["manifests"]),
+    ("rustls", &["server", "store"]),
+    ("tokio_rustls", &["server"]),
+    ("x509_cert", &["server"]),
     ("figment", &["config"]),
     ("clap", &["cli", "config"]),
 ];

@@ -101,6 +101,8 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
         (_, Value::Bool(value)) => (!*value).into(),
         ("api.limit_headers", _) => "both".into(),
+        ("tls.client_auth", _) => "required".into(),
+        ("tls.min_version", _) => "1.3".into(),
         ("connections.forwarded_header", _) => "forwarded".into(),
         ("connections.trusted_proxies", _) => vec!["10.0.0.0/8"].into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),

@@ -15,6 +15,7 @@ pub(crate) use welcome::Welcome;
 use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::output::{self, Format};
 use super::serve::{ServerArguments, stop_signal};
+use super::supervisor::Supervisor;
 use super::{logs, snippets};
 use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::Flags;
@@ -57,12 +58,13 @@ pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()>
     let stop = stop_signal()?;
     raise_descriptor_limit();
     let data_dir = config.data_dir.clone();
-    let app = App::start(config).await?;
-    let live = LiveSettings { read, levels, hang_up };
-    let listening = app.local_addr()?;
+    let supervisor = Supervisor::from_environment();
+    let app = supervisor.extend_while("Opening the database", App::start(config)).await?;
+    let live = LiveSettings { read, levels, hang_up, supervisor };
+    let (scheme, listening) = (app.scheme(), app.local_addr()?);
     let api_key = set_up::complete(app.store().as_ref(), app.catalog(), &data_dir).await?;
     let welcome = Welcome {
-        uri: uri(listening),
+        uri: uri(scheme, listening),
         warehouse: set_up::NAME,
         api_key,
         namespace: tidewater::sample::NAMESPACE,
@@ -78,13 +80,13 @@ pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()>
 }
 
 /// Returns the address at which clients on this machine reach a server that listens on `listening`.
-fn uri(listening: SocketAddr) -> String {
+fn uri(scheme: &str, listening: SocketAddr) -> String {
     let host = match listening.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         other => other,
     };
-    format!("http://{}", SocketAddr::new(host, listening.port()))
+    format!("{scheme}://{}", SocketAddr::new(host, listening.port()))
 }
 
 #[cfg(test)]
@@ -99,7 +101,7 @@ mod tests {
             ("[::]:80", "http://[::1]:80"),
             ("10.0.0.7:80", "http://10.0.0.7:80"),
         ] {
-            assert_eq!(uri(listening.parse().unwrap()), expected);
+            assert_eq!(uri("http", listening.parse().unwrap()), expected);
         }
     }
 

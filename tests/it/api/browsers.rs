@@ -75,6 +75,8 @@ async fn root_shows_browsers_a_page_and_other_clients_an_error() {
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(page.header("vary"), "accept");
     assert!(page.header("content-security-policy").starts_with("default-src 'none'; "));
+    let headers = ["x-content-type-options", "x-frame-options", "referrer-policy"].map(|name| page.header(name));
+    assert_eq!(headers, ["nosniff", "DENY", "no-referrer"]);
     let text = String::from_utf8(page.bytes).unwrap();
     assert!(
         text.contains("Apache Iceberg") && text.contains("http://lake.example:8181") && text.contains("openapi.json")
@@ -88,4 +90,37 @@ async fn root_shows_browsers_a_page_and_other_clients_an_error() {
         let message = answer.error(404, "NotFoundException");
         assert_eq!(message, format!("No such route: {method} /"));
     }
+}
+
+#[tokio::test]
+async fn answers_that_need_no_key_have_no_sniff_and_answers_with_keys_are_not_stored() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let key = format!("Bearer {}", tenant.key);
+    let signed = [("authorization", key.as_str())];
+    for (path, headers) in [
+        ("/health", &[][..]),
+        ("/openapi.json", &[]),
+        ("/nowhere", &[]),
+        ("/v1/config", &[]),
+        ("/v1/namespaces/ns/tables/t", &[]),
+        ("/v1/namespaces/ns/tables/none", &signed),
+        ("/v1/namespaces/ns", &signed),
+        ("/management/v1/status", &signed),
+    ] {
+        let answer = send(&catalog, Method::GET, path, headers).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert!(answer.headers.get("strict-transport-security").is_none(), "{path}");
+        let is_administration = path.starts_with("/management");
+        let stored = answer.headers.get("cache-control").is_none_or(|value| value != "no-store");
+        assert_ne!(stored, is_administration, "{path}");
+    }
+    for path in ["/v1/config", "/v1/namespaces", "/v1/namespaces/ns/tables", "/v1/namespaces/ns/tables/t"] {
+        let answer = send(&catalog, Method::GET, path, &signed).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.headers.get("x-content-type-options").is_none(), "{path}: the hot path pays nothing");
+    }
+    let vended = send(&catalog, Method::GET, "/v1/namespaces/ns/tables/t/credentials", &signed).await;
+    assert_eq!((vended.status.as_u16(), vended.header("cache-control")), (200, "no-store"));
 }
