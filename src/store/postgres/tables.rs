@@ -112,7 +112,8 @@ async fn table_undo(
         Some((pointer, locations)) => {
             details.insert(POINTER_AFTER.to_owned(), pointer.into());
             let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
-            let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
+            let ident = None;
+            let swap = Swap { id, ident, expected: made, new: pointer, locations, origin, past, details };
             let moved = move_pointer(transaction, warehouse_ref, &swap, change.at_ms).await?;
             check_moved_locations(transaction, warehouse_ref, &swap, moved.before.as_deref(), change.at_ms).await?;
             (moved.kind, moved.name)
@@ -135,7 +136,7 @@ async fn remove_registered(
     made: &str,
 ) -> Outcome<(TableKind, String)> {
     let organisation = warehouse_ref.organisation;
-    let row = lock_pointer(transaction, warehouse_ref, id, made).await?;
+    let row = lock_pointer(transaction, warehouse_ref, (id, None), made).await?;
     let name = name_at(&row)?;
     added_or_removed(transaction, organisation, id).await?;
     transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;

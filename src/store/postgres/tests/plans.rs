@@ -129,20 +129,22 @@ fn changes() -> Vec<Case> {
     let receipt = "md5('p')::uuid, md5('new')::uuid, sha256(''), 'done', NULL, NULL, 1";
     let receipt_types = "uuid, uuid, bytea, text, bigint, text, bigint";
     let swap_types = format!(
-        "uuid, uuid, uuid, text, text, text, text, bigint, {AUTHOR_TYPES}, text, text, text, bytea[], text[], bigint"
+        "uuid, uuid, uuid, text, text, text, text, bigint, {AUTHOR_TYPES}, text, text, text, bytea[], text[], bigint,
+         text, text"
     );
     let swap = ids(&format!(
         "md5('t7')::uuid, 'd0', 'd1', 's3://b/o0/t7', '', 1, {AUTHOR}, '{{}}', 'update-table', 'update-view',
-         ARRAY['s3://b/o0/t7/m0']::bytea[], ARRAY['s3://b/o0/t7/m0'], 5"
+         ARRAY['s3://b/o0/t7/m0']::bytea[], ARRAY['s3://b/o0/t7/m0'], 5, 'ns7', 't7'"
     ));
     let swaps_types = format!(
         "uuid, uuid, uuid[], text[], text[], text[], text[], bigint, {AUTHOR_TYPES}, text[], text, text, bigint[], uuid[],
-         bytea[], text[], bigint[]"
+         bytea[], text[], bigint[], text[], text[]"
     );
     let swaps = ids(&format!(
         "ARRAY[md5('t7')::uuid, md5('t8')::uuid], ARRAY['d0', 'd0'], ARRAY['d1', 'd1'],
          ARRAY['s3://b/o0/t7', 's3://b/o0/t8'], ARRAY['', ''], 1, {AUTHOR}, ARRAY['{{}}', '{{}}'], 'update-table',
-         'update-view', ARRAY[0, 1]::bigint[], ARRAY[]::uuid[], ARRAY[]::bytea[], ARRAY[]::text[], ARRAY[]::bigint[]"
+         'update-view', ARRAY[0, 1]::bigint[], ARRAY[]::uuid[], ARRAY[]::bytea[], ARRAY[]::text[], ARRAY[]::bigint[],
+         ARRAY['ns7', 'ns8'], ARRAY['t7', 't8']"
     ));
     vec![
         case("commit", &pointers::SWAP_IN_PLACE, &swap_types, &swap, 150),

@@ -159,12 +159,18 @@ impl Catalog {
         (statements, id)
     }
 
-    /// Moves a pointer. Returns the number of statements.
-    async fn swap(&self, id: TableId, (expected, new): (&str, &str), locations: &Locations, change: &Change) -> u64 {
+    /// Moves the pointer of a table under its name. Returns the number of statements.
+    async fn swap(
+        &self,
+        (id, name): (TableId, &str),
+        (expected, new): (&str, &str),
+        locations: &Locations,
+        change: &Change,
+    ) -> u64 {
         let documents = vec![Location::parse("s3://b/lake/old").unwrap()];
         let past = &Past::Removed { documents, due_ms: 1 };
-        let (origin, details) = (Origin::Catalog, &EventDetails::new());
-        let swap = Swap { id, expected, new, locations, origin, past, details };
+        let (origin, details, ident) = (Origin::Catalog, &EventDetails::new(), Some(&self.ident(name)));
+        let swap = Swap { id, ident, expected, new, locations, origin, past, details };
         let (statements, swapped) = self.proxy.count(self.store.table_swap(self.warehouse_ref, &swap, change)).await;
         swapped.unwrap();
         statements
@@ -174,6 +180,7 @@ impl Catalog {
     async fn transact(&self, ids: &[(TableId, &str)], (expected, new): (&str, &str), change: &Change) -> u64 {
         let changes = ids.iter().map(|(id, name)| TableChange::Swap {
             id: *id,
+            ident: Some(self.ident(name)),
             expected: expected.to_owned(),
             new: new.to_owned(),
             locations: at(name),
@@ -223,11 +230,11 @@ async fn load_and_commit_take_one_statement_each() {
     assert_eq!(found.unwrap().items.len(), 1);
 
     let tables = [(one, "one"), (two, "two")];
-    let commit = catalog.swap(one, ("s3://b/m0", "s3://b/m1"), &at("one"), &change()).await;
-    let keyed_commit = catalog.swap(two, ("s3://b/m0", "s3://b/m1"), &at("two"), &keyed()).await;
+    let commit = catalog.swap((one, "one"), ("s3://b/m0", "s3://b/m1"), &at("one"), &change()).await;
+    let keyed_commit = catalog.swap((two, "two"), ("s3://b/m0", "s3://b/m1"), &at("two"), &keyed()).await;
     let transaction = catalog.transact(&tables, ("s3://b/m1", "s3://b/m2"), &change()).await;
     let keyed_transaction = catalog.transact(&tables, ("s3://b/m2", "s3://b/m3"), &keyed()).await;
-    let moved = catalog.swap(one, ("s3://b/m3", "s3://b/m4"), &at("elsewhere"), &change()).await;
+    let moved = catalog.swap((one, "one"), ("s3://b/m3", "s3://b/m4"), &at("elsewhere"), &change()).await;
 
     let renamed = catalog.ident("renamed");
     let (rename, done) =
