@@ -26,7 +26,7 @@ use super::pointers::{
 use super::receipts::receipt_forget;
 use super::state_rows::{Added, Affected, lock, lock_for};
 use super::table_adds::{added_or_removed, check_limit, insert};
-use super::table_rows::{GET, kind_of_name, kind_text, record_at, resource};
+use super::table_rows::{kind_of_name, kind_text, record_at, resource};
 use super::{namespaces, transact as transactions};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
@@ -243,19 +243,7 @@ impl TableStore for PostgresStore {
     }
 
     async fn table_get(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Result<Option<TableRecord>> {
-        let row = self
-            .read_first(
-                GET,
-                params![
-                    warehouse_ref.organisation.0,
-                    warehouse_ref.warehouse.0,
-                    ident.namespace.as_key(),
-                    ident.name(),
-                    namespace_digest(&ident.namespace)
-                ],
-            )
-            .await?;
-        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
+        self.get_by_name(warehouse_ref, ident).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {

@@ -5,7 +5,7 @@ use tokio_postgres::{Client, NoTls};
 use super::opened;
 use super::server::TestDatabase;
 use crate::store::postgres::{
-    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, table_rows, tables,
+    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, table_rows, tables, together,
 };
 
 /// Fills a schema: 3,000 organisations, and in one of them 20,000 namespaces and 100,000 tables, with their locations. Ids are made of
@@ -70,6 +70,18 @@ fn digest_of(key: &str) -> String {
     format!("substring(sha256('{key}') FROM 1 FOR 16)")
 }
 
+/// Returns the parameters of loads of tables with these numbers.
+fn together(numbers: &[usize]) -> String {
+    let list = |item: fn(usize) -> String| {
+        let items: Vec<_> = numbers.iter().map(|number| item(*number)).collect();
+        format!("ARRAY[{}]", items.join(", "))
+    };
+    let warehouses = list(|_| "md5('wo0')::uuid".to_owned());
+    let digests = list(|number| digest_of(&format!("ns{number}")));
+    let (namespaces, names) = (list(|number| format!("'ns{number}'")), list(|number| format!("'t{number}'")));
+    format!("md5('o0')::uuid, {warehouses}, {namespaces}, {names}, {digests}")
+}
+
 fn reads() -> Vec<Case> {
     let ids = |rest: &str| {
         let digests = ["ns0", "ns1", "ns2", "ns3", "ns7"].map(|name| (format!("{{{name}}}"), digest_of(name)));
@@ -84,6 +96,20 @@ fn reads() -> Vec<Case> {
             "uuid, uuid, text[], text[], bytea[]",
             &ids("ARRAY['ns1', 'ns2', 'ns3'], ARRAY['t1', 't2', 't3'], ARRAY[{ns1}, {ns2}, {ns3}]"),
             30,
+        ),
+        case(
+            "loads together",
+            together::GET_TOGETHER,
+            "uuid, uuid[], text[], text[], bytea[]",
+            &together(&[1, 2, 3]),
+            30,
+        ),
+        case(
+            "many loads together",
+            together::GET_TOGETHER,
+            "uuid, uuid[], text[], text[], bytea[]",
+            &together(&(0..64).map(|number| number * 15).collect::<Vec<_>>()),
+            64 * 8 + 6,
         ),
         case(
             "page of tables",

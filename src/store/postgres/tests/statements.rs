@@ -23,7 +23,7 @@ use crate::store::{
 const PROTOCOL: [u8; 4] = [0, 3, 0, 0];
 
 /// Forwards connections to a server, and counts the statements that are executed: prepared ones, and simple ones such as `COMMIT`.
-struct Proxy {
+pub(super) struct Proxy {
     address: String,
     statements: Arc<AtomicU64>,
 }
@@ -55,11 +55,16 @@ impl Proxy {
         Self { address, statements }
     }
 
+    /// Returns how many statements were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.statements.load(Ordering::Acquire)
+    }
+
     /// Returns how many statements `work` sends.
     async fn count<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
-        let before = self.statements.load(Ordering::Acquire);
+        let before = self.sent();
         let done = work.await;
-        (self.statements.load(Ordering::Acquire) - before, done)
+        (self.sent() - before, done)
     }
 }
 
@@ -93,25 +98,25 @@ impl Messages {
     }
 }
 
-fn change() -> Change {
+pub(super) fn change() -> Change {
     Change::by_catalog(1)
 }
 
-fn at(name: &str) -> Locations {
+pub(super) fn at(name: &str) -> Locations {
     Locations::new(Location::parse(&format!("s3://b/lake/{name}")).unwrap(), [])
 }
 
 /// A catalog with a namespace, behind the proxy.
-struct Catalog {
-    proxy: Proxy,
-    store: PostgresStore,
-    warehouse_ref: WarehouseRef,
+pub(super) struct Catalog {
+    pub(super) proxy: Proxy,
+    pub(super) store: PostgresStore,
+    pub(super) warehouse_ref: WarehouseRef,
     namespace: NamespaceIdent,
-    _database: TestDatabase,
+    pub(super) database: TestDatabase,
 }
 
 impl Catalog {
-    async fn create() -> Self {
+    pub(super) async fn create() -> Self {
         let database = TestDatabase::create().await;
         let url = database.url();
         let server = url.split(['@', '/']).nth(3).unwrap().to_owned();
@@ -134,14 +139,14 @@ impl Catalog {
         let warehouse_ref = WarehouseRef { organisation, warehouse: warehouse.id };
         let namespace = NamespaceIdent::new(&["sales"]).unwrap();
         store.namespace_create(warehouse_ref, &namespace, &Properties::new(), &change()).await.unwrap();
-        Self { proxy, store, warehouse_ref, namespace, _database: database }
+        Self { proxy, store, warehouse_ref, namespace, database }
     }
 
-    fn ident(&self, name: &str) -> TableIdent {
+    pub(super) fn ident(&self, name: &str) -> TableIdent {
         TableIdent::new(self.namespace.clone(), name).unwrap()
     }
 
-    async fn table(&self, name: &str) -> (u64, TableId) {
+    pub(super) async fn table(&self, name: &str) -> (u64, TableId) {
         let id = TableId(fresh_uuid());
         let (ident, locations, details) = (self.ident(name), at(name), EventDetails::new());
         let new = NewTable {
@@ -160,7 +165,7 @@ impl Catalog {
     }
 
     /// Moves the pointer of a table under its name. Returns the number of statements.
-    async fn swap(
+    pub(super) async fn swap(
         &self,
         (id, name): (TableId, &str),
         (expected, new): (&str, &str),
