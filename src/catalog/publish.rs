@@ -213,7 +213,7 @@ impl Catalog {
             }
             Some(Replaced { record, .. }) => {
                 let expected = record.metadata_location.as_str();
-                let swap = Swap { id, expected, new, locations, origin, past, details };
+                let swap = Swap { id, ident: Some(ident), expected, new, locations, origin, past, details };
                 self.store.table_swap(warehouse_ref, &swap, change).await
             }
         }
@@ -338,7 +338,8 @@ impl Ready<'_, TableMetadata> {
         match &self.replaced {
             None => TableChange::Create { id, ident: self.ident.clone(), metadata_location: new, locations, details },
             Some(Replaced { record, .. }) => {
-                TableChange::Swap { id, expected: record.metadata_location.clone(), new, locations, past, details }
+                let (ident, expected) = (Some(self.ident.clone()), record.metadata_location.clone());
+                TableChange::Swap { id, ident, expected, new, locations, past, details }
             }
         }
     }
@@ -346,7 +347,8 @@ impl Ready<'_, TableMetadata> {
 
 impl Unchanged<'_> {
     fn table_change(&self) -> TableChange {
-        TableChange::Keep { id: self.record.id, expected: self.record.metadata_location.clone() }
+        let (ident, expected) = (Some(self.ident.clone()), self.record.metadata_location.clone());
+        TableChange::Keep { id: self.record.id, ident, expected }
     }
 }
 

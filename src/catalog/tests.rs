@@ -4,6 +4,7 @@ mod locations;
 mod publish;
 mod receipts;
 mod register;
+mod renames;
 mod signing;
 mod transactions;
 mod views;

@@ -61,6 +61,8 @@ pub struct TableRecord {
 pub struct Swap<'a> {
     /// The table.
     pub id: TableId,
+    /// The name that the table must still have. `None` if its name does not matter.
+    pub ident: Option<&'a TableIdent>,
     /// The pointer that the store must have.
     pub expected: &'a str,
     /// The new pointer.
@@ -95,6 +97,8 @@ pub enum TableChange {
     Swap {
         /// The table.
         id: TableId,
+        /// The name that the table must still have. `None` if its name does not matter.
+        ident: Option<TableIdent>,
         /// The pointer that the store must have.
         expected: String,
         /// The new pointer.
@@ -110,6 +114,8 @@ pub enum TableChange {
     Keep {
         /// The table.
         id: TableId,
+        /// The name that the table must still have. `None` if its name does not matter.
+        ident: Option<TableIdent>,
         /// The pointer that the store must have.
         expected: String,
     },
@@ -188,8 +194,9 @@ pub trait TableStore: Send + Sync + 'static {
     /// Otherwise its additional locations have to be free.
     ///
     /// # Errors
-    /// `PointerMoved` when the pointer is another now; `NotFound` (of a table, also for a view) when there is no such id;
-    /// `LocationTaken`, `LocationHeld`, `BeingRemoved` as for [`Self::table_create`].
+    /// `PointerMoved` when the pointer, or the table's namespace or name, is another now, so that the caller has to find the table
+    /// again by its name; `NotFound` (of a table, also for a view) when there is no such id; `LocationTaken`, `LocationHeld`,
+    /// `BeingRemoved` as for [`Self::table_create`].
     async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()>;
 
     /// Undoes a [`Self::table_create`] or [`Self::table_swap`] that the caller has just made, unless the pointer has moved since. A

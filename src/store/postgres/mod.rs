@@ -54,6 +54,7 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
+mod together;
 mod transact;
 mod usage;
 mod users;
@@ -67,6 +68,7 @@ use tokio_postgres::Row;
 use self::connection::Pool;
 use self::counters::Generations;
 use self::params::{Param, params};
+use self::together::Together;
 use super::{MeasuredStore, Result, Store};
 use crate::base::measure::Calls;
 
@@ -78,9 +80,11 @@ pub use self::settings::{PostgresSettings, UrlError};
 pub(crate) use self::tests::TestSchema;
 
 /// The store in a PostgreSQL database, which other servers may use at the same time.
+#[derive(Clone)]
 pub(crate) struct PostgresStore {
     pool: Pool,
     generations: Arc<Generations>,
+    together: Arc<Together>,
 }
 
 impl PostgresStore {

@@ -29,6 +29,7 @@ impl PostgresStore {
             tracing::warn!("{warning}");
         }
         let generations = Arc::<Generations>::default();
-        Ok(Self { pool: Pool::new(settings, connector, Arc::clone(&generations)), generations })
+        let pool = Pool::new(settings, connector, Arc::clone(&generations));
+        Ok(Self { pool, generations, together: Arc::default() })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
+use tidewater_core::name::TableIdent;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
@@ -39,7 +40,7 @@ pub(super) static SWAP_IN_PLACE_WITH_RECEIPT: LazyLock<String> = LazyLock::new(|
     swap_statement(
         ", kept AS (
             INSERT INTO receipt AS former (organisation, principal, key, request, kind, status, text, expires_ms)
-            SELECT $1, $22, $23, $24, $25, $26, $27, $28 FROM moved
+            SELECT $1, $24, $25, $26, $27, $28, $29, $30 FROM moved
             ON CONFLICT (organisation, principal, key) DO UPDATE
             SET request = excluded.request, kind = excluded.kind, status = excluded.status, text = excluded.text,
                 expires_ms = excluded.expires_ms
@@ -54,7 +55,7 @@ fn swap_statement(more: &str, result: &str) -> String {
         "WITH moved AS (
             UPDATE tabular SET metadata_location = $5, updated_ms = $8
             WHERE organisation = $1 AND warehouse = $2 AND id = $3 AND metadata_location = $4 AND location = $6
-                  AND others = $7
+                  AND others = $7 AND ($23::text IS NULL OR (namespace = $22 AND name = $23))
             RETURNING kind, namespace, name),
         event AS (
             INSERT INTO event (organisation, warehouse, object_id, at_ms, actor_kind, actor_id, actor_name, engine_id,
@@ -87,7 +88,8 @@ pub(super) fn pointer_answer(location: &str, id: TableId) -> Answer {
 }
 
 impl PostgresStore {
-    /// Moves a pointer in one statement, if the store has the pointer `swap.expected` and the same locations. Returns whether it did.
+    /// Moves a pointer in one statement, if the store has the name, the pointer `swap.expected` and the same locations. Returns whether
+    /// it did.
     pub(super) async fn swap_in_place(
         &self,
         warehouse_ref: WarehouseRef,
@@ -101,6 +103,7 @@ impl PostgresStore {
         let [of_table, of_view] = [TableKind::Table, TableKind::View].map(|kind| Operation::update(kind).as_str());
         let (documents, due_ms) = removed_columns(swap.past);
         let (locations, documents) = (keys(documents), texts(documents));
+        let (namespace, name) = (swap.ident.map(|ident| ident.namespace.as_key()), swap.ident.map(TableIdent::name));
         let common = params![
             organisation,
             warehouse,
@@ -122,7 +125,9 @@ impl PostgresStore {
             of_view,
             locations,
             documents,
-            due_ms
+            due_ms,
+            namespace,
+            name
         ];
         let Some(receipt) = &change.receipt else {
             let moved = self.pool.change(&SWAP_IN_PLACE, common).await.map_err(Failure::into_not_made)?;
@@ -149,16 +154,23 @@ impl PostgresStore {
         }
     }
 
-    /// Returns whether the locations of a table with the pointer `swap.expected` are others than those of the swap, so that it has not
-    /// been made in place.
+    /// Checks that a table has the name and the pointer of a swap that was not made in place. If it has, its locations differ.
     ///
     /// # Errors
     /// `PointerMoved`; `NotFound` (of a table).
     pub(super) async fn check_pointer_of_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>) -> Result<()> {
         let row = self
             .read_first(
-                "SELECT metadata_location = $4 FROM tabular WHERE organisation = $1 AND warehouse = $2 AND id = $3",
-                params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, swap.id.0, swap.expected],
+                "SELECT metadata_location = $4 AND ($6::text IS NULL OR (namespace = $5 AND name = $6)) FROM tabular
+                 WHERE organisation = $1 AND warehouse = $2 AND id = $3",
+                params![
+                    warehouse_ref.organisation.0,
+                    warehouse_ref.warehouse.0,
+                    swap.id.0,
+                    swap.expected,
+                    swap.ident.map(|ident| ident.namespace.as_key()),
+                    swap.ident.map(TableIdent::name)
+                ],
             )
             .await?;
         match row.map(|row| get::<bool>(&row, 0)).transpose()? {
@@ -208,7 +220,7 @@ pub(super) async fn move_pointer(
     at_ms: i64,
 ) -> Outcome<Moved> {
     let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
-    let row = lock_pointer(transaction, warehouse_ref, swap.id, swap.expected).await?;
+    let row = lock_pointer(transaction, warehouse_ref, (swap.id, swap.ident), swap.expected).await?;
     let (kind, name) = name_at(&row)?;
     let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
     let (own_before, others_before): (&str, &str) = (get(&row, 4)?, get(&row, 5)?);
@@ -231,12 +243,12 @@ pub(super) async fn move_pointer(
     Ok(Moved { kind, name, before: Some(reserved(kind, own_before, others_before)?) })
 }
 
-/// Locks the row of a table or view whose pointer has to be `expected`. Returns its columns kind, namespace, name, metadata_location,
-/// location and others.
+/// Locks the row of a table or view whose pointer has to be `expected`, and which has to have the name, if there is one. Returns its
+/// columns kind, namespace, name, metadata_location, location and others.
 pub(super) async fn lock_pointer(
     transaction: &Transaction,
     warehouse_ref: WarehouseRef,
-    id: TableId,
+    (id, ident): (TableId, Option<&TableIdent>),
     expected: &str,
 ) -> Outcome<Row> {
     let row = transaction
@@ -247,7 +259,9 @@ pub(super) async fn lock_pointer(
         )
         .await?
         .ok_or(StoreError::NotFound(Resource::Table))?;
-    if get::<&str>(&row, 3)? == expected { Ok(row) } else { Err(StoreError::PointerMoved.into()) }
+    let (namespace, name, pointer): (&str, &str, &str) = (get(&row, 1)?, get(&row, 2)?, get(&row, 3)?);
+    let is_named = ident.is_none_or(|ident| (ident.namespace.as_key(), ident.name()) == (namespace, name));
+    if is_named && pointer == expected { Ok(row) } else { Err(StoreError::PointerMoved.into()) }
 }
 
 /// Reads the kind and the full name from the first columns of a row: kind, namespace, name.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use tidewater_core::name::TableIdent;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -17,11 +18,11 @@ use super::pointers::swap_details;
 use super::receipts;
 use crate::store::{Answer, Change, Operation, Resource, Result, StoreError, TableChange, TableKind, WarehouseRef};
 
-/// Moves the pointers of tables whose locations do not change, if all of them are the expected ones.
+/// Moves the pointers of tables whose locations do not change, if all of them are the expected ones, and all tables have the expected names.
 ///
 /// It first locks the tables' rows in the order of their ids, so that two such statements never wait for each other in a circle. What it
 /// then reads are the rows as they are now, also those that another change has just moved. Only if all fit, it changes something. It
-/// returns for each table whether its pointer is the expected one, and whether its locations stay.
+/// returns for each table whether its pointer and its name are the expected ones, and whether its locations stay.
 pub(super) static SWAPS_IN_PLACE: LazyLock<String> = LazyLock::new(|| swaps_statement("", "", "true"));
 
 /// Does the same, and stores the answer under the receipt's key. If the key has an unexpired answer, it changes nothing.
@@ -29,7 +30,7 @@ pub(super) static SWAPS_IN_PLACE_WITH_RECEIPT: LazyLock<String> = LazyLock::new(
     swaps_statement(
         "kept AS (
             INSERT INTO receipt AS former (organisation, principal, key, request, kind, status, text, expires_ms)
-            SELECT $1, $24, $25, $26, $27, $28, $29, $30 FROM fit WHERE all_fit
+            SELECT $1, $26, $27, $28, $29, $30, $31, $32 FROM fit WHERE all_fit
             ON CONFLICT (organisation, principal, key) DO UPDATE
             SET request = excluded.request, kind = excluded.kind, status = excluded.status, text = excluded.text,
                 expires_ms = excluded.expires_ms
@@ -43,11 +44,14 @@ pub(super) static SWAPS_IN_PLACE_WITH_RECEIPT: LazyLock<String> = LazyLock::new(
 fn swaps_statement(kept: &str, only_if_kept: &str, is_kept: &str) -> String {
     format!(
         "WITH wanted AS (
-            SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $16::text[], $19::bigint[])
-                          AS wanted (id, expected, new, own, others, details, number)),
+            SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $16::text[], $19::bigint[],
+                                 $24::text[], $25::text[])
+                          AS wanted (id, expected, new, own, others, details, number, namespace, name)),
         locked AS MATERIALIZED (
             SELECT wanted.number, wanted.new, wanted.details, tabular.id,
-                   tabular.metadata_location = wanted.expected AS is_expected,
+                   tabular.metadata_location = wanted.expected
+                   AND (wanted.name IS NULL OR (tabular.namespace = wanted.namespace AND tabular.name = wanted.name))
+                   AS is_expected,
                    wanted.new IS NULL OR (tabular.location = wanted.own AND tabular.others = wanted.others) AS stays
             FROM wanted JOIN tabular ON tabular.organisation = $1 AND tabular.warehouse = $2 AND tabular.id = wanted.id
             ORDER BY tabular.id FOR NO KEY UPDATE OF tabular),
@@ -92,6 +96,8 @@ struct Columns<'a> {
     locations: Vec<Vec<u8>>,
     documents: Vec<&'a str>,
     due_ms: Vec<i64>,
+    namespaces: Vec<Option<&'a str>>,
+    names: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -115,6 +121,10 @@ impl<'a> Columns<'a> {
     fn push(&mut self, id: Uuid, number: i64, part: &'a TableChange) -> Result<()> {
         self.ids.push(id);
         self.numbers.push(number);
+        if let TableChange::Swap { ident, .. } | TableChange::Keep { ident, .. } = part {
+            self.namespaces.push(ident.as_ref().map(|ident| ident.namespace.as_key()));
+            self.names.push(ident.as_ref().map(TableIdent::name));
+        }
         match part {
             TableChange::Swap { expected, new, locations, past, details, .. } => {
                 self.expected.push(expected);
@@ -178,7 +188,9 @@ impl PostgresStore {
             columns.tables_of_documents,
             columns.locations,
             columns.documents,
-            columns.due_ms
+            columns.due_ms,
+            columns.namespaces,
+            columns.names
         ];
         let rows = match &change.receipt {
             None => self.pool.change(&SWAPS_IN_PLACE, common).await,

@@ -26,7 +26,7 @@ use super::pointers::{
 use super::receipts::receipt_forget;
 use super::state_rows::{Added, Affected, lock, lock_for};
 use super::table_adds::{added_or_removed, check_limit, insert};
-use super::table_rows::{GET, kind_of_name, kind_text, record_at, resource};
+use super::table_rows::{kind_of_name, kind_text, record_at, resource};
 use super::{namespaces, transact as transactions};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
@@ -112,7 +112,8 @@ async fn table_undo(
         Some((pointer, locations)) => {
             details.insert(POINTER_AFTER.to_owned(), pointer.into());
             let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
-            let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
+            let ident = None;
+            let swap = Swap { id, ident, expected: made, new: pointer, locations, origin, past, details };
             let moved = move_pointer(transaction, warehouse_ref, &swap, change.at_ms).await?;
             check_moved_locations(transaction, warehouse_ref, &swap, moved.before.as_deref(), change.at_ms).await?;
             (moved.kind, moved.name)
@@ -135,7 +136,7 @@ async fn remove_registered(
     made: &str,
 ) -> Outcome<(TableKind, String)> {
     let organisation = warehouse_ref.organisation;
-    let row = lock_pointer(transaction, warehouse_ref, id, made).await?;
+    let row = lock_pointer(transaction, warehouse_ref, (id, None), made).await?;
     let name = name_at(&row)?;
     added_or_removed(transaction, organisation, id).await?;
     transaction.query("DELETE FROM tabular WHERE organisation = $1 AND id = $2", params![organisation.0, id.0]).await?;
@@ -242,19 +243,7 @@ impl TableStore for PostgresStore {
     }
 
     async fn table_get(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Result<Option<TableRecord>> {
-        let row = self
-            .read_first(
-                GET,
-                params![
-                    warehouse_ref.organisation.0,
-                    warehouse_ref.warehouse.0,
-                    ident.namespace.as_key(),
-                    ident.name(),
-                    namespace_digest(&ident.namespace)
-                ],
-            )
-            .await?;
-        self.record_seen(warehouse_ref.organisation, row.as_ref()).await
+        self.get_by_name(warehouse_ref, ident).await
     }
 
     async fn table_by_id(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<TableRecord>> {

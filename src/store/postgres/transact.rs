@@ -75,13 +75,13 @@ async fn apply_change(
             insert(transaction, warehouse_ref, &new, change).await?;
             Ok(Some(Vec::new()))
         }
-        TableChange::Swap { id, expected, new, locations, past, details } => {
-            let (id, origin) = (*id, Origin::Catalog);
-            let swap = Swap { id, expected, new, locations, origin, past, details };
+        TableChange::Swap { id, ident, expected, new, locations, past, details } => {
+            let (id, ident, origin) = (*id, ident.as_ref(), Origin::Catalog);
+            let swap = Swap { id, ident, expected, new, locations, origin, past, details };
             move_pointer_and_tell(transaction, warehouse_ref, &swap, change).await
         }
-        TableChange::Keep { id, expected } => {
-            lock_pointer(transaction, warehouse_ref, *id, expected).await.map(|_| None)
+        TableChange::Keep { id, ident, expected } => {
+            lock_pointer(transaction, warehouse_ref, (*id, ident.as_ref()), expected).await.map(|_| None)
         }
     }
 }

@@ -147,7 +147,8 @@ pub(super) fn dropped_restore(
         // The pointer stays. The locations stay too, unless the document names others than the store has.
         let pointer = &dropped.metadata_location;
         let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
-        let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin, past, details };
+        let ident = Some(ident);
+        let swap = Swap { id, ident, expected: pointer, new: pointer, locations: now, origin, past, details };
         if let Some(before) = move_pointer(connection, warehouse_ref, &swap, now_ms)?.before {
             check_free(connection, warehouse_ref, id, now.beyond(&before))?;
         }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
+use tidewater_core::name::TableIdent;
 
 use super::convert::{Violation, count, kind, kind_text, namespace, violation};
 use super::events::event_add;
@@ -16,6 +17,7 @@ use crate::store::{
 /// Moves a pointer of a table whose locations did not change. Nearly all commits need only this.
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7
+          AND (?10 IS NULL OR (namespace = ?9 AND name = ?10))
     RETURNING kind, namespace, name";
 
 pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
@@ -25,6 +27,7 @@ pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisat
 const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
                                             updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
+          AND (?10 IS NULL OR (namespace = ?9 AND name = ?10))
     RETURNING kind, namespace, name";
 
 /// The details of an event with the former and the new pointer.
@@ -148,6 +151,8 @@ pub(super) fn move_pointer(
             own,
             others,
             at_ms,
+            swap.ident.map(|ident| ident.namespace.as_key()),
+            swap.ident.map(TableIdent::name),
         ])?;
         let moved = rows.next()?.map(name_at).transpose()?;
         // Run the statement to its end, where SQLite checks the constraints.
@@ -175,7 +180,7 @@ pub(super) fn move_pointer(
         )
         .optional()?;
     let Some((of, name)) = make(SWAP_AND_MOVE)? else {
-        check_pointer(connection, warehouse_ref, swap.id, swap.expected)?;
+        check_pointer(connection, warehouse_ref, (swap.id, swap.ident), swap.expected)?;
         return Err(StoreError::PointerMoved);
     };
     if swap.origin == Origin::Foreign {
@@ -193,23 +198,33 @@ pub(super) fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
     Ok((kind(text(0)?)?, format!("{namespace}.{}", text(2)?)))
 }
 
-/// Fails if a table's pointer is not `expected`.
+/// Fails if a table's pointer is not `expected`, or if it has another name than the given one.
 pub(super) fn check_pointer(
     connection: &Connection,
     warehouse_ref: WarehouseRef,
-    id: TableId,
+    (id, ident): (TableId, Option<&TableIdent>),
     expected: &str,
 ) -> Result<()> {
-    let pointer: Option<String> = connection
-        .prepare_cached("SELECT metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+    let is_expected: Option<bool> = connection
+        .prepare_cached(
+            "SELECT metadata_location = ?4 AND (?6 IS NULL OR (namespace = ?5 AND name = ?6)) FROM tabular
+             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        )?
         .query_row(
-            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), id.0.as_bytes()],
+            params![
+                warehouse_ref.organisation.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
+                id.0.as_bytes(),
+                expected,
+                ident.map(|ident| ident.namespace.as_key()),
+                ident.map(TableIdent::name),
+            ],
             |row| row.get(0),
         )
         .optional()?;
-    match pointer {
-        Some(pointer) if pointer == expected => Ok(()),
-        Some(_) => Err(StoreError::PointerMoved),
+    match is_expected {
+        Some(true) => Ok(()),
+        Some(false) => Err(StoreError::PointerMoved),
         None => Err(StoreError::NotFound(Resource::Table)),
     }
 }

@@ -137,7 +137,8 @@ pub(super) fn table_undo(
         Some((pointer, locations)) => {
             details.insert(POINTER_AFTER.to_owned(), pointer.into());
             let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
-            let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
+            let ident = None;
+            let swap = Swap { id, ident, expected: made, new: pointer, locations, origin, past, details };
             let moved = move_pointer(connection, warehouse_ref, &swap, change.at_ms)?;
             check_moved_locations(connection, warehouse_ref, &swap, moved.before.as_deref(), change.at_ms)?;
             (moved.kind, moved.name)
@@ -155,7 +156,7 @@ fn remove_registered(
     id: TableId,
     made: &str,
 ) -> Result<(TableKind, String)> {
-    check_pointer(connection, warehouse_ref, id, made)?;
+    check_pointer(connection, warehouse_ref, (id, None), made)?;
     let name = connection
         .prepare_cached(
             "DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 RETURNING kind, namespace, name",
@@ -339,13 +340,15 @@ impl TableStore for SqliteStore {
     }
 
     async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {
-        let (id, details) = (swap.id, swap.details.clone());
+        let (id, ident, details) = (swap.id, swap.ident.cloned(), swap.details.clone());
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
         let (origin, past) = (swap.origin, swap.past.clone());
         let document = change.receipt.as_ref().map(|_| new.clone());
         let work = move |connection: &Connection, change: &Change| {
-            let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
-            table_swap(connection, warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, change)
+            let (ident, expected, new) = (ident.as_ref(), &expected, &new);
+            let (locations, past, details) = (&locations, &past, &details);
+            let swap = Swap { id, ident, expected, new, locations, origin, past, details };
+            table_swap(connection, warehouse_ref, &swap, change)
         };
         self.change(warehouse_ref.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
     }

@@ -48,12 +48,14 @@ fn apply_change(
             insert(connection, warehouse_ref, &new, change)?;
             Ok(Some(Vec::new()))
         }
-        TableChange::Swap { id, expected, new, locations, past, details } => {
-            let (id, origin) = (*id, Origin::Catalog);
-            let swap = Swap { id, expected, new, locations, origin, past, details };
+        TableChange::Swap { id, ident, expected, new, locations, past, details } => {
+            let (id, ident, origin) = (*id, ident.as_ref(), Origin::Catalog);
+            let swap = Swap { id, ident, expected, new, locations, origin, past, details };
             move_pointer_and_tell(connection, warehouse_ref, &swap, change)
         }
-        TableChange::Keep { id, expected } => check_pointer(connection, warehouse_ref, *id, expected).map(|()| None),
+        TableChange::Keep { id, ident, expected } => {
+            check_pointer(connection, warehouse_ref, (*id, ident.as_ref()), expected).map(|()| None)
+        }
     }
 }
 

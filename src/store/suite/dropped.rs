@@ -236,6 +236,7 @@ pub(in crate::store) async fn location_of_a_dropped_table_stays_reserved(store: 
         );
         let to = Swap {
             id: mover,
+            ident: None,
             expected: &document(0),
             new: &document(1),
             locations: &at(overlapping),

@@ -138,7 +138,7 @@ pub(in crate::store) async fn refused_change_writes_no_event(store: Subject) {
         )
         .await;
     assert_refused!(rename, StoreError::AlreadyExists(_));
-    let keep = TableChange::Keep { id, expected: document(9) };
+    let keep = TableChange::Keep { id, ident: None, expected: document(9) };
     assert_refused!(
         store.table_transact(warehouse_ref, vec![swapping(id, 0, 1), keep], None, &change()).await,
         StoreError::InTransaction { .. }
@@ -148,7 +148,7 @@ pub(in crate::store) async fn refused_change_writes_no_event(store: Subject) {
 
 fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), at(&location(id)));
-    TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
+    TableChange::Swap { id, ident: None, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
 pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
@@ -168,7 +168,7 @@ pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
     let (origin, past, details) = (Origin::Catalog, &Past::Kept, asked_for.as_object().unwrap());
     let (expected, new, locations) = (&document(0), &document(1), &at(&location(id)));
     store
-        .table_swap(warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, &asked)
+        .table_swap(warehouse_ref, &Swap { id, ident: None, expected, new, locations, origin, past, details }, &asked)
         .await
         .unwrap();
     let events = events_of(&store, warehouse_ref.organisation, &EventFilter::default()).await;

@@ -225,6 +225,7 @@ async fn move_pointer(store: &Subject, warehouse_ref: WarehouseRef, id: TableId)
     let other = format!("s3://other/%C3%A9/{id}");
     let swap = Swap {
         id,
+        ident: None,
         expected: &document(0),
         new: &document(1),
         locations: &spread(&location(id), &[&other]),

@@ -183,6 +183,7 @@ pub(super) async fn swap(
     let (expected, new) = (document(from), document(to));
     let swap = Swap {
         id,
+        ident: None,
         expected: &expected,
         new: &new,
         locations: &at(&location(id)),

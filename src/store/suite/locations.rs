@@ -66,6 +66,7 @@ impl Site {
         let (expected, new) = (&document(from), &document(to));
         let swap = Swap {
             id,
+            ident: None,
             expected,
             new,
             locations,
@@ -117,7 +118,7 @@ impl Site {
 
 fn moved(id: TableId, from: usize, to: usize, locations: &Locations) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), locations.clone());
-    TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
+    TableChange::Swap { id, ident: None, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
 fn created(ident: TableIdent, locations: &Locations) -> TableChange {
@@ -334,7 +335,7 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
     let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
-    let over = |locations| Swap { id: other, expected, new, locations, origin, past, details };
+    let over = |locations| Swap { id: other, ident: None, expected, new, locations, origin, past, details };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
     let refused = store.table_swap(site.warehouse_ref, &over(&theirs), &change()).await;
     assert_refused!(refused, StoreError::LocationTaken(_));

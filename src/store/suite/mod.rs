@@ -18,6 +18,7 @@ mod old_documents;
 mod organisations;
 mod paging;
 mod receipts;
+mod renamed;
 mod replaced;
 mod reports;
 mod signing_keys;
@@ -42,6 +43,7 @@ pub(super) use old_documents::*;
 pub(super) use organisations::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
+pub(super) use renamed::*;
 pub(super) use replaced::*;
 pub(super) use reports::*;
 pub(super) use signing_keys::*;
@@ -152,6 +154,12 @@ macro_rules! conformance {
             views_and_tables_have_separate_lists,
             tables_are_counted_over_all_warehouses,
             long_locations_are_stored_whole,
+            // Renames between a read and a change
+            swap_under_a_former_name_is_refused,
+            transaction_with_a_table_under_a_former_name_does_nothing,
+            swap_after_the_name_was_given_to_another_table_changes_neither,
+            swap_of_a_table_restored_under_another_name_is_refused,
+            concurrent_swaps_and_renames_agree_on_the_name,
             // Locations
             table_at_an_overlapping_location_is_refused,
             locations_in_properties_are_reserved,

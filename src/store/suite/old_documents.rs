@@ -44,7 +44,13 @@ async fn move_pointer(
 ) -> Result<()> {
     let (expected, new) = (document(from), document(from + 1));
     let (expected, new, locations, details) = (&expected, &new, &at(location), &EventDetails::new());
-    store.table_swap(warehouse_ref, &Swap { id, expected, new, locations, origin, past, details }, &change()).await
+    store
+        .table_swap(
+            warehouse_ref,
+            &Swap { id, ident: None, expected, new, locations, origin, past, details },
+            &change(),
+        )
+        .await
 }
 
 async fn claim(store: &Subject, now_ms: i64) -> Vec<OldDocument> {
@@ -102,6 +108,7 @@ pub(in crate::store) async fn refused_commit_adds_no_old_document(store: Subject
     assert_refused!(commit(&store, warehouse_ref, id, 3, &removed(&[7])).await, StoreError::PointerMoved);
     let part = |from: usize, past| TableChange::Swap {
         id,
+        ident: None,
         expected: document(from),
         new: document(from + 1),
         locations: at(&location(id)),
@@ -109,7 +116,7 @@ pub(in crate::store) async fn refused_commit_adds_no_old_document(store: Subject
         details: EventDetails::new(),
     };
     let other = stored_table(&store, warehouse_ref, &super::fixture::ident(&ident.namespace, "u")).await;
-    let keep = TableChange::Keep { id: other, expected: document(9) };
+    let keep = TableChange::Keep { id: other, ident: None, expected: document(9) };
     let refused = store.table_transact(warehouse_ref, vec![part(0, removed(&[7])), keep], None, &change()).await;
     assert_refused!(refused, StoreError::InTransaction { at: 1, .. });
     assert_eq!(claim(&store, LATER_MS).await, []);

@@ -46,6 +46,7 @@ async fn swap_at(store: &Subject, warehouse_ref: WarehouseRef, id: TableId, to: 
     let (expected, new) = (document(to - 1), document(to));
     let swap = Swap {
         id,
+        ident: None,
         expected: &expected,
         new: &new,
         locations: &at(&location(id)),
@@ -83,7 +84,7 @@ pub(in crate::store) async fn receipt_is_stored_with_its_change(store: Subject) 
     };
     store.table_create(warehouse_ref, &new, None, &key(2)).await.unwrap();
     keyed_swap(&store, warehouse_ref, id, 1, &receipts[3]).await.unwrap();
-    let keep = TableChange::Keep { id, expected: document(1) };
+    let keep = TableChange::Keep { id, ident: None, expected: document(1) };
     store.table_transact(warehouse_ref, vec![keep], None, &key(4)).await.unwrap();
     store
         .table_rename(warehouse_ref, &orders, id_at(&store, warehouse_ref, &orders).await, &renamed, kind, &key(5))
@@ -187,6 +188,7 @@ pub(in crate::store) async fn repeated_key_changes_nothing(store: Subject) {
     );
     let swap = TableChange::Swap {
         id,
+        ident: None,
         expected: document(1),
         new: document(2),
         locations: at(&location(id)),
@@ -215,7 +217,7 @@ pub(in crate::store) async fn failed_change_leaves_its_key_free(store: Subject) 
     let id = stored_table(&store, warehouse_ref, &ident(&sales, "orders")).await;
     let receipt = receipt();
     assert_refused!(keyed_swap(&store, warehouse_ref, id, 2, &receipt).await, StoreError::PointerMoved);
-    let keep = TableChange::Keep { id, expected: document(5) };
+    let keep = TableChange::Keep { id, ident: None, expected: document(5) };
     let refused = store.table_transact(warehouse_ref, vec![keep], None, &keyed(&receipt)).await;
     assert_refused!(refused, StoreError::InTransaction { .. });
     assert_eq!(kept(&store, warehouse_ref, &receipt).await, None);
@@ -256,7 +258,8 @@ pub(in crate::store) async fn undone_registration_leaves_no_table_location_or_re
     let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
     let former = at(&location(table));
     let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
-    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, origin, past, details };
+    let swap =
+        Swap { id: table, ident: None, expected: &before, new: &after, locations: &elsewhere, origin, past, details };
     store.table_swap(warehouse_ref, &swap, key).await.unwrap();
     let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)) };
     store.table_undo(warehouse_ref, &undo, key).await.unwrap();

@@ -136,6 +136,7 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_replace
                 let (expected, new) = (&document(0), &document(1));
                 let swap = Swap {
                     id,
+                    ident: None,
                     expected,
                     new,
                     locations: &locations,
@@ -226,6 +227,7 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
         let (expected, new) = (&document(from), &document(to));
         let swap = Swap {
             id: view,
+            ident: None,
             expected,
             new,
             locations: &moved,

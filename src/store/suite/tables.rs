@@ -395,6 +395,7 @@ pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
     let new = format!("{deep}/metadata/00001.metadata.json");
     let there = Swap {
         id,
+        ident: None,
         expected: &document(0),
         new: &new,
         locations: &at(&deep),
@@ -406,6 +407,7 @@ pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
     assert_eq!(pointer(&store, warehouse_ref, &orders).await, new);
     let back = Swap {
         id,
+        ident: None,
         expected: &new,
         new: &document(2),
         locations: &at("s3://bucket/t/"),

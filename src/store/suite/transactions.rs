@@ -34,7 +34,15 @@ fn step(id: TableId, from: usize, to: usize) -> TableChange {
 
 fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
     let (expected, new) = (document(from), document(to));
-    TableChange::Swap { id, expected, new, locations: at(location), past: Past::Kept, details: EventDetails::new() }
+    TableChange::Swap {
+        id,
+        ident: None,
+        expected,
+        new,
+        locations: at(location),
+        past: Past::Kept,
+        details: EventDetails::new(),
+    }
 }
 
 async fn transact(store: &Subject, warehouse_ref: WarehouseRef, changes: Vec<TableChange>) -> Result<()> {
@@ -54,7 +62,7 @@ pub(in crate::store) async fn transaction_moves_all_pointers_and_creates_tables(
     let (sales, [a, b], ids) = two_tables(&store, warehouse_ref).await;
     let (c, d) = (ident(&sales, "c"), ident(&sales, "d"));
     let kept = stored_table(&store, warehouse_ref, &c).await;
-    let keep = TableChange::Keep { id: kept, expected: document(0) };
+    let keep = TableChange::Keep { id: kept, ident: None, expected: document(0) };
     transact(&store, warehouse_ref, vec![step(ids[0], 0, 1), creation(&d), keep, step(ids[1], 0, 2)]).await.unwrap();
     for (table, number) in [(&a, 1), (&b, 2), (&c, 0), (&d, 0)] {
         assert_eq!(pointer(&store, warehouse_ref, table).await, document(number), "{table}");
@@ -69,8 +77,8 @@ pub(in crate::store) async fn transaction_with_one_refused_change_does_nothing(s
     swap(&store, warehouse_ref, ids[1], 0, 1).await.unwrap();
     let forbidding = [
         step(ids[1], 0, 2),
-        TableChange::Keep { id: ids[1], expected: document(0) },
-        TableChange::Keep { id: TableId(fresh_uuid()), expected: document(0) },
+        TableChange::Keep { id: ids[1], ident: None, expected: document(0) },
+        TableChange::Keep { id: TableId(fresh_uuid()), ident: None, expected: document(0) },
         step(TableId(fresh_uuid()), 0, 1),
         creation(&a),
         creation(&ident(&namespace(&["nope"]), "t")),
@@ -154,7 +162,7 @@ pub(in crate::store) async fn transaction_cannot_change_another_organisations_ta
     let (_, [a, _], ids) = two_tables(&store, theirs).await;
     let other_warehouse = store_warehouse_of(&store, theirs.organisation, "second").await;
     for stranger in [mine, other_warehouse] {
-        for change in [step(ids[0], 0, 1), TableChange::Keep { id: ids[0], expected: document(0) }] {
+        for change in [step(ids[0], 0, 1), TableChange::Keep { id: ids[0], ident: None, expected: document(0) }] {
             let refused = transact(&store, stranger, vec![change]).await;
             let Err(StoreError::InTransaction { at: 0, error }) = refused else { panic!("{refused:?}") };
             assert!(matches!(*error, StoreError::NotFound(Resource::Table)), "{error:?}");

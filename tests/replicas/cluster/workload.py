@@ -5,7 +5,6 @@ Every few seconds the clients go on to new groups, so that each group's history 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -53,10 +52,7 @@ class Group:
 
 SINGLE = {"load": 35, "swap": 35, "note": 20, "both": 10}
 TRANSACTIONS = {"load": 30, "swap": 15, "together": 45, "note": 10}
-# Commits beside renames are in the long run alone. A commit that found its table before a rename may be applied after it, to the
-# table under its new name: one of 66,693 operations, on both stores by design (docs/decisions/0068, "Known").
-BESIDE_RENAMES = {"swap": 12, "note": 9} if "TIDEWATER_REPLICAS_SECONDS" in os.environ else {}
-COME_AND_GO = {"load": 20, "list": 12, "create": 20, "drop": 12, "rename": 15, **BESIDE_RENAMES}
+COME_AND_GO = {"load": 20, "list": 12, "create": 20, "drop": 12, "rename": 15, "swap": 12, "note": 9}
 
 
 def make_groups(generation: int) -> list[Group]:

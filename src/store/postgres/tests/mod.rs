@@ -9,6 +9,7 @@ mod reports;
 pub(crate) mod server;
 mod start;
 mod statements;
+mod together;
 mod two_servers;
 
 use std::sync::Arc;

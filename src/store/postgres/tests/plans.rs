@@ -5,7 +5,7 @@ use tokio_postgres::{Client, NoTls};
 use super::opened;
 use super::server::TestDatabase;
 use crate::store::postgres::{
-    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, table_rows, tables,
+    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, table_rows, tables, together,
 };
 
 /// Fills a schema: 3,000 organisations, and in one of them 20,000 namespaces and 100,000 tables, with their locations. Ids are made of
@@ -70,6 +70,18 @@ fn digest_of(key: &str) -> String {
     format!("substring(sha256('{key}') FROM 1 FOR 16)")
 }
 
+/// Returns the parameters of loads of tables with these numbers.
+fn together(numbers: &[usize]) -> String {
+    let list = |item: fn(usize) -> String| {
+        let items: Vec<_> = numbers.iter().map(|number| item(*number)).collect();
+        format!("ARRAY[{}]", items.join(", "))
+    };
+    let warehouses = list(|_| "md5('wo0')::uuid".to_owned());
+    let digests = list(|number| digest_of(&format!("ns{number}")));
+    let (namespaces, names) = (list(|number| format!("'ns{number}'")), list(|number| format!("'t{number}'")));
+    format!("md5('o0')::uuid, {warehouses}, {namespaces}, {names}, {digests}")
+}
+
 fn reads() -> Vec<Case> {
     let ids = |rest: &str| {
         let digests = ["ns0", "ns1", "ns2", "ns3", "ns7"].map(|name| (format!("{{{name}}}"), digest_of(name)));
@@ -84,6 +96,20 @@ fn reads() -> Vec<Case> {
             "uuid, uuid, text[], text[], bytea[]",
             &ids("ARRAY['ns1', 'ns2', 'ns3'], ARRAY['t1', 't2', 't3'], ARRAY[{ns1}, {ns2}, {ns3}]"),
             30,
+        ),
+        case(
+            "loads together",
+            together::GET_TOGETHER,
+            "uuid, uuid[], text[], text[], bytea[]",
+            &together(&[1, 2, 3]),
+            30,
+        ),
+        case(
+            "many loads together",
+            together::GET_TOGETHER,
+            "uuid, uuid[], text[], text[], bytea[]",
+            &together(&(0..64).map(|number| number * 15).collect::<Vec<_>>()),
+            64 * 8 + 6,
         ),
         case(
             "page of tables",
@@ -129,20 +155,22 @@ fn changes() -> Vec<Case> {
     let receipt = "md5('p')::uuid, md5('new')::uuid, sha256(''), 'done', NULL, NULL, 1";
     let receipt_types = "uuid, uuid, bytea, text, bigint, text, bigint";
     let swap_types = format!(
-        "uuid, uuid, uuid, text, text, text, text, bigint, {AUTHOR_TYPES}, text, text, text, bytea[], text[], bigint"
+        "uuid, uuid, uuid, text, text, text, text, bigint, {AUTHOR_TYPES}, text, text, text, bytea[], text[], bigint,
+         text, text"
     );
     let swap = ids(&format!(
         "md5('t7')::uuid, 'd0', 'd1', 's3://b/o0/t7', '', 1, {AUTHOR}, '{{}}', 'update-table', 'update-view',
-         ARRAY['s3://b/o0/t7/m0']::bytea[], ARRAY['s3://b/o0/t7/m0'], 5"
+         ARRAY['s3://b/o0/t7/m0']::bytea[], ARRAY['s3://b/o0/t7/m0'], 5, 'ns7', 't7'"
     ));
     let swaps_types = format!(
         "uuid, uuid, uuid[], text[], text[], text[], text[], bigint, {AUTHOR_TYPES}, text[], text, text, bigint[], uuid[],
-         bytea[], text[], bigint[]"
+         bytea[], text[], bigint[], text[], text[]"
     );
     let swaps = ids(&format!(
         "ARRAY[md5('t7')::uuid, md5('t8')::uuid], ARRAY['d0', 'd0'], ARRAY['d1', 'd1'],
          ARRAY['s3://b/o0/t7', 's3://b/o0/t8'], ARRAY['', ''], 1, {AUTHOR}, ARRAY['{{}}', '{{}}'], 'update-table',
-         'update-view', ARRAY[0, 1]::bigint[], ARRAY[]::uuid[], ARRAY[]::bytea[], ARRAY[]::text[], ARRAY[]::bigint[]"
+         'update-view', ARRAY[0, 1]::bigint[], ARRAY[]::uuid[], ARRAY[]::bytea[], ARRAY[]::text[], ARRAY[]::bigint[],
+         ARRAY['ns7', 'ns8'], ARRAY['t7', 't8']"
     ));
     vec![
         case("commit", &pointers::SWAP_IN_PLACE, &swap_types, &swap, 150),

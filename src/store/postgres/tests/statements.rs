@@ -23,7 +23,7 @@ use crate::store::{
 const PROTOCOL: [u8; 4] = [0, 3, 0, 0];
 
 /// Forwards connections to a server, and counts the statements that are executed: prepared ones, and simple ones such as `COMMIT`.
-struct Proxy {
+pub(super) struct Proxy {
     address: String,
     statements: Arc<AtomicU64>,
 }
@@ -55,11 +55,16 @@ impl Proxy {
         Self { address, statements }
     }
 
+    /// Returns how many statements were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.statements.load(Ordering::Acquire)
+    }
+
     /// Returns how many statements `work` sends.
     async fn count<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
-        let before = self.statements.load(Ordering::Acquire);
+        let before = self.sent();
         let done = work.await;
-        (self.statements.load(Ordering::Acquire) - before, done)
+        (self.sent() - before, done)
     }
 }
 
@@ -93,25 +98,25 @@ impl Messages {
     }
 }
 
-fn change() -> Change {
+pub(super) fn change() -> Change {
     Change::by_catalog(1)
 }
 
-fn at(name: &str) -> Locations {
+pub(super) fn at(name: &str) -> Locations {
     Locations::new(Location::parse(&format!("s3://b/lake/{name}")).unwrap(), [])
 }
 
 /// A catalog with a namespace, behind the proxy.
-struct Catalog {
-    proxy: Proxy,
-    store: PostgresStore,
-    warehouse_ref: WarehouseRef,
+pub(super) struct Catalog {
+    pub(super) proxy: Proxy,
+    pub(super) store: PostgresStore,
+    pub(super) warehouse_ref: WarehouseRef,
     namespace: NamespaceIdent,
-    _database: TestDatabase,
+    pub(super) database: TestDatabase,
 }
 
 impl Catalog {
-    async fn create() -> Self {
+    pub(super) async fn create() -> Self {
         let database = TestDatabase::create().await;
         let url = database.url();
         let server = url.split(['@', '/']).nth(3).unwrap().to_owned();
@@ -134,14 +139,14 @@ impl Catalog {
         let warehouse_ref = WarehouseRef { organisation, warehouse: warehouse.id };
         let namespace = NamespaceIdent::new(&["sales"]).unwrap();
         store.namespace_create(warehouse_ref, &namespace, &Properties::new(), &change()).await.unwrap();
-        Self { proxy, store, warehouse_ref, namespace, _database: database }
+        Self { proxy, store, warehouse_ref, namespace, database }
     }
 
-    fn ident(&self, name: &str) -> TableIdent {
+    pub(super) fn ident(&self, name: &str) -> TableIdent {
         TableIdent::new(self.namespace.clone(), name).unwrap()
     }
 
-    async fn table(&self, name: &str) -> (u64, TableId) {
+    pub(super) async fn table(&self, name: &str) -> (u64, TableId) {
         let id = TableId(fresh_uuid());
         let (ident, locations, details) = (self.ident(name), at(name), EventDetails::new());
         let new = NewTable {
@@ -159,12 +164,18 @@ impl Catalog {
         (statements, id)
     }
 
-    /// Moves a pointer. Returns the number of statements.
-    async fn swap(&self, id: TableId, (expected, new): (&str, &str), locations: &Locations, change: &Change) -> u64 {
+    /// Moves the pointer of a table under its name. Returns the number of statements.
+    pub(super) async fn swap(
+        &self,
+        (id, name): (TableId, &str),
+        (expected, new): (&str, &str),
+        locations: &Locations,
+        change: &Change,
+    ) -> u64 {
         let documents = vec![Location::parse("s3://b/lake/old").unwrap()];
         let past = &Past::Removed { documents, due_ms: 1 };
-        let (origin, details) = (Origin::Catalog, &EventDetails::new());
-        let swap = Swap { id, expected, new, locations, origin, past, details };
+        let (origin, details, ident) = (Origin::Catalog, &EventDetails::new(), Some(&self.ident(name)));
+        let swap = Swap { id, ident, expected, new, locations, origin, past, details };
         let (statements, swapped) = self.proxy.count(self.store.table_swap(self.warehouse_ref, &swap, change)).await;
         swapped.unwrap();
         statements
@@ -174,6 +185,7 @@ impl Catalog {
     async fn transact(&self, ids: &[(TableId, &str)], (expected, new): (&str, &str), change: &Change) -> u64 {
         let changes = ids.iter().map(|(id, name)| TableChange::Swap {
             id: *id,
+            ident: Some(self.ident(name)),
             expected: expected.to_owned(),
             new: new.to_owned(),
             locations: at(name),
@@ -223,11 +235,11 @@ async fn load_and_commit_take_one_statement_each() {
     assert_eq!(found.unwrap().items.len(), 1);
 
     let tables = [(one, "one"), (two, "two")];
-    let commit = catalog.swap(one, ("s3://b/m0", "s3://b/m1"), &at("one"), &change()).await;
-    let keyed_commit = catalog.swap(two, ("s3://b/m0", "s3://b/m1"), &at("two"), &keyed()).await;
+    let commit = catalog.swap((one, "one"), ("s3://b/m0", "s3://b/m1"), &at("one"), &change()).await;
+    let keyed_commit = catalog.swap((two, "two"), ("s3://b/m0", "s3://b/m1"), &at("two"), &keyed()).await;
     let transaction = catalog.transact(&tables, ("s3://b/m1", "s3://b/m2"), &change()).await;
     let keyed_transaction = catalog.transact(&tables, ("s3://b/m2", "s3://b/m3"), &keyed()).await;
-    let moved = catalog.swap(one, ("s3://b/m3", "s3://b/m4"), &at("elsewhere"), &change()).await;
+    let moved = catalog.swap((one, "one"), ("s3://b/m3", "s3://b/m4"), &at("elsewhere"), &change()).await;
 
     let renamed = catalog.ident("renamed");
     let (rename, done) =

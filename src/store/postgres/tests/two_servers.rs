@@ -130,7 +130,7 @@ async fn swap(
     past: &Past,
 ) -> Result<()> {
     let (locations, origin, details) = (&own(at), Origin::Catalog, &EventDetails::new());
-    let swap = Swap { id, expected, new, locations, origin, past, details };
+    let swap = Swap { id, ident: None, expected, new, locations, origin, past, details };
     store.table_swap(warehouse_ref, &swap, &change()).await
 }
 
@@ -280,7 +280,7 @@ async fn transactions_over_the_same_tables_in_opposite_order_do_not_deadlock() {
                     let locations = own(&format!("s3://b/lake/t{number}"));
                     let (past, details) = (Past::Kept, EventDetails::new());
                     let new = format!("s3://b/m{}", count + 1);
-                    changes.push(TableChange::Swap { id: *id, expected, new, locations, past, details });
+                    changes.push(TableChange::Swap { id: *id, ident: None, expected, new, locations, past, details });
                 }
                 if task % 2 == 1 {
                     changes.reverse();

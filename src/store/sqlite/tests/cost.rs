@@ -93,6 +93,7 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     let commit = |expected, new, locations: &Locations| {
         let swap = Swap {
             id,
+            ident: None,
             expected,
             new,
             locations,

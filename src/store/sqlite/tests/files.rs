@@ -59,6 +59,7 @@ fn own_location() -> Locations {
 async fn swap(store: &SqliteStore, warehouse_ref: WarehouseRef, id: TableId, expected: &str, new: &str) {
     let swap = Swap {
         id,
+        ident: None,
         expected,
         new,
         locations: &own_location(),

@@ -82,6 +82,7 @@ async fn swap(store: &dyn Store, record: &TableRecord, new: &str) -> Result<()> 
     let expected = &record.metadata_location;
     let swap = Swap {
         id: record.id,
+        ident: None,
         expected,
         new,
         locations: &locations,
@@ -154,6 +155,7 @@ async fn transact(
     if let Some(record) = store.table_get(warehouse_ref(), &ident(swapped)).await.unwrap() {
         changes.push(TableChange::Swap {
             id: record.id,
+            ident: None,
             expected: record.metadata_location,
             new: document.clone(),
             locations: locations(record.id),
@@ -217,7 +219,7 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
         }
         Step::Transact(swapped, new) => transact(store, (id, document), swapped, new, Vec::new()).await,
         Step::FailedTransact(swapped, new) => {
-            let missing = TableChange::Keep { id: TableId(Uuid::nil()), expected: String::new() };
+            let missing = TableChange::Keep { id: TableId(Uuid::nil()), ident: None, expected: String::new() };
             transact(store, (id, document), swapped, new, vec![missing]).await
         }
         Step::Drop(at, view, kept) => {
