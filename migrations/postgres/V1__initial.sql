@@ -561,5 +561,42 @@ CREATE TABLE feed_consumer (
     gaps          bigint NOT NULL CHECK (gaps >= 0),
     holder        uuid,
     held_until_ms bigint NOT NULL,
+    attempts      bigint NOT NULL DEFAULT 0,
+    retry_ms      bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (organisation, name)
 );
+
+-- Receivers of events over HTTP. The nil UUID for those of the operators. `filter` is a JSON object. Secrets are sealed with the master key.
+CREATE TABLE subscription (
+    organisation      uuid NOT NULL,
+    id                uuid NOT NULL,
+    name              text COLLATE "C" NOT NULL,
+    url               text NOT NULL,
+    filter            text NOT NULL,
+    sealed_secret     bytea NOT NULL,
+    previous_secret   bytea,
+    previous_until_ms bigint CHECK ((previous_until_ms IS NULL) = (previous_secret IS NULL)),
+    created_ms        bigint NOT NULL,
+    disabled_ms       bigint,
+    delivered_ms      bigint,
+    failing_since_ms  bigint,
+    last_error        text,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+);
+
+-- Events that a receiver did not accept, in the form for receivers. Rows with `replay` are sent again.
+CREATE TABLE dead_letter (
+    organisation uuid NOT NULL,
+    subscription uuid NOT NULL,
+    event        text COLLATE "C" NOT NULL,
+    body         text NOT NULL,
+    reason       text NOT NULL,
+    at_ms        bigint NOT NULL,
+    replay       boolean NOT NULL,
+    PRIMARY KEY (organisation, subscription, event),
+    FOREIGN KEY (organisation, subscription) REFERENCES subscription (organisation, id)
+);
+
+CREATE INDEX dead_letter_old ON dead_letter (at_ms);
+CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);

@@ -559,5 +559,42 @@ CREATE TABLE feed_consumer (
     gaps          INTEGER NOT NULL CHECK (gaps >= 0),
     holder        BLOB CHECK (length(holder) = 16),
     held_until_ms INTEGER NOT NULL,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    retry_ms      INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (organisation, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Receivers of events over HTTP. Zeros for those of the operators. `filter` is a JSON object. Secrets are sealed with the master key.
+CREATE TABLE subscription (
+    organisation      BLOB NOT NULL CHECK (length(organisation) = 16),
+    id                BLOB NOT NULL CHECK (length(id) = 16),
+    name              TEXT NOT NULL,
+    url               TEXT NOT NULL,
+    filter            TEXT NOT NULL,
+    sealed_secret     BLOB NOT NULL,
+    previous_secret   BLOB,
+    previous_until_ms INTEGER CHECK ((previous_until_ms IS NULL) = (previous_secret IS NULL)),
+    created_ms        INTEGER NOT NULL,
+    disabled_ms       INTEGER,
+    delivered_ms      INTEGER,
+    failing_since_ms  INTEGER,
+    last_error        TEXT,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+) STRICT;
+
+-- Events that a receiver did not accept, in the form for receivers. Rows with `replay` are sent again.
+CREATE TABLE dead_letter (
+    organisation BLOB NOT NULL,
+    subscription BLOB NOT NULL,
+    event        TEXT NOT NULL,
+    body         TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    at_ms        INTEGER NOT NULL,
+    replay       INTEGER NOT NULL CHECK (replay IN (0, 1)),
+    PRIMARY KEY (organisation, subscription, event),
+    FOREIGN KEY (organisation, subscription) REFERENCES subscription (organisation, id)
+) STRICT;
+
+CREATE INDEX dead_letter_old ON dead_letter (at_ms);
+CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);

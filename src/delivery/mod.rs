@@ -5,8 +5,10 @@
 
 mod cloud_event;
 mod pump;
+mod sequencer;
 mod sink;
 
 pub use cloud_event::{CloudEvent, event_type};
-pub use pump::{Pump, Step};
+pub use pump::{Pump, RetryPolicy, Selects, Step};
+pub use sequencer::Sequencer;
 pub use sink::{Delivery, Sink, SinkResult};

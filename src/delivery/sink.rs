@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::store::Event;
+use crate::store::{Event, StoreError};
 
 /// An event that is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Delivery {
 pub enum SinkResult {
     /// All events were accepted.
     Accepted,
-    /// The first `accepted` events were accepted. The next one was refused and would be refused again.
+    /// The first `accepted` events were accepted. The next one was refused, and would probably be refused again.
     Rejected {
         /// The number of events before the refused one.
         accepted: usize,
@@ -33,7 +33,7 @@ pub enum SinkResult {
         accepted: usize,
         /// The reason, without secrets.
         reason: String,
-        /// The earliest time to try again, from now.
+        /// The earliest time to try again, from now. Zero leaves it to the pump.
         after: Duration,
     },
 }
@@ -46,4 +46,13 @@ pub trait Sink: Send + Sync {
     /// Returns within [`Pump::SEND_LIMIT`](super::Pump::SEND_LIMIT): the lease of the consumer ends later. A call whose future is dropped
     /// may have sent any part of the batch.
     async fn send(&self, batch: &[Delivery]) -> SinkResult;
+
+    /// Records an event that is given up, before the consumer passes it. May be called again for the same event.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer. Then the consumer does not pass the event.
+    async fn give_up(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
+        tracing::error!(event = event.event.id, reason, "an event was refused and is not sent again");
+        Ok(())
+    }
 }

@@ -89,6 +89,10 @@ pub struct Consumer {
     pub gaps: u64,
     /// The end of its lease, in milliseconds since 1970. No server holds it later.
     pub held_until_ms: i64,
+    /// How often the event after its position was sent without success.
+    pub attempts: u32,
+    /// When that event is sent again at the earliest, in milliseconds since 1970.
+    pub retry_ms: i64,
 }
 
 impl Consumer {
@@ -135,8 +139,8 @@ pub trait FeedStore: Send + Sync + 'static {
         until_ms: i64,
     ) -> Result<Option<Consumer>>;
 
-    /// Stores the progress of a consumer, and with `gap` that events were removed before it read them. Returns false, and changes nothing,
-    /// if another holder has taken it.
+    /// Stores the progress of a consumer, and with `gap` that events were removed before it read them. Its attempts start anew. Returns
+    /// false, and changes nothing, if another holder has taken it.
     async fn consumer_advance(
         &self,
         scope: FeedScope,
@@ -144,6 +148,17 @@ pub trait FeedStore: Send + Sync + 'static {
         holder: Uuid,
         position: i64,
         gap: bool,
+    ) -> Result<bool>;
+
+    /// Stores the number of attempts to send the next event of a consumer, and when to send it again. Returns false, and changes nothing, if
+    /// another holder has taken it.
+    async fn consumer_postpone(
+        &self,
+        scope: FeedScope,
+        name: &str,
+        holder: Uuid,
+        attempts: u32,
+        retry_ms: i64,
     ) -> Result<bool>;
 
     /// Ends the lease of a holder, so that another can take the consumer at once.

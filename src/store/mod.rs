@@ -29,6 +29,7 @@ mod receipts;
 mod reports;
 mod signing_keys;
 mod sqlite;
+mod subscriptions;
 #[cfg(test)]
 pub(crate) mod suite;
 mod table_kind;
@@ -64,6 +65,7 @@ pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
 pub use signing_keys::*;
+pub use subscriptions::*;
 pub use table_kind::*;
 pub use tables::*;
 pub use tidewater_core::properties::PropertyChanges;
@@ -106,6 +108,7 @@ pub trait Store:
     + ReceiptStore
     + EventStore
     + FeedStore
+    + SubscriptionStore
     + UsageStore
     + GrantStore
     + EntityStore

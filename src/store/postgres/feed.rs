@@ -18,7 +18,7 @@ use super::events::{COLUMNS, NEW_ID, event_at};
 use super::params::params;
 use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result, StoreError};
 
-const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms";
+const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
 
 /// Completes a statement whose common table expression `gone` removes events and has their `organisation` and `position`: records the
 /// highest position of each organisation. Returns a row for each event.
@@ -29,11 +29,11 @@ pub(super) const NOTE_REMOVED: &str = ", noted AS (
     SELECT 1 FROM gone";
 
 /// Returns the key of a scope's rows: the nil UUID for all organisations and the server.
-fn key(scope: FeedScope) -> Uuid {
+pub(super) fn key(scope: FeedScope) -> Uuid {
     scope.organisation().map_or(Uuid::nil(), |organisation| organisation.0)
 }
 
-fn scope_of(key: Uuid) -> FeedScope {
+pub(super) fn scope_of(key: Uuid) -> FeedScope {
     FeedScope::from((!key.is_nil()).then_some(OrganisationId(key)))
 }
 
@@ -61,6 +61,8 @@ fn consumer_at(row: &Row) -> Result<Consumer> {
         since_id: get(row, 3)?,
         gaps: count(get(row, 4)?),
         held_until_ms: get(row, 5)?,
+        attempts: u32::try_from(get::<i64>(row, 6)?).unwrap_or(u32::MAX),
+        retry_ms: get(row, 7)?,
     })
 }
 
@@ -153,9 +155,23 @@ impl FeedStore for PostgresStore {
         position: i64,
         gap: bool,
     ) -> Result<bool> {
-        let sql = "UPDATE feed_consumer SET position = $4, gaps = gaps + $5
+        let sql = "UPDATE feed_consumer SET position = $4, gaps = gaps + $5, attempts = 0, retry_ms = 0
                    WHERE organisation = $1 AND name = $2 AND holder = $3 RETURNING 1";
         let rows = self.change_rows(sql, params![key(scope), name, holder, position, i64::from(gap)]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn consumer_postpone(
+        &self,
+        scope: FeedScope,
+        name: &str,
+        holder: Uuid,
+        attempts: u32,
+        retry_ms: i64,
+    ) -> Result<bool> {
+        let sql = "UPDATE feed_consumer SET attempts = $4, retry_ms = $5
+                   WHERE organisation = $1 AND name = $2 AND holder = $3 RETURNING 1";
+        let rows = self.change_rows(sql, params![key(scope), name, holder, i64::from(attempts), retry_ms]).await?;
         Ok(!rows.is_empty())
     }
 

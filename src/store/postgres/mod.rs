@@ -48,6 +48,7 @@ mod roles;
 mod settings;
 mod signing_keys;
 mod state_rows;
+mod subscriptions;
 mod swaps;
 mod table_adds;
 mod table_rows;

@@ -12,14 +12,14 @@ use super::convert::count;
 use super::events::{COLUMNS, event_at};
 use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result};
 
-const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms";
+const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
 
 /// Returns the key of a scope's rows: zeros for all organisations and the server.
-fn key(scope: FeedScope) -> [u8; 16] {
+pub(super) fn key(scope: FeedScope) -> [u8; 16] {
     scope.organisation().map_or(Uuid::nil(), |organisation| organisation.0).into_bytes()
 }
 
-fn scope_of(key: [u8; 16]) -> FeedScope {
+pub(super) fn scope_of(key: [u8; 16]) -> FeedScope {
     let id = Uuid::from_bytes(key);
     FeedScope::from((!id.is_nil()).then_some(OrganisationId(id)))
 }
@@ -96,6 +96,8 @@ fn consumer_at(row: &Row<'_>) -> rusqlite::Result<Consumer> {
         since_id: row.get(3)?,
         gaps: count(row.get(4)?),
         held_until_ms: row.get(5)?,
+        attempts: row.get(6)?,
+        retry_ms: row.get(7)?,
     })
 }
 
@@ -187,10 +189,31 @@ impl FeedStore for SqliteStore {
         self.write(move |connection| {
             let changed = connection
                 .prepare_cached(
-                    "UPDATE feed_consumer SET position = ?4, gaps = gaps + ?5
+                    "UPDATE feed_consumer SET position = ?4, gaps = gaps + ?5, attempts = 0, retry_ms = 0
                      WHERE organisation = ?1 AND name = ?2 AND holder = ?3",
                 )?
                 .execute(params![key(scope), name, holder.into_bytes(), position, gap])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    async fn consumer_postpone(
+        &self,
+        scope: FeedScope,
+        name: &str,
+        holder: Uuid,
+        attempts: u32,
+        retry_ms: i64,
+    ) -> Result<bool> {
+        let name = name.to_owned();
+        self.write(move |connection| {
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE feed_consumer SET attempts = ?4, retry_ms = ?5
+                     WHERE organisation = ?1 AND name = ?2 AND holder = ?3",
+                )?
+                .execute(params![key(scope), name, holder.into_bytes(), attempts, retry_ms])?;
             Ok(changed > 0)
         })
         .await

@@ -35,6 +35,7 @@ mod receipts;
 mod reports;
 mod roles;
 mod signing_keys;
+mod subscriptions;
 mod table_rows;
 mod tables;
 #[cfg(test)]

@@ -119,7 +119,13 @@ pub(in crate::store) async fn progress_of_a_consumer_is_stored_by_its_holder(sto
     let longer = store.consumer_claim(scope, "c", holder, NOW_MS + 5, NOW_MS + 20).await.unwrap().unwrap();
     assert_eq!((longer.position, longer.gaps, longer.held_until_ms), (3, 1, NOW_MS + 20));
 
+    assert!(store.consumer_postpone(scope, "c", holder, 2, NOW_MS + 7).await.unwrap());
+    let postponed = &store.consumer_list().await.unwrap()[0];
+    assert_eq!((postponed.attempts, postponed.retry_ms, postponed.position), (2, NOW_MS + 7, 3));
     let next = fresh_uuid();
+    assert!(!store.consumer_postpone(scope, "c", next, 9, 0).await.unwrap());
+    assert!(store.consumer_advance(scope, "c", holder, 3, false).await.unwrap());
+    assert_eq!(store.consumer_list().await.unwrap()[0].attempts, 0, "progress ends the attempts");
     store.consumer_release(scope, "c", next).await.unwrap();
     assert_eq!(store.consumer_list().await.unwrap()[0].held_until_ms, NOW_MS + 20, "only the holder ends its lease");
     let taken = store.consumer_claim(scope, "c", next, NOW_MS + 20, NOW_MS + 30).await.unwrap().unwrap();

@@ -22,6 +22,7 @@ mod receipts;
 mod replaced;
 mod reports;
 mod signing_keys;
+mod subscriptions;
 mod tables;
 mod transactions;
 mod usage;
@@ -47,6 +48,7 @@ pub(super) use receipts::*;
 pub(super) use replaced::*;
 pub(super) use reports::*;
 pub(super) use signing_keys::*;
+pub(super) use subscriptions::*;
 pub(super) use tables::*;
 pub(super) use transactions::*;
 pub(super) use usage::*;
@@ -130,6 +132,8 @@ macro_rules! conformance {
             feed_tells_that_events_were_removed,
             new_consumer_reads_from_its_start,
             progress_of_a_consumer_is_stored_by_its_holder,
+            subscription_is_stored_changed_and_removed_by_its_owner,
+            dead_letters_are_listed_replayed_and_limited,
             // Namespaces
             namespace_keeps_its_properties,
             second_namespace_of_a_name_is_refused,
