@@ -597,4 +597,5 @@ CREATE TABLE dead_letter (
 ) STRICT;
 
 CREATE INDEX dead_letter_old ON dead_letter (at_ms);
+CREATE INDEX dead_letter_replay ON dead_letter (subscription) WHERE replay = 1;
 CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::data_folder::control::ControlSocket;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderLock, ServerLock};
+use crate::delivery::{Sequencer, Webhooks};
 use crate::heavy::{Heavy, HeavySettings};
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
@@ -355,6 +356,10 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
     let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
     let auth = auth_settings(config);
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
+    let sequencer = Arc::new(Sequencer::new(Arc::clone(&store), clock.clone(), false));
+    let (delivery, keys) = (config.delivery.clone(), access.keys.clone());
+    let webhooks = Webhooks::new(Arc::clone(&store), clock.clone(), delivery, keys, Arc::clone(&sequencer));
+    let webhooks = Arc::new(webhooks);
     let admin = Arc::new(Admin::new(AdminParts {
         store: Arc::clone(&store),
         authenticator: Arc::clone(&authenticator),
@@ -363,6 +368,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
         clock: clock.clone(),
         config: Arc::new(config.clone()),
         background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1)),
+        webhooks: Arc::clone(&webhooks),
     }));
     let api = Arc::new(Api {
         admin,
@@ -383,6 +389,8 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
             config.events.retention(),
             config.events.per_organisation,
         )),
+        sequencer,
+        webhooks,
         store,
         readiness,
         telemetry,
@@ -413,6 +421,8 @@ fn start_background(api: &Api, look_for_lost_changes: bool) {
     runner.start(api.quota.task());
     runner.start(api.idempotency.task());
     runner.start(api.events.task());
+    runner.start(api.sequencer.task());
+    api.webhooks.tasks().into_iter().for_each(|task| runner.start(task));
     api.maintenance.tasks().into_iter().for_each(|task| runner.start(task));
     api.reports.tasks().into_iter().for_each(|task| runner.start(task));
     if look_for_lost_changes {

@@ -4,6 +4,7 @@
 
 mod api;
 mod connections;
+mod delivery;
 mod issuers;
 mod listen;
 mod load;
@@ -29,6 +30,7 @@ use crate::data_folder::MASTER_KEY_FILE;
 
 pub use api::{ApiConfig, LimitHeaders};
 pub use connections::ConnectionsConfig;
+pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
@@ -71,6 +73,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// Deliveries of events to receivers over HTTP.
+    pub delivery: DeliveryConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -266,6 +270,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            delivery: DeliveryConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),

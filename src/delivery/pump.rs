@@ -138,6 +138,10 @@ impl Pump {
             SinkResult::Accepted => {
                 return self.advanced(last, Step::Delivered(batch.len())).await;
             }
+            SinkResult::Partial { accepted } => {
+                let reached = batch[..accepted.min(batch.len())].last().map_or(position, |event| event.position);
+                return self.advanced(reached, Step::Delivered(accepted)).await;
+            }
             SinkResult::Rejected { accepted, reason } => (accepted, reason, Duration::ZERO, true),
             SinkResult::Later { accepted, reason, after } => (accepted, reason, after, false),
         };

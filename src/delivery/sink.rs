@@ -20,6 +20,11 @@ pub struct Delivery {
 pub enum SinkResult {
     /// All events were accepted.
     Accepted,
+    /// The first `accepted` events were accepted, and nothing failed: the time is over.
+    Partial {
+        /// The number of accepted events, above 0.
+        accepted: usize,
+    },
     /// The first `accepted` events were accepted. The next one was refused, and would probably be refused again.
     Rejected {
         /// The number of events before the refused one.

@@ -363,6 +363,7 @@ stores_with_faults! {
         fn dead_letter_replay(scope: FeedScope, subscription: Uuid, events: Option<&[String]>) -> u64;
         fn dead_letter_remove(scope: FeedScope, subscription: Uuid, events: Option<&[String]>) -> u64;
         fn dead_letter_remove_before(before_ms: i64, at_most: u32) -> u64;
+        fn dead_letter_replays(at_most: u32) -> Vec<Uuid>;
         fn dead_letter_count() -> u64;
     }
     GrantStore {

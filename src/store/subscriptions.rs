@@ -103,15 +103,6 @@ pub struct DeadLetter {
     pub replay: bool,
 }
 
-/// The most rows of subscriptions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionLimits {
-    /// The most subscriptions of an organisation, and of the operators.
-    pub subscriptions: u32,
-    /// The most dead letters of a subscription. The oldest ones are removed.
-    pub dead_letters: u32,
-}
-
 /// Stores subscriptions and their dead letters.
 ///
 /// A change whose future is dropped may happen or not, but never in part.
@@ -167,6 +158,9 @@ pub trait SubscriptionStore: Send + Sync + 'static {
 
     /// Removes up to `at_most` dead letters from before a time, oldest first. Returns their number.
     async fn dead_letter_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
+
+    /// Lists up to `at_most` subscriptions, of all scopes, with dead letters that are to be sent again.
+    async fn dead_letter_replays(&self, at_most: u32) -> Result<Vec<Uuid>>;
 
     /// Returns the number of dead letters of all subscriptions.
     async fn dead_letter_count(&self) -> Result<u64>;

@@ -101,7 +101,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         (_, Value::Bool(value)) => (!*value).into(),
         ("api.limit_headers", _) => "both".into(),
         ("connections.forwarded_header", _) => "forwarded".into(),
-        ("connections.trusted_proxies", _) => vec!["10.0.0.0/8"].into(),
+        ("connections.trusted_proxies" | "delivery.allow_networks", _) => vec!["10.0.0.0/8"].into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
         ("auth.issuers", _) => serde_json::json!([{ "name": "sso" }]),
         (_, Value::Array(_)) => vec!["https://app.example.com"].into(),

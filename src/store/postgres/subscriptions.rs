@@ -89,9 +89,23 @@ async fn create(transaction: &Transaction, new: &Subscription, most: u32, change
     let filter = filter_text(&new.filter)?;
     let sql = "INSERT INTO subscription (organisation, id, name, url, filter, sealed_secret, created_ms, disabled_ms)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING 1";
-    let values =
-        params![key(new.scope), new.id, new.name, new.url, filter, new.sealed_secret, new.created_ms, new.disabled_ms];
-    if transaction.count(sql, values).await? == 0 {
+    if transaction
+        .count(
+            sql,
+            params![
+                key(new.scope),
+                new.id,
+                new.name,
+                new.url,
+                filter,
+                new.sealed_secret,
+                new.created_ms,
+                new.disabled_ms
+            ],
+        )
+        .await?
+        == 0
+    {
         return Err(StoreError::AlreadyExists(Resource::Subscription).into());
     }
     note_event(transaction, (new.scope, new.id, &new.name), Operation::CreateSubscription, change).await
@@ -103,18 +117,23 @@ async fn update(transaction: &Transaction, new: &Subscription, operation: Operat
     let sql = "UPDATE subscription SET name = $3, url = $4, filter = $5, sealed_secret = $6, previous_secret = $7,
                                        previous_until_ms = $8, disabled_ms = $9
                WHERE organisation = $1 AND id = $2 RETURNING 1";
-    let values = params![
-        key(new.scope),
-        new.id,
-        new.name,
-        new.url,
-        filter,
-        new.sealed_secret,
-        previous.map(|previous| previous.sealed.clone()),
-        previous.map(|previous| previous.until_ms),
-        new.disabled_ms
-    ];
-    match transaction.count(sql, values).await {
+    match transaction
+        .count(
+            sql,
+            params![
+                key(new.scope),
+                new.id,
+                new.name,
+                new.url,
+                filter,
+                new.sealed_secret,
+                previous.map(|previous| previous.sealed.clone()),
+                previous.map(|previous| previous.until_ms),
+                new.disabled_ms
+            ],
+        )
+        .await
+    {
         Ok(0) => return Err(StoreError::NotFound(Resource::Subscription).into()),
         Err(failure) if violation(&failure) == Some(Violation::Unique) => {
             return Err(StoreError::AlreadyExists(Resource::Subscription).into());
@@ -160,8 +179,10 @@ impl PostgresStore {
         let sql = format!(
             "{statement} WHERE organisation = $1 AND subscription = $2 AND ($3 OR event = ANY($4)) RETURNING 1"
         );
-        let params = params![key(scope), subscription, events.is_none(), events.unwrap_or_default().to_vec()];
-        Ok(self.change_rows(&sql, params).await?.len() as u64)
+        Ok(self
+            .change_rows(&sql, params![key(scope), subscription, events.is_none(), events.unwrap_or_default().to_vec()])
+            .await?
+            .len() as u64)
     }
 }
 
@@ -193,8 +214,9 @@ impl SubscriptionStore for PostgresStore {
         let sql = "UPDATE subscription SET delivered_ms = $3, failing_since_ms = $4, last_error = $5
                    WHERE organisation = $1 AND id = $2";
         let error = health.last_error.clone();
-        let values = params![key(scope), id, health.delivered_ms, health.failing_since_ms, error];
-        self.change_rows(sql, values).await.map(drop)
+        self.change_rows(sql, params![key(scope), id, health.delivered_ms, health.failing_since_ms, error])
+            .await
+            .map(drop)
     }
 
     async fn dead_letter_add(&self, new: &DeadLetter, most: u32) -> Result<u64> {
@@ -232,6 +254,12 @@ impl SubscriptionStore for PostgresStore {
                    WHERE old.organisation = oldest.organisation AND old.subscription = oldest.subscription
                          AND old.event = oldest.event RETURNING 1";
         Ok(self.change_rows(sql, params![before_ms, i64::from(at_most)]).await?.len() as u64)
+    }
+
+    async fn dead_letter_replays(&self, at_most: u32) -> Result<Vec<Uuid>> {
+        let sql = "SELECT DISTINCT subscription FROM dead_letter WHERE replay LIMIT $1";
+        let rows = self.read(sql, params![i64::from(at_most)]).await?;
+        rows.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn dead_letter_count(&self) -> Result<u64> {

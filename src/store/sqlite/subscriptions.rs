@@ -281,6 +281,16 @@ impl SubscriptionStore for SqliteStore {
         .await
     }
 
+    async fn dead_letter_replays(&self, at_most: u32) -> Result<Vec<Uuid>> {
+        self.read_many(move |connection| {
+            let sql = "SELECT DISTINCT subscription FROM dead_letter WHERE replay = 1 LIMIT ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let found = statement.query_map([at_most], |row| Ok(Uuid::from_bytes(row.get(0)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     async fn dead_letter_count(&self) -> Result<u64> {
         self.read_many(|connection| {
             let mut statement = connection.prepare_cached("SELECT count(*) FROM dead_letter")?;

@@ -112,6 +112,7 @@ pub(in crate::store) async fn dead_letters_are_listed_replayed_and_limited(store
     let some = ["c".to_owned(), "x".to_owned()];
     assert_eq!(store.dead_letter_replay(own.scope, own.id, Some(&some)).await.unwrap(), 1);
     assert_eq!(list(true, None).await, ["c"]);
+    assert_eq!(store.dead_letter_replays(9).await.unwrap(), [own.id]);
     let failed = DeadLetter { reason: "HTTP 500".to_owned(), ..letter(&own, "c", 5) };
     store.dead_letter_add(&failed, 3).await.unwrap();
     assert_eq!(store.dead_letter_list(own.scope, own.id, false, Some("b"), 1).await.unwrap(), [failed]);
