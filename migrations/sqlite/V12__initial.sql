@@ -543,3 +543,59 @@ CREATE INDEX event_of_organisation ON event (organisation, id);
 -- A page about one object, newest first.
 CREATE INDEX event_of_object ON event (organisation, object_name, id);
 CREATE INDEX event_of_new_name ON event (organisation, new_name, id) WHERE new_name IS NOT NULL;
+
+-- The highest position of the feed that was removed, for each organisation; zeros for the server. An event's position is its id.
+CREATE TABLE feed_removed (
+    organisation BLOB NOT NULL PRIMARY KEY CHECK (length(organisation) = 16),
+    position     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Readers of the feed, and their progress. Zeros for readers of all organisations. `holder` is the server that reads until `held_until_ms`.
+CREATE TABLE feed_consumer (
+    organisation  BLOB NOT NULL CHECK (length(organisation) = 16),
+    name          TEXT NOT NULL,
+    position      INTEGER NOT NULL,
+    since_id      INTEGER NOT NULL,
+    gaps          INTEGER NOT NULL CHECK (gaps >= 0),
+    holder        BLOB CHECK (length(holder) = 16),
+    held_until_ms INTEGER NOT NULL,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    retry_ms      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (organisation, name)
+) STRICT, WITHOUT ROWID;
+
+-- Receivers of events over HTTP. Zeros for those of the operators. `filter` is a JSON object. Secrets are sealed with the master key.
+CREATE TABLE subscription (
+    organisation      BLOB NOT NULL CHECK (length(organisation) = 16),
+    id                BLOB NOT NULL CHECK (length(id) = 16),
+    name              TEXT NOT NULL,
+    url               TEXT NOT NULL,
+    filter            TEXT NOT NULL,
+    sealed_secret     BLOB NOT NULL,
+    previous_secret   BLOB,
+    previous_until_ms INTEGER CHECK ((previous_until_ms IS NULL) = (previous_secret IS NULL)),
+    created_ms        INTEGER NOT NULL,
+    disabled_ms       INTEGER,
+    delivered_ms      INTEGER,
+    failing_since_ms  INTEGER,
+    last_error        TEXT,
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+) STRICT;
+
+-- Events that a receiver did not accept, in the form for receivers. Rows with `replay` are sent again.
+CREATE TABLE dead_letter (
+    organisation BLOB NOT NULL,
+    subscription BLOB NOT NULL,
+    event        TEXT NOT NULL,
+    body         TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    at_ms        INTEGER NOT NULL,
+    replay       INTEGER NOT NULL CHECK (replay IN (0, 1)),
+    PRIMARY KEY (organisation, subscription, event),
+    FOREIGN KEY (organisation, subscription) REFERENCES subscription (organisation, id)
+) STRICT;
+
+CREATE INDEX dead_letter_old ON dead_letter (at_ms);
+CREATE INDEX dead_letter_replay ON dead_letter (subscription) WHERE replay = 1;
+CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);

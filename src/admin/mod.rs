@@ -19,6 +19,7 @@ mod reload;
 mod reseal;
 mod server;
 mod signing_keys;
+mod subscriptions;
 mod tables;
 mod usage;
 mod users;
@@ -35,6 +36,7 @@ use crate::background::Runner;
 use crate::base::clock::Clock;
 use crate::base::keyed_lock::KeyedLock;
 use crate::config::Config;
+use crate::delivery::Webhooks;
 use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
@@ -50,6 +52,7 @@ pub use reload::{Reload, Reloaded};
 pub use reseal::Resealed;
 pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
+pub use subscriptions::{IssuedSubscription, SubscriptionRequest, SubscriptionUpdate};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
 pub use usage::{Days, UsageLimits, UsedBy};
 pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};
@@ -70,6 +73,8 @@ pub struct AdminParts {
     pub config: Arc<Config>,
     /// The tasks of the background, whose states the server's status shows.
     pub background: Arc<Runner>,
+    /// Deliveries of events to subscriptions.
+    pub webhooks: Arc<Webhooks>,
 }
 
 /// The administration of a catalog.
@@ -81,6 +86,7 @@ pub struct Admin {
     clock: Clock,
     config: Arc<Config>,
     background: Arc<Runner>,
+    webhooks: Arc<Webhooks>,
     shared: Arc<Shared>,
 }
 
@@ -113,12 +119,13 @@ impl Admin {
             clock: self.clock.clone(),
             config: Arc::clone(config),
             background: Arc::clone(&self.background),
+            webhooks: Arc::clone(&self.webhooks),
         };
         Self::over(parts, Arc::clone(&self.shared))
     }
 
     fn over(parts: AdminParts, shared: Arc<Shared>) -> Self {
-        let AdminParts { store, authenticator, access, documents, clock, config, background } = parts;
-        Self { store, authenticator, access, documents, clock, config, background, shared }
+        let AdminParts { store, authenticator, access, documents, clock, config, background, webhooks } = parts;
+        Self { store, authenticator, access, documents, clock, config, background, webhooks, shared }
     }
 }

@@ -1,8 +1,9 @@
 //! Reseals all storage credentials with a new master key, which must be the first in the list of keys.
 
 use super::{Admin, AdminError};
-use crate::sealing::master_key;
-use crate::store::{Change, WarehouseRef, WarehouseStorage};
+use crate::delivery::secret_owner;
+use crate::sealing::{KeyRing, master_key};
+use crate::store::{Change, Operation, Subscription, WarehouseRef, WarehouseStorage};
 
 /// The outcome of a reseal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +50,37 @@ impl Admin {
                 done.sealed_anew += 1;
             }
         }
+        self.reseal_subscriptions(&keys, key_is_lost, change, &mut done).await?;
         master_key::set_fingerprint(self.store.as_ref(), &keys).await.map_err(|error| invalid(&error))?;
         Ok(done)
+    }
+
+    /// Reseals the secrets of subscriptions. A previous secret is dropped: it is used for a short time only.
+    async fn reseal_subscriptions(
+        &self,
+        keys: &KeyRing,
+        key_is_lost: bool,
+        change: &Change,
+        done: &mut Resealed,
+    ) -> Result<(), AdminError> {
+        for subscription in self.store.subscription_list_all().await? {
+            let name = format!("subscription '{}' (id {})", subscription.name, subscription.id);
+            if key_is_lost && !keys.has_key_of(&subscription.sealed_secret) {
+                done.lost.push(name);
+                continue;
+            }
+            if keys.is_current(&subscription.sealed_secret) {
+                done.unchanged += 1;
+                continue;
+            }
+            let owner = secret_owner(subscription.scope, subscription.id);
+            let resealed = keys.open(&subscription.sealed_secret, &owner);
+            let resealed = resealed.and_then(|secret| keys.seal(secret.expose(), &owner));
+            let sealed_secret = resealed.map_err(|error| AdminError::Invalid(format!("{name}: {error}")))?;
+            let resealed = Subscription { sealed_secret, previous_secret: None, ..subscription };
+            self.store.subscription_update(&resealed, Operation::UpdateSubscription, change).await?;
+            done.sealed_anew += 1;
+        }
+        Ok(())
     }
 }

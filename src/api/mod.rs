@@ -62,6 +62,7 @@ use crate::base::trace::Tracer;
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::config::ApiConfig;
+use crate::delivery::{Sequencer, Webhooks};
 use crate::heavy::Heavy;
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
@@ -98,6 +99,10 @@ pub struct Api {
     pub reports: Arc<Reports>,
     /// The retention of events.
     pub events: Arc<EventRetention>,
+    /// Gives events their positions in the feed.
+    pub sequencer: Arc<Sequencer>,
+    /// Deliveries of events to subscriptions.
+    pub webhooks: Arc<Webhooks>,
     /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
     /// Whether the server can answer requests, for `GET /ready`.

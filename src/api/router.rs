@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post, put};
 use super::management::tables as contents;
 use super::management::{
     access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
-    principal_roles, server, sign_in, signing_keys, usage, users, warehouses,
+    principal_roles, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -82,6 +82,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             management()
                 .merge(metrics_for_operators(api))
                 .merge(polaris_principals())
+                .merge(event_subscriptions("/management/v1/subscriptions"))
+                .merge(event_subscriptions("/management/v1/organisations/{organisation}/subscriptions"))
                 .merge(
                     organisations_warehouses()
                         .merge(polaris_catalogs())
@@ -192,6 +194,18 @@ fn management() -> Router<Arc<Api>> {
             "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals/{principal}",
             put(principal_roles::assign).delete(principal_roles::revoke),
         )
+}
+
+/// Returns the routes for subscriptions to events, below the path of their list. They are not counted.
+fn event_subscriptions(list: &str) -> Router<Arc<Api>> {
+    let one = format!("{list}/{{subscription}}");
+    Router::new()
+        .route(list, get(subscriptions::list).post(subscriptions::create))
+        .route(&one, get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete))
+        .route(&format!("{one}/rotate"), post(subscriptions::rotate))
+        .route(&format!("{one}/test"), post(subscriptions::test))
+        .route(&format!("{one}/dead-letters"), get(subscriptions::dead_letters).delete(subscriptions::discard))
+        .route(&format!("{one}/dead-letters/replay"), post(subscriptions::replay))
 }
 
 /// Returns the routes for an organisation's warehouses and their contents. They are counted: they read much data or storage.

@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
+use crate::delivery::Webhooks;
 use crate::heavy::{Heavy, HeavyUsage};
 use crate::server::{ServerCounts, ServerUsage};
 
@@ -33,11 +34,21 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_credentials_call_duration_seconds", help, vending.calls.family());
         let help = "Vended credentials that were in the cache";
         registry.register("tidewater_credentials_cached", help, vending.cached.clone());
+        let deliveries = api.webhooks.measures();
+        let help = "Events that receivers of webhooks accepted";
+        registry.register("tidewater_delivery_sent", help, deliveries.sent.clone());
+        let help = "Requests with events that receivers of webhooks did not accept";
+        registry.register("tidewater_delivery_failed", help, deliveries.failed.clone());
+        let help = "Batches that are sent again, because a receiver did not accept an event";
+        registry.register("tidewater_delivery_retried", help, deliveries.retried.clone());
+        let help = "Events that became dead letters";
+        registry.register("tidewater_delivery_dead", help, deliveries.dead.clone());
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
             work: Arc::clone(&api.heavy),
             bodies: Arc::clone(&api.bodies),
+            webhooks: Arc::clone(&api.webhooks),
         }));
     });
 }
@@ -51,6 +62,7 @@ struct Figures {
     catalog: Arc<Catalog>,
     work: Arc<Heavy>,
     bodies: Arc<Heavy>,
+    webhooks: Arc<Webhooks>,
 }
 
 impl std::fmt::Debug for Figures {
@@ -79,6 +91,14 @@ impl Collector for Figures {
         single(&mut encoder, "tidewater_document_cache_bytes", help, self.catalog.cached_bytes())?;
         let help = "Changes that have begun and not ended";
         single(&mut encoder, "tidewater_running_changes", help, self.catalog.running_changes() as u64)?;
+        let (lag, failing) = self.webhooks.lag();
+        let help = "Receivers of webhooks that fail, of those that this server delivers to";
+        single(&mut encoder, "tidewater_delivery_failing", help, failing)?;
+        let help = "Age of the oldest event that waits for a failing receiver of webhooks";
+        let gauge = ConstGauge::new(lag.as_secs_f64());
+        let descriptor =
+            encoder.encode_descriptor("tidewater_delivery_lag_seconds", help, None, gauge.metric_type())?;
+        gauge.encode(descriptor)?;
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)
     }

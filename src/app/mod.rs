@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::data_folder::control::ControlSocket;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderLock, ServerLock};
+use crate::delivery::{Sequencer, Webhooks};
 use crate::heavy::{Heavy, HeavySettings};
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
@@ -390,6 +391,10 @@ fn api_over(
     let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
     let auth = auth_settings(config);
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
+    let sequencer = Arc::new(Sequencer::new(Arc::clone(&store), clock.clone(), false));
+    let (delivery, keys) = (config.delivery.clone(), access.keys.clone());
+    let webhooks = Webhooks::new(Arc::clone(&store), clock.clone(), delivery, keys, Arc::clone(&sequencer));
+    let webhooks = Arc::new(webhooks);
     let admin = Arc::new(Admin::new(AdminParts {
         store: Arc::clone(&store),
         authenticator: Arc::clone(&authenticator),
@@ -398,6 +403,7 @@ fn api_over(
         clock: clock.clone(),
         config: Arc::new(config.clone()),
         background: Arc::new(Runner::new(clock.clone(), fresh_uuid().as_u64_pair().1).with_tracer(tracer.clone())),
+        webhooks: Arc::clone(&webhooks),
     }));
     let api = Arc::new(Api {
         admin,
@@ -418,6 +424,8 @@ fn api_over(
             config.events.retention(),
             config.events.per_organisation,
         )),
+        sequencer,
+        webhooks,
         store,
         readiness,
         telemetry,
@@ -449,6 +457,8 @@ fn start_background(api: &Api, look_for_lost_changes: bool) {
     runner.start(api.quota.task());
     runner.start(api.idempotency.task());
     runner.start(api.events.task());
+    runner.start(api.sequencer.task());
+    api.webhooks.tasks().into_iter().for_each(|task| runner.start(task));
     api.maintenance.tasks().into_iter().for_each(|task| runner.start(task));
     api.reports.tasks().into_iter().for_each(|task| runner.start(task));
     if look_for_lost_changes {

@@ -107,6 +107,8 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         maintenance: Arc::clone(&api.maintenance),
         reports: Arc::clone(&api.reports),
         events: Arc::clone(&api.events),
+        sequencer: Arc::clone(&api.sequencer),
+        webhooks: Arc::clone(&api.webhooks),
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),

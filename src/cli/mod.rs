@@ -30,6 +30,7 @@ mod shell;
 mod sign_in;
 mod signing_key;
 mod snippets;
+mod subscription;
 mod supervisor;
 mod table;
 mod table_name;
@@ -168,6 +169,9 @@ enum Command {
     /// Signing keys: how the server signs tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    /// Subscriptions: receivers of events over HTTP
+    #[command(subcommand)]
+    Subscription(subscription::Command),
     /// Show who changed what
     Events(events::Arguments),
     /// Copy the catalog's database to a file, even while a server runs
@@ -241,6 +245,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,
         Command::View(command) => view::run(&settings.client(MustExist).await?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.client(MustExist).await?, &command).await,
+        Command::Subscription(command) => subscription::run(&settings.client(MustExist).await?, &command).await,
         Command::Events(arguments) => events::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
         Command::Restore(arguments) => {
@@ -454,7 +459,7 @@ mod tests {
         assert!(creating.iter().all(|(_, command)| has(command, "if-not-exists")));
         creating.sort_by(|(one, _), (other, _)| one.cmp(other));
         let nouns: Vec<_> = creating.iter().filter_map(|(words, _)| words.split(' ').nth(1)).collect();
-        assert_eq!(nouns, ["key", "operator", "org", "role", "warehouse"]);
+        assert_eq!(nouns, ["key", "operator", "org", "role", "subscription", "warehouse"]);
     }
 
     #[test]
@@ -471,19 +476,22 @@ mod tests {
 
     #[test]
     fn every_subcommand_is_a_known_verb() {
-        const VERBS: [&str; 26] = [
+        const VERBS: [&str; 30] = [
             "add",
             "assign",
             "check",
             "create",
+            "dead-letters",
             "delete",
             "disable",
+            "discard",
             "dropped",
             "enable",
             "explain",
             "list",
             "metrics",
             "rename",
+            "replay",
             "reseal",
             "restore",
             "resume",
@@ -495,6 +503,7 @@ mod tests {
             "set-tier",
             "show",
             "suspend",
+            "test",
             "update",
             "usage",
             "version",

@@ -5,6 +5,7 @@
 
 mod api;
 mod connections;
+mod delivery;
 mod issuers;
 mod listen;
 mod load;
@@ -33,6 +34,7 @@ use crate::data_folder::MASTER_KEY_FILE;
 
 pub use api::{ApiConfig, LimitHeaders};
 pub use connections::ConnectionsConfig;
+pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
@@ -77,6 +79,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// Deliveries of events to receivers over HTTP.
+    pub delivery: DeliveryConfig,
     /// TLS in the server.
     pub tls: TlsConfig,
     /// Traces of requests.
@@ -276,6 +280,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            delivery: DeliveryConfig::default(),
             tls: TlsConfig::default(),
             traces: TracesConfig::default(),
             limits: RequestLimits::default(),

@@ -30,6 +30,8 @@ pub enum Resource {
     Table,
     /// A view.
     View,
+    /// A subscription.
+    Subscription,
 }
 
 impl fmt::Display for Resource {
@@ -45,6 +47,7 @@ impl fmt::Display for Resource {
             Self::Namespace => "namespace",
             Self::Table => "table",
             Self::View => "view",
+            Self::Subscription => "subscription",
         })
     }
 }

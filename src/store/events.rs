@@ -97,6 +97,16 @@ operations! {
     UpdateUser = "update-user",
     /// Removes a user.
     DeleteUser = "delete-user",
+    /// Adds a subscription to events.
+    CreateSubscription = "create-subscription",
+    /// Changes a subscription.
+    UpdateSubscription = "update-subscription",
+    /// Replaces the secret of a subscription.
+    RotateSubscription = "rotate-subscription",
+    /// Disables a subscription whose receiver accepted nothing for too long.
+    DisableSubscription = "disable-subscription",
+    /// Removes a subscription.
+    DeleteSubscription = "delete-subscription",
     /// Adds a key that signs tokens.
     AddSigningKey = "add-signing-key",
     /// Removes older keys that signed tokens.
@@ -236,11 +246,13 @@ pub enum ObjectKind {
     Table,
     /// A view.
     View,
+    /// A subscription to events.
+    Subscription,
 }
 
 impl ObjectKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Organisation,
         Self::Key,
         Self::User,
@@ -252,6 +264,7 @@ impl ObjectKind {
         Self::Namespace,
         Self::Table,
         Self::View,
+        Self::Subscription,
     ];
 
     /// Returns the kind's name, as stores and the API write it.
@@ -269,6 +282,7 @@ impl ObjectKind {
             Self::Namespace => "namespace",
             Self::Table => "table",
             Self::View => "view",
+            Self::Subscription => "subscription",
         }
     }
 

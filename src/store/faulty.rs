@@ -338,6 +338,34 @@ stores_with_faults! {
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     }
+    FeedStore {
+        fn feed_sequence(at_most: u32) -> u64;
+        fn feed_bounds(scope: FeedScope) -> FeedBounds;
+        fn feed_read(scope: FeedScope, after: i64, at_most: u32) -> FeedPage;
+        fn feed_changed(after: i64, at_most: u32) -> Vec<FeedScope>;
+        fn consumer_ensure(scope: FeedScope, name: &str, start: FeedStart) -> Consumer;
+        fn consumer_list() -> Vec<Consumer>;
+        fn consumer_claim(scope: FeedScope, name: &str, holder: Uuid, now_ms: i64, until_ms: i64) -> Option<Consumer>;
+        fn consumer_advance(scope: FeedScope, name: &str, holder: Uuid, position: i64, gap: bool) -> bool;
+        fn consumer_postpone(scope: FeedScope, name: &str, holder: Uuid, attempts: u32, retry_ms: i64) -> bool;
+        fn consumer_release(scope: FeedScope, name: &str, holder: Uuid) -> ();
+        fn consumer_remove(scope: FeedScope, name: &str) -> ();
+    }
+    SubscriptionStore {
+        fn subscription_create(new: &Subscription, most: u32, change: &Change) -> ();
+        fn subscription_list(scope: FeedScope) -> Vec<Subscription>;
+        fn subscription_list_all() -> Vec<Subscription>;
+        fn subscription_update(new: &Subscription, operation: Operation, change: &Change) -> ();
+        fn subscription_delete(scope: FeedScope, id: Uuid, change: &Change) -> ();
+        fn subscription_note(scope: FeedScope, id: Uuid, health: &SubscriptionHealth) -> ();
+        fn dead_letter_add(new: &DeadLetter, most: u32) -> u64;
+        fn dead_letter_list(scope: FeedScope, subscription: Uuid, replay: bool, after: Option<&str>, at_most: u32) -> Vec<DeadLetter>;
+        fn dead_letter_replay(scope: FeedScope, subscription: Uuid, events: Option<&[String]>) -> u64;
+        fn dead_letter_remove(scope: FeedScope, subscription: Uuid, events: Option<&[String]>) -> u64;
+        fn dead_letter_remove_before(before_ms: i64, at_most: u32) -> u64;
+        fn dead_letter_replays(at_most: u32) -> Vec<Uuid>;
+        fn dead_letter_count() -> u64;
+    }
     GrantStore {
         fn principal_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
         fn principal_access(

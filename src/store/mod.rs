@@ -13,6 +13,7 @@ mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod feed;
 mod grants;
 mod keys;
 mod locations;
@@ -28,6 +29,7 @@ mod receipts;
 mod reports;
 mod signing_keys;
 mod sqlite;
+mod subscriptions;
 #[cfg(test)]
 pub(crate) mod suite;
 mod table_kind;
@@ -47,6 +49,7 @@ pub use dropped::*;
 pub use entities::*;
 pub use error::*;
 pub use events::*;
+pub use feed::*;
 pub use grants::*;
 pub use keys::*;
 pub use locations::*;
@@ -62,6 +65,7 @@ pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
 pub use signing_keys::*;
+pub use subscriptions::*;
 pub use table_kind::*;
 pub use tables::*;
 pub use tidewater_core::properties::PropertyChanges;
@@ -103,6 +107,8 @@ pub trait Store:
     + ReportStore
     + ReceiptStore
     + EventStore
+    + FeedStore
+    + SubscriptionStore
     + UsageStore
     + GrantStore
     + EntityStore

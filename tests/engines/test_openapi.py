@@ -52,6 +52,7 @@ MANAGED = "/management/v1/warehouses/{warehouse}"
 EVENTS = "GET /management/v1/organisations/{organisation}/events"
 ORGANISATION = "/management/v1/organisations/{organisation}"
 WAREHOUSE = f"{ORGANISATION}/warehouses/{{warehouse}}"
+RECEIVER = {"name": "another", "url": "https://receiver.invalid/hook"}
 # What only operators and the server's machine may do: an admin of an organisation is answered 403.
 OPERATORS = {
     "GET /management/v1/operators": {},
@@ -63,6 +64,16 @@ OPERATORS = {
     f"DELETE {ORGANISATION}": {},
     f"POST {ORGANISATION}/restore": {},
     "GET /management/v1/events": {},
+    "GET /management/v1/subscriptions": {},
+    "POST /management/v1/subscriptions": {"body": RECEIVER},
+    "GET /management/v1/subscriptions/{subscription}": {},
+    "PATCH /management/v1/subscriptions/{subscription}": {"body": {"disabled": True}},
+    "DELETE /management/v1/subscriptions/{subscription}": {},
+    "POST /management/v1/subscriptions/{subscription}/rotate": {"body": {}},
+    "POST /management/v1/subscriptions/{subscription}/test": {},
+    "GET /management/v1/subscriptions/{subscription}/dead-letters": {},
+    "DELETE /management/v1/subscriptions/{subscription}/dead-letters": {"body": {}},
+    "POST /management/v1/subscriptions/{subscription}/dead-letters/replay": {"body": {}},
     "GET /management/v1/signing-keys": {},
     "POST /management/v1/signing-keys": {"body": {}},
     "DELETE /management/v1/signing-keys": {"query": {"created-before-ms": 0}},
@@ -100,6 +111,21 @@ ADMINS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {WAREHOUSE}/metrics", {}, 200),
     (f"DELETE {WAREHOUSE}/dropped/{{id}}", {}, 204),
     (f"POST {WAREHOUSE}/dropped/{{id}}/restore", {}, 404),
+]
+# A subscription to events. Nobody answers at its address.
+SUBSCRIPTIONS = f"{ORGANISATION}/subscriptions"
+SUBSCRIPTION = f"{SUBSCRIPTIONS}/{{subscription}}"
+ADMINS += [
+    (f"POST {SUBSCRIPTIONS}", {"body": {**RECEIVER, "objects": ["ns.*"], "operations": ["update-table"]}}, 200),
+    (f"GET {SUBSCRIPTIONS}", {"query": {"page-size": 1, "page-token": ""}}, 200),
+    (f"GET {SUBSCRIPTION}", {}, 200),
+    (f"PATCH {SUBSCRIPTION}", {"body": {"disabled": True}}, 200),
+    (f"POST {SUBSCRIPTION}/rotate", {"body": {"overlap-s": 60}}, 200),
+    (f"POST {SUBSCRIPTION}/test", {}, 200),
+    (f"GET {SUBSCRIPTION}/dead-letters", {"query": {"page-size": 1, "page-token": ""}}, 200),
+    (f"POST {SUBSCRIPTION}/dead-letters/replay", {"body": {}}, 200),
+    (f"DELETE {SUBSCRIPTION}/dead-letters", {"body": {"events": ["another"]}}, 200),
+    (f"DELETE {SUBSCRIPTION}", {}, 204),
 ]
 # Access, as an admin sets it up.
 ADMINS += [

@@ -104,7 +104,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("tls.client_auth", _) => "required".into(),
         ("tls.min_version", _) => "1.3".into(),
         ("connections.forwarded_header", _) => "forwarded".into(),
-        ("connections.trusted_proxies", _) => vec!["10.0.0.0/8"].into(),
+        ("connections.trusted_proxies" | "delivery.allow_networks", _) => vec!["10.0.0.0/8"].into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
         ("auth.issuers", _) => serde_json::json!([{ "name": "sso" }]),
         (_, Value::Array(_)) => vec!["https://app.example.com"].into(),

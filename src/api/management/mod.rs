@@ -18,6 +18,7 @@ pub(super) mod scoped;
 pub(super) mod server;
 pub(super) mod sign_in;
 pub(super) mod signing_keys;
+pub(super) mod subscriptions;
 pub(super) mod tables;
 pub(super) mod usage;
 pub(super) mod users;

@@ -151,6 +151,14 @@ tables! {
     report [organisation, id] {
         organisation: Id, warehouse: Id, table_id: Id, id: Id, kind: Text, at_ms: Number, body: Text,
     }
+    subscription [organisation, id] {
+        organisation: Id, id: Id, name: Text, url: Text, filter: Text, sealed_secret: Bytes, previous_secret: Bytes,
+        previous_until_ms: Number, created_ms: Number, disabled_ms: Number, delivered_ms: Number,
+        failing_since_ms: Number, last_error: Text,
+    }
+    dead_letter [organisation, subscription, event] {
+        organisation: Id, subscription: Id, event: Text, body: Text, reason: Text, at_ms: Number, replay: Flag,
+    }
     event [id, organisation] {
         organisation: IdOrNil, id: Number, warehouse: Id, at_ms: Number, actor_kind: Text, actor_id: Id,
         actor_name: Text, engine_id: Id, engine_name: Text, operation: Text, object_kind: Text, object_id: Id,

@@ -12,6 +12,7 @@ mod dropped;
 mod dropped_rows;
 mod entities;
 mod events;
+mod feed;
 mod forget;
 mod generations;
 mod grants;
@@ -34,6 +35,7 @@ mod receipts;
 mod reports;
 mod roles;
 mod signing_keys;
+mod subscriptions;
 mod table_rows;
 mod tables;
 #[cfg(test)]

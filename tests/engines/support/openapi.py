@@ -40,6 +40,7 @@ AT = {
     "principal": "quickstart",
     "principal-role": "analysts",
     "catalog-role": "readers",
+    "subscription": "another",
 }
 REPORTED_WITHIN_S = 30.0
 

@@ -1,6 +1,7 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
 mod failures;
+mod feed;
 mod generations;
 mod people;
 mod people_plans;

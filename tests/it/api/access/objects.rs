@@ -11,7 +11,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, PrincipalId};
 
 use super::callers::Keys;
-use super::polaris;
+use super::{polaris, requests};
 use crate::support::{Catalog, create_table, create_view};
 
 /// An organisation with the warehouse `lake`.
@@ -90,6 +90,14 @@ impl Objects {
         if route.contains("{key}") || route.contains("{principal}") {
             let body = json!({ "name": objects.spare, "role": "reader" });
             catalog.machine(Method::POST, &objects.managed("/keys"), &body).await.ok(200);
+        }
+        if route.contains("{subscription}") {
+            let body = requests::subscription(&objects.spare);
+            let list = match route.contains("{organisation}") {
+                true => objects.managed("/subscriptions"),
+                false => "/management/v1/subscriptions".to_owned(),
+            };
+            catalog.machine(Method::POST, &list, &body).await.ok(200);
         }
         if route.contains("{user}") {
             objects.sign_in_user(catalog).await;

@@ -55,7 +55,8 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         .replace("{principal-role}", &objects.spare)
         .replace("{catalog-role}", &objects.spare)
         .replace("{principal}", &objects.spare)
-        .replace("{operator}", &objects.spare);
+        .replace("{operator}", &objects.spare)
+        .replace("{subscription}", &objects.spare);
     assert!(!path.contains('{'), "a parameter without a value: {path}");
     match route {
         "GET /v1/config" => path + "?warehouse=lake",
@@ -116,6 +117,9 @@ fn management_body(route: &str, objects: &Objects) -> Value {
         ("POST", Some("/keys")) => json!({ "name": "new", "role": "admin" }),
         ("PATCH", Some("/keys/{key}")) => json!({ "role": "admin" }),
         ("POST", Some("/keys/{key}/rotate")) => json!({}),
+        ("POST", Some("/subscriptions")) => subscription(&objects.new_name),
+        ("PATCH", Some("/subscriptions/{subscription}")) => json!({ "disabled": true }),
+        ("POST", Some(path)) if path.starts_with("/subscriptions/") => json!({}),
         ("PATCH", Some("/users/{user}")) => json!({ "disabled": true }),
         ("POST", Some("/principal-roles" | "/warehouses/{warehouse}/catalog-roles")) => {
             json!({ "name": objects.new_name })
@@ -140,8 +144,16 @@ fn server_body(route: &str, objects: &Objects) -> Value {
     match route {
         "POST /management/v1/operators" | "POST /management/v1/organisations" => json!({ "name": objects.new_name }),
         "POST /management/v1/signing-keys" | "POST /management/v1/reload" | "POST /management/v1/reseal" => json!({}),
+        "POST /management/v1/subscriptions" => subscription(&objects.new_name),
+        "PATCH /management/v1/subscriptions/{subscription}" => json!({ "disabled": true }),
+        path if path.starts_with("POST /management/v1/subscriptions/") => json!({}),
         "POST /management/v1/backup" => json!({ "file": objects.new_file }),
         "POST /management/v1/warehouses/{warehouse}/dropped/{id}/restore" => json!({}),
         other => panic!("a body for {other} is missing in requests.rs"),
     }
+}
+
+/// Returns the body that creates a subscription. Nobody answers at its address.
+pub(super) fn subscription(name: &str) -> Value {
+    json!({ "name": name, "url": "https://receiver.invalid/hook" })
 }

@@ -1,0 +1,204 @@
+//! The loop of one consumer: read the feed, send, store the progress.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::sink::{Delivery, Sink, SinkResult};
+use crate::base::clock::{Clock, fresh_uuid};
+use crate::store::{Consumer, Event, FeedPage, FeedScope, Store, StoreError};
+
+/// The result of one step of a [`Pump`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// No event is left to send.
+    Idle,
+    /// The sink has accepted events, and the progress is stored. More may follow.
+    Delivered(usize),
+    /// The sink has accepted some events, and the next one was given up. More may follow.
+    GaveUp {
+        /// The number of accepted events.
+        accepted: usize,
+        /// The reason.
+        reason: String,
+    },
+    /// The sink has accepted some events. The next step comes after the duration.
+    Later {
+        /// The number of accepted events.
+        accepted: usize,
+        /// The reason. Empty if nothing was sent, because the time has not come.
+        reason: String,
+        /// How long to wait.
+        after: Duration,
+        /// The time of the event that waits, in milliseconds since 1970, if one was read.
+        event_ms: Option<i64>,
+    },
+    /// The consumer does not exist, or another server holds it.
+    NotHeld,
+}
+
+/// How often an event is sent before it is given up, and the pauses between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The most attempts while the sink asks for a later one; 0 for no limit.
+    pub attempts: u32,
+    /// The most attempts while the sink refuses the event.
+    pub rejections: u32,
+    /// The first pause. It doubles with each attempt.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl RetryPolicy {
+    /// Never gives up an event unless it is refused.
+    pub const FOR_EVER: Self = Self {
+        attempts: 0,
+        rejections: 1,
+        first_pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(60),
+    };
+
+    /// Returns the pause after `attempts` attempts: up to a quarter shorter than the doubled one, as `random` decides, so that many
+    /// consumers do not try at once.
+    #[must_use]
+    pub fn pause(&self, attempts: u32, random: u64) -> Duration {
+        let doubled = self.first_pause.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+        let pause = doubled.min(self.longest_pause);
+        pause - pause.mul_f64((random % 1_000) as f64 / 4_000.0)
+    }
+
+    fn is_over(&self, attempts: u32, is_rejected: bool) -> bool {
+        if is_rejected { attempts >= self.rejections } else { self.attempts > 0 && attempts >= self.attempts }
+    }
+}
+
+/// Selects the events of a consumer.
+pub type Selects = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+
+/// Reads the feed for one consumer, and sends the events to a sink in batches, in order.
+///
+/// The progress is stored after the sink has accepted events. So nothing is lost when the server is killed, and events may be sent again.
+pub struct Pump {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    holder: Uuid,
+    scope: FeedScope,
+    name: String,
+    at_most: u32,
+    policy: RetryPolicy,
+}
+
+impl Pump {
+    /// The longest time of one [`Sink::send`].
+    pub const SEND_LIMIT: Duration = Duration::from_secs(40);
+
+    /// How long a lease lasts without being extended. Longer than a send, also by another server's clock.
+    const LEASE: Duration = Duration::from_secs(60);
+
+    /// Creates the pump of a consumer that exists, for batches of up to `at_most` events.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, scope: FeedScope, name: impl Into<String>, at_most: u32) -> Self {
+        let (name, policy) = (name.into(), RetryPolicy::FOR_EVER);
+        Self { store, clock, holder: fresh_uuid(), scope, name, at_most, policy }
+    }
+
+    /// Sets when events are sent again, and given up.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Takes or extends the lease, and sends the next batch of events that `selects` accepts. Passes the others.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer. The step may have been made.
+    pub async fn step(&self, sink: &dyn Sink, selects: &Selects) -> Result<Step, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let until_ms = now_ms.saturating_add(millis(Self::LEASE));
+        let claimed = self.store.consumer_claim(self.scope, &self.name, self.holder, now_ms, until_ms).await?;
+        let Some(consumer) = claimed else { return Ok(Step::NotHeld) };
+        if consumer.retry_ms > now_ms {
+            let after = Duration::from_millis((consumer.retry_ms - now_ms).unsigned_abs());
+            return Ok(Step::Later { accepted: 0, reason: String::new(), after, event_ms: None });
+        }
+        let page = self.store.feed_read(self.scope, consumer.position, self.at_most).await?;
+        let position = self.after_gap(&consumer, &page).await?;
+        let Some(last) = page.events.last().map(|event| event.position) else { return Ok(Step::Idle) };
+        let batch: Vec<Delivery> = page
+            .events
+            .into_iter()
+            .filter(|entry| consumer.reads(&entry.event) && selects(&entry.event))
+            .map(|entry| Delivery { position: entry.position, event: entry.event })
+            .collect();
+        let result = if batch.is_empty() { SinkResult::Accepted } else { sink.send(&batch).await };
+        let (accepted, reason, after, is_rejected) = match result {
+            SinkResult::Accepted => {
+                return self.advanced(last, Step::Delivered(batch.len())).await;
+            }
+            SinkResult::Partial { accepted } => {
+                let reached = batch[..accepted.min(batch.len())].last().map_or(position, |event| event.position);
+                return self.advanced(reached, Step::Delivered(accepted)).await;
+            }
+            SinkResult::Rejected { accepted, reason } => (accepted, reason, Duration::ZERO, true),
+            SinkResult::Later { accepted, reason, after } => (accepted, reason, after, false),
+        };
+        let Some(next) = batch.get(accepted) else {
+            return self.advanced(last, Step::Delivered(batch.len())).await;
+        };
+        let reached = accepted.checked_sub(1).map_or(position, |at| batch[at].position);
+        let attempts = if accepted == 0 { consumer.attempts.saturating_add(1) } else { 1 };
+        if self.policy.is_over(attempts, is_rejected) {
+            sink.give_up(next, &reason).await?;
+            return self.advanced(next.position, Step::GaveUp { accepted, reason }).await;
+        }
+        if reached != position && !self.advance(reached, false).await? {
+            return Ok(Step::NotHeld);
+        }
+        let after = after.max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
+        let retry_ms = self.clock.now_ms().saturating_add(millis(after));
+        let is_held = self.store.consumer_postpone(self.scope, &self.name, self.holder, attempts, retry_ms).await?;
+        let event_ms = Some(next.event.at_ms);
+        Ok(if is_held { Step::Later { accepted, reason, after, event_ms } } else { Step::NotHeld })
+    }
+
+    /// Records that events were removed before they were read. Returns the position from which the consumer continues.
+    async fn after_gap(&self, consumer: &Consumer, page: &FeedPage) -> Result<i64, StoreError> {
+        let oldest = page.events.first().map_or(i64::MAX, |event| event.position);
+        let position = page.bounds.removed.min(oldest.saturating_sub(1));
+        if position <= consumer.position {
+            return Ok(consumer.position);
+        }
+        tracing::error!(
+            consumer = consumer.name,
+            scope = ?consumer.scope,
+            from = consumer.position,
+            to = position,
+            "events were removed before they were delivered: raise events.retention_s"
+        );
+        self.advance(position, true).await?;
+        Ok(position)
+    }
+
+    async fn advance(&self, position: i64, gap: bool) -> Result<bool, StoreError> {
+        self.store.consumer_advance(self.scope, &self.name, self.holder, position, gap).await
+    }
+
+    async fn advanced(&self, position: i64, step: Step) -> Result<Step, StoreError> {
+        Ok(if self.advance(position, false).await? { step } else { Step::NotHeld })
+    }
+
+    /// Ends the lease, so that another server can continue at once.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer. Then the lease ends by itself.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        self.store.consumer_release(self.scope, &self.name, self.holder).await
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,127 @@
+//! Subscriptions and dead letters.
+
+use tidewater_core::ids::{OrganisationId, WarehouseId};
+
+use super::fixture::{NOW_MS, Subject, assert_refused, change, organisation};
+use crate::base::clock::fresh_uuid;
+use crate::store::{
+    DeadLetter, EventFilter, FeedScope, Operation, PreviousSecret, Resource, StoreError, Subscription,
+    SubscriptionFilter, SubscriptionHealth,
+};
+
+fn subscription(scope: FeedScope, name: &str) -> Subscription {
+    Subscription {
+        id: fresh_uuid(),
+        scope,
+        name: name.to_owned(),
+        url: "https://example.com/hook".to_owned(),
+        filter: SubscriptionFilter {
+            warehouse: Some(WarehouseId(fresh_uuid())),
+            objects: vec!["sales.*".to_owned(), "a.b".to_owned()],
+            operations: vec![Operation::UpdateTable, Operation::DropTable],
+        },
+        sealed_secret: vec![1, 2, 3],
+        previous_secret: None,
+        created_ms: NOW_MS,
+        disabled_ms: None,
+        health: SubscriptionHealth::default(),
+    }
+}
+
+fn letter(of: &Subscription, event: &str, at_ms: i64) -> DeadLetter {
+    DeadLetter {
+        scope: of.scope,
+        subscription: of.id,
+        event: event.to_owned(),
+        body: "{}".to_owned(),
+        reason: "HTTP 400".to_owned(),
+        at_ms,
+        replay: false,
+    }
+}
+
+pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_owner(store: Subject) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme, &change()).await.unwrap();
+    let own = FeedScope::Organisation(acme.id);
+    let (mut first, all) = (subscription(own, "first"), subscription(FeedScope::All, "first"));
+    store.subscription_create(&first, 2, &change()).await.unwrap();
+    store.subscription_create(&all, 2, &change()).await.unwrap();
+    let same_name = store.subscription_create(&subscription(own, "first"), 2, &change()).await;
+    assert_refused!(same_name, StoreError::AlreadyExists(Resource::Subscription));
+    let second = subscription(own, "second");
+    store.subscription_create(&second, 2, &change()).await.unwrap();
+    let third = store.subscription_create(&subscription(own, "third"), 2, &change()).await;
+    assert_refused!(third, StoreError::LimitReached { limit: 2 });
+    let nowhere = FeedScope::Organisation(OrganisationId(fresh_uuid()));
+    let missing = store.subscription_create(&subscription(nowhere, "x"), 2, &change()).await;
+    assert_refused!(missing, StoreError::NotFound(Resource::Organisation));
+    assert_eq!(store.subscription_list(own).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.subscription_list(FeedScope::All).await.unwrap(), std::slice::from_ref(&all));
+    assert_eq!(store.subscription_list_all().await.unwrap().len(), 3);
+
+    let health = SubscriptionHealth {
+        delivered_ms: Some(NOW_MS),
+        failing_since_ms: Some(NOW_MS + 1),
+        last_error: Some("no answer".to_owned()),
+    };
+    store.subscription_note(own, first.id, &health).await.unwrap();
+    first.name = "renamed".to_owned();
+    first.disabled_ms = Some(NOW_MS + 5);
+    first.previous_secret = Some(PreviousSecret { sealed: vec![1, 2, 3], until_ms: NOW_MS + 9 });
+    first.sealed_secret = vec![4];
+    first.filter = SubscriptionFilter::default();
+    store.subscription_update(&first, Operation::DisableSubscription, &change()).await.unwrap();
+    first.health = health;
+    assert_eq!(store.subscription_list(own).await.unwrap(), [first.clone(), second.clone()], "by name");
+    let taken = Subscription { name: "second".to_owned(), ..first.clone() };
+    let taken = store.subscription_update(&taken, Operation::UpdateSubscription, &change()).await;
+    assert_refused!(taken, StoreError::AlreadyExists(Resource::Subscription));
+    let elsewhere = store.subscription_delete(FeedScope::All, first.id, &change()).await;
+    assert_refused!(elsewhere, StoreError::NotFound(Resource::Subscription));
+    store.dead_letter_add(&letter(&first, "e", NOW_MS), 9).await.unwrap();
+    store.subscription_delete(own, first.id, &change()).await.unwrap();
+    assert_eq!(store.subscription_list(own).await.unwrap(), [second]);
+    assert_eq!(store.dead_letter_count().await.unwrap(), 0);
+    let events = store.event_list(Some(acme.id), &EventFilter::default(), None, 10).await.unwrap().events;
+    let told: Vec<_> = events.iter().map(|event| (event.operation.as_str(), event.object.name.as_str())).collect();
+    let expected = [
+        ("delete-subscription", "renamed"),
+        ("disable-subscription", "renamed"),
+        ("create-subscription", "second"),
+        ("create-subscription", "first"),
+        ("create-organisation", "acme"),
+    ];
+    assert_eq!(told, expected);
+}
+
+pub(in crate::store) async fn dead_letters_are_listed_replayed_and_limited(store: Subject) {
+    let own = subscription(FeedScope::All, "own");
+    store.subscription_create(&own, 9, &change()).await.unwrap();
+    for (event, at_ms) in [("a", 1), ("b", 2), ("c", 3)] {
+        assert_eq!(store.dead_letter_add(&letter(&own, event, at_ms), 3).await.unwrap(), 0);
+    }
+    assert_eq!(store.dead_letter_add(&letter(&own, "d", 4), 3).await.unwrap(), 1, "the oldest one goes");
+    let list = async |replay, after| {
+        let letters = store.dead_letter_list(own.scope, own.id, replay, after, 2).await.unwrap();
+        letters.into_iter().map(|letter| letter.event).collect::<Vec<_>>()
+    };
+    assert_eq!(list(false, None).await, ["b", "c"]);
+    assert_eq!(list(false, Some("c")).await, ["d"]);
+    assert_eq!(list(true, None).await.len(), 0);
+    let some = ["c".to_owned(), "x".to_owned()];
+    assert_eq!(store.dead_letter_replay(own.scope, own.id, Some(&some)).await.unwrap(), 1);
+    assert_eq!(list(true, None).await, ["c"]);
+    assert_eq!(store.dead_letter_replays(9).await.unwrap(), [own.id]);
+    let failed = DeadLetter { reason: "HTTP 500".to_owned(), ..letter(&own, "c", 5) };
+    store.dead_letter_add(&failed, 3).await.unwrap();
+    assert_eq!(store.dead_letter_list(own.scope, own.id, false, Some("b"), 1).await.unwrap(), [failed]);
+    assert_eq!(store.dead_letter_replay(own.scope, own.id, None).await.unwrap(), 3);
+    assert_eq!(store.dead_letter_remove(own.scope, own.id, Some(&some)).await.unwrap(), 1);
+    assert_eq!(store.dead_letter_remove_before(4, 9).await.unwrap(), 1);
+    assert_eq!(list(false, None).await, ["d"]);
+    let unknown = DeadLetter { subscription: fresh_uuid(), ..letter(&own, "e", 1) };
+    store.dead_letter_add(&unknown, 3).await.unwrap();
+    assert_eq!(store.dead_letter_count().await.unwrap(), 1, "its subscription is gone");
+    assert_eq!(store.dead_letter_remove(own.scope, own.id, None).await.unwrap(), 1);
+}
