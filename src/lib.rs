@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod config;
 pub mod copy;
 pub mod data_folder;
+pub mod delivery;
 pub mod heavy;
 pub mod history;
 pub mod maintenance;

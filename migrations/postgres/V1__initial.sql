@@ -501,6 +501,8 @@ CREATE TABLE report_bytes (
 -- `id` is the database's clock in microseconds since 1970, times 4, plus a number from 0 to 3. It is read after the change has locked its
 -- object, so the events of one object ascend. No sequence is needed. Until the year 2041 an id
 -- is below 2^53, which readers of JSON with 64-bit floats read exactly.
+--
+-- `position` is the event's place in the feed. A background task gives it to committed events: ids become visible in another order.
 CREATE TABLE event (
     organisation uuid NOT NULL,
     id           bigint NOT NULL,
@@ -519,6 +521,7 @@ CREATE TABLE event (
     request_id   text,
     client       text,
     details      text NOT NULL,
+    position     bigint,
     PRIMARY KEY (organisation, id)
 );
 
@@ -528,3 +531,35 @@ CREATE INDEX event_newest ON event (id);
 -- A page about one object, newest first. Names may be longer than a key of an index, so their hash is the key.
 CREATE INDEX event_of_object ON event (organisation, md5(object_name), id);
 CREATE INDEX event_of_new_name ON event (organisation, md5(new_name), id) WHERE new_name IS NOT NULL;
+
+-- Events without a position, and the feed of an organisation and of all.
+CREATE INDEX event_unplaced ON event (id, organisation) WHERE position IS NULL;
+CREATE INDEX event_feed ON event (organisation, position) WHERE position IS NOT NULL;
+CREATE INDEX event_feed_of_all ON event (position) WHERE position IS NOT NULL;
+
+-- One row: the highest position of the feed. The task that gives positions locks it.
+CREATE TABLE feed_state (
+    only_one boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    latest   bigint NOT NULL
+);
+
+INSERT INTO feed_state (only_one, latest) VALUES (true, 0);
+
+-- The highest position of the feed that was removed, for each organisation; the nil UUID for the server.
+CREATE TABLE feed_removed (
+    organisation uuid NOT NULL PRIMARY KEY,
+    position     bigint NOT NULL
+);
+
+-- Readers of the feed, and their progress. The nil UUID for readers of all organisations. `holder` is the server that reads until
+-- `held_until_ms`.
+CREATE TABLE feed_consumer (
+    organisation  uuid NOT NULL,
+    name          text COLLATE "C" NOT NULL,
+    position      bigint NOT NULL,
+    since_id      bigint NOT NULL,
+    gaps          bigint NOT NULL CHECK (gaps >= 0),
+    holder        uuid,
+    held_until_ms bigint NOT NULL,
+    PRIMARY KEY (organisation, name)
+);

@@ -543,3 +543,21 @@ CREATE INDEX event_of_organisation ON event (organisation, id);
 -- A page about one object, newest first.
 CREATE INDEX event_of_object ON event (organisation, object_name, id);
 CREATE INDEX event_of_new_name ON event (organisation, new_name, id) WHERE new_name IS NOT NULL;
+
+-- The highest position of the feed that was removed, for each organisation; zeros for the server. An event's position is its id.
+CREATE TABLE feed_removed (
+    organisation BLOB NOT NULL PRIMARY KEY CHECK (length(organisation) = 16),
+    position     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Readers of the feed, and their progress. Zeros for readers of all organisations. `holder` is the server that reads until `held_until_ms`.
+CREATE TABLE feed_consumer (
+    organisation  BLOB NOT NULL CHECK (length(organisation) = 16),
+    name          TEXT NOT NULL,
+    position      INTEGER NOT NULL,
+    since_id      INTEGER NOT NULL,
+    gaps          INTEGER NOT NULL CHECK (gaps >= 0),
+    holder        BLOB CHECK (length(holder) = 16),
+    held_until_ms INTEGER NOT NULL,
+    PRIMARY KEY (organisation, name)
+) STRICT, WITHOUT ROWID;

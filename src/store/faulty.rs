@@ -338,6 +338,18 @@ stores_with_faults! {
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     }
+    FeedStore {
+        fn feed_sequence(at_most: u32) -> u64;
+        fn feed_bounds(scope: FeedScope) -> FeedBounds;
+        fn feed_read(scope: FeedScope, after: i64, at_most: u32) -> FeedPage;
+        fn feed_changed(after: i64, at_most: u32) -> Vec<FeedScope>;
+        fn consumer_ensure(scope: FeedScope, name: &str, start: FeedStart) -> Consumer;
+        fn consumer_list() -> Vec<Consumer>;
+        fn consumer_claim(scope: FeedScope, name: &str, holder: Uuid, now_ms: i64, until_ms: i64) -> Option<Consumer>;
+        fn consumer_advance(scope: FeedScope, name: &str, holder: Uuid, position: i64, gap: bool) -> bool;
+        fn consumer_release(scope: FeedScope, name: &str, holder: Uuid) -> ();
+        fn consumer_remove(scope: FeedScope, name: &str) -> ();
+    }
     GrantStore {
         fn principal_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
         fn principal_access(

@@ -13,6 +13,7 @@ mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod feed;
 mod grants;
 mod keys;
 mod locations;
@@ -47,6 +48,7 @@ pub use dropped::*;
 pub use entities::*;
 pub use error::*;
 pub use events::*;
+pub use feed::*;
 pub use grants::*;
 pub use keys::*;
 pub use locations::*;
@@ -103,6 +105,7 @@ pub trait Store:
     + ReportStore
     + ReceiptStore
     + EventStore
+    + FeedStore
     + UsageStore
     + GrantStore
     + EntityStore

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("history", &["background", "base", "store"]),
+    ("delivery", &["background", "base", "config", "sealing", "store"]),
     ("maintenance", &["background", "base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
     (
         "admin",

@@ -439,9 +439,12 @@ mod tests {
     use crate::store::postgres::tests::server::TestDatabase;
 
     /// Tables that are not copied: they follow from others, or are about the database itself.
-    const OTHERS: [&str; 7] = [
+    const OTHERS: [&str; 10] = [
         "catalog_lock",
         "copy_state",
+        "feed_consumer",
+        "feed_removed",
+        "feed_state",
         "organisation_state",
         "report_bytes",
         "schema_history",
@@ -450,7 +453,7 @@ mod tests {
     ];
 
     /// Columns that are not copied: they start anew with the servers of the target.
-    const NEW: [(&str, &str); 1] = [("principal", "generation")];
+    const NEW: [(&str, &str); 2] = [("principal", "generation"), ("event", "position")];
 
     #[tokio::test]
     async fn every_table_and_column_is_copied() {

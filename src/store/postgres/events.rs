@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
+use super::feed::NOTE_REMOVED;
 use super::params::params;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
@@ -21,7 +22,8 @@ const MOST_LOOKED_AT: usize = 20_000;
 const MOST_AT_ONCE: usize = 1_000;
 
 /// The columns of an event. [`event_at`] reads them in this order.
-const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
+pub(super) const COLUMNS: &str =
+    "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
     object_id, object_name, new_name, request_id, client, details, engine_id, engine_name";
 
 /// An expression for the id of a new event: the database's clock in microseconds, times 4, plus a number from 0 to 3.
@@ -218,14 +220,15 @@ impl EventStore for PostgresStore {
     }
 
     async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
-        let removed = self
-            .change_rows(
-                "DELETE FROM event USING (SELECT organisation, id FROM
+        let sql = format!(
+            "WITH gone AS (
+                 DELETE FROM event USING (SELECT organisation, id FROM
                      (SELECT organisation, id, at_ms FROM event ORDER BY id LIMIT $2) AS oldest WHERE at_ms < $1) AS old
-                 WHERE event.organisation = old.organisation AND event.id = old.id RETURNING 1",
-                params![before_ms, i64::from(at_most)],
-            )
-            .await?;
+                 WHERE event.organisation = old.organisation AND event.id = old.id
+                 RETURNING event.organisation, event.position)
+             {NOTE_REMOVED}"
+        );
+        let removed = self.change_rows(&sql, params![before_ms, i64::from(at_most)]).await?;
         Ok(removed.len() as u64)
     }
 
@@ -243,18 +246,19 @@ impl EventStore for PostgresStore {
     }
 
     async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64> {
-        let removed = self
-            .change_rows(
-                "DELETE FROM event WHERE organisation = $1 AND id IN
-                     (SELECT id FROM event WHERE organisation = $1 AND id <= $2 ORDER BY id LIMIT $3) RETURNING 1",
-                params![organisation.0, last, i64::from(at_most)],
-            )
-            .await?;
+        let sql = format!(
+            "WITH gone AS (
+                 DELETE FROM event WHERE organisation = $1 AND id IN
+                     (SELECT id FROM event WHERE organisation = $1 AND id <= $2 ORDER BY id LIMIT $3)
+                 RETURNING organisation, position)
+             {NOTE_REMOVED}"
+        );
+        let removed = self.change_rows(&sql, params![organisation.0, last, i64::from(at_most)]).await?;
         Ok(removed.len() as u64)
     }
 }
 
-fn event_at(row: &Row) -> Result<Event> {
+pub(super) fn event_at(row: &Row) -> Result<Event> {
     let corrupt = |problem: &str| StoreError::Corrupt(format!("event: {problem}"));
     let text = |column: usize| get::<Option<String>>(row, column);
     let operation: &str = get(row, 7)?;

@@ -21,7 +21,7 @@ use crate::store::{
 type Outcome<T> = std::result::Result<T, Failure>;
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 21] = [
     ("tabular", "id"),
     ("dropped", "id"),
     ("location", "tabular, digest"),
@@ -41,6 +41,8 @@ const TABLES: [(&str, &str); 19] = [
     ("api_key", "id"),
     ("principal", "id"),
     ("warehouse", "id"),
+    ("feed_consumer", "name"),
+    ("feed_removed", "organisation"),
     ("event", "id"),
 ];
 

@@ -18,6 +18,7 @@ mod dropped_record;
 mod dropped_rows;
 mod entities;
 mod events;
+mod feed;
 mod forget;
 mod forget_rows;
 mod generations;

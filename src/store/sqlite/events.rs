@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::convert::id;
+use super::feed::note_removed;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
     Operation, Result, StoreError, WarehouseRef,
@@ -16,7 +17,8 @@ use crate::store::{
 /// The most events that are read for one page, so that a filter with few matches ends soon.
 const MOST_LOOKED_AT: usize = 20_000;
 
-const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
+pub(super) const COLUMNS: &str =
+    "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
     object_id, object_name, new_name, request_id, client, details, engine_id, engine_name";
 
 /// The owner of a changed object: the server, an organisation, or a warehouse.
@@ -134,13 +136,13 @@ fn statement(organisation: Option<OrganisationId>, filter: &EventFilter, before:
 }
 
 pub(super) fn event_remove_before(connection: &Connection, before_ms: i64, at_most: u32) -> Result<u64> {
-    let removed = connection
-        .prepare_cached(
-            "DELETE FROM event WHERE id IN
-                 (SELECT id FROM (SELECT id, at_ms FROM event ORDER BY id LIMIT ?2) WHERE at_ms < ?1)",
-        )?
-        .execute(params![before_ms, at_most])?;
-    Ok(removed as u64)
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM event WHERE id IN
+             (SELECT id FROM (SELECT id, at_ms FROM event ORDER BY id LIMIT ?2) WHERE at_ms < ?1)
+         RETURNING organisation, id",
+    )?;
+    let removed = statement.query_map(params![before_ms, at_most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    note_removed(connection, removed.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
 pub(super) fn event_surplus(connection: &Connection, most: u32) -> Result<Vec<(OrganisationId, i64)>> {
@@ -159,16 +161,17 @@ pub(super) fn event_remove_up_to(
     last: i64,
     at_most: u32,
 ) -> Result<u64> {
-    let removed = connection
-        .prepare_cached(
-            "DELETE FROM event WHERE id IN
-                 (SELECT id FROM event WHERE organisation = ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
-        )?
-        .execute(params![organisation.0.into_bytes(), last, at_most])?;
-    Ok(removed as u64)
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM event WHERE id IN
+             (SELECT id FROM event WHERE organisation = ?1 AND id <= ?2 ORDER BY id LIMIT ?3)
+         RETURNING organisation, id",
+    )?;
+    let of_organisation = params![organisation.0.into_bytes(), last, at_most];
+    let removed = statement.query_map(of_organisation, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    note_removed(connection, removed.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
-fn event_at(row: &Row<'_>) -> Result<Event> {
+pub(super) fn event_at(row: &Row<'_>) -> Result<Event> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("event: {what}"));
     let uuid =
         |column: usize| -> Result<Option<Uuid>> { Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Uuid::from_bytes)) };

@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 21] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
@@ -34,6 +34,8 @@ const TABLES: [(&str, &str); 19] = [
     ("api_key", "id"),
     ("principal", "id"),
     ("warehouse", "id"),
+    ("feed_consumer", "name"),
+    ("feed_removed", "organisation"),
     ("event", "id"),
 ];
 

@@ -12,6 +12,7 @@ mod dropped;
 mod dropped_rows;
 mod entities;
 mod events;
+mod feed;
 mod forget;
 mod generations;
 mod grants;

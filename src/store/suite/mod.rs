@@ -8,6 +8,7 @@ mod dropped;
 mod entities;
 mod events;
 mod everything;
+mod feed;
 mod fixture;
 mod grants;
 mod isolation;
@@ -33,6 +34,7 @@ pub(super) use dropped::*;
 pub(super) use entities::*;
 pub(super) use events::*;
 pub(crate) use everything::{answers, fill};
+pub(super) use feed::*;
 pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use keys::*;
@@ -123,6 +125,11 @@ macro_rules! conformance {
             old_events_are_removed_in_batches_and_ids_are_not_reused,
             events_are_invisible_to_other_organisations,
             surplus_events_are_listed_and_removed,
+            // Feed
+            feed_has_all_events_of_its_scope_in_order,
+            feed_tells_that_events_were_removed,
+            new_consumer_reads_from_its_start,
+            progress_of_a_consumer_is_stored_by_its_holder,
             // Namespaces
             namespace_keeps_its_properties,
             second_namespace_of_a_name_is_refused,
