@@ -12,6 +12,7 @@ mod direct;
 mod endpoints;
 mod entity_tag;
 mod error;
+mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -103,6 +104,8 @@ pub struct Api {
     pub sequencer: Arc<Sequencer>,
     /// Deliveries of events to subscriptions.
     pub webhooks: Arc<Webhooks>,
+    /// Whether clients can read events: `events.pull`.
+    pub events_pull: bool,
     /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
     /// Whether the server can answer requests, for `GET /ready`.

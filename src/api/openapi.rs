@@ -25,6 +25,7 @@ const PARTS: [&str; 13] = [
     include_str!("openapi/commits.json"),
     include_str!("openapi/metadata.json"),
     include_str!("openapi/views.json"),
+    include_str!("openapi/events.json"),
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
     include_str!("openapi/access.json"),

@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::data_folder::control::ControlSocket;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderLock, ServerLock};
+use crate::delivery::kafka::KafkaDelivery;
 use crate::delivery::{Sequencer, Webhooks};
 use crate::heavy::{Heavy, HeavySettings};
 use crate::history::events::EventRetention;
@@ -107,6 +108,8 @@ pub struct App {
     monitoring: Option<Server>,
     /// The export of traces, if the settings name a collector.
     traces: Option<Traces>,
+    /// The delivery of events to Kafka, if it is configured.
+    kafka: Option<Arc<KafkaDelivery>>,
     /// The lock of the data folder. `None` without a data folder.
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
@@ -188,6 +191,7 @@ impl App {
         }
         let traces =
             Traces::new(&config.traces, clock.clone()).map_err(|why| anyhow::anyhow!("cannot export traces: {why}"))?;
+        let kafka = KafkaDelivery::new(&config.kafka, Arc::clone(&store), clock.clone()).context("kafka.operations")?;
         let api = api_over(config, store, access, clock, traces.as_ref());
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
@@ -202,7 +206,10 @@ impl App {
         let server = Server::bind(&config.listen, &config.connections, service).await?.with_tls(tls.clone());
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing(), tls));
         collect::register_server(&api, server.counts());
-        Ok(Self { server, api, running, monitoring, traces, lock: None, after_unclean_stop: false })
+        if let Some(kafka) = &kafka {
+            collect::register_kafka(&api, kafka);
+        }
+        Ok(Self { server, api, running, monitoring, traces, kafka, lock: None, after_unclean_stop: false })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -288,13 +295,16 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, monitoring, traces, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, traces, kafka, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
         if let Some(traces) = &traces {
             traces.start();
         }
         running.tls().into_iter().for_each(|tls| api.admin.background().start(tls::task(tls, &api.clock)));
+        if let Some(kafka) = &kafka {
+            api.admin.background().start(kafka.task());
+        }
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -426,6 +436,7 @@ fn api_over(
         )),
         sequencer,
         webhooks,
+        events_pull: config.events.pull,
         store,
         readiness,
         telemetry,

@@ -109,6 +109,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         events: Arc::clone(&api.events),
         sequencer: Arc::clone(&api.sequencer),
         webhooks: Arc::clone(&api.webhooks),
+        events_pull: config.events.pull,
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),

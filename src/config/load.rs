@@ -129,7 +129,7 @@ impl Config {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
         }
-        for (setting, file) in config.tls.files_mut() {
+        for (setting, file) in config.tls.files_mut().into_iter().chain(config.kafka.files_mut()) {
             if !file.as_os_str().is_empty() {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
@@ -193,6 +193,7 @@ impl Config {
         }));
         wrong.extend(self.tls.check().map(str::to_owned));
         wrong.extend(super::issuers::check(&self.auth.issuers));
+        wrong.extend(self.kafka.check());
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(

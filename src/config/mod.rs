@@ -7,6 +7,7 @@ mod api;
 mod connections;
 mod delivery;
 mod issuers;
+mod kafka;
 mod listen;
 mod load;
 mod opentelemetry;
@@ -36,6 +37,7 @@ pub use api::{ApiConfig, LimitHeaders};
 pub use connections::ConnectionsConfig;
 pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
+pub use kafka::{KafkaCompression, KafkaConfig, KafkaSasl, KafkaStart, ORGANISATION as KAFKA_ORGANISATION};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
@@ -81,6 +83,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Deliveries of events to receivers over HTTP.
     pub delivery: DeliveryConfig,
+    /// The delivery of events to Apache Kafka.
+    pub kafka: KafkaConfig,
     /// TLS in the server.
     pub tls: TlsConfig,
     /// Traces of requests.
@@ -217,6 +221,8 @@ pub struct EventsConfig {
     pub retention_s: u64,
     /// The most events of an organisation.
     pub per_organisation: u32,
+    /// Whether clients can read the events of what they may see: `POST /v1/{prefix}/events`.
+    pub pull: bool,
 }
 
 /// Limits on the roles, assignments and grants of an organisation.
@@ -281,6 +287,7 @@ impl Default for Config {
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
             delivery: DeliveryConfig::default(),
+            kafka: KafkaConfig::default(),
             tls: TlsConfig::default(),
             traces: TracesConfig::default(),
             limits: RequestLimits::default(),
@@ -350,7 +357,7 @@ impl DropConfig {
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { retention_s: 90 * 86_400, per_organisation: 1_000_000 }
+        Self { retention_s: 90 * 86_400, per_organisation: 1_000_000, pull: false }
     }
 }
 

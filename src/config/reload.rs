@@ -41,7 +41,7 @@ impl Config {
     /// Returns the settings after a reload of `new`.
     ///
     /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage,
-    /// the workers, deliveries, the server's metrics, TLS and traces need a restart: sockets, files, connections and threads were created with them.
+    /// the workers, deliveries, Kafka, the server's metrics, TLS and traces need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -56,6 +56,7 @@ impl Config {
             delivery: self.delivery.clone(),
             tls: self.tls.clone(),
             traces: self.traces.clone(),
+            kafka: self.kafka.clone(),
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
@@ -65,6 +66,7 @@ impl Config {
         let secrets = [
             ("storage.master_key", self.storage.master_key != new.storage.master_key),
             ("store.password", self.store.password != new.store.password),
+            ("kafka.sasl_password", self.kafka.sasl_password != new.kafka.sasl_password),
             ("store.url", is_other_password),
             ("traces.headers", self.traces.headers != new.traces.headers),
         ];

@@ -7,6 +7,7 @@ mod address;
 mod cloud_event;
 mod courier;
 mod measures;
+pub mod kafka;
 mod pump;
 mod sequencer;
 mod signature;
