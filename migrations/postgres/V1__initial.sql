@@ -518,6 +518,8 @@ CREATE TABLE event (
     new_name     text,
     request_id   text,
     client       text,
+    agent        text,
+    role         text,
     details      text NOT NULL,
     PRIMARY KEY (organisation, id)
 );
@@ -528,3 +530,24 @@ CREATE INDEX event_newest ON event (id);
 -- A page about one object, newest first. Names may be longer than a key of an index, so their hash is the key.
 CREATE INDEX event_of_object ON event (organisation, md5(object_name), id);
 CREATE INDEX event_of_new_name ON event (organisation, md5(new_name), id) WHERE new_name IS NOT NULL;
+
+-- Refused requests, sign-ins and granted access. Changes are events.
+--
+-- `organisation` is the nil UUID for an unknown actor. `entry` is a JSON object. `id` is formed as that of an event.
+CREATE TABLE audit (
+    organisation uuid NOT NULL,
+    id           bigint NOT NULL,
+    at_ms        bigint NOT NULL,
+    entry        text NOT NULL,
+    PRIMARY KEY (organisation, id)
+);
+
+-- A page of the records of all organisations, and the oldest ones.
+CREATE INDEX audit_newest ON audit (id);
+
+-- How far the export to a sink is: the ids of the last event and of the last audit record.
+CREATE TABLE audit_position (
+    sink   text NOT NULL PRIMARY KEY,
+    event  bigint NOT NULL,
+    record bigint NOT NULL
+);

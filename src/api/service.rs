@@ -29,7 +29,7 @@ use super::path::normalised;
 use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
-use super::{Api, Machine, cors, direct, router, wire};
+use super::{Api, Machine, audit, cors, direct, router, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
@@ -183,17 +183,32 @@ impl ApiService {
         let (parts, body) = request.into_parts();
         let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.
-        if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
+        if let Some(Err(mut refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
+            audit::note_malformed(&self.api, &asked, &mut refusal);
             asked.answered(&RequestFacts::default(), refusal.status());
             self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
             return *refusal;
         }
+        if self.api.audit.is_closed() && audit::must_be_recorded(&self.api, &parts.method, parts.uri.path()) {
+            let refusal = audit::refuse_unrecorded(&self.api);
+            asked.answered(&RequestFacts::default(), refusal.status());
+            self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
+            return refusal;
+        }
         if let Some(direct) = direct {
             let learned = RequestFacts::default();
-            let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
+            let source = CredentialSource {
+                address: arrival.from,
+                last: arrival.last.map(Arc::as_ref),
+                signed_in: Some(learned.signed_in()),
+            };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
-            let response = self.bounded(arrival.started, answer).await;
+            let mut response = self.bounded(arrival.started, answer).await;
+            if audit::concerns(&self.api, &learned, &response) {
+                let route = Some(direct.route());
+                response = Box::pin(audit::finish(&self.api, &asked, &learned, route, response)).await;
+            }
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
             learned.count_organisation(self.metrics());
@@ -205,8 +220,12 @@ impl ApiService {
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
-        request.extensions_mut().insert(RequestOrigin { request_id, from, last });
-        let response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
+        let agent = pending.agent().cloned();
+        request.extensions_mut().insert(RequestOrigin { request_id, from, last, agent });
+        let mut response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
+        if !self.monitors {
+            response = Box::pin(audit::finish(&self.api, &pending.asked(), &pending.facts, None, response)).await;
+        }
         self.count_refusal(arrival, &pending.facts, response.status());
         pending.answered(response.status());
         response

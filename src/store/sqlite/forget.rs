@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
@@ -35,6 +35,7 @@ const TABLES: [(&str, &str); 19] = [
     ("principal", "id"),
     ("warehouse", "id"),
     ("event", "id"),
+    ("audit", "id"),
 ];
 
 /// One row for each organisation.
