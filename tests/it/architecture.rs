@@ -50,6 +50,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("history", &["background", "base", "store"]),
+    // Audit records, and their export.
+    ("audit", &["background", "base", "config", "store"]),
     ("maintenance", &["background", "base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
     (
         "admin",
@@ -75,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "access",
             "admin",
+            "audit",
             "auth",
             "background",
             "backup",
@@ -101,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "admin",
             "api",
+            "audit",
             "auth",
             "background",
             "base",
@@ -161,7 +165,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "base", "catalog", "telemetry", "vending"]),
+    ("prometheus_client", &["app", "audit", "base", "catalog", "telemetry", "vending"]),
     ("snap", &["manifests"]),
     ("zstd", &["manifests"]),
     ("figment", &["config"]),
