@@ -520,6 +520,8 @@ CREATE TABLE event (
     new_name     text,
     request_id   text,
     client       text,
+    agent        text,
+    role         text,
     details      text NOT NULL,
     position     bigint,
     PRIMARY KEY (organisation, id)
@@ -601,3 +603,24 @@ CREATE TABLE dead_letter (
 CREATE INDEX dead_letter_old ON dead_letter (at_ms);
 CREATE INDEX dead_letter_replay ON dead_letter (subscription) WHERE replay;
 CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);
+
+-- Refused requests, sign-ins and granted access. Changes are events.
+--
+-- `organisation` is the nil UUID for an unknown actor. `entry` is a JSON object. `id` is formed as that of an event.
+CREATE TABLE audit (
+    organisation uuid NOT NULL,
+    id           bigint NOT NULL,
+    at_ms        bigint NOT NULL,
+    entry        text NOT NULL,
+    PRIMARY KEY (organisation, id)
+);
+
+-- A page of the records of all organisations, and the oldest ones.
+CREATE INDEX audit_newest ON audit (id);
+
+-- How far the export to a sink is: the ids of the last event and of the last audit record.
+CREATE TABLE audit_position (
+    sink   text NOT NULL PRIMARY KEY,
+    event  bigint NOT NULL,
+    record bigint NOT NULL
+);

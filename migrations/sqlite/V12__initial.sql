@@ -534,6 +534,8 @@ CREATE TABLE event (
     new_name     TEXT,
     request_id   TEXT,
     client       TEXT,
+    agent        TEXT,
+    role         TEXT,
     details      TEXT NOT NULL
 ) STRICT;
 
@@ -599,3 +601,23 @@ CREATE TABLE dead_letter (
 CREATE INDEX dead_letter_old ON dead_letter (at_ms);
 CREATE INDEX dead_letter_replay ON dead_letter (subscription) WHERE replay = 1;
 CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscription, at_ms, event);
+
+-- Refused requests, sign-ins and granted access. Changes are events.
+--
+-- `organisation` is 16 zero bytes for an unknown actor. `entry` is a JSON object. Ids ascend and are never used again.
+CREATE TABLE audit (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    organisation BLOB NOT NULL CHECK (length(organisation) = 16),
+    at_ms        INTEGER NOT NULL,
+    entry        TEXT NOT NULL
+) STRICT;
+
+-- A page of an organisation's, newest first.
+CREATE INDEX audit_of_organisation ON audit (organisation, id);
+
+-- How far the export to a sink is: the ids of the last event and of the last audit record.
+CREATE TABLE audit_position (
+    sink   TEXT NOT NULL PRIMARY KEY,
+    event  INTEGER NOT NULL,
+    record INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -102,6 +102,15 @@ impl Principal {
         }
     }
 
+    /// Returns its built-in role. An administrator of all organisations has none.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        match &self.kind {
+            Kind::Caller(caller) => Some(caller.role()),
+            Kind::Administrator(_) => None,
+        }
+    }
+
     /// Returns whether it may change anything at all.
     #[must_use]
     pub fn may_change(&self) -> bool {

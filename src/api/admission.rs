@@ -77,7 +77,10 @@ pub(super) fn note_route(request: &Request) -> Option<&Arc<RequestFacts>> {
 pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(ApiError::bad_request("A request can have one Authorization header, not several")),
+        (_, Some(_)) => {
+            let error = ApiError::bad_request("A request can have one Authorization header, not several");
+            Err(error.refused("several-credentials"))
+        }
         (value, None) => Ok(value.map(HeaderValue::as_bytes)),
     }
 }

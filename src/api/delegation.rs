@@ -6,16 +6,19 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::storage::{Delegation, Wanted};
 
 use super::Api;
+use super::audit::GaveAccess;
 use super::error::ApiError;
 use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};
 use crate::catalog::LoadedTable;
-use crate::vending::{ValidLocations, Vended};
+use crate::vending::{Access, ValidLocations, Vended};
 
 const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
@@ -106,6 +109,25 @@ async fn vend_within_permit<A: Action, O: InWarehouse>(
         false => None,
     };
     Ok(api.catalog.vend(permit, locations, delegated.0, (&path, pass.as_deref())).await?)
+}
+
+/// Marks an answer that gives the client credentials for a table's files, for the audit record.
+pub(super) fn mark<A: Action, O: InWarehouse>(
+    permit: &Permit<A, O>,
+    table: Option<TableId>,
+    vended: &Vended,
+    mut response: Response,
+) -> Response {
+    if let Some(access) = permit.storage_access().filter(|_| !vended.credentials.is_empty()) {
+        let access = match access {
+            Access::Read => "read",
+            Access::ReadWriteNoDelete => "read-write-no-delete",
+            Access::ReadWrite => "read-write",
+        };
+        let gave = GaveAccess { given: "credentials", access, table: table.map(|table| table.0) };
+        response.extensions_mut().insert(gave);
+    }
+    response
 }
 
 /// Returns a table's path below the catalog's address.

@@ -1,5 +1,6 @@
 //! The only place where an error becomes a status.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,11 +8,12 @@ use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tidewater_core::storage::s3_request::Refused;
+use tidewater_core::storage::s3_request::Refused as NotSigned;
 
+use super::audit::{Refusal, reason_of};
 use crate::access::Denial;
 use crate::admin::AdminError;
-use crate::auth::AuthError;
+use crate::auth::{AuthError, RefusedHolder};
 use crate::catalog::CatalogError;
 use crate::catalog::idempotency::IdempotencyError;
 use crate::heavy::HeavyError;
@@ -36,6 +38,15 @@ pub(super) struct ApiError {
     repeated: bool,
     outcome_is_unknown: bool,
     failure: Option<Failure>,
+    /// Why the caller is refused, for the audit record.
+    refusal: Option<Refused>,
+}
+
+/// Why a caller is refused.
+#[derive(Debug)]
+struct Refused {
+    reason: &'static str,
+    holder: Option<Arc<RefusedHolder>>,
 }
 
 /// The cause of a server error. It travels in the answer's extensions to the place that knows the request id, which logs it.
@@ -105,6 +116,7 @@ impl ApiError {
             repeated: false,
             outcome_is_unknown: false,
             failure: None,
+            refusal: None,
         }
     }
 
@@ -193,6 +205,15 @@ impl ApiError {
         Self { outcome_is_unknown: true, ..answer.because("a part that the catalog needs is not available", cause) }
     }
 
+    /// Returns 503 for a request that must be recorded while audit records cannot be written. Nothing was changed.
+    pub(super) fn not_recorded(failing_part: &str) -> Self {
+        let message = format!(
+            "Audit records cannot be written ({failing_part}), and the server's settings refuse requests without a record: nothing was \
+             changed. An operator must repair it"
+        );
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
+    }
+
     /// Returns 503 with a time to retry for a database that did not answer before anything was changed.
     fn unavailable_before(cause: &dyn std::fmt::Display) -> Self {
         Self::not_made("The catalog's database does not answer at the moment: nothing was changed, try again", cause)
@@ -213,6 +234,16 @@ impl ApiError {
     /// Returns the cause for the log, or the message if there is no other cause.
     pub(super) fn cause(&self) -> &str {
         self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
+    }
+
+    /// Marks it as the refusal of a caller, for a reason that is a word for programs.
+    pub(super) fn refused(self, reason: &'static str) -> Self {
+        Self { refusal: Some(Refused { reason, holder: None }), ..self }
+    }
+
+    /// Marks it as the answer about an object that is hidden from the caller.
+    pub(super) fn hidden(self) -> Self {
+        self.refused("hidden")
     }
 
     fn because(self, what: &'static str, cause: &dyn std::fmt::Display) -> Self {
@@ -236,6 +267,9 @@ impl IntoResponse for ApiError {
         }
         if let Some(failure) = self.failure {
             response.extensions_mut().insert(failure);
+        }
+        if let Some(Refused { reason, holder }) = self.refusal {
+            response.extensions_mut().insert(Refusal { reason, message: self.message, holder });
         }
         if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -269,7 +303,8 @@ impl From<CatalogError> for ApiError {
             | CatalogError::RestoreTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
             CatalogError::NotRestorable(..) => (StatusCode::CONFLICT, "NotRestorableException"),
-            CatalogError::TableLimit(_) | CatalogError::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
+            CatalogError::TableLimit(_) => return Self::forbidden(message).refused("table-limit"),
+            CatalogError::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
             CatalogError::BadRequest(_) | CatalogError::LocationTaken { .. } | CatalogError::LocationHeld { .. } => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
@@ -286,7 +321,8 @@ impl From<CatalogError> for ApiError {
                 let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
                 return answer.because("the answer to a repeated request cannot be read", &cause);
             }
-            CatalogError::Denied(_) => return Self::forbidden(message),
+            CatalogError::Denied(denial) => return Self::forbidden(message).refused(reason_of(&denial)),
+            CatalogError::Hidden(missing) => return Self::from(*missing).hidden(),
             CatalogError::Refused(error) => return error.into(),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
@@ -358,8 +394,8 @@ impl From<VendingError> for ApiError {
         match error {
             VendingError::Refused { .. } => Self::storage_refuses(&error),
             VendingError::Unavailable { .. } => Self::storage_unavailable(&error),
-            VendingError::NotSigned(Refused::Forbidden(_)) => Self::forbidden(error.to_string()),
-            VendingError::NotSigned(Refused::Malformed(_))
+            VendingError::NotSigned(NotSigned::Forbidden(_)) => Self::forbidden(error.to_string()),
+            VendingError::NotSigned(NotSigned::Malformed(_))
             | VendingError::NoSigning
             | VendingError::Policy(_)
             | VendingError::Sas(_)
@@ -395,6 +431,13 @@ impl From<StoreError> for ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
+        let refusal = Refused { reason: error.reason(), holder: error.holder().cloned() };
+        Self { refusal: Some(refusal), ..Self::of_auth(error) }
+    }
+}
+
+impl ApiError {
+    fn of_auth(error: AuthError) -> Self {
         match error {
             AuthError::Unavailable(error) => Self::unavailable_before(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
@@ -404,7 +447,7 @@ impl From<AuthError> for ApiError {
                     "The catalog cannot read the keys of the token's identity provider at the moment: try again";
                 Self::not_made(message, &error)
             }
-            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
+            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator(_)) => {
                 Self::forbidden(error.to_string())
             }
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
@@ -460,9 +503,13 @@ impl From<QuotaError> for ApiError {
     fn from(error: QuotaError) -> Self {
         let message = error.to_string();
         match error {
-            QuotaError::TierExcludes { .. } => Self::forbidden(message),
-            QuotaError::LimitExceeded(limit) => Self::too_many_requests(message, limit.retry_after_s),
-            QuotaError::TooFast(fast) => Self::too_many_requests(message, fast.retry_after_s),
+            QuotaError::TierExcludes { .. } => Self::forbidden(message).refused("tier"),
+            QuotaError::LimitExceeded(limit) => {
+                Self::too_many_requests(message, limit.retry_after_s).refused("requests-per-day")
+            }
+            QuotaError::TooFast(fast) => {
+                Self::too_many_requests(message, fast.retry_after_s).refused("requests-per-second")
+            }
             QuotaError::Unavailable(error) => Self::unavailable_before(&error),
         }
     }
@@ -470,7 +517,7 @@ impl From<QuotaError> for ApiError {
 
 impl From<TooManySignatures> for ApiError {
     fn from(error: TooManySignatures) -> Self {
-        Self::too_many_requests(error.to_string(), TooManySignatures::RETRY_AFTER_S)
+        Self::too_many_requests(error.to_string(), TooManySignatures::RETRY_AFTER_S).refused("signatures-per-second")
     }
 }
 
@@ -504,7 +551,7 @@ mod tests {
         assert_eq!((change.status().as_u16(), change.headers().get(RETRY_AFTER)), (503, None));
         let text = ApiError::from(StoreError::Unavailable("refused".into())).message;
         assert!(text.contains("whether the change was made is not known"), "{text}");
-        let early = ApiError::from(AuthError::Unavailable(std::sync::Arc::new(StoreError::Unavailable("".into()))));
+        let early = ApiError::from(AuthError::Unavailable(Arc::new(StoreError::Unavailable("".into()))));
         assert!(early.message.contains("nothing was changed") && early.retry_after_s.is_some(), "{early:?}");
     }
 

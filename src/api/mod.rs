@@ -1,6 +1,8 @@
 //! The REST API: parses HTTP requests, calls use cases and builds HTTP answers. `router.rs` has every route on one page.
 
 mod admission;
+mod audit;
+mod audit_rules;
 mod body;
 mod client_address;
 mod client_version;
@@ -57,6 +59,7 @@ use std::time::Duration;
 use tidewater_core::request_limits::RequestLimits;
 
 use crate::admin::Admin;
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::base::clock::Clock;
 use crate::base::trace::Tracer;
@@ -100,6 +103,8 @@ pub struct Api {
     pub reports: Arc<Reports>,
     /// The retention of events.
     pub events: Arc<EventRetention>,
+    /// Audit records.
+    pub audit: Arc<Audit>,
     /// Gives events their positions in the feed.
     pub sequencer: Arc<Sequencer>,
     /// Deliveries of events to subscriptions.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Api;
 use super::admission;
+use super::audit::{Refusal, SignedIn};
 use super::body::Form;
 use super::error::{ApiError, cut};
 use super::permission::source_of;
@@ -31,8 +32,8 @@ pub(super) async fn token(
         Err(error) => return error.into_response(),
     };
     let Ok(authorization) = admission::authorization(&headers) else {
-        let description = "a request can have one Authorization header, not several".to_owned();
-        return refusal(&OAuthError { kind: OAuthErrorKind::InvalidRequest, description });
+        let description = "a request can have one Authorization header, not several";
+        return refusal(&OAuthError::new(OAuthErrorKind::InvalidRequest, description));
     };
     let request = SignIn {
         query: query.as_deref(),
@@ -46,7 +47,10 @@ pub(super) async fn token(
             if let Some(Extension(facts)) = facts {
                 facts.caller(Arc::clone(&token.caller));
             }
-            Json(token).into_response()
+            let signed_in = SignedIn { method: token.method, scope: token.scope.clone() };
+            let mut response = Json(token).into_response();
+            response.extensions_mut().insert(signed_in);
+            response
         }
         Err(error) => refusal(&error),
     };
@@ -64,6 +68,7 @@ fn refusal(error: &OAuthError) -> Response {
     };
     let body = json!({ "error": error.kind.as_str(), "error_description": cut(&error.description) });
     let mut response = (status, Json(body)).into_response();
+    response.extensions_mut().insert(Refusal::of_sign_in(error));
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewater\""));
     }

@@ -29,6 +29,7 @@ const PARTS: [&str; 13] = [
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
     include_str!("openapi/access.json"),
+    include_str!("openapi/audit.json"),
     include_str!("openapi/users.json"),
     include_str!("openapi/subscriptions.json"),
     include_str!("openapi/polaris.json"),

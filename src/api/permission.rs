@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderValue};
+use tidewater_core::access::Role;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
@@ -86,7 +87,7 @@ pub(super) async fn visible_warehouse(
         return Ok(warehouse);
     }
     let missing = name.map_or(CatalogError::NoDefaultWarehouse, |name| CatalogError::NoSuchWarehouse(name.to_owned()));
-    Err(missing.into())
+    Err(ApiError::from(missing).hidden())
 }
 
 /// Proof that the caller may do `A` to some object, with the warehouse of the path or the organisation's default.
@@ -108,14 +109,19 @@ pub(super) struct RequestOrigin {
     pub(super) from: Option<IpAddr>,
     /// The credential of the connection's previous request.
     pub(super) last: Option<Arc<LastCredential>>,
+    /// The client's `User-Agent`.
+    pub(super) agent: Option<HeaderValue>,
 }
 
 /// Returns the source of a request's credential.
 pub(super) fn source_of(extensions: &Extensions) -> CredentialSource<'_> {
-    extensions.get::<RequestOrigin>().map_or_else(CredentialSource::default, |origin| CredentialSource {
-        address: origin.from,
-        last: origin.last.as_deref(),
-    })
+    let signed_in = request_log::facts(extensions).map(|facts| facts.signed_in());
+    let origin = extensions.get::<RequestOrigin>();
+    CredentialSource {
+        address: origin.and_then(|origin| origin.from),
+        last: origin.and_then(|origin| origin.last.as_deref()),
+        signed_in,
+    }
 }
 
 /// Returns how the caller of a request is authenticated again.
@@ -126,9 +132,11 @@ pub(super) fn renewal_of(api: &Api, authorization: Option<&[u8]>, extensions: &E
 }
 
 impl RequestOrigin {
-    /// Returns the record of a change that the request makes.
-    pub(super) fn change(&self, actor: Actor, at_ms: i64) -> Change {
+    /// Returns the record of a change that the request makes, by an actor with a built-in role.
+    pub(super) fn change(&self, actor: Actor, role: Option<Role>, at_ms: i64) -> Change {
         Change {
+            agent: self.agent.as_ref().map(|agent| request_log::agent_text(agent).into()),
+            role,
             request_id: self.request_id.to_str().ok().map(Into::into),
             client: self.from.map(|from| from.to_canonical()),
             ..Change::by(actor, at_ms)
@@ -139,10 +147,11 @@ impl RequestOrigin {
 impl<A: Action> Scope<A> {
     /// Returns the record of a change that this request makes, with its receipt.
     pub(super) fn change(&self, api: &Api) -> Change {
-        let (actor, now_ms) = (self.authorizer.principal().actor(), api.clock.now_ms());
+        let (principal, now_ms) = (self.authorizer.principal(), api.clock.now_ms());
+        let (actor, role) = (principal.actor(), principal.role());
         let change = match &self.origin {
-            Some(origin) => origin.change(actor, now_ms),
-            None => Change::by(actor, now_ms),
+            Some(origin) => origin.change(actor, role, now_ms),
+            None => Change { role, ..Change::by(actor, now_ms) },
         };
         Change { receipt: self.once.receipt(), ..change }
     }

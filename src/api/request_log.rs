@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -23,10 +24,11 @@ use super::path::parameters;
 use super::refused_sign_ins::Refusals;
 use super::request_trace::{RequestTrace, TracedRequest};
 use crate::auth::{Caller, OperatorCaller};
+use crate::store::Actor;
 use crate::telemetry::{Answered, RequestMetrics};
 
 /// The most that is logged of a client's text, in characters.
-const MAX_PATH: usize = 512;
+pub(super) const MAX_PATH: usize = 512;
 const MAX_NAME: usize = 256;
 const MAX_AGENT: usize = 80;
 const MAX_FORWARDED: usize = 100;
@@ -44,6 +46,8 @@ pub(super) struct RequestFacts {
     refusals: OnceLock<Refusals>,
     /// The path and the trace, if the request is traced.
     traced: Option<(String, Arc<RequestTrace>)>,
+    machine: OnceLock<Arc<str>>,
+    signed_in: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,39 @@ impl RequestFacts {
     /// Records the operator that sends the request.
     pub(super) fn operator(&self, operator: Arc<OperatorCaller>) {
         let _ = self.operator.set(operator);
+    }
+
+    /// Records the user of the server's machine that sends the request.
+    pub(super) fn machine(&self, user: &Arc<str>) {
+        let _ = self.machine.set(Arc::clone(user));
+    }
+
+    /// Returns the flag that the caller's sign-in with a provider's token sets.
+    pub(super) const fn signed_in(&self) -> &AtomicBool {
+        &self.signed_in
+    }
+
+    /// Returns the authenticated caller.
+    pub(super) fn known_caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.get()
+    }
+
+    /// Returns the authenticated actor, if there is one.
+    pub(super) fn actor(&self) -> Option<Actor> {
+        let caller = self.caller.get().map(|caller| caller.actor());
+        let operator = || self.operator.get().map(|operator| operator.actor());
+        let user = |user: &Arc<str>| Some(Arc::clone(user)).filter(|user| !user.is_empty());
+        caller.or_else(operator).or_else(|| self.machine.get().map(|machine| Actor::CommandLine(user(machine))))
+    }
+
+    /// Returns whether an operator or a user of the server's machine sends the request.
+    pub(super) fn may_repair(&self) -> bool {
+        self.operator.get().is_some() || self.machine.get().is_some()
+    }
+
+    /// Returns the object that the request names in its body.
+    pub(super) fn object_in_body(&self) -> Option<&str> {
+        self.object.get().map(String::as_str)
     }
 
     /// Records the matched route.
@@ -127,7 +164,7 @@ impl RequestFacts {
         }
     }
 
-    fn route_text(&self) -> Option<&str> {
+    pub(super) fn route_text(&self) -> Option<&str> {
         self.route.get().map(|route| match route {
             Route::Matched(path) => path.as_str(),
             Route::Known(path) => path,
@@ -180,6 +217,11 @@ impl<'a> LoggedRequest<'a> {
         let Parts { method, uri, version, headers, extensions, .. } = parts;
         let (client, over_tls) = (ClientHeaders::All(headers), extensions.get());
         Self { id, from, started, method, uri, version: *version, client, over_tls }
+    }
+
+    /// Returns the client's `User-Agent`, shortened.
+    pub(super) fn agent(&self) -> Option<String> {
+        self.client.agent().map(agent_text)
     }
 
     /// Returns what metrics count of the request, which ends now.
@@ -351,6 +393,11 @@ impl PendingRequest {
         self.facts.route_text()
     }
 
+    /// Returns the client's `User-Agent`.
+    pub(super) const fn agent(&self) -> Option<&HeaderValue> {
+        self.agent.as_ref()
+    }
+
     /// Returns the facts that were known when the request arrived.
     pub(super) fn asked(&self) -> LoggedRequest<'_> {
         LoggedRequest {
@@ -419,14 +466,15 @@ fn is_read(method: &Method, path: &str) -> bool {
 
 /// The names in a path.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Names {
-    warehouse: Option<String>,
-    namespace: Option<String>,
-    object: Option<String>,
+pub(super) struct Names {
+    pub(super) warehouse: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) object: Option<String>,
+    pub(super) organisation: Option<String>,
 }
 
 impl Names {
-    fn from_path(template: &str, path: &str) -> Self {
+    pub(super) fn from_path(template: &str, path: &str) -> Self {
         let mut names = Self::default();
         for (parameter, raw) in parameters(template, path) {
             // The levels of a namespace are joined by a control character.
@@ -434,6 +482,10 @@ impl Names {
             match parameter {
                 b"prefix" | b"warehouse" => names.warehouse = name,
                 b"namespace" => names.namespace = name,
+                b"organisation" => {
+                    names.organisation.clone_from(&name);
+                    names.object = name;
+                }
                 _ => names.object = name,
             }
         }
@@ -453,8 +505,13 @@ fn referenced_by(uri: &Uri) -> Option<String> {
         .map(|(_, value)| shown(&value.replace('\u{1f}', "."), MAX_NAME))
 }
 
+/// Returns a `User-Agent` for records.
+pub(super) fn agent_text(agent: &HeaderValue) -> String {
+    shown(&String::from_utf8_lossy(agent.as_bytes()), MAX_AGENT)
+}
+
 /// Returns a client's text for the log: at most `max` characters, without control characters and without API keys.
-fn shown(text: &str, max: usize) -> String {
+pub(super) fn shown(text: &str, max: usize) -> String {
     let text = without_keys(text);
     let mut characters = text.chars().map(|character| if is_plain(character) { character } else { '\u{fffd}' });
     let mut shown: String = characters.by_ref().take(max).collect();
@@ -543,7 +600,8 @@ mod tests {
         let template = "/v1/{prefix}/namespaces/{namespace}/tables/{table}";
         let names = Names::from_path(template, "/v1/w/namespaces/a%1Fb%20c/tables/t%0At");
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(names, Names { warehouse: some("w"), namespace: some("a.b c"), object: some("t�t") });
+        let (namespace, object) = (some("a.b c"), some("t�t"));
+        assert_eq!(names, Names { warehouse: some("w"), namespace, object, organisation: None });
         assert_eq!(Names::from_path("/v1/config", "/v1/config"), Names::default());
     }
 

@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post, put};
 
 use super::management::tables as contents;
 use super::management::{
-    access, administrator, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
+    access, administrator, audit, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
     principal_roles, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
@@ -149,6 +149,7 @@ fn management() -> Router<Arc<Api>> {
         .route("/management/v1/operators", get(operators::list).post(operators::create))
         .route("/management/v1/operators/{operator}", delete(operators::revoke))
         .route("/management/v1/events", get(events::list_all))
+        .route("/management/v1/audit", get(audit::list_all))
         .route("/management/v1/status", get(server::status))
         .route("/management/v1/tiers", get(server::tiers))
         .route("/management/v1/settings", get(server::settings))
@@ -166,6 +167,7 @@ fn management() -> Router<Arc<Api>> {
         )
         .route("/management/v1/organisations/{organisation}/restore", post(organisations::restore))
         .route("/management/v1/organisations/{organisation}/events", get(events::list))
+        .route("/management/v1/organisations/{organisation}/audit", get(audit::list))
         .route("/management/v1/organisations/{organisation}/keys", get(keys::list).post(keys::create))
         .route(
             "/management/v1/organisations/{organisation}/keys/{key}",

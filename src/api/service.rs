@@ -30,7 +30,7 @@ use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
 use super::request_trace::{self, RequestTrace, TRACERESPONSE};
-use super::{Api, Machine, cors, direct, router, security_headers, wire};
+use super::{Api, Machine, audit, cors, direct, router, security_headers, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
@@ -209,7 +209,8 @@ impl ApiService {
         let (parts, body) = request.into_parts();
         let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.
-        if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
+        if let Some(Err(mut refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
+            audit::note_malformed(&self.api, &asked, &mut refusal);
             let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
             asked.answered(&learned, refusal.status());
             asked.end_trace(&learned, None, Some(refusal.status()));
@@ -218,13 +219,27 @@ impl ApiService {
             security_headers::add_no_sniff(&mut response);
             return response;
         }
+        if self.api.audit.is_closed() && audit::must_be_recorded(&self.api, &parts.method, parts.uri.path()) {
+            let refusal = audit::refuse_unrecorded(&self.api);
+            asked.answered(&RequestFacts::default(), refusal.status());
+            self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
+            return refusal;
+        }
         if let Some(direct) = direct {
             let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
             learned.label_names(direct.route());
-            let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
+            let source = CredentialSource {
+                address: arrival.from,
+                last: arrival.last.map(Arc::as_ref),
+                signed_in: Some(learned.signed_in()),
+            };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
             let mut response = self.bounded(arrival.started, answer).await;
+            if audit::concerns(&self.api, &learned, &response) {
+                let route = Some(direct.route());
+                response = Box::pin(audit::finish(&self.api, &asked, &learned, route, response)).await;
+            }
             if response.status() >= StatusCode::BAD_REQUEST {
                 security_headers::add_no_sniff(&mut response);
             }
@@ -240,8 +255,12 @@ impl ApiService {
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
-        request.extensions_mut().insert(RequestOrigin { request_id, from, last });
+        let agent = pending.agent().cloned();
+        request.extensions_mut().insert(RequestOrigin { request_id, from, last, agent });
         let mut response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
+        if !self.monitors {
+            response = Box::pin(audit::finish(&self.api, &pending.asked(), &pending.facts, None, response)).await;
+        }
         security_headers::add_no_sniff(&mut response);
         self.count_refusal(arrival, &pending.facts, response.status());
         let response = self.with_failure_traced(response, (&pending.asked(), &pending.facts, pending.route()));

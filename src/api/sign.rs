@@ -14,6 +14,7 @@ use tidewater_core::request_limits::RequestKind;
 use tidewater_core::storage::s3_request::S3Request;
 
 use super::Api;
+use super::audit::GaveAccess;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
 use super::path::Named;
@@ -66,9 +67,15 @@ pub(super) async fn sign(
     let sign =
         |authorizer, warehouse| async move { catalog.table_sign(&authorizer, &warehouse, ident, pass, request).await };
     let signed = scope.decided(&api, sign).await?;
+    let access = match method.to_ascii_uppercase().as_str() {
+        "GET" | "HEAD" => "read",
+        "DELETE" => "remove",
+        _ => "write",
+    };
     // Clients read a file in many pieces and reuse one signature. Java caches it only if the header is exactly `private`.
     let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
     let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(may_be_kept));
+    response.extensions_mut().insert(GaveAccess { given: "signature", access, table: None });
     Ok(response)
 }

@@ -68,18 +68,20 @@ pub(super) async fn create(
         let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
         let table = api.catalog.table_again(&answered).await?;
         let vended = delegation::vend_after_change(&api, &answered, delegated, &ident, &table).await;
-        return Ok(load_result::created(&table, &vended));
+        return Ok(delegation::mark(&answered, None, &vended, load_result::created(&table, &vended)));
     }
     let namespace = scope.namespace(namespace)?;
     match api.catalog.table_create(&namespace, request, &scope.change(&api)).await? {
         CreatedTable::Created(table) => {
             let vended = delegation::vend_after_change(&api, &namespace, delegated, &ident, &table).await;
-            Ok(load_result::created(&table, &vended))
+            Ok(delegation::mark(&namespace, None, &vended, load_result::created(&table, &vended)))
         }
         CreatedTable::Staged(table, locations) => {
             let vended = delegation::vend_for_staged(&api, &namespace, delegated, &ident, &locations).await?;
             let (owner, bytes) = (body.owner(), body.bytes.len() as u64);
-            Ok(api.heavy.run(owner, bytes, move || load_result::staged(&table, &vended)).await?)
+            let gives = Arc::clone(&vended);
+            let answer = api.heavy.run(owner, bytes, move || load_result::staged(&table, &vended)).await?;
+            Ok(delegation::mark(&namespace, None, &gives, answer))
         }
     }
 }
@@ -116,13 +118,17 @@ pub(super) async fn load(
         false => Some(Box::pin(delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
     let vended = vended.as_deref();
-    match snapshots {
-        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, vended, tag)),
+    let answer = match snapshots {
+        Snapshots::All => load_result::loaded(&table.document.load_result, vended, tag),
         Snapshots::Refs => {
             let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
-            Ok(load_result::loaded(&refs, vended, tag))
+            load_result::loaded(&refs, vended, tag)
         }
-    }
+    };
+    Ok(match vended {
+        None => answer,
+        Some(vended) => delegation::mark(&permit, Some(permit.record.id), vended, answer),
+    })
 }
 
 /// Returns only credentials, for clients whose credentials are about to expire.
@@ -140,7 +146,7 @@ pub(super) async fn credentials(
     let vended = delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table).await?;
     let mut response = load_result::credentials(&vended);
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    Ok(response)
+    Ok(delegation::mark(&permit, Some(permit.record.id), &vended, response))
 }
 
 pub(super) async fn exists(

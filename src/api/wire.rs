@@ -12,7 +12,7 @@ use super::error::ApiError;
 /// Answer 400 if it is malformed. The answer closes the connection.
 pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let Some(wrong) = malformed(version, uri, headers) else { return Ok(()) };
-    let mut response = ApiError::bad_request(wrong).into_response();
+    let mut response = ApiError::bad_request(wrong).refused("malformed-request").into_response();
     if version != Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

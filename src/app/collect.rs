@@ -9,8 +9,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
 use crate::api::Api;
+use crate::audit::AuditMeasures;
 use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
@@ -44,6 +46,7 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_delivery_retried", help, deliveries.retried.clone());
         let help = "Events that became dead letters";
         registry.register("tidewater_delivery_dead", help, deliveries.dead.clone());
+        register_audit(registry, api.audit.measures());
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
@@ -52,6 +55,28 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
             webhooks: Arc::clone(&api.webhooks),
         }));
     });
+}
+
+/// Registers the metrics of audit records.
+fn register_audit(registry: &mut Registry, measures: &AuditMeasures) {
+    let help = "Audit records that were written, by type and decision";
+    registry.register("tidewater_audit_records", help, measures.written.clone());
+    let help = "Requests that were counted in an audit record of another request";
+    registry.register("tidewater_audit_repeated_requests", help, measures.repeated.clone());
+    let help = "Audit records that were lost because too many waited";
+    registry.register("tidewater_audit_lost_records", help, measures.lost.clone());
+    let help = "Audit records that wait to be written";
+    registry.register("tidewater_audit_waiting_records", help, measures.waiting.clone());
+    let help = "Whether the database did not take the last audit records";
+    registry.register("tidewater_audit_store_failing", help, measures.store_failing.clone());
+    let help = "Changes and audit records that were exported, by sink";
+    registry.register("tidewater_audit_exported_records", help, measures.exported.clone());
+    let help = "Whether the last export of audit records failed, by sink";
+    registry.register("tidewater_audit_export_failing", help, measures.export_failing.clone());
+    let help = "The age of the oldest change or audit record that is not exported, by sink";
+    registry.register("tidewater_audit_export_lag_seconds", help, measures.export_lag.clone());
+    let help = "Requests that were refused because audit records cannot be written";
+    registry.register("tidewater_audit_refused_requests", help, measures.refused.clone());
 }
 
 /// A metric of each of several objects: its name, its help text, and how it is read.

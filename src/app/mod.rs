@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminParts, Reload};
 use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
+use crate::audit::{Audit, AuditExport};
 use crate::auth::Authenticator;
 use crate::background::Runner;
 use crate::base::clock::{Clock, fresh_uuid};
@@ -61,6 +62,7 @@ const TRACES_GRACE: Duration = Duration::from_secs(5);
 /// A catalog that answers only requests of this process. It does not listen and runs no background tasks.
 pub struct InProcess {
     service: ApiService,
+    audit: Arc<Audit>,
     /// The lock of the data folder. `None` if the database is shared.
     _lock: Option<FolderLock>,
 }
@@ -90,12 +92,17 @@ impl InProcess {
     async fn over(config: &Config, store: Arc<dyn Store>, lock: Option<FolderLock>) -> anyhow::Result<Self> {
         // Commands that need the master key check it themselves: one of them repairs a lost key.
         let api = api_over(config, store, storage_access(config), Clock::System, None);
-        Ok(Self { service: service_over(&api).await?, _lock: lock })
+        Ok(Self { service: service_over(&api).await?, audit: Arc::clone(&api.audit), _lock: lock })
     }
 
     /// Answers a request with the rights of the machine's user.
     pub async fn handle(&self, machine: Machine, request: http::Request<Bytes>) -> http::Response<Body> {
-        self.service.handle_machine(machine, request.map(Body::from)).await
+        let answer = self.service.handle_machine(machine, request.map(Body::from)).await;
+        // No background task writes them.
+        if let Err(error) = self.audit.write().await {
+            tracing::warn!(%error, "the audit record of the command could not be written");
+        }
+        answer
     }
 }
 
@@ -281,6 +288,12 @@ impl App {
         &self.api.maintenance
     }
 
+    /// Returns the audit records, for use in this process.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<Audit> {
+        &self.api.audit
+    }
+
     /// Returns the clients' metrics reports, for use in this process.
     #[must_use]
     pub fn reports(&self) -> &Arc<Reports> {
@@ -434,6 +447,7 @@ fn api_over(
             config.events.retention(),
             config.events.per_organisation,
         )),
+        audit: Arc::new(Audit::new(Arc::clone(&store), clock.clone(), &config.audit)),
         sequencer,
         webhooks,
         events_pull: config.events.pull,
@@ -470,6 +484,9 @@ fn start_background(api: &Api, look_for_lost_changes: bool) {
     runner.start(api.events.task());
     runner.start(api.sequencer.task());
     api.webhooks.tasks().into_iter().for_each(|task| runner.start(task));
+    runner.start(api.audit.write_task());
+    runner.start(api.audit.retention_task());
+    runner.start(Arc::new(AuditExport::new(&api.audit)).task());
     api.maintenance.tasks().into_iter().for_each(|task| runner.start(task));
     api.reports.tasks().into_iter().for_each(|task| runner.start(task));
     if look_for_lost_changes {

@@ -84,6 +84,7 @@ impl Running {
         let config = &reload.config;
         // Background work reads these in its next round.
         now.api.reports.set_retention(report_limits(config), config.metrics.retention());
+        now.api.audit.set_settings(&config.audit);
         now.api.events.set_retention(config.events.retention(), config.events.per_organisation);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
@@ -107,6 +108,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         maintenance: Arc::clone(&api.maintenance),
         reports: Arc::clone(&api.reports),
         events: Arc::clone(&api.events),
+        audit: Arc::clone(&api.audit),
         sequencer: Arc::clone(&api.sequencer),
         webhooks: Arc::clone(&api.webhooks),
         events_pull: config.events.pull,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -116,6 +116,8 @@ pub struct CredentialSource<'a> {
     pub address: Option<IpAddr>,
     /// The last credential of the connection.
     pub last: Option<&'a LastCredential>,
+    /// Set to true if a provider's token is accepted that this server has not seen before: a sign-in.
+    pub signed_in: Option<&'a AtomicBool>,
 }
 
 /// A header's length and its hash, by a key that only one [`Authenticator`] knows.
@@ -388,7 +390,7 @@ impl Authenticator {
         source: CredentialSource<'_>,
         now_ms: i64,
     ) -> Result<(Presented, Identity), AuthError> {
-        let Some(address) = source.address else { return self.present(credential, now_ms).await };
+        let Some(address) = source.address else { return self.present(credential, source, now_ms).await };
         let attempt = Attempt::new(address, credential);
         self.guesses.check_prefix(&attempt)?;
         // A token needs no turn: its signature is checked without the store.
@@ -396,7 +398,7 @@ impl Authenticator {
             let is_waiting = source.last.map(|last| &last.is_waiting);
             Box::pin(self.guesses.wait_for_turn(&attempt, is_waiting)).await?;
         }
-        let checked = self.present(credential, now_ms).await;
+        let checked = self.present(credential, source, now_ms).await;
         checked.map_err(|error| self.guesses.refuse(&attempt, error))
     }
 
@@ -407,7 +409,12 @@ impl Authenticator {
 
     /// Takes a credential from the cache, or parses it, and checks its key or user. A removed user with a provider's token that
     /// is still valid is a new user.
-    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<(Presented, Identity), AuthError> {
+    async fn present(
+        &self,
+        credential: &[u8],
+        source: CredentialSource<'_>,
+        now_ms: i64,
+    ) -> Result<(Presented, Identity), AuthError> {
         let (digest, seen) = self.recall(credential);
         if let Some(presented) = seen {
             match self.admit(&presented, now_ms).await {
@@ -417,13 +424,16 @@ impl Authenticator {
         }
         let presented = Box::pin(self.examine(credential, digest, now_ms)).await?;
         let identity = self.admit(&presented, now_ms).await?;
+        if let (Some(signed_in), Some(SeenToken::Provider(_))) = (source.signed_in, &presented.token) {
+            signed_in.store(true, Ordering::Relaxed);
+        }
         Ok((presented, identity))
     }
 
     /// Returns the time of the sign-in that a valid token comes from, in milliseconds since 1970.
     pub(super) async fn signed_in_ms(&self, token: &[u8]) -> Result<i64, AuthError> {
         let now_ms = self.now_ms();
-        let (presented, _) = self.present(token, now_ms).await?;
+        let (presented, _) = self.present(token, CredentialSource::default(), now_ms).await?;
         Ok(presented.token.map_or(now_ms, |token| token.signed_in_ms()))
     }
 

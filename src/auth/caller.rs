@@ -8,7 +8,7 @@ use tidewater_core::limits::Tier;
 
 use super::buckets::Buckets;
 use super::counted::Counted;
-use super::error::AuthError;
+use super::error::{AuthError, RefusedHolder};
 use super::grants::PrincipalGrants;
 use super::token::Subject;
 use crate::store::{Actor, EngineKey};
@@ -247,6 +247,12 @@ impl OperatorCaller {
     pub fn actor(&self) -> Actor {
         Actor::Operator { id: self.id, name: Arc::clone(&self.name) }
     }
+
+    /// Returns the holder for the refusal of a request that needs an organisation's key.
+    #[must_use]
+    pub fn refused(&self) -> Arc<RefusedHolder> {
+        Arc::new(RefusedHolder { organisation: None, actor: self.actor(), role: None })
+    }
 }
 
 /// An authenticated identity.
@@ -282,7 +288,7 @@ impl Identity {
     pub(super) fn into_caller(self) -> Result<Arc<Caller>, AuthError> {
         match self {
             Self::Key(caller) => Ok(caller),
-            Self::Operator(_) => Err(AuthError::Operator),
+            Self::Operator(operator) => Err(AuthError::Operator(operator.refused())),
         }
     }
 }

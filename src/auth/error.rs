@@ -2,12 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::store::StoreError;
+use tidewater_core::access::Role;
+use tidewater_core::ids::OrganisationId;
+
+use crate::store::{Actor, StoreError};
 
 use super::header::HeaderError;
 use super::key::KeyFormatError;
 use super::oidc::ProviderTokenError;
 use super::token::TokenError;
+
+/// The holder of a credential that is known and refused. Audit records name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedHolder {
+    /// The holder's organisation and its name. Operators have none.
+    pub organisation: Option<(OrganisationId, Arc<str>)>,
+    /// The key, user or operator.
+    pub actor: Actor,
+    /// The built-in role.
+    pub role: Option<Role>,
+}
 
 /// Why authentication failed. The texts say what to do and never repeat the credential.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -26,10 +40,10 @@ pub enum AuthError {
     UnknownKey,
     /// The API key is expired.
     #[error("the API key is expired: ask your administrator for a new one")]
-    ExpiredKey,
+    ExpiredKey(Arc<RefusedHolder>),
     /// The API key was revoked.
     #[error("the API key is revoked: ask your administrator for a new one")]
-    RevokedKey,
+    RevokedKey(Arc<RefusedHolder>),
     /// The key's organisation is suspended; answer 403.
     #[error("organisation '{0}' is suspended: its keys and tokens are refused until an operator resumes it")]
     Suspended(Arc<str>),
@@ -40,7 +54,7 @@ pub enum AuthError {
     #[error(
         "the key belongs to an operator, who manages organisations and reaches no namespace or table: use a key of an organisation"
     )]
-    Operator,
+    Operator(Arc<RefusedHolder>),
     /// The token is invalid, expired or not valid yet.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -61,11 +75,47 @@ pub enum AuthError {
     UnknownUser,
     /// The user is disabled.
     #[error("the user is disabled: ask your administrator to enable it")]
-    DisabledUser,
+    DisabledUser(Arc<RefusedHolder>),
     /// The store did not answer; answer 503.
     #[error("cannot check credentials now: {0}")]
     Unavailable(#[source] Arc<StoreError>),
     /// The system returned no random bytes for a signing key; answer 500.
     #[error("cannot create a signing key: {0}")]
     NoEntropy(getrandom::Error),
+}
+
+impl AuthError {
+    /// Returns the reason as a word for programs.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "no-credential",
+            Self::Header(_) | Self::KeyFormat(_) => "malformed-credential",
+            Self::UnknownKey => "unknown-key",
+            Self::ExpiredKey(_) => "expired-key",
+            Self::RevokedKey(_) => "revoked-key",
+            Self::Suspended(_) => "organisation-suspended",
+            Self::Deleted(_) => "organisation-deleted",
+            Self::Operator(_) => "operator-key",
+            Self::Token(TokenError::Expired) => "expired-token",
+            Self::Token(_) => "invalid-token",
+            Self::TooManyGuesses { .. } => "too-many-guesses",
+            Self::Provider(_) => "invalid-provider-token",
+            Self::UnknownUser => "unknown-user",
+            Self::DisabledUser(_) => "disabled-user",
+            Self::ProviderUnavailable(..) | Self::Unavailable(_) | Self::NoEntropy(_) => "unavailable",
+        }
+    }
+
+    /// Returns the holder of the credential, if it is known although the credential is refused.
+    #[must_use]
+    pub const fn holder(&self) -> Option<&Arc<RefusedHolder>> {
+        match self {
+            Self::ExpiredKey(holder)
+            | Self::RevokedKey(holder)
+            | Self::DisabledUser(holder)
+            | Self::Operator(holder) => Some(holder),
+            _ => None,
+        }
+    }
 }

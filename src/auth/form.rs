@@ -58,7 +58,7 @@ pub(super) fn is_in_query(query: &str) -> bool {
 }
 
 fn invalid(description: String) -> OAuthError {
-    OAuthError { kind: OAuthErrorKind::InvalidRequest, description }
+    OAuthError::new(OAuthErrorKind::InvalidRequest, description)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub mod token;
 pub use authenticator::{AuthSettings, Authenticator, CredentialSource, LastCredential};
 pub use buckets::{Bucket, Buckets, PrincipalBuckets};
 pub use caller::{Caller, Identity, OperatorCaller};
-pub use error::AuthError;
+pub use error::{AuthError, RefusedHolder};
 pub use grants::PrincipalGrants;
 pub use key::{IssueError, NewKey, entropy, issue_key, new_key};
 pub use oauth_error::{OAuthError, OAuthErrorKind};

@@ -1,6 +1,8 @@
 //! Refusals of the token endpoint (RFC 6749, section 5.2).
 
-use super::error::AuthError;
+use std::sync::Arc;
+
+use super::error::{AuthError, RefusedHolder};
 
 /// The kind of a refusal: the `error` of RFC 6749, section 5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,19 @@ impl OAuthErrorKind {
             Self::ServerError => "server_error",
         }
     }
+
+    /// Returns the kind as a reason for audit records.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid-request",
+            Self::InvalidClient => "invalid-client",
+            Self::InvalidGrant => "invalid-grant",
+            Self::UnsupportedGrantType => "unsupported-grant-type",
+            Self::InvalidScope => "invalid-scope",
+            Self::TooManyGuesses { .. } => "too-many-guesses",
+            Self::TemporarilyUnavailable | Self::ServerError => "unavailable",
+        }
+    }
 }
 
 /// Why no token is issued.
@@ -50,14 +65,20 @@ pub struct OAuthError {
     pub kind: OAuthErrorKind,
     /// The `error_description`: what to do. It never repeats a credential.
     pub description: String,
+    /// The reason as a word for programs. Audit records have it.
+    pub reason: &'static str,
+    /// The holder of the credential, if it is known and no longer valid.
+    pub holder: Option<Arc<RefusedHolder>>,
 }
 
 impl OAuthError {
-    pub(super) fn new(kind: OAuthErrorKind, description: impl Into<String>) -> Self {
+    /// Creates a refusal.
+    pub fn new(kind: OAuthErrorKind, description: impl Into<String>) -> Self {
         // RFC 6749, section 5.2 allows few characters. A name in the text may have others.
         let allowed = |character: char| matches!(character, ' '..='~') && !matches!(character, '"' | '\\');
         let shown = |character: char| if allowed(character) { character } else { '?' };
-        Self { kind, description: description.into().chars().map(shown).collect() }
+        let description = description.into().chars().map(shown).collect();
+        Self { kind, description, reason: kind.reason(), holder: None }
     }
 
     /// Converts an error of authentication. `kind` is for invalid credentials: `InvalidClient` for the client's own,
@@ -71,6 +92,7 @@ impl OAuthError {
             AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
             _ => kind,
         };
-        Self::new(kind, error.to_string())
+        let holder = error.holder().cloned();
+        Self { reason: error.reason(), holder, ..Self::new(kind, error.to_string()) }
     }
 }

@@ -52,7 +52,7 @@ impl Renewal {
     }
 
     fn source(&self) -> CredentialSource<'_> {
-        CredentialSource { address: self.address, last: self.last.as_deref() }
+        CredentialSource { address: self.address, last: self.last.as_deref(), signed_in: None }
     }
 }
 

@@ -64,6 +64,9 @@ pub struct TokenResponse {
     /// The caller, for the log.
     #[serde(skip)]
     pub caller: Arc<Caller>,
+    /// How the client signed in, for the audit record: `key` or `token-exchange`.
+    #[serde(skip)]
+    pub method: &'static str,
 }
 
 fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,9 +112,9 @@ impl Authenticator {
         check_content_type(request.content_type)?;
         let form = Form::parse(request.body)?;
         let scope = RequestedScope::parse(&form)?;
-        let granted = match form.get("grant_type") {
-            Some(CLIENT_CREDENTIALS) => self.just_signed_in(self.by_key(&form, &request).await?),
-            Some(TOKEN_EXCHANGE) => self.by_token(&form, &request).await?,
+        let (method, granted) = match form.get("grant_type") {
+            Some(CLIENT_CREDENTIALS) => ("key", self.just_signed_in(self.by_key(&form, &request).await?)),
+            Some(TOKEN_EXCHANGE) => ("token-exchange", self.by_token(&form, &request).await?),
             Some(_) => {
                 return Err(OAuthError::new(
                     OAuthErrorKind::UnsupportedGrantType,
@@ -125,7 +128,7 @@ impl Authenticator {
                 ));
             }
         };
-        self.issue(granted, scope).await
+        Ok(TokenResponse { method, ..self.issue(granted, scope).await? })
     }
 
     fn just_signed_in(&self, caller: Arc<Caller>) -> Granted {
@@ -281,6 +284,7 @@ impl Authenticator {
             issued_token_type: ACCESS_TOKEN,
             scope: given.text,
             caller,
+            method: "",
         })
     }
 }

@@ -11,12 +11,12 @@ use tidewater_core::limits::{Tier, serving_tier};
 
 use crate::base::clock::Clock;
 use crate::base::flight::{Flight, Joined};
-use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError, User};
+use crate::store::{Actor, ApiKey, KeyDigest, Operator, Organisation, Store, StoreError, User};
 
 use super::buckets::BucketRegistry;
 use super::caller::{Caller, Holder, Identity, OperatorCaller};
 use super::counted::Counted;
-use super::error::AuthError;
+use super::error::{AuthError, RefusedHolder};
 use super::grants::GrantsCache;
 
 /// The parts for asking the store about a key.
@@ -71,9 +71,9 @@ struct Answer {
 #[derive(Clone)]
 enum Verdict {
     Unknown,
-    Revoked,
+    Revoked(Arc<RefusedHolder>),
     UnknownUser,
-    DisabledUser,
+    DisabledUser(Arc<RefusedHolder>),
     Suspended(Arc<str>),
     Deleted(Arc<str>),
     Good(Arc<Caller>),
@@ -238,7 +238,8 @@ impl Source {
 
     fn judge_key(&self, key: &ApiKey, owner: Organisation, standing: &Counted) -> Verdict {
         if key.revoked_ms.is_some() {
-            return Verdict::Revoked;
+            let actor = Actor::Key { id: key.id, name: key.name.as_str().into() };
+            return Verdict::Revoked(refused_holder(&owner, actor, key.role));
         }
         let holder = Holder::Key {
             id: key.id,
@@ -251,7 +252,8 @@ impl Source {
 
     fn judge_user(&self, user: &User, owner: Organisation, standing: &Counted) -> Verdict {
         if user.disabled_ms.is_some() {
-            return Verdict::DisabledUser;
+            let actor = Actor::User { id: user.id, name: user.name.as_str().into() };
+            return Verdict::DisabledUser(refused_holder(&owner, actor, user.role));
         }
         let holder = Holder::User { name: user.name.as_str().into() };
         self.admit_of((owner, standing), holder, user.id, user.role, user.no_delete)
@@ -309,10 +311,18 @@ impl Source {
     }
 }
 
+fn refused_holder(owner: &Organisation, actor: Actor, role: Role) -> Arc<RefusedHolder> {
+    let organisation = Some((owner.id, owner.name.as_str().into()));
+    Arc::new(RefusedHolder { organisation, actor, role: Some(role) })
+}
+
 fn judge_operator(operator: Operator, standing: &Counted) -> Verdict {
     let Operator { id, name, revoked_ms, .. } = operator;
     match revoked_ms {
-        Some(_) => Verdict::Revoked,
+        Some(_) => {
+            let actor = Actor::Operator { id, name: name.into() };
+            Verdict::Revoked(Arc::new(RefusedHolder { organisation: None, actor, role: None }))
+        }
         None => Verdict::Operator(Arc::new(OperatorCaller { id, name: name.into(), standing: standing.clone() })),
     }
 }
@@ -325,7 +335,9 @@ impl Verdict {
     fn admit(self, now_ms: i64) -> Result<Identity, AuthError> {
         match self {
             Self::Good(caller) if caller.key_expires_ms().is_some_and(|expires_ms| expires_ms <= now_ms) => {
-                Err(AuthError::ExpiredKey)
+                let organisation = Some((caller.organisation, Arc::clone(&caller.organisation_name)));
+                let holder = RefusedHolder { organisation, actor: caller.actor(), role: Some(caller.role) };
+                Err(AuthError::ExpiredKey(Arc::new(holder)))
             }
             Self::Good(caller) => Ok(Identity::Key(caller)),
             Self::Operator(operator) => Ok(Identity::Operator(operator)),
@@ -333,8 +345,8 @@ impl Verdict {
             Self::Deleted(organisation) => Err(AuthError::Deleted(organisation)),
             Self::Unknown => Err(AuthError::UnknownKey),
             Self::UnknownUser => Err(AuthError::UnknownUser),
-            Self::DisabledUser => Err(AuthError::DisabledUser),
-            Self::Revoked => Err(AuthError::RevokedKey),
+            Self::DisabledUser(holder) => Err(AuthError::DisabledUser(holder)),
+            Self::Revoked(holder) => Err(AuthError::RevokedKey(holder)),
         }
     }
 }

@@ -129,6 +129,9 @@ pub enum CatalogError {
     /// The caller lacks the permission.
     #[error(transparent)]
     Denied(Denial),
+    /// The object exists, and is hidden from the caller. The answer is that of an object that does not exist.
+    #[error(transparent)]
+    Hidden(Box<Self>),
     /// The caller is refused now. It was authenticated when the request arrived.
     #[error(transparent)]
     Refused(#[from] AuthError),
@@ -199,13 +202,13 @@ impl CatalogError {
 impl From<Denial> for CatalogError {
     fn from(denial: Denial) -> Self {
         match denial {
-            Denial::Hidden(hidden) => match *hidden {
+            Denial::Hidden(hidden) => Self::Hidden(Box::new(match *hidden {
                 Hidden::Namespace(ident) => Self::NoSuchNamespace(ident),
                 Hidden::Table(ident) => Self::NoSuchTable(ident),
                 Hidden::View(ident) => Self::NoSuchView(ident),
                 Hidden::Dropped(id) => Self::NoSuchDropped(id),
                 Hidden::Warehouse => Self::NoDefaultWarehouse,
-            },
+            })),
             denial => Self::Denied(denial),
         }
     }

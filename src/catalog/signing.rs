@@ -68,7 +68,9 @@ impl Catalog {
         };
         let is_of_another = matches!(
             &refused,
-            CatalogError::NoSuchTable(_) | CatalogError::Vending(VendingError::NotSigned(Refused::Forbidden(_)))
+            CatalogError::NoSuchTable(_)
+                | CatalogError::Hidden(_)
+                | CatalogError::Vending(VendingError::NotSigned(Refused::Forbidden(_)))
         );
         let pass = pass.filter(|_| is_of_another).and_then(|pass| self.open_pass(warehouse, ident, pass, now_ms));
         let Some((locations, creator)) = pass else { return Err(refused) };

@@ -2,6 +2,7 @@
 //! It contains no rules.
 
 mod access;
+mod audit;
 mod backup;
 mod check;
 mod client;
@@ -174,6 +175,8 @@ enum Command {
     Subscription(subscription::Command),
     /// Show who changed what
     Events(events::Arguments),
+    /// Show audit records: changes, refusals, sign-ins and vended credentials
+    Audit(audit::Arguments),
     /// Copy the catalog's database to a file, even while a server runs
     Backup(backup::BackupArguments),
     /// Restore a backup into an empty data folder
@@ -247,6 +250,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::SigningKey(command) => signing_key::run(&settings.client(MustExist).await?, &command).await,
         Command::Subscription(command) => subscription::run(&settings.client(MustExist).await?, &command).await,
         Command::Events(arguments) => events::run(&settings.client(MustExist).await?, &arguments).await,
+        Command::Audit(arguments) => audit::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
         Command::Restore(arguments) => {
             settings.check_is_local("restore")?;

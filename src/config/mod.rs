@@ -4,6 +4,7 @@
 //! traces have OpenTelemetry's standard variables before their defaults.
 
 mod api;
+mod audit;
 mod connections;
 mod delivery;
 mod issuers;
@@ -34,6 +35,7 @@ use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
 
 pub use api::{ApiConfig, LimitHeaders};
+pub use audit::{AuditConfig, AuditFileConfig, AuditSyslogConfig, NotASyslogAddress, SyslogAddress, SyslogFacility};
 pub use connections::ConnectionsConfig;
 pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
@@ -81,6 +83,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// Audit records.
+    pub audit: AuditConfig,
     /// Deliveries of events to receivers over HTTP.
     pub delivery: DeliveryConfig,
     /// The delivery of events to Apache Kafka.
@@ -286,6 +290,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            audit: AuditConfig::default(),
             delivery: DeliveryConfig::default(),
             kafka: KafkaConfig::default(),
             tls: TlsConfig::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use tidewater_core::access::Role;
 use tidewater_core::ids::OrganisationId;
 use uuid::Uuid;
 
@@ -40,6 +41,12 @@ pub struct EventEntry {
     warehouse_id: Option<Uuid>,
     request_id: Option<String>,
     address: Option<String>,
+    /// The client's `User-Agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
+    /// The actor's built-in role at the time of the change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
     details: EventDetails,
 }
 
@@ -62,6 +69,8 @@ impl From<Event> for EventEntry {
             warehouse_id: event.warehouse.map(|id| id.0),
             request_id: event.request_id.map(|id| id.to_string()),
             address: event.client.map(|client| client.to_string()),
+            user_agent: event.agent.map(|agent| agent.to_string()),
+            role: event.role.map(Role::as_str),
             details: event.details,
         }
     }

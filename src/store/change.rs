@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, PrincipalId};
 use uuid::Uuid;
 
@@ -19,6 +20,10 @@ pub struct Change {
     pub request_id: Option<Arc<str>>,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// The client's `User-Agent`, shortened.
+    pub agent: Option<Arc<str>>,
+    /// The actor's built-in role.
+    pub role: Option<Role>,
     /// The time of the change, in milliseconds since 1970.
     pub at_ms: i64,
     /// The receipt to store with the change, so that a repeated request changes nothing again.
@@ -127,7 +132,7 @@ impl Change {
     /// Creates a change by an actor, without a request.
     #[must_use]
     pub const fn by(actor: Actor, at_ms: i64) -> Self {
-        Self { actor, request_id: None, client: None, at_ms, receipt: None }
+        Self { actor, request_id: None, client: None, agent: None, role: None, at_ms, receipt: None }
     }
 
     /// Returns the same change at another time.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use uuid::Uuid;
 
@@ -353,6 +354,10 @@ pub struct Event {
     pub request_id: Option<Arc<str>>,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// The client's `User-Agent`, shortened.
+    pub agent: Option<Arc<str>>,
+    /// The actor's built-in role at the time of the change.
+    pub role: Option<Role>,
     /// Further details.
     pub details: EventDetails,
 }

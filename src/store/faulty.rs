@@ -338,6 +338,16 @@ stores_with_faults! {
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     }
+    AuditStore {
+        fn audit_add(records: &[AuditRecord]) -> ();
+        fn audit_list(organisation: Option<OrganisationId>, filter: &AuditFilter, before: Option<i64>, limit: u32) -> AuditPage;
+        fn audit_after(position: AuditPosition, limit: u32) -> (Vec<Event>, Vec<AuditRecord>);
+        fn audit_position(sink: &str) -> Option<AuditPosition>;
+        fn audit_position_set(sink: &str, expected: Option<AuditPosition>, position: AuditPosition) -> bool;
+        fn audit_remove_before(before_ms: i64, at_most: u32) -> u64;
+        fn audit_surplus(most: u32) -> Vec<(Option<OrganisationId>, i64)>;
+        fn audit_remove_up_to(organisation: Option<OrganisationId>, last: i64, at_most: u32) -> u64;
+    }
     FeedStore {
         fn feed_sequence(at_most: u32) -> u64;
         fn feed_bounds(scope: FeedScope) -> FeedBounds;

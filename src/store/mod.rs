@@ -5,6 +5,7 @@
 //! another organisation. The store holds the location of a table's current metadata document, not its content.
 
 mod administration;
+mod audit;
 mod change;
 mod copying;
 mod dropped;
@@ -44,6 +45,7 @@ use async_trait::async_trait;
 use crate::base::measure::Calls;
 
 pub use administration::*;
+pub use audit::*;
 pub use change::*;
 pub use copying::*;
 pub use dropped::*;
@@ -111,6 +113,7 @@ pub trait Store:
     + EventStore
     + FeedStore
     + SubscriptionStore
+    + AuditStore
     + UsageStore
     + GrantStore
     + EntityStore

@@ -50,6 +50,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("history", &["background", "base", "store"]),
+    // Audit records, and their export.
+    ("audit", &["background", "base", "config", "store"]),
     ("delivery", &["background", "base", "config", "sealing", "store"]),
     ("maintenance", &["background", "base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
     (
@@ -77,6 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "access",
             "admin",
+            "audit",
             "auth",
             "background",
             "backup",
@@ -104,6 +107,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "admin",
             "api",
+            "audit",
             "auth",
             "background",
             "base",
@@ -165,7 +169,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth", "delivery", "telemetry"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "base", "catalog", "delivery", "telemetry", "vending"]),
+    ("prometheus_client", &["app", "audit", "base", "catalog", "delivery", "telemetry", "vending"]),
     ("snap", &["manifests"]),
     ("zstd", &["manifests"]),
     ("rustls", &["server", "store"]),

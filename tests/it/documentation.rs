@@ -99,6 +99,8 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("log.format", _) => "json".into(),
         ("traces.protocol", _) => "http/protobuf".into(),
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
+        ("audit.syslog.address", _) => "udp:siem.example.com:514".into(),
+        ("audit.syslog.facility", _) => "local0".into(),
         (_, Value::Bool(value)) => (!*value).into(),
         ("api.limit_headers", _) => "both".into(),
         ("tls.client_auth", _) => "required".into(),

@@ -124,7 +124,8 @@ impl FromRequestParts<Arc<Api>> for AccessManager {
         let name = match api.admin.warehouse_find(&organisation, &named).await {
             Ok(found) if principal.sees_warehouse(found.id) => found.name,
             // The same answer, which repeats only what the request says.
-            Ok(_) | Err(AdminError::NoSuchWarehouse(_)) => return Err(CatalogError::NoSuchWarehouse(named).into()),
+            Ok(_) => return Err(ApiError::from(CatalogError::NoSuchWarehouse(named)).hidden()),
+            Err(AdminError::NoSuchWarehouse(_)) => return Err(CatalogError::NoSuchWarehouse(named).into()),
             Err(error) => return Err(error.into()),
         };
         let warehouse = api.catalog.warehouse(organisation.id, Some(&name)).await?;

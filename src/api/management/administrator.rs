@@ -7,11 +7,14 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use tidewater_core::access::Role;
+
 use crate::access::Principal;
 use crate::access::action::Administer;
 use crate::admin::{AdminError, OwnStorage};
 use crate::api::Api;
 use crate::api::admission::{authorization, charge, note_route};
+use crate::api::audit;
 use crate::api::error::ApiError;
 use crate::api::limit_headers;
 use crate::api::path::PathParameters;
@@ -60,8 +63,11 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
                 facts.caller(Arc::clone(caller));
             }
             Sender::Identity(Identity::Operator(operator)) => facts.operator(Arc::clone(operator)),
-            Sender::Machine(_) => {}
+            Sender::Machine(machine) => facts.machine(&machine.user),
         }
+    }
+    if api.audit.is_closed() && matches!(sender, Sender::Identity(Identity::Key(_))) {
+        return audit::refuse_unrecorded(&api);
     }
     if let Sender::Identity(Identity::Key(caller)) = &sender
         && let Err(fast) = take_management(caller)
@@ -114,6 +120,14 @@ impl Administrator {
             Self::OrganisationAdmin(caller) => caller.actor(),
         }
     }
+
+    /// Returns the built-in role in the events of its changes.
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Machine(_) | Self::Operator(_) => None,
+            Self::OrganisationAdmin(caller) => Some(caller.role()),
+        }
+    }
 }
 
 impl FromRequestParts<Arc<Api>> for Administrator {
@@ -142,11 +156,11 @@ pub(in crate::api) struct Asking {
 impl Asking {
     /// Returns the record of a change that this request makes.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
-        let actor = self.administrator.actor();
-        self.origin.as_ref().map_or_else(
-            || Change::by(actor.clone(), api.clock.now_ms()),
-            |origin| origin.change(actor.clone(), api.clock.now_ms()),
-        )
+        let (actor, role, now_ms) = (self.administrator.actor(), self.administrator.role(), api.clock.now_ms());
+        match &self.origin {
+            Some(origin) => origin.change(actor, role, now_ms),
+            None => Change { role, ..Change::by(actor, now_ms) },
+        }
     }
 
     /// Returns the caller of a request with the key of a non-admin. Its permissions are not checked yet.
@@ -185,10 +199,12 @@ impl FromRequestParts<Arc<Api>> for Manager {
 fn check_manager(administrator: &Administrator) -> Result<(), ApiError> {
     match administrator {
         Administrator::Machine(_) | Administrator::Operator(_) => Ok(()),
-        Administrator::OrganisationAdmin(caller) => Err(ApiError::forbidden(format!(
-            "Only an operator may do this: your key belongs to the organisation '{}'",
-            caller.organisation_name()
-        ))),
+        Administrator::OrganisationAdmin(caller) => {
+            let organisation = caller.organisation_name();
+            let message =
+                format!("Only an operator may do this: your key belongs to the organisation '{organisation}'");
+            Err(ApiError::forbidden(message).refused("not-an-operator"))
+        }
     }
 }
 
@@ -230,7 +246,7 @@ impl OfOrganisation {
     pub(super) async fn find_own(parts: &Parts, api: &Api, caller: &Caller) -> Result<Organisation, ApiError> {
         let named = organisation_named(parts, api, Some(caller)).await?;
         if !is_own(caller, &named) {
-            return Err(AdminError::no_such_organisation(&named).into());
+            return Err(ApiError::from(AdminError::no_such_organisation(&named)).hidden());
         }
         Ok(api.admin.organisation_find(&named).await?)
     }
@@ -252,7 +268,7 @@ impl FromRequestParts<Arc<Api>> for OfOrganisation {
         };
         let named = organisation_named(parts, api, own).await?;
         if own.is_some_and(|caller| !is_own(caller, &named)) {
-            return Err(AdminError::no_such_organisation(&named).into());
+            return Err(ApiError::from(AdminError::no_such_organisation(&named)).hidden());
         }
         let organisation = api.admin.organisation_find(&named).await?;
         Ok(Self { asking, organisation })
@@ -312,7 +328,7 @@ impl FromRequestParts<Arc<Api>> for WarehouseContents {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let of = OfWarehouse::from_request_parts(parts, api).await?;
         match of.of.asking.administrator {
-            Administrator::Operator(_) => Err(AuthError::Operator.into()),
+            Administrator::Operator(operator) => Err(AuthError::Operator(operator.refused()).into()),
             Administrator::Machine(_) | Administrator::OrganisationAdmin(_) => Ok(Self(of)),
         }
     }

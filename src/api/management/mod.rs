@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod access_manager;
 pub(super) mod administrator;
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod catalog_roles;
 pub(super) mod dropped;

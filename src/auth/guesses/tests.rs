@@ -18,7 +18,7 @@ fn address(number: u32) -> IpAddr {
 }
 
 fn from(address: IpAddr) -> CredentialSource<'static> {
-    CredentialSource { address: Some(address), last: None }
+    CredentialSource { address: Some(address), ..CredentialSource::default() }
 }
 
 async fn send(server: &Authenticator, address: IpAddr, credential: &str) -> Result<Arc<Caller>, AuthError> {

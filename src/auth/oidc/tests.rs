@@ -359,9 +359,9 @@ async fn disabled_user_is_refused_at_the_next_request_and_not_changed_by_new_tok
         setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
     };
     set(true).await;
-    assert!(matches!(present(&server, &token).await, Err(AuthError::DisabledUser)));
+    assert!(matches!(present(&server, &token).await, Err(AuthError::DisabledUser(_))));
     let later = with(&setup.claims("u1"), json!({ "name": "New", "iat": setup.world.now_ms() / 1_000 + 5 }));
-    assert!(matches!(present(&server, &setup.key.sign(&later)).await, Err(AuthError::DisabledUser)));
+    assert!(matches!(present(&server, &setup.key.sign(&later)).await, Err(AuthError::DisabledUser(_))));
     assert_eq!(users(&setup.world).await[0].name, "u1");
     set(false).await;
     assert!(!present(&server, &token).await.unwrap().no_delete());
@@ -530,7 +530,7 @@ async fn exchanged_token_outlives_neither_the_session_nor_the_user() {
     let update = UserUpdate { disabled: Some(true), no_delete: None };
     setup.world.store.user_update(setup.world.organisation.id, user, update, &change).await.unwrap();
     assert_eq!(exchange(&server, &own).await, Err(OAuthErrorKind::InvalidGrant));
-    assert!(matches!(present(&server, &own).await, Err(AuthError::DisabledUser)));
+    assert!(matches!(present(&server, &own).await, Err(AuthError::DisabledUser(_))));
 }
 
 #[tokio::test]

@@ -162,7 +162,13 @@ tables! {
     event [id, organisation] {
         organisation: IdOrNil, id: Number, warehouse: Id, at_ms: Number, actor_kind: Text, actor_id: Id,
         actor_name: Text, engine_id: Id, engine_name: Text, operation: Text, object_kind: Text, object_id: Id,
-        object_name: Text, new_name: Text, request_id: Text, client: Text, details: Text,
+        object_name: Text, new_name: Text, request_id: Text, client: Text, agent: Text, role: Text, details: Text,
+    }
+    audit [id, organisation] {
+        organisation: Id, id: Number, at_ms: Number, entry: Text,
+    }
+    audit_position [sink] {
+        sink: Text, event: Number, record: Number,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events: records of changes.
 
 use async_trait::async_trait;
+use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, WarehouseId};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ const MOST_AT_ONCE: usize = 1_000;
 /// The columns of an event. [`event_at`] reads them in this order.
 pub(super) const COLUMNS: &str =
     "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
-    object_id, object_name, new_name, request_id, client, details, engine_id, engine_name";
+    object_id, object_name, new_name, request_id, client, details, engine_id, engine_name, agent, role";
 
 /// An expression for the id of a new event: the database's clock in microseconds, times 4, plus a number from 0 to 3.
 ///
@@ -92,8 +93,8 @@ pub(super) async fn events_add(
     let details = events.iter().map(|event| details_text(&event.details)).collect::<Result<Vec<_>>>()?;
     let sql = format!(
         "INSERT INTO event (organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, engine_id, engine_name, request_id,
-                            client, id, operation, object_kind, object_id, object_name, new_name, details)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT {NEW_ID}) + new.number, new.operation, new.object_kind,
+                            client, agent, role, id, operation, object_kind, object_id, object_name, new_name, details)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $17, $18, (SELECT {NEW_ID}) + new.number, new.operation, new.object_kind,
                 new.object_id, new.object_name, new.new_name, new.details
          FROM unnest($11::text[], $12::text[], $13::uuid[], $14::text[], $15::text[], $16::text[])
               WITH ORDINALITY AS new (operation, object_kind, object_id, object_name, new_name, details, number)"
@@ -118,6 +119,8 @@ pub(super) async fn events_add(
                 events.iter().map(|event| event.object.name.as_str()).collect::<Vec<_>>(),
                 events.iter().map(|event| event.object.new_name.as_deref()).collect::<Vec<_>>(),
                 details,
+                change.agent.as_deref(),
+                change.role.map(Role::as_str),
             ],
         )
         .await?;
@@ -280,6 +283,8 @@ pub(super) fn event_at(row: &Row) -> Result<Event> {
         },
         request_id: text(12)?.map(Into::into),
         client: get::<Option<&str>>(row, 13)?.and_then(|client| client.parse().ok()),
+        agent: text(17)?.map(Into::into),
+        role: get::<Option<&str>>(row, 18)?.and_then(|role| role.parse().ok()),
         details: serde_json::from_str(details).map_err(|error| corrupt(&error.to_string()))?,
     })
 }

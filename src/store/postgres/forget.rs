@@ -21,7 +21,7 @@ use crate::store::{
 type Outcome<T> = std::result::Result<T, Failure>;
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 23] = [
+const TABLES: [(&str, &str); 24] = [
     ("tabular", "id"),
     ("dropped", "id"),
     ("location", "tabular, digest"),
@@ -46,6 +46,7 @@ const TABLES: [(&str, &str); 23] = [
     ("feed_consumer", "name"),
     ("feed_removed", "organisation"),
     ("event", "id"),
+    ("audit", "id"),
 ];
 
 /// Makes one step. The organisation's lock keeps its changes out, except those of rows that exist already.

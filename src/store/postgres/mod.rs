@@ -5,6 +5,7 @@
 
 mod administration;
 mod attempts;
+mod audit;
 mod change_author;
 mod client;
 mod connection;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
+use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, WarehouseId};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ const MOST_LOOKED_AT: usize = 20_000;
 
 pub(super) const COLUMNS: &str =
     "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
-    object_id, object_name, new_name, request_id, client, details, engine_id, engine_name";
+    object_id, object_name, new_name, request_id, client, details, engine_id, engine_name, agent, role";
 
 /// The owner of a changed object: the server, an organisation, or a warehouse.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +61,9 @@ pub(super) fn event_add(
     connection
         .prepare_cached(
             "INSERT INTO event (organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
-                                object_id, object_name, new_name, request_id, client, details, engine_id, engine_name)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                object_id, object_name, new_name, request_id, client, details, engine_id, engine_name,
+                                agent, role)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )?
         .execute(params![
             scope.organisation.map(|id| id.0.into_bytes()),
@@ -80,6 +82,8 @@ pub(super) fn event_add(
             details,
             engine.map(|engine| engine.id.0.into_bytes()),
             engine.map(|engine| &*engine.name),
+            change.agent.as_deref(),
+            change.role.map(Role::as_str),
         ])?;
     Ok(())
 }
@@ -110,6 +114,13 @@ pub(super) fn event_list(
         }
     }
     Ok(EventPage { events, before: None })
+}
+
+/// Lists the events after an event number, oldest first.
+pub(super) fn events_after(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Event>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM event WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    statement.query_and_then(params![after, limit], event_at)?.collect()
 }
 
 type Parameters = Vec<Box<dyn ToSql>>;
@@ -208,6 +219,8 @@ pub(super) fn event_at(row: &Row<'_>) -> Result<Event> {
         },
         request_id: row.get::<_, Option<String>>(12)?.map(Into::into),
         client: row.get::<_, Option<String>>(13)?.and_then(|client| client.parse().ok()),
+        agent: row.get::<_, Option<String>>(17)?.map(Into::into),
+        role: row.get::<_, Option<String>>(18)?.and_then(|role| role.parse().ok()),
         details: serde_json::from_str(&details).map_err(|error| corrupt(&error.to_string()))?,
     })
 }

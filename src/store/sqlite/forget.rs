@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 23] = [
+const TABLES: [(&str, &str); 24] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
@@ -39,6 +39,7 @@ const TABLES: [(&str, &str); 23] = [
     ("feed_consumer", "name"),
     ("feed_removed", "organisation"),
     ("event", "id"),
+    ("audit", "id"),
 ];
 
 /// One row for each organisation.

@@ -5,6 +5,7 @@
 
 mod administration;
 mod anchor;
+mod audit;
 mod backup;
 mod convert;
 mod copy;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::request_limits::RequestLimits;
 
@@ -161,6 +162,8 @@ pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
         actor: Actor::Key { id: ci, name: "ci".into() },
         request_id: Some("request-1".into()),
         client: Some(client),
+        agent: Some("spark/4.0".into()),
+        role: Some(Role::Writer),
         at_ms: NOW_MS + 5,
         receipt: None,
     };

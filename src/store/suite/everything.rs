@@ -17,10 +17,11 @@ use super::fixture::{
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    Actor, Answer, ApiKey, CatalogRole, Change, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails,
-    EventFilter, Grant, KeyUsage, NewTable, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past,
-    PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SigningKey, Swap, TableKind,
-    TimedPage, UserSignIn, UserUpdate, Warehouse, WarehouseRef, WarehouseStorage,
+    Actor, Answer, ApiKey, AuditDecision, AuditEntry, AuditFilter, AuditPosition, AuditRecord, AuditType, CatalogRole,
+    Change, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, Grant, KeyUsage,
+    NewTable, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past, PrincipalRole, Progress, Receipt,
+    Report, ReportFilter, ReportLimits, RequestDigest, SigningKey, Swap, TableKind, TimedPage, UserSignIn, UserUpdate,
+    Warehouse, WarehouseRef, WarehouseStorage,
 };
 
 /// Names whose order by bytes is not that of a language, and which need care in texts.
@@ -340,6 +341,12 @@ async fn fill_requests(
         })
         .collect();
     store.report_add(&reports, UNLIMITED).await.unwrap();
+    let mut entry = AuditEntry::new(AuditType::Refusal, "load-table", AuditDecision::Denied);
+    entry.object = random.name(40);
+    let record = |organisation| AuditRecord { id: 0, organisation, at_ms: NOW_MS, entry: entry.clone() };
+    store.audit_add(&[record(Some(organisation)), record(None)]).await.unwrap();
+    let sink = random.name(8);
+    store.audit_position_set(&sink, None, AuditPosition { event: 1, record: 2 }).await.unwrap();
 }
 
 /// Returns the answers of a store to every question, as texts.
@@ -352,6 +359,7 @@ pub(crate) async fn answers(store: &Subject) -> Vec<String> {
     all.add("master key", store.master_key_get().await);
     all.add("events", store.event_list(None, &EventFilter::default(), None, 1_000).await);
     all.add("surplus", store.event_surplus(2).await);
+    all.add("audit", store.audit_list(None, &AuditFilter::default(), None, 1_000).await);
     all.add("due organisations", store.organisation_due(NOW_MS * 2, 9).await);
     for organisation in store.organisation_list().await.unwrap() {
         all.add("organisation", &organisation);

@@ -3,6 +3,7 @@
 //! Each case takes a fresh, empty store. A backend runs them all with [`conformance!`].
 
 mod administration;
+mod audit;
 mod concurrency;
 mod dropped;
 mod entities;
@@ -31,6 +32,7 @@ mod users;
 mod warehouses;
 
 pub(super) use administration::*;
+pub(super) use audit::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use entities::*;
@@ -136,6 +138,12 @@ macro_rules! conformance {
             progress_of_a_consumer_is_stored_by_its_holder,
             subscription_is_stored_changed_and_removed_by_its_owner,
             dead_letters_are_listed_replayed_and_limited,
+            // Audit records
+            audit_records_are_listed_as_added_and_by_organisation,
+            audit_records_are_filtered_and_come_in_pages,
+            events_and_audit_records_after_a_position_are_listed_oldest_first,
+            position_of_an_export_moves_only_from_the_expected_one,
+            old_and_surplus_audit_records_are_removed,
             // Namespaces
             namespace_keeps_its_properties,
             second_namespace_of_a_name_is_refused,

@@ -5,6 +5,7 @@
 //! its proof to `callers.rs`.
 
 mod attacks;
+mod audited;
 mod callers;
 mod events;
 mod grants;
@@ -87,7 +88,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let catalog = Catalog::new().await;
+        Self::over(Catalog::new().await).await
+    }
+
+    async fn over(catalog: Catalog) -> Self {
         let strangers = Strangers::new(&catalog).await;
         let acme = Organisation::new(&catalog, "acme".to_owned()).await;
         Self { catalog, strangers, acme, made: 0 }

@@ -1,6 +1,7 @@
 //! Tests of `/management/v1`, one file per resource.
 
 mod access;
+mod audit;
 mod documented;
 mod dropped;
 mod events;

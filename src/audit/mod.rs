@@ -1,0 +1,20 @@
+//! Audit records: who was refused what, who signed in, and who was given access to a table's files. Together with the events of changes
+//! they are one stream, which the API lists and a background task exports to a file and to syslog.
+//!
+//! Requests put records into a queue ([`Audit::record`]). A background task writes the queue to the store in batches. The export reads the
+//! store, and remembers there how far it is. So a killed process loses at most the records of the last second, and no change.
+
+mod export;
+mod line;
+mod measures;
+mod queue;
+mod recorder;
+mod repeats;
+mod retention;
+mod stream;
+
+pub use export::AuditExport;
+pub use line::AuditLine;
+pub use measures::AuditMeasures;
+pub use recorder::{Audit, NotRecorded};
+pub use stream::{AuditStreamPage, NotAPageToken, StreamToken, audit_page};

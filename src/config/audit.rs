@@ -1,0 +1,224 @@
+//! The settings of audit records and their export.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Settings of audit records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// For how many seconds a record is kept.
+    pub retention_s: u64,
+    /// The most records of an organisation, and of unknown actors together.
+    pub per_organisation: u32,
+    /// Whether vended credentials and signatures are recorded.
+    pub credentials: bool,
+    /// Whether reads that succeed are recorded.
+    pub reads: bool,
+    /// For how many seconds repeated reads and credentials of an actor for the same object share a record.
+    pub repeat_s: u64,
+    /// The most records that wait to be written.
+    pub queue: usize,
+    /// Whether requests are refused while their records cannot be written.
+    pub fail_closed: bool,
+    /// The export to a file.
+    pub file: AuditFileConfig,
+    /// The export to syslog.
+    pub syslog: AuditSyslogConfig,
+}
+
+/// Settings of the export to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditFileConfig {
+    /// The file. Empty: no file is written.
+    pub path: PathBuf,
+    /// The size at which a new file begins, in bytes; 0: at any size.
+    pub max_bytes: u64,
+    /// After how many seconds a new file begins; 0: after any time.
+    pub max_age_s: u64,
+    /// The most older files that are kept.
+    pub max_files: u32,
+    /// Whether lines are on disk before they count as exported.
+    pub sync: bool,
+}
+
+/// Settings of the export to syslog (RFC 5424).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSyslogConfig {
+    /// The receiver: `unix:/dev/log`, `udp:HOST:PORT` or `tcp:HOST:PORT`. Empty: nothing is sent.
+    pub address: SyslogAddress,
+    /// The facility.
+    pub facility: SyslogFacility,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            retention_s: 90 * 86_400,
+            per_organisation: 200_000,
+            credentials: true,
+            reads: false,
+            repeat_s: 3_600,
+            queue: 20_000,
+            fail_closed: false,
+            file: AuditFileConfig::default(),
+            syslog: AuditSyslogConfig::default(),
+        }
+    }
+}
+
+impl Default for AuditFileConfig {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), max_bytes: 100 << 20, max_age_s: 86_400, max_files: 30, sync: true }
+    }
+}
+
+impl Default for AuditSyslogConfig {
+    fn default() -> Self {
+        Self { address: SyslogAddress::None, facility: SyslogFacility::Authpriv }
+    }
+}
+
+impl AuditConfig {
+    /// Returns [`Self::retention_s`] as a duration.
+    #[must_use]
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_s)
+    }
+
+    /// Returns [`Self::repeat_s`] as a duration.
+    #[must_use]
+    pub const fn repeat(&self) -> Duration {
+        Duration::from_secs(self.repeat_s)
+    }
+}
+
+/// The address of a syslog receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// No receiver.
+    None,
+    /// A Unix datagram socket.
+    Unix(PathBuf),
+    /// A host and port, over UDP.
+    Udp(String),
+    /// A host and port, over TCP with octet counting (RFC 6587).
+    Tcp(String),
+}
+
+/// The text is not the address of a syslog receiver.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not the address of a syslog receiver: use unix:/dev/log, udp:HOST:PORT or tcp:HOST:PORT")]
+pub struct NotASyslogAddress(String);
+
+impl FromStr for SyslogAddress {
+    type Err = NotASyslogAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotASyslogAddress> {
+        let refused = || NotASyslogAddress(text.to_owned());
+        if text.is_empty() {
+            return Ok(Self::None);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or_else(refused)?;
+        let host_and_port = || {
+            let (host, port) = rest.rsplit_once(':').ok_or_else(refused)?;
+            let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+            if host.is_empty() || !is_port { Err(refused()) } else { Ok(rest.to_owned()) }
+        };
+        match scheme {
+            "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
+            "udp" => Ok(Self::Udp(host_and_port()?)),
+            "tcp" => Ok(Self::Tcp(host_and_port()?)),
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl fmt::Display for SyslogAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Udp(address) => write!(f, "udp:{address}"),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
+impl Serialize for SyslogAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SyslogAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The facility of syslog messages (RFC 5424, section 6.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyslogFacility {
+    /// Security messages.
+    Auth,
+    /// Private security messages.
+    Authpriv,
+    /// For local use.
+    Local0,
+    /// For local use.
+    Local1,
+    /// For local use.
+    Local2,
+    /// For local use.
+    Local3,
+    /// For local use.
+    Local4,
+    /// For local use.
+    Local5,
+    /// For local use.
+    Local6,
+    /// For local use.
+    Local7,
+}
+
+impl SyslogFacility {
+    /// Returns the facility's number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Auth => 4,
+            Self::Authpriv => 10,
+            Self::Local0 => 16,
+            Self::Local1 => 17,
+            Self::Local2 => 18,
+            Self::Local3 => 19,
+            Self::Local4 => 20,
+            Self::Local5 => 21,
+            Self::Local6 => 22,
+            Self::Local7 => 23,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_a_receiver_is_parsed_and_shown_in_the_same_form() {
+        for text in ["", "unix:/dev/log", "udp:siem.example.com:514", "tcp:[::1]:601"] {
+            assert_eq!(text.parse::<SyslogAddress>().unwrap().to_string(), text);
+        }
+        for text in ["/dev/log", "unix:dev/log", "udp:siem", "udp::514", "tcp:siem:0", "tls:siem:6514"] {
+            assert!(text.parse::<SyslogAddress>().unwrap_err().to_string().contains("unix:/dev/log"), "{text}");
+        }
+    }
+}
