@@ -1,5 +1,7 @@
 //! Assembles the server from its parts. Only this module imports all of them.
 
+mod backups;
+mod check;
 mod collect;
 mod database;
 mod lost_changes;
@@ -21,6 +23,7 @@ use crate::admin::{Admin, AdminParts, Reload};
 use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
 use crate::auth::Authenticator;
 use crate::background::Runner;
+use crate::backup::ScheduledBackups;
 use crate::base::clock::{Clock, fresh_uuid};
 use crate::base::measure::Calls;
 use crate::catalog::Catalog;
@@ -44,6 +47,7 @@ use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+pub use check::{CheckOutcome, CheckResult, check};
 pub use database::postgres_settings;
 use lost_changes::{lost_changes_task, tell_of_log};
 pub use running::Running;
@@ -104,6 +108,8 @@ pub struct App {
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
     after_unclean_stop: bool,
+    /// The scheduled backups, if the settings have some.
+    backups: Option<Arc<ScheduledBackups>>,
 }
 
 impl App {
@@ -179,6 +185,7 @@ impl App {
             // The value is new, so it is never set twice.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
+        let backups = backups::open(config, &access, &clock)?;
         let api = api_over(config, store, access, clock);
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
@@ -189,7 +196,7 @@ impl App {
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
         collect::register_server(&api, server.counts());
-        Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false })
+        Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false, backups })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -269,9 +276,10 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, monitoring, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, lock, after_unclean_stop, backups } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
+        backups.iter().for_each(|backups| backups::start(&api, backups));
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;

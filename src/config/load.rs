@@ -85,6 +85,14 @@ pub struct LogFlags {
 #[error("the configuration cannot be used:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    /// Returns the errors, a line each.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl Config {
     /// Loads the settings from `file`, if there is one, then `environment` (names and values), then `flags`. Later sources
     /// override earlier ones.
@@ -121,6 +129,8 @@ impl Config {
         for (setting, file) in [
             ("storage.master_key_file", &mut config.storage.master_key_file),
             ("store.password_file", &mut config.store.password_file),
+            ("backups.storage_file", &mut config.backups.storage_file),
+            ("backups.staging_dir", &mut config.backups.staging_dir),
         ] {
             if !file.as_os_str().is_empty() {
                 *file = beside_file(&figment, setting, std::mem::take(file));
@@ -181,6 +191,7 @@ impl Config {
             Some(format!("`tiers.{name}`: {why}"))
         }));
         wrong.extend(super::issuers::check(&self.auth.issuers));
+        wrong.extend(self.backups.check(&self.store.url, &self.data_dir));
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

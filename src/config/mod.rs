@@ -3,6 +3,7 @@
 //! The value of a setting comes from the command line, else the environment, else the file, else its default.
 
 mod api;
+mod backups;
 mod connections;
 mod issuers;
 mod listen;
@@ -28,6 +29,7 @@ use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
 
 pub use api::{ApiConfig, LimitHeaders};
+pub use backups::BackupsConfig;
 pub use connections::ConnectionsConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use listen::{ListenAddress, NotAnAddress};
@@ -71,6 +73,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// Scheduled backups of the embedded database.
+    pub backups: BackupsConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -266,6 +270,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            backups: BackupsConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),

@@ -8,6 +8,7 @@ mod hedge;
 pub mod hints;
 mod local;
 mod open;
+mod transfer;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
+pub use transfer::{ListedObject, TransferError};
 
 use crate::base::measure::Calls;
 use crate::base::secret::Secret;

@@ -14,6 +14,7 @@ mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod grants;
+mod inspected;
 mod keys;
 mod locations;
 mod master_key;
@@ -48,6 +49,7 @@ pub use entities::*;
 pub use error::*;
 pub use events::*;
 pub use grants::*;
+pub use inspected::*;
 pub use keys::*;
 pub use locations::*;
 pub use master_key::*;

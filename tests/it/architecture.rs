@@ -16,7 +16,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["base", "data_folder"]),
     // One concern of the outside world each.
     ("store", &["base"]),
-    ("backup", &["data_folder", "store"]),
     ("copy", &["data_folder", "store"]),
     // The store has the master key's fingerprint.
     ("sealing", &["base", "data_folder", "store"]),
@@ -27,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("manifests", &["metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
+    // To a file, and by a server itself to a folder or bucket.
+    ("backup", &["background", "base", "config", "data_folder", "sealing", "storage", "store", "warehouse"]),
     // The registry of metrics, and those of requests.
     ("telemetry", &["base"]),
     // Use cases.
@@ -103,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "api",
             "auth",
             "background",
+            "backup",
             "base",
             "catalog",
             "config",
@@ -161,9 +163,9 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "base", "catalog", "telemetry", "vending"]),
+    ("prometheus_client", &["app", "backup", "base", "catalog", "telemetry", "vending"]),
     ("snap", &["manifests"]),
-    ("zstd", &["manifests"]),
+    ("zstd", &["backup", "manifests"]),
     ("figment", &["config"]),
     ("clap", &["cli", "config"]),
 ];

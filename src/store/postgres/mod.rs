@@ -24,6 +24,7 @@ mod generations;
 mod granted;
 mod grants;
 mod group_roles;
+mod inspect;
 mod key_usage;
 mod keys;
 mod line;
