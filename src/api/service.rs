@@ -28,7 +28,7 @@ use super::leftover::Leftover;
 use super::path::normalised;
 use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
-use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
+use super::request_log::{LoggedRequest, PendingDirect, PendingRequest, RequestFacts};
 use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
@@ -193,7 +193,10 @@ impl ApiService {
             let source = CredentialSource { address: arrival.from, last: arrival.last.map(Arc::as_ref) };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
+            let (facts, route, metrics) = (&learned, direct.route(), self.metrics());
+            let mut pending = PendingDirect { asked: &asked, facts, route, metrics, is_answered: false };
             let response = self.bounded(arrival.started, answer).await;
+            pending.is_answered = true;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
             learned.count_organisation(self.metrics());

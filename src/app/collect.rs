@@ -15,7 +15,9 @@ use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
 use crate::heavy::{Heavy, HeavyUsage};
+use crate::history::reports::Reports;
 use crate::server::{ServerCounts, ServerUsage};
+use crate::store::Store;
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
@@ -31,13 +33,17 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_commit_repeats", help, measures.repeated_commits.clone());
         let help = "Duration of requests for credentials to clouds, by type of storage and outcome";
         registry.register("tidewater_credentials_call_duration_seconds", help, vending.calls.family());
-        let help = "Vended credentials that were in the cache";
+        let help = "Metadata documents that were not in the cache";
+        registry.register("tidewater_document_cache_misses", help, api.catalog.document_misses().clone());
+        let help = "Vended credentials that were in the cache, by type of storage";
         registry.register("tidewater_credentials_cached", help, vending.cached.clone());
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
             work: Arc::clone(&api.heavy),
             bodies: Arc::clone(&api.bodies),
+            store: Arc::clone(&api.store),
+            reports: Arc::clone(&api.reports),
         }));
     });
 }
@@ -51,6 +57,8 @@ struct Figures {
     catalog: Arc<Catalog>,
     work: Arc<Heavy>,
     bodies: Arc<Heavy>,
+    store: Arc<dyn Store>,
+    reports: Arc<Reports>,
 }
 
 impl std::fmt::Debug for Figures {
@@ -79,6 +87,10 @@ impl Collector for Figures {
         single(&mut encoder, "tidewater_document_cache_bytes", help, self.catalog.cached_bytes())?;
         let help = "Changes that have begun and not ended";
         single(&mut encoder, "tidewater_running_changes", help, self.catalog.running_changes() as u64)?;
+        let help = "Changes that wait for the catalog's database";
+        single(&mut encoder, "tidewater_store_waiting", help, self.store.waiting_changes() as u64)?;
+        let help = "Metrics reports of clients that wait to be written";
+        single(&mut encoder, "tidewater_metrics_reports_waiting", help, self.reports.waiting() as u64)?;
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)
     }
@@ -98,7 +110,7 @@ impl Figures {
                 ConstCounter::new(value(task)).encode(all.encode_family(&TaskLabels { task: task.name })?)?;
             }
         }
-        let gauges: [Figure<TaskState, Option<f64>>; 3] = [
+        let gauges: [Figure<TaskState, Option<f64>>; 4] = [
             ("tidewater_background_running", "Whether a background task runs now", |task| {
                 Some(f64::from(u8::from(task.stage == Stage::Running)))
             }),
@@ -109,6 +121,11 @@ impl Figures {
                 "tidewater_background_last_run_timestamp_seconds",
                 "When a background task's last ended run began, in seconds since 1970",
                 |task| task.last_run_ms.map(|ms| ms as f64 / 1_000.0),
+            ),
+            (
+                "tidewater_background_next_run_timestamp_seconds",
+                "When a background task that waits is due, in seconds since 1970",
+                |task| task.next_run_ms.map(|ms| ms as f64 / 1_000.0),
             ),
         ];
         for (name, help, value) in gauges {

@@ -5,6 +5,7 @@ mod check;
 mod collect;
 mod database;
 mod lost_changes;
+mod quota_figures;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -280,6 +281,9 @@ impl App {
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
         backups.iter().for_each(|backups| backups::start(&api, backups));
+        if running.config().telemetry.organisations > 0 {
+            api.admin.background().start(quota_figures::task(&running));
+        }
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;

@@ -136,4 +136,7 @@ pub async fn claim_run(store: &dyn Store, task: &str, now_ms: i64, interval: std
 pub trait MeasuredStore {
     /// Returns the measurements: the operations are `read`, `list` and `change`.
     fn calls(&self) -> Calls;
+
+    /// Returns how many changes of organisations wait for the database.
+    fn waiting_changes(&self) -> usize;
 }

@@ -4,7 +4,9 @@
 //! queue, is read at each scrape (`app/collect.rs`) and costs a request nothing.
 
 mod process;
+mod quotas;
 mod requests;
+mod shared_text;
 
 use std::fmt;
 
@@ -13,7 +15,9 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use quotas::{QuotaMetrics, QuotaUse};
 pub use requests::{Answered, RequestMetrics, Shortcut};
+use shared_text::LastTexts;
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ impl Format {
 pub struct Telemetry {
     registry: RwLock<Registry>,
     requests: RequestMetrics,
+    quotas: QuotaMetrics,
+    last_texts: LastTexts,
 }
 
 impl fmt::Debug for Telemetry {
@@ -61,16 +67,26 @@ impl Telemetry {
         let mut registry = Registry::default();
         let requests = RequestMetrics::new(organisations);
         requests.register(&mut registry);
+        let quotas = QuotaMetrics::default();
+        if organisations > 0 {
+            quotas.register(&mut registry);
+        }
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("tidewater_build", "The program's version", build);
         registry.register_collector(Box::new(process::Process));
-        Self { registry: RwLock::new(registry), requests }
+        Self { registry: RwLock::new(registry), requests, quotas, last_texts: LastTexts::default() }
     }
 
     /// Returns the metrics of requests.
     #[must_use]
     pub const fn requests(&self) -> &RequestMetrics {
         &self.requests
+    }
+
+    /// Returns the metrics of organisations' limits.
+    #[must_use]
+    pub const fn quotas(&self) -> &QuotaMetrics {
+        &self.quotas
     }
 
     /// Adds metrics to the registry.

@@ -163,7 +163,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "backup", "base", "catalog", "telemetry", "vending"]),
+    ("prometheus_client", &["app", "backup", "base", "catalog", "metadata", "telemetry", "vending"]),
     ("snap", &["manifests"]),
     ("zstd", &["backup", "manifests"]),
     ("figment", &["config"]),

@@ -107,6 +107,10 @@ impl MeasuredStore for PostgresStore {
     fn calls(&self) -> Calls {
         self.pool.calls().clone()
     }
+
+    fn waiting_changes(&self) -> usize {
+        self.pool.waiting_changes()
+    }
 }
 
 #[async_trait]

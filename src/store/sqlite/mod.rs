@@ -234,6 +234,10 @@ impl MeasuredStore for SqliteStore {
     fn calls(&self) -> Calls {
         self.writer.calls().clone()
     }
+
+    fn waiting_changes(&self) -> usize {
+        self.writer.waiting()
+    }
 }
 
 #[async_trait]
