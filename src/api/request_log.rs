@@ -354,6 +354,24 @@ impl<'a> LoggedRequest<'a> {
     }
 }
 
+/// A request of a direct route while it is answered. If it is dropped without an answer, it is counted as cancelled.
+pub(super) struct PendingDirect<'a> {
+    pub(super) asked: &'a LoggedRequest<'a>,
+    pub(super) facts: &'a RequestFacts,
+    pub(super) route: &'static str,
+    pub(super) metrics: &'a RequestMetrics,
+    pub(super) is_answered: bool,
+}
+
+impl Drop for PendingDirect<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.facts.count_organisation(self.metrics);
+            self.metrics.answered(&self.asked.as_answered(Some(self.route), None));
+        }
+    }
+}
+
 /// A request while its handler runs. If it is dropped without an answer, its log line says so.
 pub(super) struct PendingRequest {
     pub(super) facts: Arc<RequestFacts>,

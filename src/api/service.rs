@@ -28,7 +28,7 @@ use super::leftover::Leftover;
 use super::path::normalised;
 use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
-use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
+use super::request_log::{LoggedRequest, PendingDirect, PendingRequest, RequestFacts};
 use super::request_trace::{self, RequestTrace, TRACERESPONSE};
 use super::{Api, Machine, audit, cors, direct, router, security_headers, wire};
 use crate::auth::{CredentialSource, LastCredential};
@@ -235,10 +235,12 @@ impl ApiService {
             };
             // Pinned here, because the surrounding futures then move only a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, source));
+            let (facts, route, metrics) = (&learned, direct.route(), self.metrics());
+            let mut pending = PendingDirect { asked: &asked, facts, route, metrics, is_answered: false };
             let mut response = self.bounded(arrival.started, answer).await;
+            pending.is_answered = true;
             if audit::concerns(&self.api, &learned, &response) {
-                let route = Some(direct.route());
-                response = Box::pin(audit::finish(&self.api, &asked, &learned, route, response)).await;
+                response = Box::pin(audit::finish(&self.api, &asked, &learned, Some(route), response)).await;
             }
             if response.status() >= StatusCode::BAD_REQUEST {
                 security_headers::add_no_sniff(&mut response);

@@ -25,6 +25,6 @@ pub(super) async fn for_operators(
 pub(super) async fn for_all(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted_by(accept);
-    let text = api.telemetry.encode(format).map_err(|error| ApiError::internal(&error))?;
+    let text = api.telemetry.shared_text(format).await.map_err(|error| ApiError::internal(&error))?;
     Ok(([(CONTENT_TYPE, format.media_type())], text).into_response())
 }

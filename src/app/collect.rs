@@ -19,7 +19,9 @@ use crate::catalog::Catalog;
 use crate::delivery::Webhooks;
 use crate::delivery::kafka::{KafkaDelivery, KafkaMeasures};
 use crate::heavy::{Heavy, HeavyUsage};
+use crate::history::reports::Reports;
 use crate::server::{ServerCounts, ServerUsage};
+use crate::store::Store;
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
@@ -35,7 +37,9 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_commit_repeats", help, measures.repeated_commits.clone());
         let help = "Duration of requests for credentials to clouds, by type of storage and outcome";
         registry.register("tidewater_credentials_call_duration_seconds", help, vending.calls.family());
-        let help = "Vended credentials that were in the cache";
+        let help = "Metadata documents that were not in the cache";
+        registry.register("tidewater_document_cache_misses", help, api.catalog.document_misses().clone());
+        let help = "Vended credentials that were in the cache, by type of storage";
         registry.register("tidewater_credentials_cached", help, vending.cached.clone());
         let deliveries = api.webhooks.measures();
         let help = "Events that receivers of webhooks accepted";
@@ -53,6 +57,8 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
             work: Arc::clone(&api.heavy),
             bodies: Arc::clone(&api.bodies),
             webhooks: Arc::clone(&api.webhooks),
+            store: Arc::clone(&api.store),
+            reports: Arc::clone(&api.reports),
         }));
     });
 }
@@ -89,6 +95,8 @@ struct Figures {
     work: Arc<Heavy>,
     bodies: Arc<Heavy>,
     webhooks: Arc<Webhooks>,
+    store: Arc<dyn Store>,
+    reports: Arc<Reports>,
 }
 
 impl std::fmt::Debug for Figures {
@@ -125,6 +133,10 @@ impl Collector for Figures {
         let descriptor =
             encoder.encode_descriptor("tidewater_delivery_lag_seconds", help, None, gauge.metric_type())?;
         gauge.encode(descriptor)?;
+        let help = "Changes that wait for the catalog's database";
+        single(&mut encoder, "tidewater_store_waiting", help, self.store.waiting_changes() as u64)?;
+        let help = "Metrics reports of clients that wait to be written";
+        single(&mut encoder, "tidewater_metrics_reports_waiting", help, self.reports.waiting() as u64)?;
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)
     }
@@ -144,7 +156,7 @@ impl Figures {
                 ConstCounter::new(value(task)).encode(all.encode_family(&TaskLabels { task: task.name })?)?;
             }
         }
-        let gauges: [Figure<TaskState, Option<f64>>; 3] = [
+        let gauges: [Figure<TaskState, Option<f64>>; 4] = [
             ("tidewater_background_running", "Whether a background task runs now", |task| {
                 Some(f64::from(u8::from(task.stage == Stage::Running)))
             }),
@@ -155,6 +167,11 @@ impl Figures {
                 "tidewater_background_last_run_timestamp_seconds",
                 "When a background task's last ended run began, in seconds since 1970",
                 |task| task.last_run_ms.map(|ms| ms as f64 / 1_000.0),
+            ),
+            (
+                "tidewater_background_next_run_timestamp_seconds",
+                "When a background task that waits is due, in seconds since 1970",
+                |task| task.next_run_ms.map(|ms| ms as f64 / 1_000.0),
             ),
         ];
         for (name, help, value) in gauges {

@@ -1,8 +1,11 @@
 //! Assembles the server from its parts. Only this module imports all of them.
 
+mod backups;
+mod check;
 mod collect;
 mod database;
 mod lost_changes;
+mod quota_figures;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ use crate::api::{Api, ApiService, HeaderCase, Machine, Readiness};
 use crate::audit::{Audit, AuditExport};
 use crate::auth::Authenticator;
 use crate::background::Runner;
+use crate::backup::ScheduledBackups;
 use crate::base::clock::{Clock, fresh_uuid};
 use crate::base::measure::{Calls, Subject};
 use crate::catalog::Catalog;
@@ -48,6 +52,7 @@ use crate::telemetry::{Telemetry, Traces};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+pub use check::{CheckOutcome, CheckResult, check};
 pub use database::postgres_settings;
 use lost_changes::{lost_changes_task, tell_of_log};
 pub use running::Running;
@@ -121,6 +126,8 @@ pub struct App {
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
     after_unclean_stop: bool,
+    /// The scheduled backups, if the settings have some.
+    backups: Option<Arc<ScheduledBackups>>,
 }
 
 impl App {
@@ -199,6 +206,7 @@ impl App {
         let traces =
             Traces::new(&config.traces, clock.clone()).map_err(|why| anyhow::anyhow!("cannot export traces: {why}"))?;
         let kafka = KafkaDelivery::new(&config.kafka, Arc::clone(&store), clock.clone()).context("kafka.operations")?;
+        let backups = backups::open(config, &access, &clock)?;
         let api = api_over(config, store, access, clock, traces.as_ref());
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
@@ -216,7 +224,7 @@ impl App {
         if let Some(kafka) = &kafka {
             collect::register_kafka(&api, kafka);
         }
-        Ok(Self { server, api, running, monitoring, traces, kafka, lock: None, after_unclean_stop: false })
+        Ok(Self { server, api, running, monitoring, traces, kafka, backups, lock: None, after_unclean_stop: false })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -308,7 +316,7 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, monitoring, traces, kafka, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, traces, kafka, backups, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
         if let Some(traces) = &traces {
@@ -317,6 +325,10 @@ impl App {
         running.tls().into_iter().for_each(|tls| api.admin.background().start(tls::task(tls, &api.clock)));
         if let Some(kafka) = &kafka {
             api.admin.background().start(kafka.task());
+        }
+        backups.iter().for_each(|backups| backups::start(&api, backups));
+        if running.config().telemetry.organisations > 0 {
+            api.admin.background().start(quota_figures::task(&running));
         }
         let stopping_since = OnceLock::new();
         let shutdown = async {

@@ -55,6 +55,11 @@ impl Running {
         self.now.lock().config.clone()
     }
 
+    /// Returns the parts with the settings in force.
+    pub(super) fn api(&self) -> Arc<Api> {
+        Arc::clone(&self.now.lock().api)
+    }
+
     /// Returns the service that answers new requests.
     #[must_use]
     pub fn service(&self) -> ApiService {

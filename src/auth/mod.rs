@@ -36,7 +36,7 @@ pub use error::{AuthError, RefusedHolder};
 pub use grants::PrincipalGrants;
 pub use key::{IssueError, NewKey, entropy, issue_key, new_key};
 pub use oauth_error::{OAuthError, OAuthErrorKind};
-pub use oidc::ProviderTokenError;
+pub use oidc::{ProviderTokenError, check_provider};
 pub use renewal::Renewal;
 pub use scope::roles_of_scope;
 pub use sign_in::{SignIn, TokenResponse};

@@ -12,6 +12,7 @@ use tidewater_core::ids::OrganisationId;
 
 use super::*;
 use crate::base::clock::fresh_uuid;
+use crate::data_folder::FolderError;
 use crate::store::{Change, OpenError, Organisation, Store};
 
 fn go_on(_: CopyProgress) -> Proceed {

@@ -33,6 +33,7 @@ mod weight;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::request_limits::RequestLimits;
@@ -168,6 +169,12 @@ impl Catalog {
     #[must_use]
     pub fn vending_measures(&self) -> &VendingMeasures {
         self.vending.measures()
+    }
+
+    /// Returns how often a document was not in memory.
+    #[must_use]
+    pub fn document_misses(&self) -> &Counter {
+        self.documents.misses()
     }
 
     /// Returns how many bytes the documents in memory use.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::client::{Client, Refused};
 use super::output::{self, Format};
+use super::scheduled::{PlaceStorage, Source};
 use super::serve::stop_signal;
 use tidewater::backup::{self, Done};
 use tidewater::config::Config;
@@ -29,10 +30,12 @@ The file appears under its name when it is complete. It contains only the databa
 the warehouses' files after it. Keep a copy of the master key in another place.";
 
 const RESTORE_EXAMPLES: &str = "\
-Example:
+Examples:
   tidewater restore /backup/tidewater.db --data-dir /var/lib/tidewater
+  tidewater restore /backup/scheduled --data-dir /var/lib/tidewater
+  tidewater restore s3://backups/tidewater --storage s3.toml --data-dir /var/lib/tidewater
 
-The data folder must be empty, except for master.key and a quickstart's warehouse folder. The command checks the backup
+A folder or bucket stands for the newest scheduled backup in it (`tidewater backups` lists them). The data folder must be empty, except for master.key and a quickstart's warehouse folder. The command checks the backup
 before the backup becomes the database.";
 
 /// Arguments of `backup`.
@@ -52,8 +55,11 @@ pub(crate) struct BackupArguments {
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub(crate) struct RestoreArguments {
-    /// A file that `tidewater backup` wrote
-    file: PathBuf,
+    /// A backup file, or the folder or bucket of scheduled backups, or the URL of one in a bucket
+    #[arg(value_name = "BACKUP")]
+    from: String,
+    #[command(flatten)]
+    storage: PlaceStorage,
     #[command(flatten)]
     format: Format,
 }
@@ -119,18 +125,22 @@ fn give_to_root(file: &Path) -> Result<()> {
 
 /// Restores a backup.
 pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Result<()> {
-    let (folder, database, file) = (config.data_dir.clone(), config.database(), arguments.file.clone());
-    let work = tokio::task::spawn_blocking(move || backup::restore(&file, &folder, &database));
-    let done = work.await.context("the restore failed")??;
+    let (folder, database) = (config.data_dir.clone(), config.database());
+    let (file, done) = match Source::parse(&arguments.from) {
+        Source::File(file) => {
+            let file = file.to_owned();
+            let work = tokio::task::spawn_blocking(move || backup::restore(&file, &folder, &database));
+            (arguments.from.clone(), work.await.context("the restore failed")??)
+        }
+        Source::Place(place, name) => {
+            let place = arguments.storage.open(place, config)?;
+            backup::restore_from(&place, name.as_ref(), &folder, &database).await?
+        }
+    };
     if arguments.format.json {
-        return report_json(&done, config, arguments.file.display().to_string());
+        return report_json(&done, config, file);
     }
-    output::line(&format!(
-        "Restored {} to {} ({}).",
-        arguments.file.display(),
-        config.data_dir.display(),
-        size(done.size_bytes)
-    ))?;
+    output::line(&format!("Restored {file} to {} ({}).", config.data_dir.display(), size(done.size_bytes)))?;
     print_missing(&done.not_inside, config);
     Ok(())
 }
@@ -193,7 +203,7 @@ impl Reported {
     }
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..MIB => format!("{} KiB", bytes / 1024),

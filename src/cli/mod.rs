@@ -24,8 +24,10 @@ mod output;
 mod quickstart;
 mod reload;
 mod reports;
+mod scheduled;
 mod scope;
 mod serve;
+mod serve_check;
 mod server;
 mod shell;
 mod sign_in;
@@ -179,6 +181,8 @@ enum Command {
     Audit(audit::Arguments),
     /// Copy the catalog's database to a file, even while a server runs
     Backup(backup::BackupArguments),
+    /// List the backups that the server makes by itself
+    Backups(scheduled::Arguments),
     /// Restore a backup into an empty data folder
     Restore(backup::RestoreArguments),
     /// Copy a catalog between a data folder and PostgreSQL
@@ -222,7 +226,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(arguments) => {
             settings.check_is_local("serve")?;
             let flags = arguments.flags();
-            serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
+            let read: live::ReadSettings = Arc::new(move || settings.of_server(flags.clone()));
+            match arguments.check {
+                true => serve_check::run(&read, arguments.json).await,
+                false => serve::run(read).await,
+            }
         }
         Command::Reload(arguments) => reload::run(&settings.server().await?, &arguments).await,
         Command::Status(arguments) => server::status(&settings.server().await?, &arguments).await,
@@ -252,6 +260,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Events(arguments) => events::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Audit(arguments) => audit::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
+        Command::Backups(arguments) => {
+            settings.check_is_local("backups")?;
+            scheduled::list(&settings.load(Flags::default())?, &arguments).await
+        }
         Command::Restore(arguments) => {
             settings.check_is_local("restore")?;
             let config = settings.of_command()?;
@@ -451,10 +463,10 @@ mod tests {
     }
 
     #[test]
-    fn every_command_takes_json_except_serve_completions_and_man() {
+    fn every_command_takes_json_except_completions_and_man() {
         let without: Vec<_> =
             leaves().into_iter().filter(|(_, command)| !has(command, "json")).map(|(words, _)| words).collect();
-        assert_eq!(without, ["tidewater serve", "tidewater completions", "tidewater man"]);
+        assert_eq!(without, ["tidewater completions", "tidewater man"]);
     }
 
     #[test]

@@ -46,6 +46,7 @@ Examples:
   tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
   tidewater serve --listen 0.0.0.0:8181 --store postgres://tidewater@db.example.com/tidewater
   tidewater serve --config /etc/tidewater.toml --log-format json
+  tidewater serve --config /etc/tidewater.toml --check
 
 Without --store, the database is in the data folder, for one server. On SIGINT or SIGTERM it answers the requests that have begun, then stops. A second signal ends it at once. On SIGHUP, and on
 `tidewater reload`, it reads its settings again. Give it a certificate (tls.certificate_file), or put TLS in front of it, before other machines can reach it: clients send API keys in
@@ -57,6 +58,15 @@ headers.";
 pub(crate) struct Arguments {
     #[command(flatten)]
     server: ServerArguments,
+
+    /// Only try all that the server needs: settings, data folder, database, keys, storage, addresses. Also beside a running
+    /// server. Exit code 0: no failure; 1: a failure; 2: the settings are invalid
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Print the outcome of --check as JSON, for scripts
+    #[arg(long, requires = "check")]
+    pub(super) json: bool,
 }
 
 impl Arguments {

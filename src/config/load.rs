@@ -86,6 +86,14 @@ pub struct LogFlags {
 #[error("the configuration cannot be used:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    /// Returns the errors, a line each.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl Config {
     /// Loads the settings from `file`, if there is one, then `environment` (names and values), then `flags`. Later sources
     /// override earlier ones.
@@ -122,6 +130,8 @@ impl Config {
         for (setting, file) in [
             ("storage.master_key_file", &mut config.storage.master_key_file),
             ("store.password_file", &mut config.store.password_file),
+            ("backups.storage_file", &mut config.backups.storage_file),
+            ("backups.staging_dir", &mut config.backups.staging_dir),
             ("traces.headers_file", &mut config.traces.headers_file),
             ("traces.ca_file", &mut config.traces.ca_file),
         ] {
@@ -193,6 +203,7 @@ impl Config {
         }));
         wrong.extend(self.tls.check().map(str::to_owned));
         wrong.extend(super::issuers::check(&self.auth.issuers));
+        wrong.extend(self.backups.check(&self.store.url, &self.data_dir));
         wrong.extend(self.kafka.check());
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {

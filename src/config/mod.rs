@@ -5,6 +5,7 @@
 
 mod api;
 mod audit;
+mod backups;
 mod connections;
 mod delivery;
 mod issuers;
@@ -36,6 +37,7 @@ use crate::data_folder::MASTER_KEY_FILE;
 
 pub use api::{ApiConfig, LimitHeaders};
 pub use audit::{AuditConfig, AuditFileConfig, AuditSyslogConfig, NotASyslogAddress, SyslogAddress, SyslogFacility};
+pub use backups::BackupsConfig;
 pub use connections::ConnectionsConfig;
 pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
@@ -85,6 +87,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Audit records.
     pub audit: AuditConfig,
+    /// Scheduled backups of the embedded database.
+    pub backups: BackupsConfig,
     /// Deliveries of events to receivers over HTTP.
     pub delivery: DeliveryConfig,
     /// The delivery of events to Apache Kafka.
@@ -291,6 +295,7 @@ impl Default for Config {
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
             audit: AuditConfig::default(),
+            backups: BackupsConfig::default(),
             delivery: DeliveryConfig::default(),
             kafka: KafkaConfig::default(),
             tls: TlsConfig::default(),

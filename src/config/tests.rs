@@ -81,7 +81,7 @@ fn api_key_without_uri_in_the_environment_is_refused_with_advice() {
 fn unknown_setting_is_refused_with_its_source_and_the_known_settings() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, store, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, telemetry, delivery, kafka, tls, traces, limits, \
+    let settings = "here can be: listen, data_dir, store, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, telemetry, audit, backups, delivery, kafka, tls, traces, limits, \
                     access, heavy, tiers";
     assert!(text.contains(settings), "{text}");
 
@@ -263,4 +263,27 @@ fn kubernetes_variables_of_a_service_named_tidewater_are_ignored() {
     ];
     assert!(load(None, &environment, &Flags::default()).is_ok());
     assert!(load(None, &[("TIDEWATER_PORTS", "1")], &Flags::default()).is_err());
+}
+
+#[test]
+fn impossible_backups_are_refused_with_advice() {
+    let text =
+        refused(Some("[backups]\nto = '/backup'\n[store]\nurl = 'postgres://tide:hush@db.example.com/tide'"), &[]);
+    assert!(
+        text.contains("`backups.to`") && text.contains("docs/production-postgresql.md") && !text.contains("hush"),
+        "{text}"
+    );
+    let text = refused(Some("data_dir = '/srv/tide'\n[backups]\nto = '/srv/tide/backups'"), &[]);
+    assert!(text.contains("`backups.to` is in the data folder /srv/tide"), "{text}");
+    let text = refused(None, &[("TIDEWATER_BACKUPS__TO", "backup")]);
+    assert!(text.contains("must be an absolute path or a bucket's URL"), "{text}");
+    let text = refused(None, &[("TIDEWATER_BACKUPS__TO", "s3://backups/tide")]);
+    assert!(text.contains("`backups.storage_file`"), "{text}");
+    let text = refused(Some("[backups]\nto = '/backup'\ninterval_s = 1\noffset_s = 1\nkeep = 0"), &[]);
+    for fault in ["`backups.interval_s` must be at least", "`backups.offset_s` must be less", "`backups.keep` must be"]
+    {
+        assert!(text.contains(fault), "{fault}: {text}");
+    }
+    let off = load(Some("[backups]\nkeep = 0"), &[], &Flags::default()).unwrap();
+    assert!(!off.backups.is_on());
 }

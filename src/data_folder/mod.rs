@@ -145,6 +145,17 @@ pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
             made.map_err(|source| not_made(folder, source))?;
         }
     }
+    check_access(folder, file)
+}
+
+/// Checks that an existing folder, and the database `file` in it if there is one, can be written. Creates and changes nothing.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn check_access(folder: &Path, file: &Path) -> Result<(), FolderError> {
+    if fs::metadata(folder).is_ok_and(|found| !found.is_dir()) {
+        return Err(FolderError::NotAFolder { path: folder.to_owned() });
+    }
     check(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
     for suffix in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();

@@ -132,6 +132,12 @@ impl Reports {
         Ok(())
     }
 
+    /// Returns how many reports wait to be written.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().reports.len()
+    }
+
     /// Writes all waiting reports. Returns their number.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use tidewater_core::location::Location;
@@ -45,6 +46,8 @@ pub struct Documents {
     /// The running reads, by the document and the expected kind.
     reads: Flights<(Key, &'static str), Result<Cached, MetadataError>>,
     slow_failures: Arc<SlowFailures<Key, MetadataError>>,
+    /// How often a document was not in the cache.
+    misses: Counter,
 }
 
 /// The key of a cache entry. It has the storage, because one location can be two objects in two storages.
@@ -116,7 +119,7 @@ impl Documents {
         let expected_documents =
             usize::try_from(capacity_bytes / EXPECTED_DOCUMENT_BYTES).unwrap_or(usize::MAX).max(16);
         let cache = Arc::new(Cache::with_weighter(expected_documents, capacity_bytes, ByWeight));
-        Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default() }
+        Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default(), misses: Counter::default() }
     }
 
     /// Sets the capacity of the cache in bytes. Evicts documents beyond it.
@@ -282,6 +285,12 @@ impl Documents {
         self.cache.weight()
     }
 
+    /// Returns how often a document was not in the cache.
+    #[must_use]
+    pub const fn misses(&self) -> &Counter {
+        &self.misses
+    }
+
     /// Reads a document of either kind from storage, also if it is cached.
     ///
     /// # Errors
@@ -337,7 +346,10 @@ impl Documents {
         let lookup = Lookup::new(storage, location);
         let cached = match self.cache.get(&lookup) {
             Some(cached) => cached,
-            None => Box::pin(self.read_once::<M>(storage, lookup.key())).await?,
+            None => {
+                self.misses.inc();
+                Box::pin(self.read_once::<M>(storage, lookup.key())).await?
+            }
         };
         match M::from_cached(cached) {
             Some(document) => Ok(document),

@@ -9,6 +9,7 @@ pub mod hints;
 mod http;
 mod local;
 mod open;
+mod transfer;
 
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use self::http::TracedConnector;
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
+pub use transfer::{ListedObject, TransferError};
 
 use crate::base::measure::{Calls, Subject};
 use crate::base::secret::Secret;

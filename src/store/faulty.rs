@@ -205,6 +205,10 @@ impl MeasuredStore for FaultyStore {
     fn calls(&self) -> Calls {
         self.inner.calls()
     }
+
+    fn waiting_changes(&self) -> usize {
+        self.inner.waiting_changes()
+    }
 }
 
 macro_rules! stores_with_faults {

@@ -17,6 +17,7 @@ pub(crate) mod faulty;
 mod feed;
 mod object_name;
 mod grants;
+mod inspected;
 mod keys;
 mod locations;
 mod master_key;
@@ -55,6 +56,7 @@ pub use events::*;
 pub use feed::*;
 pub use object_name::*;
 pub use grants::*;
+pub use inspected::*;
 pub use keys::*;
 pub use locations::*;
 pub use master_key::*;
@@ -145,4 +147,7 @@ pub async fn claim_run(store: &dyn Store, task: &str, now_ms: i64, interval: std
 pub trait MeasuredStore {
     /// Returns the measurements: the operations are `read`, `list` and `change`.
     fn calls(&self) -> Calls;
+
+    /// Returns how many changes of organisations wait for the database.
+    fn waiting_changes(&self) -> usize;
 }

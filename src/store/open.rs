@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::postgres::{PostgresCopy, PostgresStore};
 use super::sqlite::{SqliteCopy, SqliteStore};
-use super::{CopyStore, Store};
+use super::{CopyStore, Inspected, Store};
 
 pub use super::postgres::{PostgresOpenError, PostgresSettings, SchemaError, UrlError};
-pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
+pub use super::sqlite::{BackupError, Contents, CopyProgress, InspectError, LogFound, NotInside, OpenError, Proceed};
 
 /// Opens the store whose database is the file at `database`, and creates the file if it is missing. Only the file's owner can
 /// read it. The folder must exist, on a local disk. Dropping the store completes all pending writes and closes it.
@@ -86,6 +86,31 @@ pub fn backup(
 /// `Damaged`, `NotACatalog`, `Open`.
 pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
     SqliteStore::check_backup(path)
+}
+
+/// Counts the rows of the backup at `path`, which no other process uses.
+///
+/// # Errors
+/// `Damaged`, `NotACatalog`, `Open`.
+pub fn backup_contents(path: &Path) -> Result<Contents, BackupError> {
+    SqliteStore::contents(path)
+}
+
+/// Reads the state of the database file at `path`, which a server may be using. Changes nothing. Returns `None` for a file without
+/// tables.
+///
+/// # Errors
+/// Fails if the database cannot be read, or is of a version that this program does not know.
+pub fn inspect_sqlite(path: &Path) -> Result<Option<Inspected>, InspectError> {
+    SqliteStore::inspect(path)
+}
+
+/// Reads the state of a PostgreSQL database. Changes nothing. Returns `None` if it has no catalog yet.
+///
+/// # Errors
+/// As for [`open_postgres`].
+pub async fn inspect_postgres(settings: &PostgresSettings) -> Result<Option<Inspected>, PostgresOpenError> {
+    PostgresStore::inspect(settings).await
 }
 
 /// Returns the URL of the PostgreSQL server for tests.

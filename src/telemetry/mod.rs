@@ -4,7 +4,9 @@
 //! queue, is read at each scrape (`app/collect.rs`) and costs a request nothing.
 
 mod process;
+mod quotas;
 mod requests;
+mod shared_text;
 mod traces;
 
 use std::fmt;
@@ -14,8 +16,10 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use quotas::{QuotaMetrics, QuotaUse};
 pub use requests::{Answered, RequestMetrics, Shortcut};
 pub use traces::Traces;
+use shared_text::LastTexts;
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,8 @@ impl Format {
 pub struct Telemetry {
     registry: RwLock<Registry>,
     requests: RequestMetrics,
+    quotas: QuotaMetrics,
+    last_texts: LastTexts,
 }
 
 impl fmt::Debug for Telemetry {
@@ -63,16 +69,26 @@ impl Telemetry {
         let mut registry = Registry::default();
         let requests = RequestMetrics::new(organisations);
         requests.register(&mut registry);
+        let quotas = QuotaMetrics::default();
+        if organisations > 0 {
+            quotas.register(&mut registry);
+        }
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("tidewater_build", "The program's version", build);
         registry.register_collector(Box::new(process::Process));
-        Self { registry: RwLock::new(registry), requests }
+        Self { registry: RwLock::new(registry), requests, quotas, last_texts: LastTexts::default() }
     }
 
     /// Returns the metrics of requests.
     #[must_use]
     pub const fn requests(&self) -> &RequestMetrics {
         &self.requests
+    }
+
+    /// Returns the metrics of organisations' limits.
+    #[must_use]
+    pub const fn quotas(&self) -> &QuotaMetrics {
+        &self.quotas
     }
 
     /// Adds metrics to the registry.

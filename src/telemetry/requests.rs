@@ -38,8 +38,8 @@ struct Labels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OrganisationLabels {
-    organisation: String,
+pub(super) struct OrganisationLabels {
+    pub(super) organisation: String,
 }
 
 /// The name for requests that no route matched.
@@ -48,8 +48,8 @@ const NO_ROUTE: &str = "none";
 /// The status of requests without an answer: the one that nginx logs for them.
 const NOT_ANSWERED: u16 = 499;
 
-/// The organisations that are not counted apart.
-const OTHERS: &str = "other";
+/// The organisations that are not counted apart. No organisation can have this name.
+const OTHERS: &str = "(other)";
 
 /// Metrics of requests. Clones share them.
 #[derive(Debug, Clone)]
@@ -82,6 +82,13 @@ impl RequestMetrics {
     /// Counts a request of an organisation.
     pub fn of_organisation(&self, id: OrganisationId, name: &str) {
         self.by_organisation.count(id, name);
+    }
+
+    /// Returns the organisations that are counted apart, with the names in their series.
+    #[must_use]
+    pub fn organisations(&self) -> Vec<(OrganisationId, String)> {
+        let known = self.by_organisation.known.read();
+        known.iter().map(|(id, counted)| (*id, counted.name.clone())).collect()
     }
 
     fn series(&self, request: &Answered<'_>) -> Histogram {
@@ -131,7 +138,15 @@ impl Shortcut {
 struct Organisations {
     most: usize,
     counts: Family<OrganisationLabels, Counter>,
-    known: RwLock<HashMap<OrganisationId, Counter>>,
+    known: RwLock<HashMap<OrganisationId, Counted>>,
+}
+
+/// An organisation that is counted apart.
+#[derive(Debug)]
+struct Counted {
+    /// The name in its series: that of its first request.
+    name: String,
+    requests: Counter,
 }
 
 impl Organisations {
@@ -139,17 +154,17 @@ impl Organisations {
         if self.most == 0 {
             return;
         }
-        if let Some(counter) = self.known.read().get(&id) {
-            counter.inc();
+        if let Some(counted) = self.known.read().get(&id) {
+            counted.requests.inc();
             return;
         }
         let mut known = self.known.write();
         let label = if known.len() < self.most { name } else { OTHERS };
         let counter = self.counts.get_or_create_owned(&OrganisationLabels { organisation: label.to_owned() });
-        if label == name {
-            known.insert(id, counter.clone());
-        }
         counter.inc();
+        if label == name {
+            known.insert(id, Counted { name: name.to_owned(), requests: counter });
+        }
     }
 }
 
@@ -196,11 +211,11 @@ mod tests {
     #[test]
     fn organisations_beyond_the_limit_share_a_series() {
         let metrics = RequestMetrics::new(2);
-        for (number, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (1, "a")] {
+        for (number, name) in [(1, "a"), (2, "other"), (3, "c"), (4, "d"), (1, "a")] {
             metrics.of_organisation(OrganisationId(Uuid::from_u128(number)), name);
         }
         let text = text(&metrics);
-        for (name, count) in [("a", 2), ("b", 1), ("other", 2)] {
+        for (name, count) in [("a", 2), ("other", 1), ("(other)", 2)] {
             let line = format!("tidewater_organisation_requests_total{{organisation=\"{name}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }

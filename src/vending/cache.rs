@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use quick_cache::sync::Cache;
 use tidewater_core::location::Location;
 use tidewater_core::storage::{Access, Delegation, Wanted};
@@ -74,8 +76,15 @@ struct Shared {
 pub struct VendingMeasures {
     /// Requests for credentials to clouds: the target is the type of storage, the operation `issue`.
     pub calls: Calls,
-    /// Credentials that were vended from the cache.
-    pub cached: Counter,
+    /// Credentials that were vended from the cache, by type of storage.
+    pub cached: Family<CachedLabels, Counter>,
+}
+
+/// The labels of vended credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CachedLabels {
+    /// The type of storage.
+    target: &'static str,
 }
 
 impl Default for VendingMeasures {
@@ -143,12 +152,13 @@ impl Vending {
         let scope = Scope { storage, locations, access: ask.access };
         let known = self.shared.issued.get(&scope);
         if let Some(fresh) = known.as_ref().filter(|known| known.is_fresh(self.shared.clock.now_ms())) {
-            self.shared.measures.cached.inc();
+            self.shared.count_cached(vendor, fresh);
             return Ok(Arc::clone(fresh));
         }
         let outcome = self.shared.issue_once(vendor, scope, ask.locations).await;
         match (outcome, known) {
             (Err(VendingError::Unavailable { .. }), Some(known)) if known.is_usable(self.shared.clock.now_ms()) => {
+                self.shared.count_cached(vendor, &known);
                 Ok(known)
             }
             (outcome, _) => outcome,
@@ -157,6 +167,12 @@ impl Vending {
 }
 
 impl Shared {
+    /// Counts credentials that are vended from the cache. Finds their series once.
+    fn count_cached(&self, vendor: &Arc<dyn Vendor>, issued: &Issued) {
+        let find = || self.measures.cached.get_or_create_owned(&CachedLabels { target: target_of(vendor) });
+        issued.cached.get_or_init(find).inc();
+    }
+
     /// Requests credentials from the cloud, or waits for a running request with the same scope.
     async fn issue_once(
         self: &Arc<Self>,
@@ -199,7 +215,7 @@ impl Shared {
         sender: watch::Sender<Option<Outcome>>,
     ) {
         let access = scope.access;
-        let target = vendor.profile().map_or("file", |profile| profile.kind());
+        let target = target_of(&vendor);
         let measurement = self.measures.calls.begin(target, "issue");
         let issuing = tokio::spawn(measurement.scope(async move { vendor.issue(&locations, access, now_ms).await }));
         let outcome = issuing.await.unwrap_or_else(|_| Err(stopped())).map(Arc::new);
@@ -212,6 +228,11 @@ impl Shared {
         // Sending fails only if no caller waits any more.
         let _ = sender.send(Some(outcome));
     }
+}
+
+/// Returns the type of a vendor's storage, for metrics.
+fn target_of(vendor: &Arc<dyn Vendor>) -> &'static str {
+    vendor.profile().map_or("file", |profile| profile.kind())
 }
 
 fn stopped() -> VendingError {

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::Refused;
 
@@ -46,6 +47,8 @@ pub struct Issued {
     expires_ms: i64,
     /// The settings that were last vended with them.
     given: LastGiven<Vended>,
+    /// Counts how often they were vended again, in the series of their cloud.
+    cached: OnceLock<Counter>,
 }
 
 /// The settings that a client receives. They may be secret: they go into an answer, and nowhere else.
@@ -65,7 +68,14 @@ pub struct Vended {
 impl Issued {
     /// Returns credentials that are valid for all locations.
     const fn new(settings: Settings, issued_ms: i64, expires_ms: i64) -> Self {
-        Self { settings, by_location: BTreeMap::new(), issued_ms, expires_ms, given: LastGiven::new() }
+        Self {
+            settings,
+            by_location: BTreeMap::new(),
+            issued_ms,
+            expires_ms,
+            given: LastGiven::new(),
+            cached: OnceLock::new(),
+        }
     }
 }
 

@@ -16,7 +16,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["base", "data_folder"]),
     // One concern of the outside world each.
     ("store", &["base"]),
-    ("backup", &["data_folder", "store"]),
     ("copy", &["data_folder", "store"]),
     // The store has the master key's fingerprint.
     ("sealing", &["base", "data_folder", "store"]),
@@ -27,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("manifests", &["metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
+    // To a file, and by a server itself to a folder or bucket.
+    ("backup", &["background", "base", "config", "data_folder", "sealing", "storage", "store", "warehouse"]),
     // The registry of metrics, those of requests, and the export of traces.
     ("telemetry", &["base", "config"]),
     // Use cases.
@@ -110,6 +111,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "audit",
             "auth",
             "background",
+            "backup",
             "base",
             "catalog",
             "config",
@@ -169,9 +171,9 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth", "delivery", "telemetry"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "audit", "base", "catalog", "delivery", "telemetry", "vending"]),
+    ("prometheus_client", &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"]),
     ("snap", &["manifests"]),
-    ("zstd", &["manifests"]),
+    ("zstd", &["backup", "manifests"]),
     ("rustls", &["server", "store"]),
     ("tokio_rustls", &["server"]),
     ("x509_cert", &["server"]),

@@ -98,6 +98,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         ("listen" | "telemetry.listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
         ("traces.protocol", _) => "http/protobuf".into(),
+        ("backups.to", _) => "/backup".into(),
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
         ("audit.syslog.address", _) => "udp:siem.example.com:514".into(),
         ("audit.syslog.facility", _) => "local0".into(),

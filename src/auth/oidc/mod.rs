@@ -37,6 +37,14 @@ pub use self::error::ProviderTokenError;
 /// How often the keys of all providers are read.
 const KEYS_INTERVAL: Duration = Duration::from_secs(300);
 
+/// Reads the keys of a provider once, to check its settings.
+///
+/// # Errors
+/// Why they cannot be read, for people.
+pub async fn check_provider(config: &IssuerConfig) -> Result<(), String> {
+    fetch::read_key_set(config).await.map(drop)
+}
+
 /// The configured providers.
 pub(super) struct Providers(Vec<Provider>);
 

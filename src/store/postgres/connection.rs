@@ -120,6 +120,11 @@ impl Pool {
         }))
     }
 
+    /// Returns how many changes of organisations wait for a connection.
+    pub(super) fn waiting_changes(&self) -> usize {
+        self.0.changes.waiting()
+    }
+
     /// Returns the measurements of the database's calls.
     pub(super) fn calls(&self) -> &Calls {
         &self.0.calls

@@ -96,7 +96,7 @@ impl FeedStore for PostgresStore {
             "SELECT {COLUMNS}, position FROM event WHERE {of_organisation} AND position > $2 ORDER BY position LIMIT $3"
         );
         let rows = self.read(&sql, params![key(scope), after, i64::from(at_most)]).await?;
-        let events = rows.iter().map(|row| Ok(FeedEvent { position: get(row, 17)?, event: event_at(row)? }));
+        let events = rows.iter().map(|row| Ok(FeedEvent { position: get(row, 19)?, event: event_at(row)? }));
         let events = events.collect::<Result<_>>()?;
         // After the events: a removal between the two reads is then seen.
         Ok(FeedPage { events, bounds: self.feed_bounds(scope).await? })

@@ -87,6 +87,11 @@ impl Line {
         Arc::new(Self { state, most_waiting, most_of_one })
     }
 
+    /// Returns how many changes of organisations wait for a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().waiting
+    }
+
     /// Waits for a place.
     pub(super) async fn enter(self: &Arc<Self>, owner: Owner, at_most: Duration) -> Result<Place, NoPlace> {
         let waits = {

@@ -160,6 +160,21 @@ pub(super) async fn migrate(connector: &Arc<Connector>, known: &[Migration]) -> 
     }
 }
 
+/// How far the schema of a database is.
+pub(super) struct SchemaState {
+    /// The version of the newest migration that was made. `None` in a database without a catalog.
+    pub(super) newest_made: Option<i64>,
+    /// How many migrations are missing.
+    pub(super) pending: usize,
+}
+
+/// Reads how far the schema of a database is. Changes nothing.
+pub(super) async fn state(connector: &Arc<Connector>, known: &[Migration]) -> Result<SchemaState, MigrateError> {
+    let made = made(&connector.connect().await?.client).await?;
+    let pending = missing(&made, known)?.len();
+    Ok(SchemaState { newest_made: made.last().map(|made| made.version), pending })
+}
+
 /// Makes the missing migrations in one transaction, unless another server migrates.
 async fn make_missing(client: &mut Client, known: &[Migration]) -> Result<(), MigrateError> {
     let transaction = client.transaction().await?;

@@ -26,6 +26,7 @@ mod generations;
 mod granted;
 mod grants;
 mod group_roles;
+mod inspect;
 mod key_usage;
 mod keys;
 mod line;
@@ -112,6 +113,10 @@ impl PostgresStore {
 impl MeasuredStore for PostgresStore {
     fn calls(&self) -> Calls {
         self.pool.calls().clone()
+    }
+
+    fn waiting_changes(&self) -> usize {
+        self.pool.waiting_changes()
     }
 }
 

@@ -7,6 +7,7 @@ mod administration;
 mod anchor;
 mod audit;
 mod backup;
+mod contents;
 mod convert;
 mod copy;
 mod dropped;
@@ -60,10 +61,11 @@ use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, TARGET, Writer};
-use super::{MeasuredStore, Result, Store, StoreError};
+use super::{Inspected, MeasuredStore, Result, Store, StoreError};
 use crate::base::measure::Calls;
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
+pub use self::contents::{Contents, InspectError};
 pub(super) use self::copy::SqliteCopy;
 pub use self::log_check::LogFound;
 pub use self::open::OpenError;
@@ -155,6 +157,23 @@ impl SqliteStore {
         backup::check(path)
     }
 
+    /// Counts the rows of the database at `path`, which no other process uses.
+    ///
+    /// # Errors
+    /// `Damaged`, `NotACatalog`, `Open`.
+    pub(crate) fn contents(path: &Path) -> std::result::Result<Contents, BackupError> {
+        contents::contents(path)
+    }
+
+    /// Reads the state of the database at `path`, which a server may be using. Changes nothing. Returns `None` for a file without
+    /// tables.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be read, or is of a version that this program does not know.
+    pub(crate) fn inspect(path: &Path) -> std::result::Result<Option<Inspected>, InspectError> {
+        contents::inspect(path)
+    }
+
     /// Closes the store: completes and answers all pending writes, then moves the log's content into the database file. Later
     /// reads return [`StoreError::Unavailable`], later changes [`StoreError::NotMade`].
     #[cfg(test)]
@@ -225,6 +244,10 @@ impl SqliteStore {
 impl MeasuredStore for SqliteStore {
     fn calls(&self) -> Calls {
         self.writer.calls().clone()
+    }
+
+    fn waiting_changes(&self) -> usize {
+        self.writer.waiting()
     }
 }
 

@@ -165,6 +165,11 @@ pub(super) fn newest() -> i32 {
     embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
+/// Returns how many migrations a database of this version lacks.
+pub(super) fn pending_after(version: i32) -> usize {
+    embedded::migrations::runner().get_migrations().iter().filter(|migration| migration.version() > version).count()
+}
+
 /// Opens a connection that can only read.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection =

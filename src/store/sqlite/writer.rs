@@ -136,6 +136,11 @@ impl Writer {
         Ok(Self { queue, line, most_waiting, thread, counters, calls: Calls::new(Subject::Store) })
     }
 
+    /// Returns how many requests of organisations wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.line.lock().of_all
+    }
+
     /// Returns the measurements of the database's calls.
     pub(super) const fn calls(&self) -> &Calls {
         &self.calls

@@ -29,5 +29,6 @@ mod register;
 mod request_log;
 mod sign;
 mod tables;
+mod telemetry;
 mod transactions;
 mod views;
