@@ -320,3 +320,106 @@ fn network(address: IpAddr) -> IpAddr {
         address => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::fresh_uuid;
+    use crate::store::AuditFilter;
+    use crate::store::faulty::{FaultyStore, Mode};
+
+    struct Fixture {
+        store: Arc<FaultyStore>,
+        audit: Arc<Audit>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new(settings: &AuditConfig) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Arc::new(FaultyStore::new(crate::store::open(&folder.path().join("t.db")).unwrap()));
+            let audit = Arc::new(Audit::new(Arc::clone(&store) as _, Clock::System, settings));
+            Self { store, audit, _folder: folder }
+        }
+
+        /// Returns the times of the stored records, the oldest first.
+        async fn times(&self) -> Vec<i64> {
+            let page = self.store.audit_list(None, &AuditFilter::default(), None, 1_000).await.unwrap();
+            page.records.iter().rev().map(|record| record.at_ms).collect()
+        }
+    }
+
+    /// Returns the record of a refusal that no other one repeats.
+    fn record(at_ms: i64) -> AuditRecord {
+        let mut entry = AuditEntry::new(AuditType::Refusal, "load-table", AuditDecision::Denied);
+        entry.actor_id = Some(fresh_uuid());
+        AuditRecord { id: 0, organisation: None, at_ms, entry }
+    }
+
+    fn closed() -> AuditConfig {
+        AuditConfig { fail_closed: true, ..AuditConfig::default() }
+    }
+
+    #[tokio::test]
+    async fn records_wait_in_order_while_the_store_fails_and_close_until_it_answers() {
+        let fixture = Fixture::new(&closed());
+        let audit = &fixture.audit;
+        audit.note(record(1));
+        fixture.store.set(Mode::Down);
+        audit.write().await.unwrap_err();
+        assert!(audit.is_closed());
+        assert_eq!(audit.failing_part(), "the database");
+        audit.note(record(2));
+        audit.write().await.unwrap_err();
+        fixture.store.set(Mode::Up);
+        assert_eq!(audit.write().await.unwrap(), 2);
+        assert!(!audit.is_closed());
+        assert_eq!(fixture.times().await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn full_queue_closes_only_with_fail_closed_and_opens_when_it_is_written() {
+        for fail_closed in [false, true] {
+            let fixture = Fixture::new(&AuditConfig { queue: 4, fail_closed, ..AuditConfig::default() });
+            let of = |organisation: u128| {
+                let organisation = Some(tidewater_core::ids::OrganisationId(uuid::Uuid::from_u128(organisation)));
+                AuditRecord { organisation, ..record(1) }
+            };
+            (1..=4).for_each(|organisation| fixture.audit.note(of(organisation)));
+            assert_eq!(fixture.audit.is_closed(), fail_closed);
+            fixture.audit.note(of(5));
+            assert_eq!(fixture.audit.measures().lost.get(), 1);
+            fixture.audit.write().await.unwrap();
+            assert!(!fixture.audit.is_closed());
+            assert_eq!(fixture.times().await.len(), 5, "four records, and one of the lost");
+        }
+    }
+
+    #[tokio::test]
+    async fn with_fail_closed_a_sign_in_waits_until_its_record_is_written() {
+        let fixture = Fixture::new(&closed());
+        let mut record = record(1);
+        record.entry.kind = AuditType::SignIn;
+        let audit = Arc::clone(&fixture.audit);
+        let waiting = tokio::spawn(async move { audit.record(record).await });
+        while fixture.audit.queue.lock().len() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished());
+        fixture.audit.write().await.unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_fail_closed_a_record_that_is_not_written_in_time_is_an_error() {
+        let fixture = Fixture::new(&closed());
+        assert_eq!(fixture.audit.record(record(1)).await, Err(NotRecorded));
+    }
+
+    #[test]
+    fn addresses_of_one_client_count_together() {
+        let same = |first: &str, second: &str| network(first.parse().unwrap()) == network(second.parse().unwrap());
+        assert!(same("2001:db8::1", "2001:db8::ffff:1") && same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("2001:db8::1", "2001:db8:0:1::1") && !same("192.0.2.1", "192.0.2.2"));
+    }
+}

@@ -73,7 +73,12 @@ impl AuditExport {
         let task = if sink == FILE { "audit-file" } else { "audit-syslog" };
         // A sink that cannot be written is found also by the servers that export nothing.
         self.write(sink, settings, &[]).await?;
-        if !claim_run(&**store, task, self.audit.clock.now_ms(), EXPORT_INTERVAL).await? {
+        let position = store.audit_position(sink).await?.unwrap_or_default();
+        let (events, records) = store.audit_after(position, 1).await?;
+        let oldest_ms = events.iter().map(|event| event.at_ms).chain(records.iter().map(|record| record.at_ms)).min();
+        self.measure_lag(sink, oldest_ms);
+        // A claim is a write to a shared database, so it is made only if there is something to export.
+        if oldest_ms.is_none() || !claim_run(&**store, task, self.audit.clock.now_ms(), EXPORT_INTERVAL).await? {
             return Ok(0);
         }
         loop {
@@ -87,7 +92,7 @@ impl AuditExport {
             let mut lines: Vec<AuditLine> = events.into_iter().map(AuditLine::from).collect();
             lines.extend(records.into_iter().map(AuditLine::from));
             lines.sort_by_key(AuditLine::at_ms);
-            self.measure_lag(sink, lines.first());
+            self.measure_lag(sink, lines.first().map(AuditLine::at_ms));
             if lines.is_empty() {
                 return Ok(exported);
             }
@@ -104,8 +109,8 @@ impl AuditExport {
         }
     }
 
-    fn measure_lag(&self, sink: &'static str, oldest: Option<&AuditLine>) {
-        let lag_ms = oldest.map_or(0, |line| self.audit.clock.now_ms().saturating_sub(line.at_ms()).max(0));
+    fn measure_lag(&self, sink: &'static str, oldest_ms: Option<i64>) {
+        let lag_ms = oldest_ms.map_or(0, |oldest_ms| self.audit.clock.now_ms().saturating_sub(oldest_ms).max(0));
         self.audit.measures.export_lag.get_or_create(&SinkLabels { sink }).set(lag_ms as f64 / 1_000.0);
     }
 

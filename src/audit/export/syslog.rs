@@ -130,3 +130,61 @@ fn host_name() -> String {
     let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(255).collect();
     if name.is_empty() { "-".to_owned() } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::store::{AuditEntry, AuditRecord, AuditType};
+
+    fn line(decision: AuditDecision, text: &str) -> AuditLine {
+        let mut entry = AuditEntry::new(AuditType::Refusal, "load-table", decision);
+        entry.details.insert("text".to_owned(), text.into());
+        AuditRecord { id: 7, organisation: None, at_ms: 1_700_000_000_123, entry }.into()
+    }
+
+    #[test]
+    fn message_has_priority_time_and_type_and_a_long_record_has_no_details() {
+        let denied = message(SyslogFacility::Authpriv, "host", &line(AuditDecision::Denied, "a"));
+        let process = std::process::id();
+        let header =
+            format!("<84>1 2023-11-14T22:13:20.123Z host tidewater {process} refusal - {{\"schema-version\":1");
+        assert!(denied.starts_with(&header), "{denied}");
+        assert!(message(SyslogFacility::Local0, "host", &line(AuditDecision::Allowed, "a")).starts_with("<134>1 "));
+        let long = message(SyslogFacility::Authpriv, "host", &line(AuditDecision::Denied, &"x".repeat(9_000)));
+        assert!(long.len() < 1_000 && long.contains("details-left-out"), "{long}");
+    }
+
+    #[tokio::test]
+    async fn messages_over_tcp_have_their_length_and_a_closed_connection_is_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = SyslogAddress::Tcp(listener.local_addr().unwrap().to_string());
+        let settings = AuditSyslogConfig { address, facility: SyslogFacility::Auth };
+        let mut sink = SyslogSink::default();
+        for _ in 0..2 {
+            let lines = [line(AuditDecision::Denied, "ä"), line(AuditDecision::Allowed, "b")];
+            let (sent, accepted) = tokio::join!(sink.send(&settings, &lines), listener.accept());
+            sent.unwrap();
+            let mut stream = accepted.unwrap().0;
+            for _ in 0..2 {
+                let mut length = String::new();
+                while !length.ends_with(' ') {
+                    length.push(char::from(stream.read_u8().await.unwrap()));
+                }
+                let mut text = vec![0; length.trim().parse().unwrap()];
+                stream.read_exact(&mut text).await.unwrap();
+                assert!(String::from_utf8(text).unwrap().ends_with('}'));
+            }
+            drop(stream);
+            // The connection counts as open until the system has told of its end.
+            while sink.open.as_ref().is_some_and(|(_, connection)| !connection.is_closed()) {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(listener);
+        let error = sink.send(&settings, &[line(AuditDecision::Denied, "c")]).await.unwrap_err();
+        assert!(error.to_string().starts_with("tcp:127.0.0.1:"), "{error}");
+    }
+}
