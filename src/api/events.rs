@@ -132,7 +132,8 @@ fn each<T>(
     values: Option<Vec<String>>,
     parse: impl Fn(String) -> Result<T, String>,
 ) -> Result<Option<Vec<T>>, ApiError> {
-    let parsed = bounded(filter, values)?.map(|values| values.into_iter().map(parse).collect::<Result<Vec<T>, String>>());
+    let parsed =
+        bounded(filter, values)?.map(|values| values.into_iter().map(parse).collect::<Result<Vec<T>, String>>());
     parsed.transpose().map_err(|why| ApiError::bad_request(format!("Invalid {filter}: {why}")))
 }
 

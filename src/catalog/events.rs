@@ -209,8 +209,11 @@ impl<'a> EventReader<'a> {
         if let Some(id) = event.object.id.filter(|_| name.is_tabular()) {
             let known = self.known(TableId(id), event.object.kind).await?;
             uuid = Some(known.uuid.unwrap_or(id));
-            let is_wanted = ids.as_ref().is_none_or(|ids| ids.iter().any(|wanted| *wanted == id || Some(*wanted) == uuid));
-            if !is_wanted || ![Some(&name), new_name.as_ref()].into_iter().flatten().all(|name| self.sees(name, id, known)) {
+            let is_wanted =
+                ids.as_ref().is_none_or(|ids| ids.iter().any(|wanted| *wanted == id || Some(*wanted) == uuid));
+            if !is_wanted
+                || ![Some(&name), new_name.as_ref()].into_iter().flatten().all(|name| self.sees(name, id, known))
+            {
                 return Ok(None);
             }
         } else if ids.is_some() || !self.sees_namespace(&name) {

@@ -27,7 +27,8 @@ use crate::base::clock::fresh_uuid;
 use crate::metadata::{Compression, Document, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{
-    Change, EventDetails, NewTable, Origin, Past, Resource, StoreError, Swap, TableChange, TableRecord, WarehouseRef, note_name,
+    Change, EventDetails, NewTable, Origin, Past, Resource, StoreError, Swap, TableChange, TableRecord, WarehouseRef,
+    note_name,
 };
 use crate::vending::{LocationRefused, ValidLocations};
 

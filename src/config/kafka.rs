@@ -133,14 +133,18 @@ impl KafkaConfig {
     pub(super) fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for server in &self.bootstrap_servers {
-            let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+            let port =
+                server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
             if !matches!(port, Some(Ok(1..))) {
-                wrong.push(format!("`kafka.bootstrap_servers` has '{server}', but must have hosts and ports: broker:9092"));
+                wrong.push(format!(
+                    "`kafka.bootstrap_servers` has '{server}', but must have hosts and ports: broker:9092"
+                ));
             }
         }
         let name = self.topic.replace(ORGANISATION, "x");
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > MAX_TOPIC_BYTES || !name.chars().all(is_plain) || name == "." || name == ".." {
+        if name.is_empty() || name.len() > MAX_TOPIC_BYTES || !name.chars().all(is_plain) || name == "." || name == ".."
+        {
             wrong.push(format!(
                 "`kafka.topic` is '{}', but must have 1 to {MAX_TOPIC_BYTES} of a-z, A-Z, 0-9, '.', '_' and '-', and may have \
                  {ORGANISATION}",
@@ -149,13 +153,17 @@ impl KafkaConfig {
         }
         let is_set = |file: &PathBuf| !file.as_os_str().is_empty();
         if is_set(&self.client_certificate_file) != is_set(&self.client_key_file) {
-            wrong.push("`kafka.client_certificate_file` and `kafka.client_key_file` belong together: set both".to_owned());
+            wrong.push(
+                "`kafka.client_certificate_file` and `kafka.client_key_file` belong together: set both".to_owned(),
+            );
         }
         if !self.tls && (is_set(&self.ca_file) || is_set(&self.client_certificate_file)) {
             wrong.push("`kafka.ca_file` and `kafka.client_certificate_file` need `kafka.tls = true`".to_owned());
         }
         if !self.tls && !self.sasl_user.is_empty() && self.sasl_mechanism == KafkaSasl::Plain {
-            wrong.push("`kafka.sasl_mechanism` is 'plain', which sends the password itself: set `kafka.tls = true`".to_owned());
+            wrong.push(
+                "`kafka.sasl_mechanism` is 'plain', which sends the password itself: set `kafka.tls = true`".to_owned(),
+            );
         }
         let has_password = !self.sasl_password.expose().is_empty() || is_set(&self.sasl_password_file);
         if has_password == self.sasl_user.is_empty() {
@@ -211,7 +219,9 @@ mod tests {
         assert_eq!(KafkaConfig::default().check(), [""; 0]);
         for change in [
             |_: &mut KafkaConfig| {},
-            |config: &mut KafkaConfig| config.bootstrap_servers = vec!["[::1]:9092".to_owned(), "b.example.com:1".to_owned()],
+            |config: &mut KafkaConfig| {
+                config.bootstrap_servers = vec!["[::1]:9092".to_owned(), "b.example.com:1".to_owned()]
+            },
             |config: &mut KafkaConfig| config.topic = "a.{organisation}.events".to_owned(),
             |config: &mut KafkaConfig| {
                 config.sasl_user = "ann".to_owned();

@@ -6,8 +6,8 @@
 mod address;
 mod cloud_event;
 mod courier;
-mod measures;
 pub mod kafka;
+mod measures;
 mod pump;
 mod sequencer;
 mod signature;

@@ -18,8 +18,8 @@ use prometheus_client::registry::Registry;
 
 pub use quotas::{QuotaMetrics, QuotaUse};
 pub use requests::{Answered, RequestMetrics, Shortcut};
-pub use traces::Traces;
 use shared_text::LastTexts;
+pub use traces::Traces;
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -171,7 +171,10 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth", "delivery", "telemetry"]),
     ("apache_avro", &["sample"]),
-    ("prometheus_client", &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"]),
+    (
+        "prometheus_client",
+        &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"],
+    ),
     ("snap", &["manifests"]),
     ("zstd", &["backup", "manifests"]),
     ("rustls", &["server", "store"]),

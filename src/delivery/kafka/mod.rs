@@ -106,7 +106,11 @@ impl KafkaDelivery {
     ///
     /// # Errors
     /// Fails if the settings name an operation that does not exist.
-    pub fn new(config: &KafkaConfig, store: Arc<dyn Store>, clock: Clock) -> Result<Option<Arc<Self>>, UnknownOperation> {
+    pub fn new(
+        config: &KafkaConfig,
+        store: Arc<dyn Store>,
+        clock: Clock,
+    ) -> Result<Option<Arc<Self>>, UnknownOperation> {
         if !config.is_on() {
             return Ok(None);
         }

@@ -116,7 +116,8 @@ impl Topics<'_> {
     /// Returns the topic of an event. `None` if the settings leave it out.
     async fn topic(&mut self, event: &Event) -> Result<Option<String>, Failure> {
         let config = &self.sink.config;
-        let is_selected = |selected: &[String], name: &str| selected.is_empty() || selected.iter().any(|one| one == name);
+        let is_selected =
+            |selected: &[String], name: &str| selected.is_empty() || selected.iter().any(|one| one == name);
         if !is_selected(&config.operations, event.operation.as_str()) {
             return Ok(None);
         }
@@ -135,7 +136,8 @@ impl Topics<'_> {
     async fn name(&mut self, organisation: OrganisationId) -> Result<Option<&str>, Failure> {
         if !self.names.contains_key(&organisation) {
             let found = self.sink.store.organisation_get(organisation).await;
-            let found = found.map_err(|error| Failure::Topic(format!("the catalog's database does not answer: {error}")))?;
+            let found =
+                found.map_err(|error| Failure::Topic(format!("the catalog's database does not answer: {error}")))?;
             self.names.insert(organisation, found.map(|organisation| organisation.name));
         }
         Ok(self.names.get(&organisation).and_then(Option::as_deref))
@@ -238,8 +240,9 @@ impl Sink for ScopedSink<'_> {
             Err((reason, after)) => return SinkResult::Later { accepted: 0, reason, after },
         };
         let sent = timeout(SEND_LIMIT, self.send_all(&connection, batch)).await;
-        let Progress { accepted, failure } = sent.unwrap_or_else(|_elapsed| {
-            Progress { accepted: 0, failure: Some(Failure::Unavailable("no acknowledgement in time".to_owned())) }
+        let Progress { accepted, failure } = sent.unwrap_or_else(|_elapsed| Progress {
+            accepted: 0,
+            failure: Some(Failure::Unavailable("no acknowledgement in time".to_owned())),
         });
         match failure {
             None => {

@@ -11,7 +11,8 @@ use super::pointers::move_pointer;
 use super::state_rows::{Added, lock};
 use super::table_adds::{added_or_removed, check_limit, not_inserted};
 use crate::store::{
-    Change, EventDetails, Operation, Origin, Past, Resource, Restore, StoreError, Swap, TableKind, WarehouseRef, name_details, note_new_name,
+    Change, EventDetails, Operation, Origin, Past, Resource, Restore, StoreError, Swap, TableKind, WarehouseRef,
+    name_details, note_new_name,
 };
 
 type Outcome<T> = Result<T, Failure>;

@@ -30,7 +30,8 @@ use super::table_rows::{kind_of_name, kind_text, record_at, resource};
 use super::{namespaces, transact as transactions};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name, note_new_name,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
+    note_new_name,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;

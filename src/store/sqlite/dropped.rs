@@ -16,7 +16,8 @@ use super::reports::report_forget;
 use super::table_rows::table_get;
 use crate::store::{
     Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Origin,
-    Page, PageRequest, Past, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage, WarehouseRef, name_details, note_new_name,
+    Page, PageRequest, Past, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage, WarehouseRef,
+    name_details, note_new_name,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -309,7 +310,14 @@ fn event_object(dropped: &Dropped) -> EventObject {
 /// Writes the event that a dropped table or view is forgotten and its files stay.
 fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Result<()> {
     let operation = Operation::forget(dropped.kind);
-    event_add(connection, change, dropped.warehouse_ref, operation, &event_object(dropped), &name_details(&dropped.ident))
+    event_add(
+        connection,
+        change,
+        dropped.warehouse_ref,
+        operation,
+        &event_object(dropped),
+        &name_details(&dropped.ident),
+    )
 }
 
 /// Removes the row, and the table's locations, grants and reports. The table cannot be restored, and its locations are free.

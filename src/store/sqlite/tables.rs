@@ -24,7 +24,8 @@ use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name, note_new_name,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
+    note_new_name,
 };
 
 pub(super) const LIST: &str = "SELECT name FROM tabular

@@ -11,7 +11,9 @@ use crate::support::{Catalog, create_table};
 async fn seen(team: &Team<'_>) -> Vec<String> {
     while team.catalog.app.store().feed_sequence(1_000).await.unwrap() > 0 {}
     let page = team.ask(Method::POST, "/v1/events", &json!({ "page-size": 1000 })).await.ok(200);
-    let joined = |levels: &Value| levels.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join("/");
+    let joined = |levels: &Value| {
+        levels.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join("/")
+    };
     let events = page["events"].as_array().unwrap().iter().map(|event| &event["operation"]);
     let shown = events.map(|operation| {
         let ident = operation.get("identifier").or(operation.get("source"));
@@ -75,7 +77,10 @@ async fn rename_out_of_sight_is_not_seen_and_a_dot_in_a_level_is_no_level() {
     team.grant_on(&["a", "bc"], Privilege::TableReadProperties).await;
     let moved = ["create-table a/bc/t", "rename-table a/b/t"];
     let all = seen(&team).await;
-    assert!(moved.iter().all(|event| all.iter().any(|one| one == event)) && all.len() == own.len() + moved.len(), "{all:?}");
+    assert!(
+        moved.iter().all(|event| all.iter().any(|one| one == event)) && all.len() == own.len() + moved.len(),
+        "{all:?}"
+    );
     team.revoke_all().await;
     team.grant_on(&["a.b"], Privilege::CatalogManageContent).await;
     assert_eq!(
