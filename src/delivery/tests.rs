@@ -261,9 +261,9 @@ async fn nothing_is_sent_inside_the_network_unless_allowed() {
     let receiver = Receiver::start(|_, _| Answer::Status(200)).await;
     let server = world.server(|config| config.allow_networks = serde_json::from_str("[]").unwrap());
     let by_name = receiver.url("/").replace("127.0.0.1", "localhost");
-    for (name, url) in [("address", receiver.url("/")), ("name", by_name)] {
+    for (at_ms, name, url) in [(1, "address", receiver.url("/")), (2, "name", by_name)] {
         let (subscription, _) = world.subscribe(&server, name, &url).await;
-        world.change([1]).await;
+        world.change([at_ms]).await;
         eventually("the refusal", async || {
             let error = world.subscription(subscription.id).await.health.last_error.unwrap_or_default();
             error.contains("inside a network")

@@ -52,7 +52,7 @@ struct Running {
 #[derive(Debug, Default)]
 struct Seen {
     listed_ms: Option<i64>,
-    position: i64,
+    position: Option<i64>,
 }
 
 impl Webhooks {
@@ -132,6 +132,8 @@ impl Webhooks {
         let refusal = |reason: String| Refusal { reason, is_final: true, after: Duration::ZERO };
         let receiver = self.courier.receiver(of).map_err(refusal)?;
         let busy = || refusal("the server is busy with other deliveries: try again".to_owned());
+        let share = self.courier.share(of.scope);
+        let _share = share.try_acquire().map_err(|_| busy())?;
         let _slot = self.courier.slots.try_acquire().map_err(|_| busy())?;
         let id = format!("ping:{}", fresh_uuid());
         let body = serde_json::json!({
@@ -158,14 +160,17 @@ impl Webhooks {
             let of = wanted.get(&running.of.id);
             of.is_some_and(|of| Subscription { health: SubscriptionHealth::default(), ..of.clone() } == running.of)
         };
+        let removed: Vec<Running> =
+            self.workers.lock().extract_if(|_, running| !known(running)).map(|(_, one)| one).collect();
+        for running in &removed {
+            running.stop.cancel();
+        }
+        for running in &removed {
+            // Its lease has ended then, and its successor can begin.
+            running.worker.stopped().await;
+        }
         let missing: Vec<Subscription> = {
-            let mut workers = self.workers.lock();
-            workers.retain(|_, running| {
-                known(running) || {
-                    running.stop.cancel();
-                    false
-                }
-            });
+            let workers = self.workers.lock();
             wanted.into_values().filter(|of| !workers.contains_key(&of.id)).collect()
         };
         for of in missing {
@@ -189,18 +194,16 @@ impl Webhooks {
     /// Lists the subscriptions from time to time, and wakes the workers of organisations with new events.
     async fn round(self: &Arc<Self>) -> Result<u64, TaskError> {
         let now_ms = self.courier.clock.now_ms();
+        // First: a worker that is started below reads all events that this position does not have.
+        let latest = self.courier.store.feed_bounds(FeedScope::All).await?.latest;
         let listed_ms = self.seen.lock().listed_ms;
         let is_due = listed_ms.is_none_or(|listed_ms| now_ms.saturating_sub(listed_ms) >= LIST_MS);
         if self.courier.take_change() || is_due {
             self.seen.lock().listed_ms = Some(now_ms);
             self.list().await?;
         }
-        if self.workers.lock().is_empty() {
-            return Ok(0);
-        }
-        let latest = self.courier.store.feed_bounds(FeedScope::All).await?.latest;
-        let last = std::mem::replace(&mut self.seen.lock().position, latest);
-        if latest == last {
+        let last = self.seen.lock().position.replace(latest).unwrap_or(latest);
+        if latest == last || self.workers.lock().is_empty() {
             return Ok(0);
         }
         let changed = self.courier.store.feed_changed(last, MOST_CHANGED).await?;

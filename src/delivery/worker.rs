@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{Courier, consumer_name};
@@ -17,8 +18,8 @@ use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, Subs
 /// The most events of a batch.
 const BATCH: u32 = 50;
 
-/// The most batches before others get a turn.
-const MOST_STEPS: usize = 20;
+/// How long a worker goes on with batches before others get a turn.
+const TURN: Duration = Duration::from_secs(5);
 
 /// The most dead letters that are sent again in a turn.
 const MOST_REPLAYED: u32 = 50;
@@ -162,7 +163,8 @@ impl Worker {
             measures: self.courier.measures.clone(),
             accepted: Arc::clone(&self.accepted),
         };
-        for _ in 0..MOST_STEPS {
+        let until = Instant::now() + TURN;
+        while Instant::now() < until {
             match self.pump.step(&sink, &self.selects).await? {
                 Step::NotHeld => {
                     self.waiting_ms.store(NOTHING, Ordering::Relaxed);

@@ -144,10 +144,13 @@ async fn update(transaction: &Transaction, new: &Subscription, operation: Operat
 }
 
 async fn delete(transaction: &Transaction, scope: FeedScope, id: Uuid, change: &Change) -> Outcome<()> {
-    let sql = "DELETE FROM subscription WHERE organisation = $1 AND id = $2 RETURNING name";
+    // The lock keeps new dead letters out.
+    let sql = "SELECT name FROM subscription WHERE organisation = $1 AND id = $2 FOR UPDATE";
     let known = transaction.query_first(sql, params![key(scope), id]).await?;
     let known = known.ok_or(StoreError::NotFound(Resource::Subscription))?;
     let sql = "DELETE FROM dead_letter WHERE organisation = $1 AND subscription = $2";
+    transaction.query(sql, params![key(scope), id]).await?;
+    let sql = "DELETE FROM subscription WHERE organisation = $1 AND id = $2";
     transaction.query(sql, params![key(scope), id]).await?;
     note_event(transaction, (scope, id, get(&known, 0)?), Operation::DeleteSubscription, change).await
 }

@@ -68,7 +68,8 @@ fn path(row: &Row, template: &str, names: &Names, prefix: bool) -> String {
         .replace("{catalog-role}", SPARE)
         .replace("{principal}", SPARE)
         .replace("{user}", SPARE)
-        .replace("{operator}", SPARE);
+        .replace("{operator}", SPARE)
+        .replace("{subscription}", SPARE);
     assert!(!path.contains('{'), "a parameter without a value: {path}");
     match (row.route, row.variant) {
         ("GET /v1/config", _) => format!("{path}?warehouse={}", names.warehouse),
