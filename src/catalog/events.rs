@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidewater_core::ids::{PrincipalId, TableId};
-use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
 use super::{Catalog, CatalogError};
@@ -275,7 +274,7 @@ impl<'a> EventReader<'a> {
     async fn uuid(&self, location: &str, kind: ObjectKind) -> Option<Uuid> {
         let (documents, storage) = (&self.catalog.documents, &self.warehouse.storage);
         let text = match kind {
-            ObjectKind::View => documents.get_view(storage, location).await.ok()?.metadata.uuid()?.to_owned(),
+            ObjectKind::View => documents.get_view(storage, location).await.ok()?.metadata.uuid().to_owned(),
             _ => documents.get(storage, location).await.ok()?.metadata.uuid()?.to_owned(),
         };
         Uuid::parse_str(&text).ok()

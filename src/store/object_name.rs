@@ -54,17 +54,19 @@ impl ObjectName {
 
 /// Adds the levels of a namespace to the details of its event, if a level has a dot.
 pub fn note_namespace(details: &mut EventDetails, ident: &NamespaceIdent) {
-    note(details, LEVELS, ident.levels());
+    if ident.as_key().contains('.') {
+        details.insert(LEVELS.to_owned(), ident.levels().collect());
+    }
 }
 
 /// Adds the levels of a table's or view's name to the details of its event, if a level has a dot.
 pub fn note_name(details: &mut EventDetails, ident: &TableIdent) {
-    note(details, LEVELS, ident.namespace.levels().chain([ident.name()]));
+    note(details, LEVELS, ident);
 }
 
 /// Adds the levels of a table's or view's new name to the details of its event, if a level has a dot.
 pub fn note_new_name(details: &mut EventDetails, ident: &TableIdent) {
-    note(details, NEW_LEVELS, ident.namespace.levels().chain([ident.name()]));
+    note(details, NEW_LEVELS, ident);
 }
 
 /// Returns the details of an event about a table or view that has no other details.
@@ -75,9 +77,9 @@ pub fn name_details(ident: &TableIdent) -> EventDetails {
     details
 }
 
-fn note<'a>(details: &mut EventDetails, field: &str, levels: impl Iterator<Item = &'a str> + Clone) {
-    if levels.clone().any(|level| level.contains('.')) {
-        details.insert(field.to_owned(), levels.collect());
+fn note(details: &mut EventDetails, field: &str, ident: &TableIdent) {
+    if ident.namespace.as_key().contains('.') || ident.name().contains('.') {
+        details.insert(field.to_owned(), ident.namespace.levels().chain([ident.name()]).collect());
     }
 }
 

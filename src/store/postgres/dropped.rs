@@ -20,7 +20,7 @@ use super::restore::restore;
 use super::state_rows::lock_for;
 use super::table_rows::kind_text;
 use crate::store::{
-    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, Operation, Page, PageRequest,
+    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, Operation, Page, PageRequest,
     Progress, Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef, name_details,
 };
 

@@ -173,7 +173,8 @@ async fn events_of_a_transaction_know_their_number_also_in_different_pages() {
         json!({ "identifier": { "namespace": ["ns"], "name": name }, "requirements": [],
                 "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] })
     };
-    let transaction = json!({ "table-changes": ["t", "u", "v", "w"].map(change) });
+    let changes = ["t", "u", "v", "w"].map(change);
+    let transaction = json!({ "table-changes": changes });
     catalog.post(&tenant.key, "/v1/transactions/commit", &transaction).await.ok(204);
     for size in [1, 3, 100] {
         let events = all(&catalog, &tenant.key, json!({ "operation-types": ["update-table"] }), size).await;
