@@ -14,6 +14,7 @@ mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod feed;
+mod object_name;
 mod grants;
 mod keys;
 mod locations;
@@ -49,6 +50,7 @@ pub use entities::*;
 pub use error::*;
 pub use events::*;
 pub use feed::*;
+pub use object_name::*;
 pub use grants::*;
 pub use keys::*;
 pub use locations::*;
