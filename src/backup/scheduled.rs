@@ -42,7 +42,7 @@ enum FailedBackup {
     #[error(transparent)]
     Database(#[from] BackupError),
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(Box<PlaceError>),
     #[error("{} has {free_bytes} bytes free, and the backup needs up to {needed_bytes} there", path.display())]
     NoSpace { path: PathBuf, free_bytes: u64, needed_bytes: u64 },
     #[error("the written backup has other content than the database had: {found:?} instead of {expected:?}")]
@@ -58,8 +58,14 @@ enum FailedBackup {
     Stopped,
 }
 
+impl From<PlaceError> for FailedBackup {
+    fn from(error: PlaceError) -> Self {
+        Self::Place(Box::new(error))
+    }
+}
+
 /// A failure with the step in which it happened.
-struct Failure(Step, FailedBackup);
+struct Failure(Step, Box<FailedBackup>);
 
 trait InStep<T> {
     fn in_step(self, step: Step) -> Result<T, Failure>;
@@ -67,7 +73,7 @@ trait InStep<T> {
 
 impl<T, E: Into<FailedBackup>> InStep<T> for Result<T, E> {
     fn in_step(self, step: Step) -> Result<T, Failure> {
-        self.map_err(|error| Failure(step, error.into()))
+        self.map_err(|error| Failure(step, Box::new(error.into())))
     }
 }
 
@@ -213,7 +219,7 @@ impl ScheduledBackups {
                 }
                 Ok(made)
             }
-            Err(Failure(_, FailedBackup::Stopped)) => Ok(0),
+            Err(Failure(_, error)) if matches!(*error, FailedBackup::Stopped) => Ok(0),
             Err(Failure(step, error)) => {
                 self.measures.failed(step);
                 let pause_s = (self.interval_s / 4).clamp(1, LONGEST_PAUSE_S);
@@ -286,7 +292,7 @@ impl ScheduledBackups {
                 // It must not be taken for the newest backup. The failure of the check says more than one of the removal.
                 let _ = self.place.remove(name).await;
             }
-            return Err(Failure(Step::Verification, error));
+            return Err(Failure(Step::Verification, Box::new(error)));
         }
         let path = self.place.path_of(name);
         self.check_master_key(&contents, &path).in_step(Step::Verification)?;

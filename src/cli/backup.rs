@@ -35,8 +35,9 @@ Examples:
   tidewater restore /backup/scheduled --data-dir /var/lib/tidewater
   tidewater restore s3://backups/tidewater --storage s3.toml --data-dir /var/lib/tidewater
 
-A folder or bucket stands for the newest scheduled backup in it (`tidewater backups` lists them). The data folder must be empty, except for master.key and a quickstart's warehouse folder. The command checks the backup
-before the backup becomes the database.";
+A folder or bucket stands for the newest scheduled backup in it (`tidewater backups` lists them). The data folder must be
+empty, except for master.key and a quickstart's warehouse folder. The command checks the backup before the backup becomes
+the database.";
 
 /// Arguments of `backup`.
 #[derive(Debug, Args)]

@@ -235,3 +235,24 @@ async fn folder_in_the_data_folder_is_refused() {
     let opened = ScheduledBackups::open(&config, database, KeySource::Unset, Budget::default(), Clock::System);
     assert!(opened.err().unwrap().to_string().contains("is in the data folder"));
 }
+
+#[tokio::test]
+async fn bucket_that_does_not_answer_fails_before_anything_is_copied() {
+    let world = World::new().await;
+    let profile = world.folder.path().join("s3.toml");
+    let text = "type = 's3'\nregion = 'a'\nendpoint = 'http://127.0.0.1:1'\npath-style = true\n[credentials]\nkind = 'aws-key'\n\
+                access-key-id = 'key'\nsecret-access-key = 'hush'\n";
+    fs::write(&profile, text).unwrap();
+    let config = BackupsConfig { to: "s3://b/backups".to_owned(), storage_file: profile, ..BackupsConfig::default() };
+    let budget = Budget { retry_timeout: Duration::ZERO, ..Budget::default() };
+    let database = &world.backups.database;
+    let backups = ScheduledBackups::open(&config, database, KeySource::Unset, budget, Clock::System).unwrap().unwrap();
+    let error = backups.run(&CancellationToken::new()).await.unwrap_err().to_string();
+    assert!(error.contains("s3://b/backups") && !error.contains("hush"), "{error}");
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    backups.measures().register(&mut registry);
+    encode(&mut text, &registry).unwrap();
+    assert!(text.contains("tidewater_backup_failures_total{step=\"storage\"} 1\n"), "{text}");
+    let left = file_names(&world.folder.path().join("data"));
+    assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
+}
