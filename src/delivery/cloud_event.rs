@@ -224,6 +224,8 @@ mod tests {
             object: EventObject::new(ObjectKind::Table, Some(id(4)), "sales.orders").renamed("sales.old"),
             request_id: Some("r-1".into()),
             client: None,
+            agent: None,
+            role: None,
             details: json!({"attempts": 2}).as_object().unwrap().clone(),
         };
         let uuid = |number: u128| id(number).to_string();

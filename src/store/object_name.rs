@@ -126,6 +126,8 @@ mod tests {
             object,
             request_id: None,
             client: None,
+            agent: None,
+            role: None,
             details,
         }
     }

@@ -89,7 +89,7 @@ pub struct CachedLabels {
 
 impl Default for VendingMeasures {
     fn default() -> Self {
-        Self { calls: Calls::new(Subject::Credentials), cached: Counter::default() }
+        Self { calls: Calls::new(Subject::Credentials), cached: Family::default() }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::sink::{KafkaSink, ScopedSink};
-use super::{Pump, Step};
+use super::{Pump, Selects, Step};
 use crate::background::{Task, TaskError};
 use crate::base::clock::Clock;
 use crate::config::{KAFKA_ORGANISATION, KafkaConfig, KafkaStart};
@@ -38,7 +38,7 @@ const BATCH: u32 = 500;
 const MOST_ORGANISATIONS: u32 = 10_000;
 const AT_ONCE: usize = 8;
 
-/// The longest pause of a consumer after failures. The first is what the sink says, and each further one doubles it.
+/// The longest pause of a consumer after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a consumer that another server holds is left alone.
@@ -72,6 +72,8 @@ pub struct KafkaDelivery {
     start: FeedStart,
     by_organisation: bool,
     sink: KafkaSink,
+    /// All events: the sink leaves out those that the settings do not name.
+    selects: Selects,
     readers: Mutex<HashMap<FeedScope, Arc<Reader>>>,
     /// The position up to which all events were sent by somebody.
     done: Mutex<Option<i64>>,
@@ -125,6 +127,7 @@ impl KafkaDelivery {
             },
             by_organisation: config.topic.contains(KAFKA_ORGANISATION),
             sink: KafkaSink::new(config.clone(), Arc::clone(&store)),
+            selects: Arc::new(|_| true),
             store,
             readers: Mutex::default(),
             done: Mutex::default(),
@@ -230,7 +233,7 @@ impl KafkaDelivery {
             if stop.is_cancelled() {
                 return Ok((sent, End::Left));
             }
-            match reader.pump.step(&sink).await? {
+            match reader.pump.step(&sink, &self.selects).await? {
                 Step::Idle => {
                     *reader.state.lock() = ReaderState::default();
                     return Ok((sent, End::Done));
@@ -239,14 +242,11 @@ impl KafkaDelivery {
                     *reader.state.lock() = ReaderState::default();
                     sent += self.passed(count);
                 }
-                Step::Rejected { accepted, event, reason } => {
+                Step::GaveUp { accepted, .. } => {
                     sent += self.passed(accepted);
                     self.measures.refused.inc();
-                    let organisation = event.event.organisation.map(|id| id.to_string());
-                    let (id, operation) = (event.event.id, event.event.operation.as_str());
-                    tracing::error!(organisation, id, operation, reason, "Kafka refuses an event: it is skipped");
                 }
-                Step::Later { accepted, reason, after } => {
+                Step::Later { accepted, reason, after, .. } => {
                     sent += self.passed(accepted);
                     return Ok((sent, self.failed(&reader, reason, after)));
                 }
@@ -264,15 +264,18 @@ impl KafkaDelivery {
     }
 
     fn failed(&self, reader: &Reader, reason: String, after: Duration) -> End {
-        self.measures.failures.inc();
         let mut state = reader.state.lock();
-        let pause = after.max(INTERVAL).saturating_mul(1 << state.failures.min(6)).min(LONGEST_PAUSE);
+        state.not_before = Some(Instant::now() + after.clamp(INTERVAL, LONGEST_PAUSE));
+        // The pause after an earlier failure, perhaps of another server, is not over.
+        if reason.is_empty() {
+            return End::Left;
+        }
+        self.measures.failures.inc();
         if state.failures == 0 {
             let organisation = reader.scope.organisation().map(|id| id.to_string());
             tracing::warn!(organisation, reason, "Kafka does not take events: they wait and are sent again");
         }
         state.failures = state.failures.saturating_add(1);
-        state.not_before = Some(Instant::now() + pause);
         End::Failed(reason)
     }
 
