@@ -20,8 +20,8 @@ use super::restore::restore;
 use super::state_rows::lock_for;
 use super::table_rows::kind_text;
 use crate::store::{
-    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, Operation, Page, PageRequest,
-    Progress, Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef, name_details,
+    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, Operation, Page, PageRequest, Progress,
+    Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef, name_details,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
