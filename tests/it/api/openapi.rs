@@ -38,6 +38,8 @@ const SPECIFICATION: [(&str, Option<&str>); 35] = [
     ("POST /v1/{prefix}/tables/rename", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", None),
     ("POST /v1/{prefix}/transactions/commit", None),
+    // A proposal, <https://github.com/apache/iceberg/pull/12584>.
+    ("POST /v1/{prefix}/events", None),
     ("GET /v1/{prefix}/namespaces/{namespace}/views", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/views", None),
     ("GET /v1/{prefix}/namespaces/{namespace}/views/{view}", None),
