@@ -5,6 +5,7 @@ mod generations;
 mod people;
 mod people_plans;
 mod plans;
+mod replicas;
 mod reports;
 pub(crate) mod server;
 mod start;
