@@ -327,6 +327,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
+            CatalogError::Unread(error) => return Self::unavailable_before(&error),
             CatalogError::Repeated => {
                 return Self { repeated: true, ..Self::internal(&message) };
             }
@@ -423,6 +424,7 @@ impl From<StoreError> for ApiError {
                 let message = "The catalog's database could not make the change: nothing was changed, try again";
                 Self::not_made(message, &error)
             }
+            StoreError::NotStorable(_) => Self::bad_request(format!("Cannot make the request: {error}")),
             StoreError::Unavailable(_) => Self::unavailable(&error),
             error => Self::internal(&error),
         }
@@ -553,6 +555,17 @@ mod tests {
         assert!(text.contains("whether the change was made is not known"), "{text}");
         let early = ApiError::from(AuthError::Unavailable(Arc::new(StoreError::Unavailable("".into()))));
         assert!(early.message.contains("nothing was changed") && early.retry_after_s.is_some(), "{early:?}");
+        let early = ApiError::from(CatalogError::Unread(StoreError::Unavailable("refused".into())));
+        assert!(early.message.contains("nothing was changed") && early.retry_after_s.is_some(), "{early:?}");
+        let change = finish(&Method::POST, early.into_response());
+        assert_eq!((change.status().as_u16(), change.headers()[RETRY_AFTER].to_str().unwrap()), (503, "2"));
+    }
+
+    #[test]
+    fn value_that_the_database_cannot_store_is_a_bad_request() {
+        let refused = ApiError::from(StoreError::NotStorable("it is too long"));
+        assert_eq!((refused.status, refused.retry_after_s), (StatusCode::BAD_REQUEST, None));
+        assert!(refused.message.contains("cannot store a value of the request: it is too long"), "{refused:?}");
     }
 
     #[test]

@@ -181,19 +181,31 @@ pub enum CatalogError {
     /// The store failed with an error that has no kind above.
     #[error(transparent)]
     Store(StoreError),
+    /// The store did not answer a read that the request needs before it changes anything.
+    #[error(transparent)]
+    Unread(StoreError),
     /// An internal task ended early.
     #[error("the server stopped while it worked on this request: {0}")]
     Stopped(String),
 }
 
 impl CatalogError {
+    /// Converts the error of a read that the request makes before it changes anything. Without it, the lack of an answer means that
+    /// something may have been changed.
+    pub(super) fn before_change(self) -> Self {
+        match self {
+            Self::Store(error @ StoreError::Unavailable(_)) => Self::Unread(error),
+            error => error,
+        }
+    }
+
     /// Converts the reason why the warehouse of a request, `name` or the default, was not found.
     pub(super) fn from_find_warehouse(error: FindWarehouseError, name: Option<&str>) -> Self {
         match error {
             FindWarehouseError::NotFound => Self::NoSuchWarehouse(name.unwrap_or_default().chars().take(100).collect()),
             FindWarehouseError::NoDefault => Self::NoDefaultWarehouse,
             FindWarehouseError::Unusable(name) => Self::WarehouseUnusable(name),
-            FindWarehouseError::Store(error) => Self::Store(error),
+            FindWarehouseError::Store(error) => Self::Store(error).before_change(),
         }
     }
 }
@@ -296,6 +308,11 @@ fn translate(subject: Subject<'_>, error: StoreError) -> CatalogError {
         }
         (other, _) => CatalogError::Store(other),
     }
+}
+
+/// Converts the store's error of a read without an object of its own, before anything is changed.
+pub(super) fn unread(error: StoreError) -> CatalogError {
+    CatalogError::Store(error).before_change()
 }
 
 /// Translates the store's errors about a namespace.

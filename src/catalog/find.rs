@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::error::table_error;
+use super::error::unread;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::action::{Action, CheckNamespace, CheckTable, CheckView, CommitTable, CreateTable, On};
@@ -49,7 +49,7 @@ impl Catalog {
         views: &[TableIdent],
     ) -> Result<Permit<A, Table>, CatalogError> {
         let record = self.table_record(&warehouse, &ident).await?;
-        let found = self.store.table_get_all(warehouse.warehouse_ref, views).await.map_err(CatalogError::Store)?;
+        let found = self.store.table_get_all(warehouse.warehouse_ref, views).await.map_err(unread)?;
         let views = views.iter().zip(found).filter_map(|(ident, record)| {
             let record = record.filter(|record| record.kind == TableKind::View)?;
             Some(View { warehouse: Arc::clone(&warehouse), ident: ident.clone(), record })
@@ -94,7 +94,7 @@ impl Catalog {
         warehouse: Arc<OpenWarehouse>,
         id: TableId,
     ) -> Result<Permit<A, DroppedObject>, CatalogError> {
-        let found = self.store.dropped_get(warehouse.warehouse_ref, id).await.map_err(CatalogError::Store)?;
+        let found = self.store.dropped_get(warehouse.warehouse_ref, id).await.map_err(unread)?;
         let dropped = found.ok_or(CatalogError::NoSuchDropped(id))?;
         Ok(authorizer.permit(DroppedObject { warehouse, dropped })?)
     }
@@ -110,7 +110,7 @@ impl Catalog {
         ident: TableIdent,
         is_create: bool,
     ) -> Result<CommitTarget, CatalogError> {
-        let found = self.store.table_get(warehouse.warehouse_ref, &ident).await.map_err(table_error(&ident))?;
+        let found = self.store.table_get(warehouse.warehouse_ref, &ident).await.map_err(unread)?;
         commit_target(&authorizer, &warehouse, ident, found, is_create)
     }
 
@@ -124,8 +124,7 @@ impl Catalog {
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
     ) -> Result<bool, CatalogError> {
-        let Some(record) = self.store.table_get(warehouse.warehouse_ref, &ident).await.map_err(table_error(&ident))?
-        else {
+        let Some(record) = self.store.table_get(warehouse.warehouse_ref, &ident).await.map_err(unread)? else {
             return Ok(false);
         };
         let (principal, warehouse) = (principal.clone(), Arc::clone(warehouse));

@@ -65,6 +65,7 @@ const fn outcome(error: &CatalogError) -> &'static str {
         | CatalogError::Vending(_)
         | CatalogError::Heavy(_)
         | CatalogError::Store(_)
+        | CatalogError::Unread(_)
         | CatalogError::Stopped(_) => "failed",
         _ => "refused",
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewater_core::name::NamespaceIdent;
 
-use super::error::namespace_error;
+use super::error::{namespace_error, unread};
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::{Namespace, NamespaceParent, Permit, Visibility, action};
 use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
@@ -73,8 +73,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
     ) -> Result<Properties, CatalogError> {
-        let found =
-            self.store.namespace_get(warehouse.warehouse_ref, namespace).await.map_err(namespace_error(namespace))?;
+        let found = self.store.namespace_get(warehouse.warehouse_ref, namespace).await.map_err(unread)?;
         found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
     }
 

@@ -9,7 +9,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
-use super::error::{rename_error, table_error, taken};
+use super::error::{rename_error, table_error, taken, unread};
 use super::namespaces::LOCATION_PROPERTY;
 use super::publish::{Publication, cannot_create};
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
@@ -107,7 +107,7 @@ impl Catalog {
                 let locations = ValidLocations::from_table(&table, &warehouse.root)?;
                 // The answer has credentials for these locations. The first commit takes them.
                 let free = catalog.store.location_check(warehouse.warehouse_ref, id, locations.all()).await;
-                free.map_err(table_error(&ident))?;
+                free.map_err(|error| table_error(&ident)(error).before_change())?;
                 let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
@@ -183,7 +183,7 @@ impl Catalog {
         wanted: Option<&str>,
     ) -> Result<String, CatalogError> {
         let namespace = self.namespace_properties(warehouse, &ident.namespace).await?;
-        if let Some(found) = self.store.table_get(warehouse.warehouse_ref, ident).await.map_err(table_error(ident))? {
+        if let Some(found) = self.store.table_get(warehouse.warehouse_ref, ident).await.map_err(unread)? {
             return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());

@@ -67,7 +67,8 @@ impl Catalog {
         ident: &TableIdent,
     ) -> Result<Option<TableRecord>, CatalogError> {
         let kind = M::TABLE_KIND;
-        let found = self.store.table_get(warehouse.warehouse_ref, ident).await.map_err(tabular_error(kind, ident))?;
+        let found = self.store.table_get(warehouse.warehouse_ref, ident).await;
+        let found = found.map_err(|error| tabular_error(kind, ident)(error).before_change())?;
         Ok(found.filter(|record| record.kind == kind))
     }
 

@@ -1,6 +1,7 @@
 mod again;
 mod full;
 mod locations;
+mod outage;
 mod publish;
 mod receipts;
 mod register;

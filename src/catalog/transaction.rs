@@ -9,7 +9,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::commit::{ATTEMPTS, Planned};
-use super::error::creation_refused;
+use super::error::{creation_refused, unread};
 use super::find::{commit_target, present};
 use super::measures::in_attempt;
 use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
@@ -90,7 +90,7 @@ impl Catalog {
         parts: &[Part],
     ) -> Result<(Authorizer<action::CommitTable>, Vec<CommitTarget>), CatalogError> {
         let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
-        let found = self.store.table_get_all(warehouse.warehouse_ref, &idents).await.map_err(CatalogError::Store)?;
+        let found = self.store.table_get_all(warehouse.warehouse_ref, &idents).await.map_err(unread)?;
         if authorizer.principal().is_outdated() {
             self.check_unchanged(warehouse).await?;
         }

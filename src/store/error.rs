@@ -107,6 +107,9 @@ pub enum StoreError {
     /// The database has no room for the change: its disk, or a limit of its size, is full. Nothing was changed.
     #[error("the database has no space left: {0}")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database cannot store a value of the request, which is therefore of no use to repeat. Nothing was changed.
+    #[error("the database cannot store a value of the request: {0}")]
+    NotStorable(&'static str),
     /// The database refused the change, or failed before the commit: it is locked, read-only, or its disk fails. Nothing was
     /// changed.
     #[error("the database did not make the change: {0}")]

@@ -13,6 +13,12 @@ const PATH_PROPERTIES: [&str; 4] =
 /// The property of a view that sets another location for its metadata (reference implementation, `ViewProperties`).
 const VIEW_PATH_PROPERTY: &str = "write.metadata.path";
 
+/// The longest location. No object store has names of more than 1,024 bytes, of which each may take three bytes here.
+const MAX_BYTES: usize = 16 << 10;
+
+/// The most folders of a location. The check for overlaps compares each of them.
+const MAX_FOLDERS: usize = 1_024;
+
 /// Why a table or view may not have a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationRefused {
@@ -29,6 +35,9 @@ pub enum LocationRefused {
         "Location '{0}' has an encoded '..', slash or other character that could lead elsewhere: use another, or none"
     )]
     Encoded(String),
+    /// The location is longer than any object store allows.
+    #[error("Location '{0}...' is too long: it may have {MAX_BYTES} bytes and {MAX_FOLDERS} folders")]
+    TooLong(String),
     /// The location is outside of the warehouse's root.
     #[error("Location '{location}' is outside of its warehouse: use a location below '{root}', or none")]
     Outside {
@@ -161,6 +170,9 @@ struct Inside {
 
 /// Parses `text`, which must be below `root` and not the root itself: a table at the root would contain all others.
 fn parse_inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> {
+    if text.len() > MAX_BYTES || text.bytes().filter(|byte| *byte == b'/').count() > MAX_FOLDERS {
+        return Err(LocationRefused::TooLong(text.chars().take(200).collect()));
+    }
     let location = Location::parse(text)?;
     // Amazon's policies can escape these characters. Those of other stores cannot. The local disk has no policies.
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
@@ -229,6 +241,17 @@ mod tests {
             assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
         }
         assert!(!refused("s3://bucket/warehouse/a%20b", "") && !refused("s3://bucket/warehouse/100%", ""));
+    }
+
+    #[test]
+    fn long_location_is_refused() {
+        let name = "n".repeat(MAX_BYTES - "s3://bucket/warehouse/".len());
+        assert!(!refused(&format!("s3://bucket/warehouse/{name}"), ""));
+        assert!(refused(&format!("s3://bucket/warehouse/{name}n"), ""));
+        let deep = "/f".repeat(MAX_FOLDERS - "s3://bucket/warehouse".matches('/').count());
+        assert!(!refused(&format!("s3://bucket/warehouse{deep}"), ""));
+        assert!(refused(&format!("s3://bucket/warehouse{deep}/f"), ""));
+        assert!(refused("s3://bucket/warehouse/t", &format!(r#""write.data.path":"s3://bucket/warehouse{deep}/f""#)));
     }
 
     #[test]

@@ -113,7 +113,9 @@ fn not_made(error: &tokio_postgres::Error) -> StoreError {
     let cause = message(error);
     match error.code().map(SqlState::code) {
         Some("53100") => StoreError::Full(cause.into()),
-        // A value that the database cannot hold, or a key that is too long: the request cannot succeed, and should have been refused.
+        Some("22021" | "22P05") => StoreError::NotStorable("it has a character that no text can have, such as U+0000"),
+        Some("22001" | "54000") => StoreError::NotStorable("it is too long"),
+        // A fault of the statement: repeating it is of no use.
         Some(code) if code.starts_with("22") || code.starts_with("54") => StoreError::Corrupt(cause),
         _ => StoreError::NotMade(cause.into()),
     }

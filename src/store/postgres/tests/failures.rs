@@ -368,15 +368,17 @@ async fn change_on_a_standby_waits_for_the_primary() {
 }
 
 #[tokio::test]
-async fn value_that_no_column_can_hold_is_not_tried_again() {
+async fn value_that_no_column_can_hold_is_a_fault_of_the_request() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     let with_nul = store.read("SELECT 1 WHERE $1 = 'x'", params!["a\0b"]).await;
-    assert!(matches!(with_nul, Err(StoreError::Corrupt(_))), "{with_nul:?}");
+    assert!(matches!(with_nul, Err(StoreError::NotStorable(_))), "{with_nul:?}");
     execute(&fixture.database.url(), "CREATE TABLE long (key text PRIMARY KEY)").await.unwrap();
     let long = "INSERT INTO long SELECT string_agg(md5(n::text), '') FROM generate_series(1, $1) AS n";
     let too_long = store.change_rows(long, params![1_000_i64]).await;
-    assert!(matches!(too_long, Err(StoreError::Corrupt(_))), "{too_long:?}");
+    assert!(matches!(too_long, Err(StoreError::NotStorable(_))), "{too_long:?}");
+    let wrong = store.change_rows("INSERT INTO long SELECT (1 / ($1::bigint - 1))::text", params![1_i64]).await;
+    assert!(matches!(wrong, Err(StoreError::Corrupt(_))), "a fault of the statement: {wrong:?}");
 }
 
 #[tokio::test]

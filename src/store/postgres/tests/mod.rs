@@ -6,6 +6,7 @@ mod generations;
 mod people;
 mod people_plans;
 mod plans;
+mod replicas;
 mod reports;
 pub(crate) mod server;
 mod start;
