@@ -27,17 +27,21 @@ struct World {
     store: Arc<dyn Store>,
     keys: KeySource,
     acme: OrganisationId,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
+        let store = crate::store::open(&folder.path().join("t.db")).unwrap();
+        Self { _folder: Some(folder), ..Self::over(store).await }
+    }
+
+    async fn over(store: Arc<dyn Store>) -> Self {
         let acme = OrganisationId(fresh_uuid());
         let keys = KeySource::Text(fresh_key().unwrap());
         store.organisation_create(&Organisation::new(acme, "acme", "free", 0), &Change::by_catalog(0)).await.unwrap();
-        Self { store, keys, acme, _folder: folder }
+        Self { store, keys, acme, _folder: None }
     }
 
     /// Makes changes, which leave an event each with its time.
@@ -50,6 +54,11 @@ impl World {
 
     /// Starts the deliveries of a server.
     fn server(&self, change: impl FnOnce(&mut DeliveryConfig)) -> Server {
+        self.server_on(&self.store, change)
+    }
+
+    /// Starts the deliveries of a server with a store of its own.
+    fn server_on(&self, store: &Arc<dyn Store>, change: impl FnOnce(&mut DeliveryConfig)) -> Server {
         let mut config = DeliveryConfig {
             allow_http: true,
             allow_networks: serde_json::from_str(r#"["127.0.0.0/8"]"#).unwrap(),
@@ -58,10 +67,10 @@ impl World {
             ..DeliveryConfig::default()
         };
         change(&mut config);
-        let sequencer = Arc::new(Sequencer::new(Arc::clone(&self.store), Clock::System, false));
-        let webhooks =
-            Arc::new(Webhooks::new(Arc::clone(&self.store), Clock::System, config, self.keys.clone(), sequencer));
+        let sequencer = Arc::new(Sequencer::new(Arc::clone(store), Clock::System, false));
         let runner = Runner::new(Clock::System, 1);
+        runner.start(sequencer.task());
+        let webhooks = Arc::new(Webhooks::new(Arc::clone(store), Clock::System, config, self.keys.clone(), sequencer));
         webhooks.tasks().into_iter().for_each(|task| runner.start(task));
         Server { webhooks, runner }
     }
@@ -272,4 +281,23 @@ async fn nothing_is_sent_inside_the_network_unless_allowed() {
     }
     assert_eq!(receiver.requests().len(), 0);
     server.runner.stop(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_servers_delivers_and_the_other_continues_after_its_stop() {
+    let schema = crate::store::TestSchema::create().await;
+    let world = World::over(schema.open().await).await;
+    let receiver = Receiver::start(|_, _| Answer::Status(200)).await;
+    let first = world.server(|_| {});
+    world.subscribe(&first, "all", &receiver.url("/")).await;
+    world.change([1]).await;
+    eventually("the first event", async || receiver.accepted() == [1]).await;
+    let second = world.server_on(&schema.open().await, |_| {});
+    world.change(2..=40).await;
+    eventually("all events", async || receiver.accepted().len() >= 40).await;
+    first.runner.stop(PATIENCE).await.unwrap();
+    world.change(41..=60).await;
+    eventually("the rest", async || receiver.accepted().len() >= 60).await;
+    second.runner.stop(PATIENCE).await.unwrap();
+    assert_eq!(receiver.accepted(), (1..=60).collect::<Vec<_>>(), "each once");
 }

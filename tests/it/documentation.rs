@@ -97,15 +97,11 @@ fn is_taken_by_a_reload(key: &str) -> bool {
     *value = match (key, &*value) {
         ("listen" | "telemetry.listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
-<<<<<<< ours
         ("traces.protocol", _) => "http/protobuf".into(),
         ("backups.to", _) => "/backup".into(),
-||||||| base
-=======
         ("kafka.start", _) => "oldest".into(),
         ("kafka.compression", _) => "gzip".into(),
         ("kafka.sasl_mechanism", _) => "plain".into(),
->>>>>>> theirs
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
         ("audit.syslog.address", _) => "udp:siem.example.com:514".into(),
         ("audit.syslog.facility", _) => "local0".into(),

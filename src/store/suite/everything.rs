@@ -15,12 +15,13 @@ use super::fixture::{
     NOW_MS, Subject, change, change_at, digest, document, ident, key, keyed, location, organisation, properties,
     signing_key, spread, warehouse,
 };
+use super::subscriptions::{letter, subscription};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Answer, ApiKey, AuditDecision, AuditEntry, AuditFilter, AuditPosition, AuditRecord, AuditType, CatalogRole,
-    Change, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, Grant, KeyUsage,
-    NewTable, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past, PrincipalRole, Progress, Receipt,
-    Report, ReportFilter, ReportLimits, RequestDigest, SigningKey, Swap, TableKind, TimedPage, UserSignIn, UserUpdate,
+    Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope, Grant, KeyUsage,
+    NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past, PreviousSecret, PrincipalRole, Progress, Receipt,
+    Report, ReportFilter, ReportLimits, RequestDigest, SigningKey, SubscriptionHealth, Swap, TableKind, TimedPage, UserSignIn, UserUpdate,
     Warehouse, WarehouseRef, WarehouseStorage,
 };
 
@@ -51,11 +52,13 @@ impl Random {
 pub(crate) async fn fill(store: &Subject, seed: u64) {
     let mut random = Random(seed);
     fill_catalog(store).await;
+    fill_subscriptions(store, FeedScope::All).await;
     for number in 0..=random.below(2) {
         let acme = Organisation { created_ms: -1, ..organisation(&random.name(number)) };
         store.organisation_create(&acme, &change_of(&mut random)).await.unwrap();
         let keys = fill_keys(store, acme.id, &mut random).await;
         let roles = fill_users(store, acme.id).await;
+        fill_subscriptions(store, FeedScope::Organisation(acme.id)).await;
         for at in 0..=random.below(2) {
             let warehouse_ref = fill_warehouse(store, acme.id, &format!("lake{at}"), &mut random).await;
             let tables = fill_tables(store, warehouse_ref, keys[0].principal, &mut random).await;
@@ -303,6 +306,28 @@ const fn entities(
     ]
 }
 
+/// Stores a failing subscription with a previous secret and two dead letters, and a plain one.
+async fn fill_subscriptions(store: &Subject, scope: FeedScope) {
+    for (name, until_ms) in [("plain", None), ("failing", Some(NOW_MS + 9))] {
+        let mut new = subscription(scope, name);
+        store.subscription_create(&new, 9, &change()).await.unwrap();
+        let Some(until_ms) = until_ms else { continue };
+        new.previous_secret = Some(PreviousSecret { sealed: vec![0, 255], until_ms });
+        new.disabled_ms = Some(NOW_MS + 8);
+        store.subscription_update(&new, Operation::RotateSubscription, &change()).await.unwrap();
+        let health = SubscriptionHealth {
+            delivered_ms: Some(NOW_MS),
+            failing_since_ms: Some(NOW_MS + 1),
+            last_error: Some("é".to_owned()),
+        };
+        store.subscription_note(scope, new.id, &health).await.unwrap();
+        for event in ["a", "b"] {
+            let letter = DeadLetter { replay: event == "b", ..letter(&new, event, NOW_MS) };
+            store.dead_letter_add(&letter, 9).await.unwrap();
+        }
+    }
+}
+
 /// Stores receipts with every kind of answer, usage and reports.
 async fn fill_requests(
     store: &Subject,
@@ -361,6 +386,10 @@ pub(crate) async fn answers(store: &Subject) -> Vec<String> {
     all.add("surplus", store.event_surplus(2).await);
     all.add("audit", store.audit_list(None, &AuditFilter::default(), None, 1_000).await);
     all.add("due organisations", store.organisation_due(NOW_MS * 2, 9).await);
+    for subscription in store.subscription_list_all().await.unwrap() {
+        let (scope, id) = (subscription.scope, subscription.id);
+        all.add("subscription", (&subscription, store.dead_letter_list(scope, id, false, None, 9).await));
+    }
     for organisation in store.organisation_list().await.unwrap() {
         all.add("organisation", &organisation);
         answers_of(store, organisation.id, &mut all).await;

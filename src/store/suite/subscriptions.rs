@@ -9,7 +9,8 @@ use crate::store::{
     SubscriptionFilter, SubscriptionHealth,
 };
 
-fn subscription(scope: FeedScope, name: &str) -> Subscription {
+/// Returns a subscription that is not yet stored.
+pub(super) fn subscription(scope: FeedScope, name: &str) -> Subscription {
     Subscription {
         id: fresh_uuid(),
         scope,
@@ -28,7 +29,8 @@ fn subscription(scope: FeedScope, name: &str) -> Subscription {
     }
 }
 
-fn letter(of: &Subscription, event: &str, at_ms: i64) -> DeadLetter {
+/// Returns a dead letter of a subscription.
+pub(super) fn letter(of: &Subscription, event: &str, at_ms: i64) -> DeadLetter {
     DeadLetter {
         scope: of.scope,
         subscription: of.id,
