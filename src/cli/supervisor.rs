@@ -165,10 +165,11 @@ mod tests {
 
         /// Returns all messages that have arrived.
         fn messages(&self) -> Vec<String> {
-            let mut bytes = [0; 4096];
-            std::iter::from_fn(|| self.socket.recv(&mut bytes).ok())
-                .map(|len| String::from_utf8(bytes[..len].to_vec()).unwrap())
-                .collect()
+            let (mut bytes, mut messages) = ([0; 4096], Vec::new());
+            while let Ok(len) = self.socket.recv(&mut bytes) {
+                messages.push(String::from_utf8(bytes[..len].to_vec()).unwrap());
+            }
+            messages
         }
     }
 
