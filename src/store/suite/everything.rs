@@ -19,10 +19,10 @@ use super::subscriptions::{letter, subscription};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Answer, ApiKey, AuditDecision, AuditEntry, AuditFilter, AuditPosition, AuditRecord, AuditType, CatalogRole,
-    Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope, Grant, KeyUsage,
-    NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past, PreviousSecret, PrincipalRole, Progress, Receipt,
-    Report, ReportFilter, ReportLimits, RequestDigest, SigningKey, SubscriptionHealth, Swap, TableKind, TimedPage, UserSignIn, UserUpdate,
-    Warehouse, WarehouseRef, WarehouseStorage,
+    Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope,
+    Grant, KeyUsage, NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past,
+    PreviousSecret, PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SigningKey,
+    SubscriptionHealth, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse, WarehouseRef, WarehouseStorage,
 };
 
 /// Names whose order by bytes is not that of a language, and which need care in texts.

@@ -10,7 +10,7 @@ use crate::project::root;
 use crate::support::{Answer, Catalog};
 
 /// The operations of the Iceberg REST specification (its main branch, August 2026), with the reason if one is not served.
-const SPECIFICATION: [(&str, Option<&str>); 35] = [
+const SPECIFICATION: [(&str, Option<&str>); 36] = [
     ("GET /v1/config", None),
     ("POST /v1/oauth/tokens", None),
     ("GET /v1/{prefix}/namespaces", None),

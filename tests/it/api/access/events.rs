@@ -51,7 +51,7 @@ async fn caller_gets_the_events_of_objects_that_it_may_load() {
     assert_eq!(seen(&team).await, [""; 0], "a table that the caller may list and not load");
     team.revoke_all().await;
     let id = team.table(&namespace(&["a", "bc"]), "t").await;
-    team.grant(Securable::Table(id), Privilege::TableReadProperties).await;
+    team.grant(Securable::Table(id, None), Privilege::TableReadProperties).await;
     assert_eq!(seen(&team).await, ["create-table a/bc/t"]);
 }
 
