@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::connection::Transaction;
 use super::convert::{Failure, get};
-use super::feed::NOTE_REMOVED;
+use super::feed_removed::NOTE_REMOVED;
 use super::params::params;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,

@@ -20,14 +20,6 @@ use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedSta
 
 const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
 
-/// Completes a statement whose common table expression `gone` removes events and has their `organisation` and `position`: records the
-/// highest position of each organisation. Returns a row for each event.
-pub(super) const NOTE_REMOVED: &str = ", noted AS (
-        INSERT INTO feed_removed AS known (organisation, position)
-        SELECT organisation, max(position) FROM gone WHERE position IS NOT NULL GROUP BY organisation ORDER BY organisation
-        ON CONFLICT (organisation) DO UPDATE SET position = greatest(known.position, excluded.position))
-    SELECT 1 FROM gone";
-
 /// Returns the key of a scope's rows: the nil UUID for all organisations and the server.
 pub(super) fn key(scope: FeedScope) -> Uuid {
     scope.organisation().map_or(Uuid::nil(), |organisation| organisation.0)

@@ -20,6 +20,7 @@ mod dropped_rows;
 mod entities;
 mod events;
 mod feed;
+mod feed_removed;
 mod forget;
 mod forget_rows;
 mod generations;

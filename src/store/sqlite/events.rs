@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::convert::id;
-use super::feed::note_removed;
+use super::feed_removed::note_removed;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
     Operation, Result, StoreError, WarehouseRef,

@@ -1,7 +1,5 @@
 //! The feed of events. An event's position is its id: one writer commits the events in the order of their ids.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::OrganisationId;
@@ -22,27 +20,6 @@ pub(super) fn key(scope: FeedScope) -> [u8; 16] {
 pub(super) fn scope_of(key: [u8; 16]) -> FeedScope {
     let id = Uuid::from_bytes(key);
     FeedScope::from((!id.is_nil()).then_some(OrganisationId(id)))
-}
-
-/// Records the removal of events, given as their organisations (zeros for the server) and positions.
-pub(super) fn note_removed(
-    connection: &Connection,
-    removed: impl IntoIterator<Item = (Option<[u8; 16]>, i64)>,
-) -> Result<u64> {
-    let (mut highest, mut total) = (BTreeMap::new(), 0);
-    for (organisation, position) in removed {
-        let known = highest.entry(organisation.unwrap_or_default()).or_insert(position);
-        *known = position.max(*known);
-        total += 1;
-    }
-    let mut note = connection.prepare_cached(
-        "INSERT INTO feed_removed (organisation, position) VALUES (?1, ?2)
-         ON CONFLICT (organisation) DO UPDATE SET position = max(position, excluded.position)",
-    )?;
-    for (organisation, position) in highest {
-        note.execute(params![organisation, position])?;
-    }
-    Ok(total)
 }
 
 fn feed_bounds(connection: &Connection, scope: FeedScope) -> Result<FeedBounds> {

@@ -15,6 +15,7 @@ mod dropped_rows;
 mod entities;
 mod events;
 mod feed;
+mod feed_removed;
 mod forget;
 mod generations;
 mod grants;
