@@ -155,12 +155,20 @@ def test_plain_http_is_answered_with_400(shared: Server, authority: Authority) -
     assert large.status_code == 400
     with socket.create_connection(("127.0.0.1", port(shared)), timeout=30) as other:
         other.sendall(b"\x00\x01\x02")
-        assert other.recv(100) == b""
+        try:
+            assert other.recv(100) == b""
+        except ConnectionResetError:
+            pass
     answer(rest(shared, authority).get("/namespaces"))
 
 
-def test_pyiceberg_reads_the_sample_table_with_a_bundle(shared: Server, authority: Authority, tmp_path: Path) -> None:
+def test_pyiceberg_reads_the_sample_table_with_a_bundle(
+    shared: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert shared.printed
+    # Variables of the machine would win over the property.
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     options = {"type": "rest", "uri": shared.uri, "token": shared.key, "ssl": {"cabundle": str(authority.root)}}
     catalog = load_catalog("tls", **options)
     table = catalog.load_table((shared.printed.namespace, shared.printed.table))
