@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -70,9 +71,17 @@ def running(command: list[str], environment: dict[str, str] | None = None) -> It
         process.kill()
         raise
     finally:
-        process.terminate()
+        if process.poll() is None:
+            os.kill(_innermost(process.pid), signal.SIGTERM)
         code = process.wait(60)
     assert code == 0, f"{command} ended with {code}"
+
+
+def _innermost(pid: int) -> int:
+    """Returns the process that a chain of processes ends with. A program that runs containers may not pass signals on."""
+    while children := [int(word) for one in Path(f"/proc/{pid}/task").iterdir() for word in (one / "children").read_text().split()]:
+        (pid,) = children
+    return pid
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
