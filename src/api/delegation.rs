@@ -13,7 +13,7 @@ use tidewater_core::name::TableIdent;
 use tidewater_core::storage::{Delegation, Wanted};
 
 use super::Api;
-use super::audit::GaveAccess;
+use super::audit_marks::GaveAccess;
 use super::error::ApiError;
 use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};

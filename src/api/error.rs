@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused as NotSigned;
 
-use super::audit::{Refusal, reason_of};
+use super::audit_marks::{Refusal, reason_of};
 use crate::access::Denial;
 use crate::admin::AdminError;
 use crate::auth::{AuthError, RefusedHolder};

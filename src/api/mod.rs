@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod audit_marks;
 mod audit_rules;
 mod body;
 mod client_address;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Api;
 use super::admission;
-use super::audit::{Refusal, SignedIn};
+use super::audit_marks::{Refusal, SignedIn};
 use super::body::Form;
 use super::error::{ApiError, cut};
 use super::permission::source_of;

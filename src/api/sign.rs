@@ -14,7 +14,7 @@ use tidewater_core::request_limits::RequestKind;
 use tidewater_core::storage::s3_request::S3Request;
 
 use super::Api;
-use super::audit::GaveAccess;
+use super::audit_marks::GaveAccess;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
 use super::path::Named;
