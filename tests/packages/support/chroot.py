@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 RELEASE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 
 
 class Chroot:
@@ -16,7 +15,7 @@ class Chroot:
     def __init__(self, base: Path, root: Path):
         self.root = root
         if not (base / "debootstrap-is-done").exists():
-            subprocess.run(["debootstrap", "--variant=minbase", RELEASE, str(base), MIRROR], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["debootstrap", "--variant=minbase", RELEASE, str(base)], check=True, stdout=subprocess.DEVNULL)
             (base / "debootstrap-is-done").touch()
         subprocess.run(["cp", "--archive", "--reflink=auto", str(base), str(root)], check=True)
 
