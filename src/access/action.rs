@@ -34,6 +34,8 @@ actions! {
     ReadConfig: Warehouse;
     /// Reads the metrics reports of a warehouse's tables.
     ListReports: Warehouse, Table;
+    /// Reads the events of a warehouse about objects that the caller may load.
+    ReadEvents: Warehouse;
     /// Lists the dropped tables and views of a warehouse.
     ListDropped: Warehouse;
     /// Lists the namespaces of a warehouse or below a namespace.

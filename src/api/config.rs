@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Api;
 use super::body::Parameters;
-use super::endpoints::ENDPOINTS;
+use super::endpoints::{ENDPOINTS, EVENTS};
 use super::error::ApiError;
 use super::load_result;
 use super::permission::{Allowed, visible_warehouse};
@@ -25,6 +25,10 @@ pub(super) struct Wanted {
 /// The endpoints as JSON.
 static ENDPOINTS_JSON: LazyLock<String> = LazyLock::new(|| json!(ENDPOINTS).to_string());
 
+/// The endpoints as JSON, with that of events.
+static ENDPOINTS_WITH_EVENTS_JSON: LazyLock<String> =
+    LazyLock::new(|| json!([&ENDPOINTS[..], &[EVENTS]].concat()).to_string());
+
 /// Returns the configuration of the requested or default warehouse, with the prefix of its paths.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
@@ -34,13 +38,13 @@ pub(super) async fn get(
     let name = wanted.warehouse.as_deref().filter(|name| !name.is_empty());
     let warehouse = visible_warehouse(&api, authorizer.principal(), name).await?;
     let warehouse = authorizer.permit(Warehouse(warehouse))?.into_object().0;
-    Ok(load_result::json_response(Body::from(text(&warehouse.name, api.idempotency.lifetime()))))
+    let endpoints = if api.events_pull { &ENDPOINTS_WITH_EVENTS_JSON } else { &ENDPOINTS_JSON };
+    Ok(load_result::json_response(Body::from(text(&warehouse.name, endpoints, api.idempotency.lifetime()))))
 }
 
 /// Returns the `CatalogConfig` of the REST specification.
-fn text(warehouse: &str, idempotency_key_lifetime: Duration) -> String {
-    let (name, endpoints, lifetime) =
-        (json!(warehouse).to_string(), ENDPOINTS_JSON.as_str(), iso_duration(idempotency_key_lifetime));
+fn text(warehouse: &str, endpoints: &str, idempotency_key_lifetime: Duration) -> String {
+    let (name, lifetime) = (json!(warehouse).to_string(), iso_duration(idempotency_key_lifetime));
     [
         "{\"defaults\":{\"warehouse\":",
         &name,
@@ -74,7 +78,8 @@ mod tests {
                 "defaults": { "warehouse": name }, "overrides": { "prefix": name }, "endpoints": ENDPOINTS,
                 "idempotency-key-lifetime": "PT30M",
             });
-            let parsed: serde_json::Value = serde_json::from_str(&text(name, Duration::from_secs(1_800))).unwrap();
+            let text = text(name, &ENDPOINTS_JSON, Duration::from_secs(1_800));
+            let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(parsed, expected);
         }
     }

@@ -33,3 +33,6 @@ pub(super) const ENDPOINTS: [&str; 30] = [
     "POST /v1/{prefix}/namespaces/{namespace}/register-view",
     "GET /v1/config",
 ];
+
+/// The endpoint that is also listed if clients can read events.
+pub(super) const EVENTS: &str = "POST /v1/{prefix}/events";

@@ -280,6 +280,7 @@ impl From<CatalogError> for ApiError {
                 (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
             }
             // Neither 404 nor 409: engines conclude from these that the change was not made, and remove their new files.
+            CatalogError::EventsRemoved => (StatusCode::GONE, "EventsRemovedException"),
             CatalogError::AnswerGone(_) => (StatusCode::GONE, "AnswerGoneException"),
             CatalogError::AnswerUnavailable(_, cause) => {
                 let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };

@@ -12,6 +12,7 @@ mod direct;
 mod endpoints;
 mod entity_tag;
 mod error;
+mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -94,6 +95,8 @@ pub struct Api {
     pub reports: Arc<Reports>,
     /// The retention of events.
     pub events: Arc<EventRetention>,
+    /// Whether clients can read events: `events.pull`.
+    pub events_pull: bool,
     /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
     /// Whether the server can answer requests, for `GET /ready`.

@@ -17,7 +17,7 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The parts of the document. The first is its frame; the others are added to it.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -25,6 +25,7 @@ const PARTS: [&str; 12] = [
     include_str!("openapi/commits.json"),
     include_str!("openapi/metadata.json"),
     include_str!("openapi/views.json"),
+    include_str!("openapi/events.json"),
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
     include_str!("openapi/access.json"),

@@ -16,8 +16,8 @@ use super::polaris::{
     principals,
 };
 use super::{
-    Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
-    sign, tables, telemetry, transactions, views, welcome,
+    Api, admission, commit, config, error, events as pulled_events, functions, health, metrics, namespaces, oauth,
+    openapi, plus, register, sign, tables, telemetry, transactions, views, welcome,
 };
 
 /// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
@@ -47,6 +47,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/namespaces/{namespace}/functions/{function}"), get(functions::load))
             .route(&at("/tables/rename"), post(tables::rename))
             .route(&at("/transactions/commit"), post(transactions::commit))
+            .route(&at("/events"), post(pulled_events::query))
             .route(&at("/namespaces/{namespace}/views"), get(views::list).post(views::create))
             .route(
                 &at("/namespaces/{namespace}/views/{view}"),

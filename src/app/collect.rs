@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
+use crate::delivery::kafka::{KafkaDelivery, KafkaMeasures};
 use crate::heavy::{Heavy, HeavyUsage};
 use crate::server::{ServerCounts, ServerUsage};
 
@@ -144,6 +145,32 @@ impl Figures {
 /// Registers the figures of a server's connections.
 pub(super) fn register_server(api: &Api, server: ServerCounts) {
     api.telemetry.register(|registry| registry.register_collector(Box::new(Connections(server))));
+}
+
+/// Registers the metrics of the delivery to Kafka.
+pub(super) fn register_kafka(api: &Api, kafka: &KafkaDelivery) {
+    let measures = kafka.measures().clone();
+    api.telemetry.register(|registry| {
+        let help = "Events that Kafka has, or that its settings leave out";
+        registry.register("tidewater_kafka_events", help, measures.passed.clone());
+        let help = "Events that Kafka refuses, for example because they are too large";
+        registry.register("tidewater_kafka_refused_events", help, measures.refused.clone());
+        let help = "Failed attempts to send events to Kafka";
+        registry.register("tidewater_kafka_failures", help, measures.failures.clone());
+        registry.register_collector(Box::new(KafkaFigures(measures)));
+    });
+}
+
+/// The state of the delivery to Kafka, read at a scrape.
+#[derive(Debug)]
+struct KafkaFigures(KafkaMeasures);
+
+impl Collector for KafkaFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let gauge = ConstGauge::new(self.0.failing());
+        let help = "Consumers of events whose last attempt to send to Kafka failed";
+        gauge.encode(encoder.encode_descriptor("tidewater_kafka_failing", help, None, gauge.metric_type())?)
+    }
 }
 
 /// The connections of a server, counted at a scrape.

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::data_folder::control::ControlSocket;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderLock, ServerLock};
+use crate::delivery::kafka::KafkaDelivery;
 use crate::heavy::{Heavy, HeavySettings};
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
@@ -100,6 +101,8 @@ pub struct App {
     running: Arc<Running>,
     /// The server for monitoring alone, if it has an address of its own.
     monitoring: Option<Server>,
+    /// The delivery of events to Kafka, if it is configured.
+    kafka: Option<Arc<KafkaDelivery>>,
     /// The lock of the data folder. `None` without a data folder.
     lock: Option<ServerLock>,
     /// Whether the previous server was killed, or its machine lost power.
@@ -179,6 +182,7 @@ impl App {
             // The value is new, so it is never set twice.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
+        let kafka = KafkaDelivery::new(&config.kafka, Arc::clone(&store), clock.clone()).context("kafka.operations")?;
         let api = api_over(config, store, access, clock);
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let service = service_over(&api).await?;
@@ -189,7 +193,10 @@ impl App {
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
         collect::register_server(&api, server.counts());
-        Ok(Self { server, api, running, monitoring, lock: None, after_unclean_stop: false })
+        if let Some(kafka) = &kafka {
+            collect::register_kafka(&api, kafka);
+        }
+        Ok(Self { server, api, running, monitoring, kafka, lock: None, after_unclean_stop: false })
     }
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
@@ -269,9 +276,12 @@ impl App {
     /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The lock is kept until the last write.
-        let Self { server, api, running, monitoring, lock, after_unclean_stop } = self;
+        let Self { server, api, running, monitoring, kafka, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         start_background(&api, after_unclean_stop);
+        if let Some(kafka) = &kafka {
+            api.admin.background().start(kafka.task());
+        }
         let stopping_since = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -383,6 +393,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess, clock
             config.events.retention(),
             config.events.per_organisation,
         )),
+        events_pull: config.events.pull,
         store,
         readiness,
         telemetry,

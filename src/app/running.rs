@@ -72,6 +72,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         maintenance: Arc::clone(&api.maintenance),
         reports: Arc::clone(&api.reports),
         events: Arc::clone(&api.events),
+        events_pull: config.events.pull,
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),

@@ -29,6 +29,9 @@ pub enum CatalogError {
         "Warehouse {0} cannot be used with its settings: an administrator finds the cause with `tidewater warehouse check`"
     )]
     WarehouseUnusable(String),
+    /// Events after the place of a reader were removed before it read them.
+    #[error("Events after this continuation-token were removed, because they are too old: start again without one")]
+    EventsRemoved,
     /// The namespace does not exist.
     #[error("Namespace does not exist: {0}")]
     NoSuchNamespace(NamespaceIdent),

@@ -7,6 +7,7 @@ mod again;
 mod commit;
 mod dropped;
 mod error;
+mod events;
 mod fate;
 mod find;
 pub mod idempotency;
@@ -42,6 +43,7 @@ use tokio_util::task::TaskTracker;
 use crate::warehouse::{OpenWarehouse, StorageAccess, Warehouses};
 pub use dropped::missing_document;
 pub use error::CatalogError;
+pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;
 pub use measures::CatalogMeasures;
 

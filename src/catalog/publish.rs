@@ -28,6 +28,7 @@ use crate::metadata::{Compression, Document, MetadataError, metadata_folder, nex
 use crate::storage::StorageError;
 use crate::store::{
     Change, EventDetails, NewTable, Origin, Past, Resource, StoreError, Swap, TableChange, TableRecord, WarehouseRef,
+    note_name,
 };
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -283,7 +284,8 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         publication: Publication<'a, M>,
     ) -> Result<Ready<'a, M>, NotPublished<'a>> {
-        let Publication { ident, id, replaced, next, locations, details } = publication;
+        let Publication { ident, id, replaced, next, locations, mut details } = publication;
+        note_name(&mut details, ident);
         let next = match next {
             Next::Registered(document) => Written { document, origin: Origin::Foreign, past: Past::Kept },
             Next::Metadata(metadata) => {

@@ -126,6 +126,11 @@ impl Config {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
         }
+        for (setting, file) in config.kafka.files_mut() {
+            if !file.as_os_str().is_empty() {
+                *file = beside_file(&figment, setting, std::mem::take(file));
+            }
+        }
         for file in config.auth.issuers.iter_mut().flat_map(IssuerConfig::files_mut) {
             *file = beside_file(&figment, "auth.issuers", std::mem::take(file));
         }
@@ -181,6 +186,7 @@ impl Config {
             Some(format!("`tiers.{name}`: {why}"))
         }));
         wrong.extend(super::issuers::check(&self.auth.issuers));
+        wrong.extend(self.kafka.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

@@ -5,6 +5,7 @@
 mod api;
 mod connections;
 mod issuers;
+mod kafka;
 mod listen;
 mod load;
 mod origins;
@@ -30,6 +31,7 @@ use crate::data_folder::MASTER_KEY_FILE;
 pub use api::{ApiConfig, LimitHeaders};
 pub use connections::ConnectionsConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
+pub use kafka::{KafkaCompression, KafkaConfig, KafkaSasl, KafkaStart, ORGANISATION as KAFKA_ORGANISATION};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
@@ -71,6 +73,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The server's own metrics.
     pub telemetry: TelemetryConfig,
+    /// The delivery of events to Apache Kafka.
+    pub kafka: KafkaConfig,
     /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
     /// Limits on the roles and grants of an organisation.
@@ -203,6 +207,8 @@ pub struct EventsConfig {
     pub retention_s: u64,
     /// The most events of an organisation.
     pub per_organisation: u32,
+    /// Whether clients can read the events of what they may see: `POST /v1/{prefix}/events`.
+    pub pull: bool,
 }
 
 /// Limits on the roles, assignments and grants of an organisation.
@@ -266,6 +272,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             events: EventsConfig::default(),
             telemetry: TelemetryConfig::default(),
+            kafka: KafkaConfig::default(),
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),
@@ -333,7 +340,7 @@ impl DropConfig {
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { retention_s: 90 * 86_400, per_organisation: 1_000_000 }
+        Self { retention_s: 90 * 86_400, per_organisation: 1_000_000, pull: false }
     }
 }
 

@@ -41,7 +41,7 @@ impl Config {
     /// Returns the settings after a reload of `new`.
     ///
     /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage,
-    /// the workers and the server's metrics need a restart: sockets, files, connections and threads were created with them.
+    /// the workers, the server's metrics and the connection to Kafka need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -53,6 +53,7 @@ impl Config {
             storage: self.storage.clone(),
             heavy: self.heavy,
             telemetry: self.telemetry.clone(),
+            kafka: self.kafka.clone(),
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
@@ -62,6 +63,7 @@ impl Config {
         let secrets = [
             ("storage.master_key", self.storage.master_key != new.storage.master_key),
             ("store.password", self.store.password != new.store.password),
+            ("kafka.sasl_password", self.kafka.sasl_password != new.kafka.sasl_password),
             ("store.url", is_other_password),
         ];
         for (setting, _) in secrets.into_iter().filter(|(_, is_other)| *is_other) {

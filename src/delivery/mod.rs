@@ -4,6 +4,7 @@
 //! outside the catalog.
 
 mod cloud_event;
+pub mod kafka;
 mod pump;
 mod sink;
 

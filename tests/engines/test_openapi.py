@@ -26,7 +26,7 @@ from support.admin import Admin
 from support.conformance import SPECIFICATION
 from support.keys import fresh_key
 from support.lake import Lake
-from support.openapi import BODIES, World
+from support.openapi import BODIES, PULL, World
 from support.rest import answer
 from support.server import Server, clean_environment
 
@@ -196,12 +196,14 @@ OWN = {
     f"DELETE {MANAGED}/dropped/{{id}}",
     f"GET {MANAGED}/metrics",
     EVENTS,
+    # A proposal, https://github.com/apache/iceberg/pull/12584.
+    PULL,
 }
 
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    server = make_server("openapi", env={"TIDEWATER_CONNECTIONS__TRUSTED_PROXIES": "127.0.0.1"})
+    server = make_server("openapi", env={"TIDEWATER_CONNECTIONS__TRUSTED_PROXIES": "127.0.0.1", "TIDEWATER_EVENTS__PULL": "true"})
     server.start()
     return server
 
@@ -286,6 +288,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
         (f"POST {at}/tables/{{table}}/metrics", 204),
         (f"POST {base}/transactions/commit", 204),
         (f"POST {base}/tables/rename", 204),
+        (PULL, 200),
         (f"POST {at}/views/{{view}}", 200),
     ):
         yield operation, {"body": named(BODIES[operation], "renamed")}, status

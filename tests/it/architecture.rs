@@ -108,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "config",
             "data_folder",
+            "delivery",
             "heavy",
             "history",
             "maintenance",

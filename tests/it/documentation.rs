@@ -97,6 +97,9 @@ fn is_taken_by_a_reload(key: &str) -> bool {
     *value = match (key, &*value) {
         ("listen" | "telemetry.listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
+        ("kafka.start", _) => "oldest".into(),
+        ("kafka.compression", _) => "gzip".into(),
+        ("kafka.sasl_mechanism", _) => "plain".into(),
         ("store.url", _) => "postgres://db.example.com/tidewater".into(),
         (_, Value::Bool(value)) => (!*value).into(),
         ("api.limit_headers", _) => "both".into(),

@@ -1,4 +1,4 @@
-//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak; and the long tests of chaos and
+//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak, Kafka; and the long tests of chaos and
 //! of many replicas. The jars come from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python
 //! environment.
 
@@ -20,6 +20,9 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-
 /// The folder of Keycloak's pom. Spark and Trino sign in with it too.
 const KEYCLOAK: &str = "keycloak";
 
+/// The folder of Kafka's pom and tests.
+const KAFKA: &str = "kafka";
+
 /// The releases of Iceberg's Java library to test with, newest first.
 const ICEBERG: [&str; 2] = ["1.12.0", "1.11.0"];
 
@@ -39,6 +42,8 @@ pub(crate) enum Judge {
     Trino,
     /// Keycloak, the identity provider that people and PyIceberg sign in with
     Keycloak,
+    /// Apache Kafka, which receives events
+    Kafka,
     /// Attacks, failing storage and kill -9 at once, while another organisation must keep its latency and lose no data
     Chaos,
     /// Many replicas over one PostgreSQL: linearizable histories with faults, rolling restarts, daily limits
@@ -82,7 +87,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Judge::Oracle => oracle::run(workspace, options.oracle)?,
             Judge::Spark => spark(workspace, &options.iceberg)?,
             Judge::Trino => trino(workspace)?,
-            Judge::Keycloak => keycloak(workspace)?,
+            Judge::Keycloak => beside(workspace, KEYCLOAK)?,
+            Judge::Kafka => beside(workspace, KAFKA)?,
             Judge::Chaos => chaos(workspace, options.rounds, options.oracle.seed)?,
             Judge::Replicas => many_replicas(workspace, options)?,
             Judge::All => all(workspace, options)?,
@@ -99,7 +105,8 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
         spark(workspace, iceberg)?;
     }
     trino(workspace)?;
-    keycloak(workspace)?;
+    beside(workspace, KEYCLOAK)?;
+    beside(workspace, KAFKA)?;
     chaos(workspace, options.rounds, options.oracle.seed)?;
     many_replicas(workspace, options)
 }
@@ -144,14 +151,17 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
                 artifacts(workspace, KEYCLOAK, None)?;
                 engines::environment(workspace, &format!("{FOLDER}/trino"))?;
             }
-            Judge::Keycloak => {
-                artifacts(workspace, KEYCLOAK, None)?;
+            Judge::Keycloak | Judge::Kafka => {
+                artifacts(workspace, if matches!(judge, Judge::Kafka) { KAFKA } else { KEYCLOAK }, None)?;
                 engines::environment(workspace, engines::FOLDER)?;
             }
             Judge::Chaos | Judge::Replicas => {
                 engines::environment(workspace, engines::FOLDER)?;
             }
-            Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino, Judge::Keycloak])?,
+            Judge::All => {
+                use Judge::{Kafka, Keycloak, Oracle, Rck, Spark, Trino};
+                fetch(workspace, &[Rck, Oracle, Spark, Trino, Keycloak, Kafka])?;
+            }
         }
     }
     Ok(())
@@ -180,12 +190,12 @@ fn trino(workspace: &Workspace) -> Result<()> {
     engine(workspace, "trino", &[])
 }
 
-/// Runs the tests with Keycloak, in the environment of the engine tests.
-fn keycloak(workspace: &Workspace) -> Result<()> {
-    artifacts(workspace, KEYCLOAK, None)?;
+/// Runs the tests with another server, Keycloak or Kafka, in the environment of the engine tests.
+fn beside(workspace: &Workspace, server: &str) -> Result<()> {
+    artifacts(workspace, server, None)?;
     let binary = engines::build(workspace, false)?;
     let python = engines::environment(workspace, engines::FOLDER)?;
-    let tests = format!("{FOLDER}/{KEYCLOAK}");
+    let tests = format!("{FOLDER}/{server}");
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", &tests]);
     step::run(pytest.env("TIDEWATER_BIN", binary).env("CARGO_TARGET_DIR", &workspace.target))
 }

@@ -20,8 +20,8 @@ use super::restore::restore;
 use super::state_rows::lock_for;
 use super::table_rows::kind_text;
 use crate::store::{
-    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, Operation, Page, PageRequest,
-    Progress, Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef,
+    Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, Operation, Page, PageRequest, Progress,
+    Resource, Restore, Result, StoreError, TableKind, TimedPage, WarehouseRef, name_details,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -97,7 +97,7 @@ pub(super) async fn remove(
         forget(transaction, organisation, id).await?;
         return Ok(true);
     }
-    let (object, details) = (event_object(&dropped), EventDetails::new());
+    let (object, details) = (event_object(&dropped), name_details(&dropped.ident));
     event_add(transaction, change, warehouse_ref, Operation::RequestPurge, &object, &details).await?;
     // A removal in progress stays with the server that has its lease.
     transaction
@@ -180,7 +180,7 @@ async fn progress(
         // The removal stopped as requested, but a later request continues it.
         Progress::Stopped => return Ok(false),
         Progress::Gone => {
-            let (object, details) = (event_object(&dropped), EventDetails::new());
+            let (object, details) = (event_object(&dropped), name_details(&dropped.ident));
             event_add(transaction, change, dropped.warehouse_ref, Operation::PurgeTable, &object, &details).await?;
             forget(transaction, organisation, id).await?;
             return Ok(true);
@@ -200,7 +200,7 @@ async fn progress(
 
 /// Writes the event that a dropped table or view is forgotten and its files stay.
 async fn add_forget_event(transaction: &Transaction, dropped: &Dropped, change: &Change) -> Outcome<()> {
-    let (operation, details) = (Operation::forget(dropped.kind), EventDetails::new());
+    let (operation, details) = (Operation::forget(dropped.kind), name_details(&dropped.ident));
     event_add(transaction, change, dropped.warehouse_ref, operation, &event_object(dropped), &details).await
 }
 

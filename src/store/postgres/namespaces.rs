@@ -23,7 +23,7 @@ use super::state_rows::{Affected, lock_for};
 use super::table_rows::namespace as namespace_of;
 use crate::store::{
     Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Properties,
-    PropertyChanges, Resource, Result, StoreError, WarehouseRef,
+    PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -227,7 +227,9 @@ async fn add_namespace_event(
     change: &Change,
 ) -> Outcome<()> {
     let object = EventObject::new(ObjectKind::Namespace, None, namespace.to_string());
-    event_add(transaction, change, warehouse_ref, operation, &object, details).await
+    let mut details = details.clone();
+    note_namespace(&mut details, namespace);
+    event_add(transaction, change, warehouse_ref, operation, &object, &details).await
 }
 
 /// Removes an empty namespace, with the grants on it. The organisation's lock keeps others from adding to it meanwhile.

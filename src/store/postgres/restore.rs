@@ -12,6 +12,7 @@ use super::state_rows::{Added, lock};
 use super::table_adds::{added_or_removed, check_limit, not_inserted};
 use crate::store::{
     Change, EventDetails, Operation, Origin, Past, Resource, Restore, StoreError, Swap, TableKind, WarehouseRef,
+    name_details, note_new_name,
 };
 
 type Outcome<T> = Result<T, Failure>;
@@ -63,7 +64,8 @@ pub(super) async fn restore(
     added_or_removed(transaction, warehouse_ref.organisation, id).await?;
     let object = event_object(&dropped);
     let object = if dropped.ident == *ident { object } else { object.renamed(ident.to_string()) };
-    let (operation, details) = (Operation::restore(dropped.kind), EventDetails::new());
+    let (operation, mut details) = (Operation::restore(dropped.kind), name_details(&dropped.ident));
+    note_new_name(&mut details, ident);
     event_add(transaction, change, warehouse_ref, operation, &object, &details).await?;
     if dropped.kind == TableKind::View {
         // A dropped view reserves no locations.

@@ -30,7 +30,8 @@ use super::table_rows::{GET, kind_of_name, kind_text, record_at, resource};
 use super::{namespaces, transact as transactions};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
+    note_new_name,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -184,6 +185,7 @@ pub(super) async fn table_drop(
         details.insert("restorable-until-ms".to_owned(), terms.restorable_until_ms.into());
         details.insert("purge".to_owned(), terms.purge.into());
     }
+    note_name(&mut details, ident);
     let object = EventObject::new(kind, Some(dropped.id.0), ident.to_string());
     event_add(transaction, change, warehouse_ref, Operation::drop(kind), &object, &details).await?;
     Ok(dropped)
@@ -224,7 +226,10 @@ async fn table_rename(
     let affected: Vec<_> = std::iter::once(Affected::GrantOn(id)).chain(owner).collect();
     raise(transaction, organisation, &affected).await?;
     let object = EventObject::new(kind, Some(id.0), from.to_string()).renamed(to.to_string());
-    event_add(transaction, change, warehouse_ref, Operation::rename(kind), &object, &EventDetails::new()).await
+    let mut details = EventDetails::new();
+    note_name(&mut details, from);
+    note_new_name(&mut details, to);
+    event_add(transaction, change, warehouse_ref, Operation::rename(kind), &object, &details).await
 }
 
 #[async_trait]

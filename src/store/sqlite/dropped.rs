@@ -17,6 +17,7 @@ use super::table_rows::table_get;
 use crate::store::{
     Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Origin,
     Page, PageRequest, Past, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage, WarehouseRef,
+    name_details, note_new_name,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -137,8 +138,10 @@ pub(super) fn dropped_restore(
     }
     remove_row(connection, warehouse_ref.organisation, id)?;
     let object = event_object(&dropped);
+    let mut details = name_details(&dropped.ident);
+    note_new_name(&mut details, ident);
     let object = if dropped.ident == *ident { object } else { object.renamed(ident.to_string()) };
-    event_add(connection, change, warehouse_ref, Operation::restore(dropped.kind), &object, &EventDetails::new())?;
+    event_add(connection, change, warehouse_ref, Operation::restore(dropped.kind), &object, &details)?;
     if dropped.kind == TableKind::View {
         return restore_view_locations(connection, warehouse_ref, restore)
             .and_then(|()| check_limit(connection, warehouse_ref.organisation, max_tables));
@@ -203,7 +206,7 @@ pub(super) fn dropped_remove(
         warehouse_ref,
         Operation::RequestPurge,
         &event_object(&dropped),
-        &EventDetails::new(),
+        &name_details(&dropped.ident),
     )?;
     // A removal in progress stays with the server that has its lease.
     connection
@@ -282,7 +285,7 @@ pub(super) fn dropped_progress(
                     dropped.warehouse_ref,
                     Operation::PurgeTable,
                     &object,
-                    &EventDetails::new(),
+                    &name_details(&dropped.ident),
                 )?;
             }
             forget(connection, organisation, id)?;
@@ -306,7 +309,14 @@ fn event_object(dropped: &Dropped) -> EventObject {
 /// Writes the event that a dropped table or view is forgotten and its files stay.
 fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Result<()> {
     let operation = Operation::forget(dropped.kind);
-    event_add(connection, change, dropped.warehouse_ref, operation, &event_object(dropped), &EventDetails::new())
+    event_add(
+        connection,
+        change,
+        dropped.warehouse_ref,
+        operation,
+        &event_object(dropped),
+        &name_details(&dropped.ident),
+    )
 }
 
 /// Removes the row, and the table's locations, grants and reports. The table cannot be restored, and its locations are free.

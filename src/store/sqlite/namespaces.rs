@@ -15,7 +15,7 @@ use super::warehouses::warehouse_exists;
 use super::{Found, SqliteStore};
 use crate::store::{
     Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Properties,
-    PropertyChanges, Resource, Result, StoreError, WarehouseRef,
+    PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
 };
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
@@ -240,7 +240,9 @@ fn add_namespace_event(
     change: &Change,
 ) -> Result<()> {
     let object = EventObject::new(ObjectKind::Namespace, None, namespace.to_string());
-    event_add(connection, change, warehouse_ref, operation, &object, details)
+    let mut details = details.clone();
+    note_namespace(&mut details, namespace);
+    event_add(connection, change, warehouse_ref, operation, &object, &details)
 }
 
 pub(super) fn namespace_drop(

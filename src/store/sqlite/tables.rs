@@ -24,7 +24,8 @@ use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
+    note_new_name,
 };
 
 pub(super) const LIST: &str = "SELECT name FROM tabular
@@ -214,6 +215,7 @@ pub(super) fn table_drop(
         details.insert("restorable-until-ms".to_owned(), terms.restorable_until_ms.into());
         details.insert("purge".to_owned(), terms.purge.into());
     }
+    note_name(&mut details, ident);
     let object = EventObject::new(kind, Some(dropped.id.0), ident.to_string());
     event_add(connection, change, warehouse_ref, Operation::drop(kind), &object, &details)?;
     Ok(dropped)
@@ -249,7 +251,10 @@ pub(super) fn table_rename(
         Ok(_) if from == to => Err(StoreError::AlreadyExists(resource(kind))),
         Ok(_) => {
             let object = EventObject::new(kind, Some(id.0), from.to_string()).renamed(to.to_string());
-            event_add(connection, change, warehouse_ref, Operation::rename(kind), &object, &EventDetails::new())
+            let mut details = EventDetails::new();
+            note_name(&mut details, from);
+            note_new_name(&mut details, to);
+            event_add(connection, change, warehouse_ref, Operation::rename(kind), &object, &details)
         }
         Err(error) => Err(match violation(&error) {
             Some(Violation::Unique) => {

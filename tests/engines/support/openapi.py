@@ -128,6 +128,8 @@ REPORT = {
     "metrics": {},
 }
 
+PULL = "POST /v1/{prefix}/events"
+
 TO_SIGN = {"region": "us-east-1", "uri": "https://s3.example.com/bucket/t/data/a", "method": "GET", "headers": {}}
 
 # For each operation with a body, one that means something where AT leads to.
@@ -142,6 +144,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics": REPORT,
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign": TO_SIGN,
     "POST /v1/{prefix}/tables/rename": rename("t", "another"),
+    PULL: {"page-size": 10, "object-types": ["table"], "catalog-objects-by-name": [["ns"]]},
     "POST /v1/{prefix}/transactions/commit": {
         "table-changes": [documents.table_change("ns", "t", [documents.set_properties(b="c")])]
     },

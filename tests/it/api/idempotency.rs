@@ -160,6 +160,7 @@ async fn repeated_change_gets_the_same_response_and_happens_once() {
     for path in ["metrics", "sign"] {
         tried.insert(format!("POST /v1/{{prefix}}/namespaces/{{namespace}}/tables/{{table}}/{path}"));
     }
+    tried.insert("POST /v1/{prefix}/events".to_owned());
     let config = catalog.get(key, "/v1/config").await.ok(200);
     let advertised =
         config["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint.as_str().unwrap().to_owned());

@@ -24,6 +24,7 @@ mod openapi;
 mod packed_bodies;
 mod plus;
 mod polaris;
+mod pulled_events;
 mod register;
 mod request_log;
 mod sign;

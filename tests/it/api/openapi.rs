@@ -10,7 +10,7 @@ use crate::project::root;
 use crate::support::{Answer, Catalog};
 
 /// The operations of the Iceberg REST specification (its main branch, August 2026), with the reason if one is not served.
-const SPECIFICATION: [(&str, Option<&str>); 35] = [
+const SPECIFICATION: [(&str, Option<&str>); 36] = [
     ("GET /v1/config", None),
     ("POST /v1/oauth/tokens", None),
     ("GET /v1/{prefix}/namespaces", None),
@@ -38,6 +38,8 @@ const SPECIFICATION: [(&str, Option<&str>); 35] = [
     ("POST /v1/{prefix}/tables/rename", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", None),
     ("POST /v1/{prefix}/transactions/commit", None),
+    // A proposal, <https://github.com/apache/iceberg/pull/12584>.
+    ("POST /v1/{prefix}/events", None),
     ("GET /v1/{prefix}/namespaces/{namespace}/views", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/views", None),
     ("GET /v1/{prefix}/namespaces/{namespace}/views/{view}", None),

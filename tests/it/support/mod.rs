@@ -226,6 +226,7 @@ fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Co
         config.storage.master_key = Secret::new("MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=".to_owned());
     }
     config.tiers.insert("tiny".to_owned(), Tier { requests_per_day: Some(5), max_tables: Some(2), ..Tier::default() });
+    config.events.pull = true;
     change(&mut config);
     config
 }

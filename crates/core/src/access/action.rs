@@ -11,6 +11,8 @@ pub enum Action {
     ReadConfig,
     /// Read the metrics reports of a warehouse's tables.
     ListReports,
+    /// Read the events of a warehouse about objects that the caller may load.
+    ReadEvents,
     /// List the dropped tables and views of a warehouse.
     ListDropped,
     /// List the namespaces of a warehouse or below a namespace.
@@ -79,10 +81,11 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Administer,
         Self::ReadConfig,
         Self::ListReports,
+        Self::ReadEvents,
         Self::ListDropped,
         Self::ListNamespaces,
         Self::CreateNamespace,
@@ -142,6 +145,7 @@ impl Action {
             | Self::ManageAccess => true,
             Self::ReadConfig
             | Self::ListReports
+            | Self::ReadEvents
             | Self::ListDropped
             | Self::ListNamespaces
             | Self::CheckNamespace
@@ -185,6 +189,7 @@ impl Action {
         match self {
             Self::Administer | Self::ListReports | Self::RemoveDropped => Role,
             Self::ReadConfig
+            | Self::ReadEvents
             | Self::ListNamespaces
             | Self::CheckNamespace
             | Self::ListFunctions

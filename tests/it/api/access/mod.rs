@@ -6,6 +6,7 @@
 
 mod attacks;
 mod callers;
+mod events;
 mod grants;
 mod lists;
 mod matrix;

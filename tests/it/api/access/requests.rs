@@ -100,6 +100,7 @@ fn catalog_body(route: &str, objects: &Objects) -> Value {
         "POST /v1/namespaces/{namespace}/register-view" => {
             json!({ "name": "back", "metadata-location": objects.view_metadata })
         }
+        "POST /v1/events" => json!({}),
         "POST /v1/views/rename" => rename("v", "renamed"),
         other => panic!("a body for {other} is missing in requests.rs"),
     }

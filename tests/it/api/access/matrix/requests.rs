@@ -120,6 +120,7 @@ fn body(row: &Row, names: &Names) -> Value {
             json!({ "name": NEW, "metadata-location": names.view_metadata })
         }
         "POST /v1/namespaces/{namespace}/views/{view}" => json!({ "requirements": [], "updates": set }),
+        "POST /v1/events" => json!({}),
         "POST /v1/views/rename" => rename(&names.view),
         "POST /api/management/v1/catalogs/{warehouse}/catalog-roles" => json!({ "catalogRole": { "name": NEW } }),
         route if route.starts_with("PUT /api/") && route.contains("{principal-role}/catalog-roles/") => {
