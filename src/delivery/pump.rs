@@ -1,6 +1,7 @@
 //! The loop of one consumer: read the feed, send, store the progress.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -17,9 +18,11 @@ pub enum Step {
     /// The sink has accepted events, and the progress is stored. More may follow.
     Delivered(usize),
     /// The sink has accepted some events, and the next one was given up. More may follow.
-    GaveUp {
+    Rejected {
         /// The number of accepted events.
         accepted: usize,
+        /// The event that was given up.
+        event: Box<Delivery>,
         /// The reason.
         reason: String,
     },
@@ -31,8 +34,6 @@ pub enum Step {
         reason: String,
         /// How long to wait.
         after: Duration,
-        /// The time of the event that waits, in milliseconds since 1970, if one was read.
-        event_ms: Option<i64>,
     },
     /// The consumer does not exist, or another server holds it.
     NotHeld,
@@ -88,7 +89,13 @@ pub struct Pump {
     name: String,
     at_most: u32,
     policy: RetryPolicy,
+    selects: Selects,
+    /// The time of the event that waits for another attempt, in milliseconds since 1970.
+    waiting_ms: AtomicI64,
 }
+
+/// No event waits.
+const NOTHING: i64 = i64::MAX;
 
 impl Pump {
     /// The longest time of one [`Sink::send`].
@@ -100,8 +107,17 @@ impl Pump {
     /// Creates the pump of a consumer that exists, for batches of up to `at_most` events.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, scope: FeedScope, name: impl Into<String>, at_most: u32) -> Self {
-        let (name, policy) = (name.into(), RetryPolicy::FOR_EVER);
-        Self { store, clock, holder: fresh_uuid(), scope, name, at_most, policy }
+        Self {
+            store,
+            clock,
+            holder: fresh_uuid(),
+            scope,
+            name: name.into(),
+            at_most,
+            policy: RetryPolicy::FOR_EVER,
+            selects: Arc::new(|_| true),
+            waiting_ms: AtomicI64::new(NOTHING),
+        }
     }
 
     /// Sets when events are sent again, and given up.
@@ -111,18 +127,39 @@ impl Pump {
         self
     }
 
-    /// Takes or extends the lease, and sends the next batch of events that `selects` accepts. Passes the others.
+    /// Sets which events are sent. The others are passed.
+    #[must_use]
+    pub fn with_selection(mut self, selects: Selects) -> Self {
+        self.selects = selects;
+        self
+    }
+
+    /// Returns the time of the event that waits for another attempt, in milliseconds since 1970, if one does.
+    #[must_use]
+    pub fn waiting_since_ms(&self) -> Option<i64> {
+        Some(self.waiting_ms.load(Ordering::Relaxed)).filter(|waiting_ms| *waiting_ms != NOTHING)
+    }
+
+    /// Takes or extends the lease, and sends the next batch of events.
     ///
     /// # Errors
     /// Fails if the store does not answer. The step may have been made.
-    pub async fn step(&self, sink: &dyn Sink, selects: &Selects) -> Result<Step, StoreError> {
+    pub async fn step(&self, sink: &dyn Sink) -> Result<Step, StoreError> {
+        let step = self.next_step(sink).await?;
+        if !matches!(step, Step::Later { .. }) {
+            self.waiting_ms.store(NOTHING, Ordering::Relaxed);
+        }
+        Ok(step)
+    }
+
+    async fn next_step(&self, sink: &dyn Sink) -> Result<Step, StoreError> {
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add(millis(Self::LEASE));
         let claimed = self.store.consumer_claim(self.scope, &self.name, self.holder, now_ms, until_ms).await?;
         let Some(consumer) = claimed else { return Ok(Step::NotHeld) };
         if consumer.retry_ms > now_ms {
             let after = Duration::from_millis((consumer.retry_ms - now_ms).unsigned_abs());
-            return Ok(Step::Later { accepted: 0, reason: String::new(), after, event_ms: None });
+            return Ok(Step::Later { accepted: 0, reason: String::new(), after });
         }
         let page = self.store.feed_read(self.scope, consumer.position, self.at_most).await?;
         let position = self.after_gap(&consumer, &page).await?;
@@ -130,7 +167,7 @@ impl Pump {
         let batch: Vec<Delivery> = page
             .events
             .into_iter()
-            .filter(|entry| consumer.reads(&entry.event) && selects(&entry.event))
+            .filter(|entry| consumer.reads(&entry.event) && (self.selects)(&entry.event))
             .map(|entry| Delivery { position: entry.position, event: entry.event })
             .collect();
         let result = if batch.is_empty() { SinkResult::Accepted } else { sink.send(&batch).await };
@@ -152,7 +189,8 @@ impl Pump {
         let attempts = if accepted == 0 { consumer.attempts.saturating_add(1) } else { 1 };
         if self.policy.is_over(attempts, is_rejected) {
             sink.give_up(next, &reason).await?;
-            return self.advanced(next.position, Step::GaveUp { accepted, reason }).await;
+            let event = Box::new(next.clone());
+            return self.advanced(event.position, Step::Rejected { accepted, event, reason }).await;
         }
         if reached != position && !self.advance(reached, false).await? {
             return Ok(Step::NotHeld);
@@ -160,8 +198,8 @@ impl Pump {
         let after = after.max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
         let retry_ms = self.clock.now_ms().saturating_add(millis(after));
         let is_held = self.store.consumer_postpone(self.scope, &self.name, self.holder, attempts, retry_ms).await?;
-        let event_ms = Some(next.event.at_ms);
-        Ok(if is_held { Step::Later { accepted, reason, after, event_ms } } else { Step::NotHeld })
+        self.waiting_ms.store(next.event.at_ms, Ordering::Relaxed);
+        Ok(if is_held { Step::Later { accepted, reason, after } } else { Step::NotHeld })
     }
 
     /// Records that events were removed before they were read. Returns the position from which the consumer continues.

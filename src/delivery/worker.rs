@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{Courier, consumer_name};
-use super::pump::{Pump, RetryPolicy, Selects, Step};
+use super::pump::{Pump, RetryPolicy, Step};
 use super::webhook::WebhookSink;
 use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth};
 
@@ -34,9 +34,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the time of the last success is stored.
 const NOTE_MS: i64 = 60_000;
 
-/// No event waits.
-const NOTHING: i64 = i64::MAX;
-
 /// What a worker does after a turn.
 enum Next {
     /// More events may wait.
@@ -52,12 +49,10 @@ pub(super) struct Worker {
     courier: Arc<Courier>,
     of: Subscription,
     pump: Pump,
-    selects: Selects,
     accepted: Arc<Mutex<HashSet<i64>>>,
     health: Mutex<SubscriptionHealth>,
     wake: Notify,
     replay: AtomicBool,
-    waiting_ms: AtomicI64,
     ended: CancellationToken,
 }
 
@@ -71,16 +66,16 @@ impl Worker {
             longest_pause: config.longest_pause(),
         };
         let (store, clock) = (Arc::clone(&courier.store), courier.clock.clone());
-        let pump = Pump::new(store, clock, of.scope, consumer_name(of.id), BATCH).with_policy(policy);
         let filter = of.filter.clone();
+        let pump = Pump::new(store, clock, of.scope, consumer_name(of.id), BATCH)
+            .with_policy(policy)
+            .with_selection(Arc::new(move |event| filter.matches(event)));
         Self {
             pump,
-            selects: Arc::new(move |event| filter.matches(event)),
             accepted: Arc::default(),
             health: Mutex::new(of.health.clone()),
             wake: Notify::new(),
             replay: AtomicBool::new(false),
-            waiting_ms: AtomicI64::new(NOTHING),
             ended: CancellationToken::new(),
             courier,
             of,
@@ -100,7 +95,7 @@ impl Worker {
 
     /// Returns the time of the event that waits for the receiver, if one does.
     pub(super) fn waiting_since_ms(&self) -> Option<i64> {
-        Some(self.waiting_ms.load(Ordering::Relaxed)).filter(|waiting_ms| *waiting_ms != NOTHING)
+        self.pump.waiting_since_ms()
     }
 
     /// Returns whether the receiver fails.
@@ -165,26 +160,20 @@ impl Worker {
         };
         let until = Instant::now() + TURN;
         while Instant::now() < until {
-            match self.pump.step(&sink, &self.selects).await? {
+            match self.pump.step(&sink).await? {
                 Step::NotHeld => {
-                    self.waiting_ms.store(NOTHING, Ordering::Relaxed);
                     return Ok(Next::Pause(STANDBY));
                 }
                 Step::Idle => {
-                    self.waiting_ms.store(NOTHING, Ordering::Relaxed);
                     return self.replay(&sink).await;
                 }
                 Step::Delivered(events) => {
-                    self.waiting_ms.store(NOTHING, Ordering::Relaxed);
                     if events > 0 {
                         self.note_success().await?;
                     }
                 }
-                Step::GaveUp { reason, .. } => self.note_failure(&reason).await?,
-                Step::Later { accepted, reason, after, event_ms } => {
-                    if let Some(event_ms) = event_ms {
-                        self.waiting_ms.store(event_ms, Ordering::Relaxed);
-                    }
+                Step::Rejected { reason, .. } => self.note_failure(&reason).await?,
+                Step::Later { accepted, reason, after } => {
                     if accepted > 0 {
                         self.note_success().await?;
                     }
