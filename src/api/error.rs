@@ -39,7 +39,7 @@ pub(super) struct ApiError {
     outcome_is_unknown: bool,
     failure: Option<Failure>,
     /// Why the caller is refused, for the audit record.
-    refusal: Option<Refused>,
+    refusal: Option<Box<Refused>>,
 }
 
 /// Why a caller is refused.
@@ -238,7 +238,7 @@ impl ApiError {
 
     /// Marks it as the refusal of a caller, for a reason that is a word for programs.
     pub(super) fn refused(self, reason: &'static str) -> Self {
-        Self { refusal: Some(Refused { reason, holder: None }), ..self }
+        Self { refusal: Some(Box::new(Refused { reason, holder: None })), ..self }
     }
 
     /// Marks it as the answer about an object that is hidden from the caller.
@@ -268,7 +268,7 @@ impl IntoResponse for ApiError {
         if let Some(failure) = self.failure {
             response.extensions_mut().insert(failure);
         }
-        if let Some(Refused { reason, holder }) = self.refusal {
+        if let Some(Refused { reason, holder }) = self.refusal.map(|refusal| *refusal) {
             response.extensions_mut().insert(Refusal { reason, message: self.message, holder });
         }
         if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
@@ -434,7 +434,7 @@ impl From<StoreError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let refusal = Refused { reason: error.reason(), holder: error.holder().cloned() };
-        Self { refusal: Some(refusal), ..Self::of_auth(error) }
+        Self { refusal: Some(Box::new(refusal)), ..Self::of_auth(error) }
     }
 }
 

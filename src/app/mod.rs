@@ -426,7 +426,9 @@ fn api_over(
     let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
     let auth = auth_settings(config);
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
-    let sequencer = Arc::new(Sequencer::new(Arc::clone(&store), clock.clone(), false));
+    // These readers have no consumer in the store, or make it only when they find events.
+    let is_feed_read = config.events.pull || config.kafka.is_on();
+    let sequencer = Arc::new(Sequencer::new(Arc::clone(&store), clock.clone(), is_feed_read));
     let (delivery, keys) = (config.delivery.clone(), access.keys.clone());
     let webhooks = Webhooks::new(Arc::clone(&store), clock.clone(), delivery, keys, Arc::clone(&sequencer));
     let webhooks = Arc::new(webhooks);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::as_empty_text;
+use super::secrets::as_empty_text;
 use crate::base::secret::Secret;
 
 /// The part of the topic's name that stands for the organisation's name.
@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn invalid_settings_are_refused_with_their_names() {
-        let cases: [(fn(&mut KafkaConfig), &str); 8] = [
+        type Change = fn(&mut KafkaConfig);
+        let cases: [(Change, &str); 8] = [
             (|config| config.bootstrap_servers = vec!["broker".to_owned()], "`kafka.bootstrap_servers`"),
             (|config| config.bootstrap_servers = vec!["broker:0".to_owned()], "`kafka.bootstrap_servers`"),
             (|config| config.topic = "a b".to_owned(), "`kafka.topic`"),

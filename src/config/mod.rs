@@ -16,6 +16,7 @@ mod opentelemetry;
 mod origins;
 mod proxies;
 mod reload;
+mod secrets;
 mod store;
 mod store_url;
 mod telemetry;
@@ -46,6 +47,7 @@ pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
+use secrets::as_empty_text;
 pub use store::StoreConfig;
 pub use store_url::{NotAStoreUrl, StoreUrl};
 pub use telemetry::TelemetryConfig;
@@ -170,11 +172,6 @@ pub struct StorageConfig {
     pub retry_timeout_s: u64,
     /// After how many milliseconds a second request is sent for a slow read.
     pub hedge_after_ms: u64,
-}
-
-/// Serializes a secret as its default, an empty text.
-fn as_empty_text<S: serde::Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("")
 }
 
 impl Default for StorageConfig {

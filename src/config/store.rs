@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::as_empty_text;
+use super::secrets::as_empty_text;
 use super::store_url::StoreUrl;
 use crate::base::secret::Secret;
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::sink::{KafkaSink, ScopedSink};
-use super::{Pump, Selects, Step};
+use super::{Pump, Step};
 use crate::background::{Task, TaskError};
 use crate::base::clock::Clock;
 use crate::config::{KAFKA_ORGANISATION, KafkaConfig, KafkaStart};
@@ -72,8 +72,6 @@ pub struct KafkaDelivery {
     start: FeedStart,
     by_organisation: bool,
     sink: KafkaSink,
-    /// All events: the sink leaves out those that the settings do not name.
-    selects: Selects,
     readers: Mutex<HashMap<FeedScope, Arc<Reader>>>,
     /// The position up to which all events were sent by somebody.
     done: Mutex<Option<i64>>,
@@ -127,7 +125,6 @@ impl KafkaDelivery {
             },
             by_organisation: config.topic.contains(KAFKA_ORGANISATION),
             sink: KafkaSink::new(config.clone(), Arc::clone(&store)),
-            selects: Arc::new(|_| true),
             store,
             readers: Mutex::default(),
             done: Mutex::default(),
@@ -233,7 +230,7 @@ impl KafkaDelivery {
             if stop.is_cancelled() {
                 return Ok((sent, End::Left));
             }
-            match reader.pump.step(&sink, &self.selects).await? {
+            match reader.pump.step(&sink).await? {
                 Step::Idle => {
                     *reader.state.lock() = ReaderState::default();
                     return Ok((sent, End::Done));
@@ -242,11 +239,11 @@ impl KafkaDelivery {
                     *reader.state.lock() = ReaderState::default();
                     sent += self.passed(count);
                 }
-                Step::GaveUp { accepted, .. } => {
+                Step::Rejected { accepted, .. } => {
                     sent += self.passed(accepted);
                     self.measures.refused.inc();
                 }
-                Step::Later { accepted, reason, after, .. } => {
+                Step::Later { accepted, reason, after } => {
                     sent += self.passed(accepted);
                     return Ok((sent, self.failed(&reader, reason, after)));
                 }
