@@ -568,6 +568,7 @@ pub(super) fn facts(extensions: &Extensions) -> Option<&Arc<RequestFacts>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{Format, Telemetry};
 
     #[test]
     fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
@@ -599,6 +600,28 @@ mod tests {
         ] {
             assert_eq!(level(method.clone(), path, status), Level::DEBUG, "{method} {path} {status}");
         }
+    }
+
+    #[test]
+    fn direct_request_that_is_dropped_is_counted_with_status_499() {
+        let (id, method, uri) = (HeaderValue::from_static("r"), Method::GET, Uri::from_static("/v1/config"));
+        let asked = LoggedRequest {
+            id: &id,
+            from: None,
+            started: Instant::now(),
+            method: &method,
+            uri: &uri,
+            version: Version::HTTP_11,
+            client: ClientHeaders::Found { agent: None, forwarded_for: None },
+            over_tls: None,
+        };
+        let (telemetry, facts, route) = (Telemetry::new(0), RequestFacts::default(), "/v1/config");
+        for is_answered in [true, false] {
+            drop(PendingDirect { asked: &asked, facts: &facts, route, metrics: telemetry.requests(), is_answered });
+        }
+        let text = telemetry.encode(Format::Prometheus).unwrap();
+        let line = "duration_seconds_count{method=\"GET\",route=\"/v1/config\",status=\"499\"} 1\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -83,8 +83,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             management()
                 .merge(metrics_for_operators(api))
                 .merge(polaris_principals())
-                .merge(event_subscriptions("/management/v1/subscriptions"))
-                .merge(event_subscriptions("/management/v1/organisations/{organisation}/subscriptions"))
+                .merge(operators_subscriptions())
+                .merge(organisations_subscriptions())
                 .merge(
                     organisations_warehouses()
                         .merge(polaris_catalogs())
@@ -199,16 +199,50 @@ fn management() -> Router<Arc<Api>> {
         )
 }
 
-/// Returns the routes for subscriptions to events, below the path of their list. They are not counted.
-fn event_subscriptions(list: &str) -> Router<Arc<Api>> {
-    let one = format!("{list}/{{subscription}}");
+/// Returns the routes for the operators' subscriptions to events. They are not counted.
+fn operators_subscriptions() -> Router<Arc<Api>> {
     Router::new()
-        .route(list, get(subscriptions::list).post(subscriptions::create))
-        .route(&one, get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete))
-        .route(&format!("{one}/rotate"), post(subscriptions::rotate))
-        .route(&format!("{one}/test"), post(subscriptions::test))
-        .route(&format!("{one}/dead-letters"), get(subscriptions::dead_letters).delete(subscriptions::discard))
-        .route(&format!("{one}/dead-letters/replay"), post(subscriptions::replay))
+        .route("/management/v1/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route(
+            "/management/v1/subscriptions/{subscription}",
+            get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete),
+        )
+        .route("/management/v1/subscriptions/{subscription}/rotate", post(subscriptions::rotate))
+        .route("/management/v1/subscriptions/{subscription}/test", post(subscriptions::test))
+        .route(
+            "/management/v1/subscriptions/{subscription}/dead-letters",
+            get(subscriptions::dead_letters).delete(subscriptions::discard),
+        )
+        .route("/management/v1/subscriptions/{subscription}/dead-letters/replay", post(subscriptions::replay))
+}
+
+/// Returns the routes for an organisation's subscriptions to events. They are not counted.
+fn organisations_subscriptions() -> Router<Arc<Api>> {
+    Router::new()
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions",
+            get(subscriptions::list).post(subscriptions::create),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions/{subscription}",
+            get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/rotate",
+            post(subscriptions::rotate),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/test",
+            post(subscriptions::test),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/dead-letters",
+            get(subscriptions::dead_letters).delete(subscriptions::discard),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/dead-letters/replay",
+            post(subscriptions::replay),
+        )
 }
 
 /// Returns the routes for an organisation's warehouses and their contents. They are counted: they read much data or storage.

@@ -11,6 +11,7 @@ use super::client::{Client, Refused};
 use super::output::{self, Format};
 use super::scheduled::{PlaceStorage, Source};
 use super::serve::stop_signal;
+use super::size::size;
 use tidewater::backup::{self, Done};
 use tidewater::config::Config;
 use tidewater::store::{CopyProgress, NotInside};
@@ -204,14 +205,6 @@ impl Reported {
     }
 }
 
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..MIB => format!("{} KiB", bytes / 1024),
-        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,10 +224,5 @@ mod tests {
         let mut reported = Reported::default();
         let total_bytes = 60 * MIB;
         assert!((1..=60).all(|done| reported.next(CopyProgress { done_bytes: done * MIB, total_bytes }).is_none()));
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!([size(7), size(8192), size(68 * MIB + MIB / 2)], ["7 bytes", "8 KiB", "68.5 MiB"]);
     }
 }

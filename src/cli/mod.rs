@@ -32,6 +32,7 @@ mod server;
 mod shell;
 mod sign_in;
 mod signing_key;
+mod size;
 mod snippets;
 mod subscription;
 mod supervisor;

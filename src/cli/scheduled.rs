@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
 
-use super::backup::size;
 use super::output::{self, Format};
+use super::size::size;
 use super::time;
 use tidewater::app::storage_access;
 use tidewater::backup::{BackupName, ListedBackup, Place};

@@ -3,6 +3,7 @@
 //! Each part keeps its own counters and histograms, and `app` registers them here. What a part knows anyway, such as the length of a
 //! queue, is read at each scrape (`app/collect.rs`) and costs a request nothing.
 
+mod last_texts;
 mod process;
 mod quotas;
 mod requests;
@@ -16,9 +17,9 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use last_texts::LastTexts;
 pub use quotas::{QuotaMetrics, QuotaUse};
 pub use requests::{Answered, RequestMetrics, Shortcut};
-use shared_text::LastTexts;
 pub use traces::Traces;
 
 /// A text format of metrics.

@@ -5,24 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use super::last_texts::Written;
 use super::{Format, Telemetry};
 
 /// The shortest time from one text to the next.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The last text of each format, and the turn to write the next.
-#[derive(Debug, Default)]
-pub(super) struct LastTexts(Mutex<[Option<Written>; 2]>);
-
-/// A text, and when its writing began.
-#[derive(Debug, Clone)]
-struct Written {
-    begun: Instant,
-    text: Bytes,
-}
 
 impl Telemetry {
     /// Returns all metrics as text, with all requests that ended before this call.

@@ -63,6 +63,7 @@ mod together;
 mod transact;
 mod usage;
 mod users;
+mod waiting_reads;
 mod warehouses;
 
 use std::sync::Arc;
@@ -73,7 +74,7 @@ use tokio_postgres::Row;
 use self::connection::Pool;
 use self::counters::Generations;
 use self::params::{Param, params};
-use self::together::Together;
+use self::waiting_reads::Together;
 use super::{MeasuredStore, Result, Store};
 use crate::base::measure::Calls;
 

@@ -3,22 +3,19 @@
 //! A read alone is sent at once. Reads of an organisation that arrive while [`AT_ONCE`] of its statements have no answer wait, and the next
 //! statement sends them together. So each read begins after its request did, and sees every change that was acknowledged before.
 
-use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::name::TableIdent;
 use tokio::sync::oneshot;
 use tokio::{runtime, time};
-use uuid::Uuid;
 
 use super::PostgresStore;
 use super::convert::get;
 use super::digests::namespace_digest;
 use super::params::params;
 use super::table_rows::{GET, record_at};
+use super::waiting_reads::{Answer, Waiting};
 use crate::store::{Result, StoreError, TableRecord, WarehouseRef};
 
 /// The most statements of an organisation's reads without an answer. With fewer, a read waits longer for its turn; with more, fewer reads
@@ -44,63 +41,6 @@ pub(super) const GET_TOGETHER: &str =
                AND namespace = wanted.namespace AND name = wanted.name
          LIMIT 1) AS found ON true
     WHERE state.organisation = $1 ORDER BY wanted.number";
-
-/// How long a statement counts as one of [`AT_ONCE`]. Behind a slow one, other reads wait no longer than this, and then use other
-/// connections.
-const SLOW: Duration = Duration::from_millis(100);
-
-type Answer = Result<Option<TableRecord>>;
-
-/// The reads of all organisations.
-pub(super) struct Together {
-    organisations: Mutex<HashMap<OrganisationId, Reads>>,
-    slow: Duration,
-}
-
-impl Default for Together {
-    fn default() -> Self {
-        Self::new(SLOW)
-    }
-}
-
-impl Together {
-    /// Creates it with a time after which a statement no longer counts.
-    pub(super) fn new(slow: Duration) -> Self {
-        Self { organisations: Mutex::default(), slow }
-    }
-
-    /// Returns how many reads of an organisation have no answer, if no more than one waits for a shared statement.
-    #[cfg(test)]
-    pub(super) fn begun(&self, organisation: OrganisationId) -> usize {
-        self.organisations.lock().get(&organisation).map_or(0, |reads| reads.sent + reads.waiting.len())
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_idle(&self) -> bool {
-        self.organisations.lock().is_empty()
-    }
-}
-
-/// The reads of an organisation.
-#[derive(Default)]
-struct Reads {
-    /// The statements without an answer.
-    sent: usize,
-    waiting: VecDeque<Waiting>,
-}
-
-/// A read that waits for its statement.
-struct Waiting {
-    warehouse: Uuid,
-    ident: TableIdent,
-    gives: oneshot::Sender<Answer>,
-}
-
-impl Waiting {
-    fn bytes(&self) -> usize {
-        self.ident.namespace.as_key().len() + self.ident.name().len()
-    }
-}
 
 /// The right to send a statement. Its end gives the turn to the reads that wait.
 struct Turn {

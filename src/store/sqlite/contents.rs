@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::SqliteStore;
 use super::master_key::master_key_get;
 use super::open::{OpenError, check_version, newest, open_reader, pending_after, version};
 use super::organisations::organisation_list;
@@ -27,8 +28,26 @@ pub struct Contents {
     pub master_key: Option<[u8; 16]>,
 }
 
-/// Counts the rows of the database at `path`, which no other process uses.
-pub(super) fn contents(path: &Path) -> Result<Contents, BackupError> {
+impl SqliteStore {
+    /// Counts the rows of the database at `path`, which no other process uses.
+    ///
+    /// # Errors
+    /// `Damaged`, `NotACatalog`, `Open`.
+    pub(crate) fn contents(path: &Path) -> Result<Contents, BackupError> {
+        contents(path)
+    }
+
+    /// Reads the state of the database at `path`, which a server may be using. Changes nothing. Returns `None` for a file without
+    /// tables.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be read, or is of a version that this program does not know.
+    pub(crate) fn inspect(path: &Path) -> Result<Option<Inspected>, InspectError> {
+        inspect(path)
+    }
+}
+
+fn contents(path: &Path) -> Result<Contents, BackupError> {
     let failed = |error: StoreError| BackupError::Damaged { path: path.to_owned(), problem: error.to_string() };
     let connection = open_reader(path).map_err(|error| failed(error.into()))?;
     let found = version(&connection).map_err(|error| failed(error.into()))?;
@@ -42,9 +61,7 @@ pub(super) fn contents(path: &Path) -> Result<Contents, BackupError> {
     Ok(Contents { schema_version, rows, master_key: master_key_get(&connection).map_err(failed)? })
 }
 
-/// Reads the state of the database at `path`, which a server may be using. Changes nothing. Returns `None` if the file has no tables
-/// yet.
-pub(super) fn inspect(path: &Path) -> Result<Option<Inspected>, InspectError> {
+fn inspect(path: &Path) -> Result<Option<Inspected>, InspectError> {
     let in_database = |source| OpenError::Database { path: path.to_owned(), source };
     let connection = open_reader(path).map_err(in_database)?;
     let Some(schema_version) = version(&connection).map_err(in_database)? else {

@@ -62,7 +62,7 @@ use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, TARGET, Writer};
-use super::{Inspected, MeasuredStore, Result, Store, StoreError};
+use super::{MeasuredStore, Result, Store, StoreError};
 use crate::base::measure::Calls;
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
@@ -156,23 +156,6 @@ impl SqliteStore {
     /// `Damaged`, `NotACatalog`, `Open`.
     pub(crate) fn check_backup(path: &Path) -> std::result::Result<NotInside, BackupError> {
         backup::check(path)
-    }
-
-    /// Counts the rows of the database at `path`, which no other process uses.
-    ///
-    /// # Errors
-    /// `Damaged`, `NotACatalog`, `Open`.
-    pub(crate) fn contents(path: &Path) -> std::result::Result<Contents, BackupError> {
-        contents::contents(path)
-    }
-
-    /// Reads the state of the database at `path`, which a server may be using. Changes nothing. Returns `None` for a file without
-    /// tables.
-    ///
-    /// # Errors
-    /// Fails if the database cannot be read, or is of a version that this program does not know.
-    pub(crate) fn inspect(path: &Path) -> std::result::Result<Option<Inspected>, InspectError> {
-        contents::inspect(path)
     }
 
     /// Closes the store: completes and answers all pending writes, then moves the log's content into the database file. Later

@@ -24,6 +24,8 @@ fn compared(mut headers: HeaderMap) -> HeaderMap {
     for name in OF_ONE_REQUEST {
         headers.remove(name);
     }
+    // Successful answers of the direct routes go without it (docs/decisions/0075).
+    headers.remove("x-content-type-options");
     headers
 }
 

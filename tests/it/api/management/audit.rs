@@ -42,7 +42,7 @@ async fn refused_change_leaves_a_record_with_actor_object_reason_and_request() {
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
     let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
-    let headers = [("x-request-id", "the-drop"), ("user-agent", "spark\u{7f}/4.0")];
+    let headers = [("x-request-id", "the-drop"), ("user-agent", "spark\u{85}/4.0")];
     catalog.with_headers(&reader, Method::DELETE, TABLE, &headers).await.error(403, "ForbiddenException");
     let found = records(&catalog, &tenant, "?decision=denied").await;
     let [record] = &found[..] else { panic!("{found:?}") };
