@@ -140,6 +140,7 @@ def test_rsyslog_reads_changes_and_refusals_over_each_transport(
         server.stop()
 
 
+@pytest.mark.makes_unavailable
 def test_full_disk_refuses_changes_and_not_reads_until_there_is_space(make_server: Callable[..., Server], tmp_path: Path) -> None:
     file, room = tmp_path / "audit.jsonl", tmp_path / "room.jsonl"
     file.symlink_to("/dev/full")

@@ -242,6 +242,14 @@ fn scanned(plan: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
+/// How often a statement that reads too many pages is explained again: at most once for each index that it changes.
+const CLEANINGS: usize = 8;
+
+fn pages_of(explained: &serde_json::Value) -> u64 {
+    let plan = &explained[0]["Plan"];
+    pages(plan) + changed_later(plan)
+}
+
 /// Fills a schema, and checks that each statement reads only a few pages by indexes.
 pub(super) async fn check_plans(fill: &str, cases: &[Case]) {
     let database = TestDatabase::create().await;
@@ -253,9 +261,15 @@ pub(super) async fn check_plans(fill: &str, cases: &[Case]) {
     // Servers use both kinds of plans: a prepared statement first has one for its parameters, and then one for all.
     for plan_mode in ["force_custom_plan", "force_generic_plan"] {
         for case in cases {
-            let explained = explain(&client, case, plan_mode).await;
-            let plan = &explained[0]["Plan"];
-            let pages = pages(plan) + changed_later(plan);
+            let mut explained = explain(&client, case, plan_mode).await;
+            // Undone changes leave dead rows. A change that fills a page of an index removes them, and reads many pages once.
+            for _ in 0..CLEANINGS {
+                if pages_of(&explained) <= case.most_pages {
+                    break;
+                }
+                explained = explain(&client, case, plan_mode).await;
+            }
+            let (plan, pages) = (&explained[0]["Plan"], pages_of(&explained));
             let mut tables = Vec::new();
             scanned(plan, &mut tables);
             println!("{}: {pages} pages ({plan_mode})", case.name);

@@ -13,7 +13,17 @@ use super::{World, changes, routes};
 use crate::support::Catalog;
 
 /// Routes that change nothing in the catalog, and have records.
-const ADMINISTRATION: [&str; 5] = ["/reload", "/backup", "/reseal", "/check", "/tables/check"];
+const ADMINISTRATION: [&str; 7] =
+    ["/reload", "/backup", "/reseal", "/check", "/tables/check", "{subscription}/test", "/dead-letters/replay"];
+
+/// Routes that revoke what somebody has: a role, or a privilege.
+const REVOCATIONS: [&str; 5] = [
+    "{principal-role}/principals/{principal}",
+    "/principals/{principal}/principal-roles/{principal-role}",
+    "/catalog-roles/{warehouse}/{catalog-role}",
+    "{catalog-role}/principal-roles/{principal-role}",
+    "{catalog-role}/grants",
+];
 
 /// Routes that need no credential and refuse nobody.
 const OPEN: [&str; 4] = ["GET /health", "GET /ready", "GET /openapi.json", "GET /management/v1/sign-in"];
@@ -81,10 +91,12 @@ fn check_allowed(left: &Left, id: &str, route: &str) -> Option<String> {
         _ if ADMINISTRATION.iter().any(|end| route.ends_with(end)) => AuditType::Administration,
         // Removes no key, because none is old enough.
         "DELETE /management/v1/signing-keys" => return None,
-        // The roles were not assigned, so nothing changes.
-        "DELETE /api/management/v1/principal-roles/{principal-role}/catalog-roles/{warehouse}/{catalog-role}"
-        | "DELETE /api/management/v1/principals/{principal}/principal-roles/{principal-role}" => return None,
-        _ if changes(route) && !route.ends_with("/metrics") => {
+        _ if route.starts_with("DELETE ") && route.ends_with("/dead-letters") => AuditType::Administration,
+        // The roles were not assigned, and the privileges not granted, so nothing changes.
+        _ if REVOCATIONS.iter().any(|end| route.ends_with(end)) && !route.starts_with("PUT ") && changes(route) => {
+            return None;
+        }
+        _ if changes(route) && !route.ends_with("/metrics") && !route.ends_with("/events") => {
             return (!has_event).then(|| "left no event".to_owned());
         }
         _ => AuditType::Read,

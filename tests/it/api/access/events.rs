@@ -69,7 +69,6 @@ async fn rename_out_of_sight_is_not_seen_and_a_dot_in_a_level_is_no_level() {
     let there = json!({ "source": ident(&["a.b"], "t"), "destination": ident(&["a.b"], "u") });
     catalog.post(&team.admin, "/v1/tables/rename", &there).await.ok(204);
     catalog.delete(&team.admin, "/v1/namespaces/a.b/tables/u").await.ok(204);
-    catalog.delete(&team.admin, "/v1/namespaces/a.b").await.ok(204);
 
     team.grant_on(&["a", "b"], Privilege::CatalogManageContent).await;
     let own = ["create-namespace a/b", "create-namespace a/b/empty", "create-table a/b/t", "create-view a/b/v"];
@@ -85,14 +84,7 @@ async fn rename_out_of_sight_is_not_seen_and_a_dot_in_a_level_is_no_level() {
     team.grant_on(&["a.b"], Privilege::CatalogManageContent).await;
     assert_eq!(
         seen(&team).await,
-        [
-            "create-namespace a.b",
-            "create-table a.b/t",
-            "update-table a.b/t",
-            "rename-table a.b/t",
-            "drop-table a.b/u",
-            "drop-namespace a.b"
-        ]
+        ["create-namespace a.b", "create-table a.b/t", "update-table a.b/t", "rename-table a.b/t", "drop-table a.b/u"]
     );
 }
 
