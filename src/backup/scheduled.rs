@@ -382,6 +382,9 @@ async fn aside<T: Send + 'static>(
     stop: &CancellationToken,
     work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, FailedBackup> + Send + 'static,
 ) -> Result<T, FailedBackup> {
+    if stop.is_cancelled() {
+        return Err(FailedBackup::Stopped);
+    }
     let (sender, receiver) = oneshot::channel();
     let stopped = stop.clone();
     let started = std::thread::Builder::new().name("backup".to_owned()).spawn(move || {
