@@ -115,9 +115,10 @@ def test_backups_in_a_bucket_are_listed_and_restored_and_show_no_credentials(
     server = make_server("scheduled_bucket")
     server.start()
     server.stop()
-    # Larger than one part of an upload.
-    fill(server, 20)
     root, profile = each_cloud.root("backups"), each_cloud.profile(tmp_path)
+    # Larger than one part of an upload. The emulator of Google's storage takes no uploads in parts, so these are not shown there.
+    size_mib = 4 if root.startswith("gs://") else 20
+    fill(server, size_mib)
     address = with_backups(server, root, storage_file=profile, keep=1)
     server.start()
     first = wait_for(address, LAST, lambda value: value > 0)
@@ -127,7 +128,7 @@ def test_backups_in_a_bucket_are_listed_and_restored_and_show_no_credentials(
     assert server.stop() == 0
     # The stop may have met another backup.
     newest = listed(server)[-1]
-    assert newest["file"] == f"{root}/{newest['name']}" and newest["size-bytes"] > 20 << 20
+    assert newest["file"] == f"{root}/{newest['name']}" and newest["size-bytes"] > size_mib << 20
     assert list(server.data_dir.glob(".tidewater*")) == []
     log = re.sub(r"\x1b\[[0-9;]*m", "", server.stderr())
     for secret in re.findall(r'(?:secret-access-key|account-key|private_key)"?\s*[=:]\s*"([^"]+)"', profile.read_text()):
