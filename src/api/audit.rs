@@ -129,8 +129,8 @@ impl Request<'_> {
         }
         let reads = self.api.audit.records_reads();
         // The search for a rule takes longer than the rest.
-        let is_management = self.asked.method == Method::POST && self.asked.uri.path().starts_with("/management/");
-        let rule = if reads || signed_in.is_some() || is_management { self.rule() } else { None };
+        let may_administer = audit_rules::may_administer(self.asked.method, self.asked.uri.path());
+        let rule = if reads || signed_in.is_some() || may_administer { self.rule() } else { None };
         match rule.map(|rule| rule.class) {
             Some(Class::SignIn) => records.extend(signed_in.map(|signed_in| {
                 let mut record = self.record(AuditType::SignIn, AuditDecision::Allowed);

@@ -228,6 +228,11 @@ pub(super) fn find(method: &Method, route: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.method == method.as_str() && rule.route == route)
 }
 
+/// Returns whether a request may be of the class [`Class::Administration`], without a search for its rule.
+pub(super) fn may_administer(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::POST | Method::DELETE) && path.starts_with("/management/")
+}
+
 impl Rule {
     /// Returns the name and the kind of a request's object, from the names in its path and the name in its body. If the body was not read, it
     /// is the object in which the request works.
@@ -245,7 +250,7 @@ impl Rule {
         }
     }
 
-    /// Returns the object in which a request works whose object is not known.
+    /// Returns what contains the object, for a request that does not name the object itself.
     fn container(&self, names: &Names) -> (String, &'static str) {
         match (self.object_type, &names.warehouse, &names.organisation) {
             ("server", ..) => (String::new(), "server"),
@@ -263,6 +268,14 @@ mod tests {
     use super::*;
 
     /// Another test compares the OpenAPI document with the router.
+    #[test]
+    fn each_administrative_route_is_looked_up_also_if_reads_are_not_recorded() {
+        for rule in RULES.iter().filter(|rule| rule.class == Class::Administration) {
+            let method = Method::from_bytes(rule.method.as_bytes()).unwrap();
+            assert!(may_administer(&method, rule.route), "{rule:?}");
+        }
+    }
+
     #[test]
     fn every_route_has_a_rule_and_every_rule_a_route() {
         let document = openapi::document().unwrap();

@@ -34,12 +34,12 @@ impl Queue {
     /// returns false.
     pub(super) fn add(&mut self, waiting: Waiting, most: usize) -> bool {
         let organisation = waiting.record.organisation;
-        let of = self.of.entry(organisation).or_default();
-        if self.waiting.len() >= most || *of >= (most / SHARES).max(1) {
+        let of = self.of.get(&organisation).copied().unwrap_or(0);
+        if self.waiting.len() >= most || of >= (most / SHARES).max(1) {
             *self.lost.entry(organisation).or_default() += 1;
             return false;
         }
-        *of += 1;
+        self.of.insert(organisation, of + 1);
         self.waiting.push_back(waiting);
         true
     }
