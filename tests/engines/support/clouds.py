@@ -194,12 +194,13 @@ class OnGoogle:
         prefix = location.split("/", 3)[3] + "/"
         objects = f"{self._emulator.uri}/storage/v1/b/{PLACE}/o"
         found = requests.get(objects, params={"prefix": prefix}, timeout=30).json().get("items", [])
-        return {
-            one["name"].removeprefix(prefix): requests.get(
-                f"{self._emulator.uri}/download/storage/v1/b/{PLACE}/o/{one['name'].replace('/', '%2F')}?alt=media", timeout=30
-            ).content
-            for one in found
-        }
+        return {one["name"].removeprefix(prefix): self._content(one["name"]) for one in found}
+
+    def _content(self, name: str) -> bytes:
+        objects = f"{self._emulator.uri}/download/storage/v1/b/{PLACE}/o"
+        answer = requests.get(f"{objects}/{quote(name, safe='')}?alt=media", timeout=30)
+        answer.raise_for_status()
+        return answer.content
 
     def put(self, location: str, content: bytes) -> None:
         upload = f"{self._emulator.uri}/upload/storage/v1/b/{PLACE}/o"

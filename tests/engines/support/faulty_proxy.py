@@ -39,6 +39,7 @@ class FaultyProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._lock = threading.Lock()
+        self._closed = threading.Condition(self._lock)
         self._fault: Fault | None = None
         self._left = 0
         self.spoilt = 0
@@ -50,6 +51,11 @@ class FaultyProxy:
         with self._lock:
             self._fault, self.spoilt = fault, 0
             self._left = fault.times if fault and fault.times is not None else -1
+
+    def wait_until_unused(self, timeout_s: float = 60) -> None:
+        """Waits until each connection has ended, so that requests of a killed client have reached the storage, or never will."""
+        with self._closed:
+            assert self._closed.wait_for(lambda: not self._open, timeout_s), "connections to the proxy remain open"
 
     def close(self) -> None:
         self._listener.close()
@@ -64,11 +70,11 @@ class FaultyProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            with self._lock:
+                self._open.add(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with self._lock:
-            self._open.add(client)
         try:
             with client:
                 while self._one(client):
@@ -76,8 +82,9 @@ class FaultyProxy:
         except OSError:
             pass
         finally:
-            with self._lock:
+            with self._closed:
                 self._open.discard(client)
+                self._closed.notify_all()
 
     def _fault_for(self, request: Request) -> Fault | None:
         with self._lock:
