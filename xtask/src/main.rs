@@ -43,7 +43,7 @@ enum Command {
         judges: Vec<compat::Judge>,
     },
     /// Build the server with profile-guided optimisation, in target/dist
-    Profile(profile::Options),
+    Profile,
     /// Make the packages: static programs, Debian package, image, Helm chart, wheel, SBOM, checksums
     Dist(dist::Options),
     /// Check format, lints, documentation and dependencies
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Compat(options) => compat::run(&workspace, &options),
         Command::Fetch { judges } => engines::prepare(&workspace).and_then(|_| compat::fetch(&workspace, &judges)),
-        Command::Profile(options) => profile::run(&workspace, &options),
+        Command::Profile => profile::run(&workspace),
         Command::Dist(options) => dist::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
     });

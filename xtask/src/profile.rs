@@ -28,18 +28,17 @@ const WORKLOADS: &str = "load,load-304,config,list,commit-many,commit-one,commit
 /// The crates of the server, which are compiled again for each flag.
 const CRATES: [&str; 4] = ["--package", "tidewater", "--package", "tidewater-core"];
 
-/// Options of `profile`.
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// Build for this target, which must be able to run here; default: this machine's
-    #[arg(long, value_name = "TARGET")]
-    target: Option<String>,
-}
-
-/// Builds the server with a profile that it takes first. Says where the program is.
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let profile = take(workspace, options.target.as_deref())?;
-    let binary = build(workspace, options.target.as_deref(), Flag::Use(&profile))?;
+/// Builds the server for this machine with a profile that it takes first. Says where the program is.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let compile = |flag: Flag<'_>| {
+        let arguments = ["build", "--profile", "dist", "--locked", "--package", "tidewater", "--bin", "tidewater"];
+        let mut cargo = step::cargo(&workspace.root, &arguments);
+        flag.add_to(workspace, &mut cargo, None)?;
+        step::run(&mut cargo)?;
+        Ok(workspace.target.join("dist/tidewater"))
+    };
+    let profile = take(workspace, &compile)?;
+    let binary = compile(Flag::Use(&profile))?;
     step::say(&format!("built {}", binary.display()));
     Ok(())
 }
@@ -60,13 +59,35 @@ impl Flag<'_> {
             Self::Use(file) => format!("-Cprofile-use={}", file.display()),
         }
     }
+
+    /// Makes a cargo command with the profile `dist` compile the server's crates with the flag. `target` is the one in the command.
+    ///
+    /// # Errors
+    /// Fails if the compiler's wrapper cannot be written, or the crates' earlier builds cannot be removed.
+    pub(crate) fn add_to(self, workspace: &Workspace, cargo: &mut Command, target: Option<&str>) -> Result<()> {
+        let folder = workspace.target.join("profile");
+        // The path of the wrapper is part of the names of functions, so it must be the same for both builds.
+        let wrapper = folder.join("rustc");
+        fs::create_dir_all(&folder)?;
+        fs::write(&wrapper, WRAPPER).with_context(|| format!("cannot write {}", wrapper.display()))?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+        // Cargo does not know the flag, and would take the program of the other one.
+        let mut clean = step::cargo(&workspace.root, &["clean", "--quiet", "--profile", "dist"]);
+        let on_target: Vec<&str> = target.map(|target| vec!["--target", target]).unwrap_or_default();
+        step::run(clean.args(CRATES).args(&on_target))?;
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("TIDEWATER_PROFILE_FLAG", self.text());
+        Ok(())
+    }
 }
 
 /// Takes a profile of the server while the benchmark runs against it. Returns its file.
 ///
+/// `compile` builds the server with a flag, for a target that this machine runs, and returns the program. A profile fits only builds
+/// with the same command, because names of functions depend on it.
+///
 /// # Errors
 /// Fails if the toolchain has no `llvm-profdata`, or a step fails.
-pub(crate) fn take(workspace: &Workspace, target: Option<&str>) -> Result<PathBuf> {
+pub(crate) fn take(workspace: &Workspace, compile: &dyn Fn(Flag<'_>) -> Result<PathBuf>) -> Result<PathBuf> {
     let tool = profdata(workspace)?;
     let folder = workspace.target.join("profile");
     let raw = folder.join("raw");
@@ -78,38 +99,12 @@ pub(crate) fn take(workspace: &Workspace, target: Option<&str>) -> Result<PathBu
         &workspace.root,
         &["build", "--profile", "dist", "--locked", "--package", "tidewater-bench"],
     ))?;
-    let binary = build(workspace, target, Flag::Generate(&raw))?;
+    let binary = compile(Flag::Generate(&raw))?;
     exercise(workspace, &binary, &folder)?;
     let merged = folder.join("merged.profdata");
     let mut merge = step::command(&folder, tool, &["merge", "-o"]);
     step::run(merge.arg(&merged).arg(&raw))?;
     Ok(merged)
-}
-
-/// Builds the server with the profile `dist` and a flag about profiles. Returns the program.
-///
-/// # Errors
-/// Fails if it cannot be built.
-pub(crate) fn build(workspace: &Workspace, target: Option<&str>, flag: Flag<'_>) -> Result<PathBuf> {
-    let folder = workspace.target.join("profile");
-    // The path of the wrapper is part of the names of functions, so it must be the same for both builds.
-    let wrapper = folder.join("rustc");
-    fs::create_dir_all(&folder)?;
-    fs::write(&wrapper, WRAPPER).with_context(|| format!("cannot write {}", wrapper.display()))?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
-    let on_target: Vec<&str> = target.map(|target| vec!["--target", target]).unwrap_or_default();
-    // Cargo does not know the flag, and would take the program of the other one.
-    let mut clean = step::cargo(&workspace.root, &["clean", "--quiet", "--profile", "dist"]);
-    step::run(clean.args(CRATES).args(&on_target))?;
-    let mut cargo = step::cargo(
-        &workspace.root,
-        &["build", "--profile", "dist", "--locked", "--package", "tidewater", "--bin", "tidewater"],
-    );
-    step::run(
-        cargo.args(&on_target).env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("TIDEWATER_PROFILE_FLAG", flag.text()),
-    )?;
-    let built = target.map_or_else(|| workspace.target.clone(), |target| workspace.target.join(target));
-    Ok(built.join("dist/tidewater"))
 }
 
 /// Runs the benchmark against a server, which then ends as after a signal, since it writes its profile at its end.

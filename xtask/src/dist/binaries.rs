@@ -1,43 +1,81 @@
 //! Static programs: cross-compiled with zig as the C compiler, free of this machine's paths.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Architecture, Linkage, Packaging, Program, copy, pages};
+use crate::profile::{self, Flag};
 use crate::{engines, step};
 
 /// The folder whose requirements.txt names the cross compiler.
 const CROSS_COMPILER: &str = "deploy";
 
-/// Builds the static program of an architecture.
+/// The profile of cargo that packages are built with.
+const PROFILE: &str = "dist";
+
+/// Builds the static program of an architecture. If this machine runs it, and the cargo profile is `dist`, a profile of the benchmark
+/// guides the build (docs/decisions/0078).
 ///
 /// # Errors
 /// Fails if a tool is missing, the build fails, or the program is not static or names this machine's folders.
 pub(super) fn build(packaging: &Packaging<'_>, architecture: Architecture, profile: &str) -> Result<Program> {
-    let workspace = packaging.workspace;
-    let target = architecture.target();
-    add_standard_library(&workspace.root, &target)?;
-    let python = engines::environment(workspace, CROSS_COMPILER)?;
-    let tools = python.parent().map(Path::to_path_buf).unwrap_or_default();
-    let path = env::join_paths([tools].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())))?;
-
-    let renames = Renames::new(&workspace.root, &workspace.target)?;
-    let arguments = ["zigbuild", "--locked", "--package", "tidewater", "--bin", "tidewater", "--target"];
-    let mut cargo = step::cargo(&workspace.root, &arguments);
-    cargo.args([&target, "--profile", profile]).env("PATH", path);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", renames.for_rust()).env("SOURCE_DATE_EPOCH", &packaging.source_date);
-    cargo.env(format!("CFLAGS_{}", target.replace('-', "_")), renames.for_c());
-    step::run(&mut cargo)?;
-
-    let built = workspace.target.join(&target).join(profile).join("tidewater");
+    let cross = CrossBuild::new(packaging, architecture, profile)?;
+    let built = if profile == PROFILE && architecture.runs_here() {
+        let taken = profile::take(packaging.workspace, &|flag| cross.compile(Some(flag)))?;
+        cross.compile(Some(Flag::Use(&taken)))?
+    } else {
+        cross.compile(None)?
+    };
     let program = Program::inspect(built)?;
     ensure!(program.linkage == Linkage::Static, "{} is not static", program.path.display());
     ensure!(program.architecture == architecture, "{} has another architecture", program.path.display());
-    renames.check(&program.path)?;
+    cross.renames.check(&program.path)?;
     Ok(program)
+}
+
+/// A build of the server with zig as the C compiler.
+struct CrossBuild<'a> {
+    packaging: &'a Packaging<'a>,
+    target: String,
+    profile: &'a str,
+    renames: Renames,
+    /// The PATH with the cross compiler.
+    path: OsString,
+}
+
+impl<'a> CrossBuild<'a> {
+    /// Installs what the build needs.
+    fn new(packaging: &'a Packaging<'_>, architecture: Architecture, profile: &'a str) -> Result<Self> {
+        let workspace = packaging.workspace;
+        let target = architecture.target();
+        add_standard_library(&workspace.root, &target)?;
+        let python = engines::environment(workspace, CROSS_COMPILER)?;
+        let tools = python.parent().map(Path::to_path_buf).unwrap_or_default();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path)))?;
+        let renames = Renames::new(&workspace.root, &workspace.target)?;
+        Ok(Self { packaging, target, profile, renames, path })
+    }
+
+    /// Compiles the server. Returns the program.
+    fn compile(&self, flag: Option<Flag<'_>>) -> Result<PathBuf> {
+        let workspace = self.packaging.workspace;
+        let arguments = ["zigbuild", "--locked", "--package", "tidewater", "--bin", "tidewater", "--target"];
+        let mut cargo = step::cargo(&workspace.root, &arguments);
+        cargo.args([&self.target, "--profile", self.profile]).env("PATH", &self.path);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", self.renames.for_rust());
+        cargo.env("SOURCE_DATE_EPOCH", &self.packaging.source_date);
+        cargo.env(format!("CFLAGS_{}", self.target.replace('-', "_")), self.renames.for_c());
+        if let Some(flag) = flag {
+            flag.add_to(workspace, &mut cargo, Some(&self.target))?;
+        }
+        step::run(&mut cargo)?;
+        Ok(workspace.target.join(&self.target).join(self.profile).join("tidewater"))
+    }
 }
 
 /// Installs Rust's standard library for a target, unless it is there.

@@ -84,7 +84,7 @@ impl Architecture {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask dist                              all packages, for both architectures (takes half an hour on two cores)
+  cargo xtask dist                              all packages, for both architectures (takes 45 minutes on two cores)
   cargo xtask dist deb --arch x86_64            one package
   cargo xtask dist wheel --binary target/release/tidewater
                                                 from a program that exists, to try the package on this machine
