@@ -12,12 +12,12 @@ use tidewater_core::scan::{metrics, project};
 
 use super::rows::{ColumnStatistics, Statistics, schema, spec};
 
-fn filter(json: &str) -> Bound {
+fn parse(json: &str) -> Bound {
     bind(&Expression::parse(json).unwrap(), &schema().index().unwrap(), true).unwrap()
 }
 
 fn test(kind: &str, column: &str, value: &str) -> Bound {
-    filter(&format!(r#"{{"type":"{kind}","term":"{column}","value":{value}}}"#))
+    parse(&format!(r#"{{"type":"{kind}","term":"{column}","value":{value}}}"#))
 }
 
 fn projections(filter: &Bound, spec: &PartitionSpec) -> (PartitionFilter, PartitionFilter) {
@@ -47,6 +47,10 @@ fn day_before_1970_may_be_stored_one_higher() {
     for (day, expected) in [(-3, DROP), (-2, KEEP), (-1, KEEP), (0, ALL)] {
         assert_eq!(matches(&filter, 6, Transform::Day, Some(Value::Date(day))), expected, "{day}");
     }
+    let term = r#"{"type":"lt","term":{"type":"transform","transform":"year","term":"ts"},"value":0}"#;
+    for (year, expected) in [(-1, ALL), (0, KEEP), (1, DROP)] {
+        assert_eq!(matches(&parse(term), 6, Transform::Year, Some(Value::Int(year))), expected, "{year}");
+    }
     // Days of dates were right.
     let filter = test("eq", "dt", r#""1969-12-31""#);
     for (day, expected) in [(-1, KEEP), (0, DROP)] {
@@ -62,7 +66,7 @@ fn literal_at_the_limit_of_its_type_has_no_next_value() {
 
 #[test]
 fn term_with_the_function_of_a_partition_field_is_decided_by_it() {
-    let filter = filter(r#"{"type":"eq","term":{"type":"transform","transform":"bucket[16]","term":"i"},"value":3}"#);
+    let filter = parse(r#"{"type":"eq","term":{"type":"transform","transform":"bucket[16]","term":"i"},"value":3}"#);
     assert_eq!(matches(&filter, 1, Transform::Bucket(16), Some(Value::Int(3))), ALL);
     assert_eq!(matches(&filter, 1, Transform::Bucket(16), Some(Value::Int(4))), DROP);
     assert_eq!(matches(&filter, 1, Transform::Bucket(8), Some(Value::Int(4))), KEEP);
@@ -119,7 +123,7 @@ fn statistics(rows: i64, column: ColumnStatistics) -> Statistics {
 fn value_count_other_than_the_rows_leaves_null_tests_undecided() {
     // As of a column in a list, or of a writer that does not count nulls.
     let nulls = |values, nulls| ColumnStatistics { values: Some(values), nulls: Some(nulls), ..Default::default() };
-    let (is_null, not_null) = (filter(r#"{"type":"is-null","term":"i"}"#), filter(r#"{"type":"not-null","term":"i"}"#));
+    let (is_null, not_null) = (parse(r#"{"type":"is-null","term":"i"}"#), parse(r#"{"type":"not-null","term":"i"}"#));
     for (column, null, value) in [
         (nulls(10, 0), false, true),
         (nulls(10, 10), true, false),
@@ -151,7 +155,7 @@ fn bounds_exclude_values_outside_also_of_long_lists() {
     let file = statistics(10, bounds(1000, 2000));
     let list = |range: std::ops::Range<i32>| {
         let values: Vec<String> = range.map(|n| n.to_string()).collect();
-        filter(&format!(r#"{{"type":"in","term":"i","values":[{}]}}"#, values.join(",")))
+        parse(&format!(r#"{{"type":"in","term":"i","values":[{}]}}"#, values.join(",")))
     };
     assert!(!metrics::may_match(&list(0..150), &file));
     assert!(!metrics::may_match(&list(0..999), &file));
@@ -190,7 +194,7 @@ fn residual_json_has_the_older_form_and_the_callers_names() {
             r#"{"type":"and","left":{"type":"gt-eq","term":"i","value":1},"right":{"type":"not-starts-with","term":"s","value":"a"}}"#,
         ),
     ] {
-        assert_eq!(json(&filter(text)), expected);
+        assert_eq!(json(&parse(text)), expected);
     }
     let schema = schema();
     let insensitive = Expression::parse(r#"{"type":"is-null","term":"DT"}"#).unwrap();
@@ -209,7 +213,7 @@ fn long_residual_is_nested_by_the_logarithm_of_its_length_only() {
         Some(*depth)
     });
     assert_eq!(depth.max(), Some(11));
-    assert_eq!(filter(&text), filter(&json(&filter(&text))));
+    assert_eq!(parse(&text), parse(&json(&parse(&text))));
 }
 
 #[test]
