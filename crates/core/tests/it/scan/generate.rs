@@ -192,8 +192,18 @@ impl Random {
         })
     }
 
+    /// Returns a value of a row: none so low that truncating it has no defined result.
+    fn cell(&mut self, kind: ValueType) -> Option<Value> {
+        match self.value(kind) {
+            _ if self.once_in(6) => None,
+            Value::Int(i32::MIN) => Some(Value::Int(i32::MIN + 8)),
+            Value::Long(i64::MIN) => Some(Value::Long(i64::MIN + 8)),
+            value => Some(value),
+        }
+    }
+
     pub(super) fn row(&mut self) -> Row {
-        COLUMNS.iter().map(|(_, _, kind)| (!self.once_in(6)).then(|| self.value(*kind))).collect()
+        COLUMNS.iter().map(|(_, _, kind)| self.cell(*kind)).collect()
     }
 
     /// Returns rows that differ in few columns.
@@ -203,7 +213,7 @@ impl Random {
         for _ in 0..self.below(5) {
             let mut row = first.clone();
             let changed = usize::try_from(self.column(columns)).unwrap() - 1;
-            row[changed] = (!self.once_in(6)).then(|| self.value(COLUMNS[changed].2));
+            row[changed] = self.cell(COLUMNS[changed].2);
             rows.push(row);
         }
         rows
