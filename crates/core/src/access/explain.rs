@@ -2,7 +2,7 @@
 
 use super::action::Required;
 use super::decision::{Held, for_target};
-use super::grants::{OWNER, SEES_NAMESPACE, SEES_TABLE, SEES_VIEW};
+use super::grants::{CREATES, OWNER, SEES_NAMESPACE, SEES_TABLE, SEES_VIEW};
 use super::privilege::{Privilege, PrivilegeSet};
 use super::{Action, Denial, Facts, Granted, Object, Role, Rule, Securable, Tabular, Target, decide};
 use crate::ids::WarehouseId;
@@ -64,6 +64,10 @@ fn enough(action: Action, target: Target<'_>) -> PrivilegeSet {
     match action.required() {
         Required::Role => PrivilegeSet::EMPTY,
         Required::Privilege(privilege) => PrivilegeSet::of(&[for_target(privilege, target)]),
+        // A creator has the owner's privileges on its objects.
+        Required::PrivilegeWithin(any) if OWNER.intersects(PrivilegeSet::of(&any)) => {
+            PrivilegeSet::of(&any).with(CREATES)
+        }
         Required::PrivilegeWithin(any) => PrivilegeSet::of(&any),
         Required::Sight => match target {
             Target::Organisation => PrivilegeSet::EMPTY,

@@ -81,7 +81,7 @@ struct Node {
 pub(super) const OWNER: PrivilegeSet = Privilege::CatalogManageContent.implied();
 
 /// The privileges to create objects, which the creator then owns.
-const CREATES: PrivilegeSet =
+pub(super) const CREATES: PrivilegeSet =
     PrivilegeSet::of(&[Privilege::NamespaceCreate, Privilege::TableCreate, Privilege::ViewCreate]);
 
 /// The privileges that make a table visible.

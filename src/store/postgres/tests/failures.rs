@@ -188,7 +188,8 @@ async fn deadlocked_transactions_are_both_made() {
     let (one, other) = future::join(run([1, 2]), run([2, 1])).await;
     one.and(other).unwrap();
     assert_eq!((fixture.n(1).await, fixture.n(2).await), (2, 2));
-    assert_eq!(attempts.into_inner(), 3, "one of them was undone and repeated");
+    // PostgreSQL may give the row to the repeated one before the waiting one wakes up. Then they deadlock again.
+    assert!(attempts.into_inner() >= 3, "one of them was undone and repeated");
 }
 
 #[tokio::test]

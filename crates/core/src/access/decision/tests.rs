@@ -109,6 +109,17 @@ fn held_naively(granted: &[Granted], parts: &Parts) -> PrivilegeSet {
     granted.iter().filter(covers).fold(own, |all, one| all.with(one.privilege.implied()))
 }
 
+#[test]
+fn explanation_names_the_grant_to_create_for_an_action_on_own_objects() {
+    let on = Securable::Warehouse;
+    let role = Some(CatalogRoleId(Uuid::nil()));
+    let granted = [Granted { warehouse: warehouse(1), role, on, privilege: Privilege::ViewCreate }];
+    let grants = Grants::compile(&granted, []);
+    let object = Object { organisation: OrganisationId(Uuid::from_u128(0)), target: Target::Warehouse(warehouse(1)) };
+    let explanation = explain(&facts(0, Role::None, &grants), &granted, Action::ListDropped, &object);
+    assert_eq!(explanation, Explanation::Allowed(Reason::Grant(&granted[0])));
+}
+
 proptest! {
     #[test]
     fn decision_by_privileges_equals_a_walk_over_all_grants(
