@@ -1,7 +1,5 @@
 //! Reads manifest lists and manifests, with bounds on memory and work.
 
-mod avro;
-mod names;
 mod read;
 #[cfg(test)]
 mod tests;

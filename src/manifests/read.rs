@@ -1,8 +1,8 @@
 //! Reads manifest lists and manifests by their location, within the limits of [`ObjectReader`].
 
 use tidewater_core::location::Location;
+use tidewater_manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 
-use super::names::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::metadata::{ObjectReader, ReadError};
 use crate::storage::{Storage, StorageError};
 
