@@ -46,7 +46,7 @@ impl Columns {
         // Positions in columns have 32 bits.
         let limit_bytes = limits.unpacked_bytes.min(u64::from(u32::MAX));
         file.read_records(limit_bytes, |record| {
-            if builder.row % 1024 == 0 {
+            if builder.row.is_multiple_of(1024) {
                 stop.check()?;
             }
             if builder.row >= limits.entries {

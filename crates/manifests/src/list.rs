@@ -74,7 +74,7 @@ impl ManifestList {
         let mut budget = Budget::new("manifests", limits.unpacked_bytes);
         let mut files = Vec::new();
         file.read_records(limits.unpacked_bytes, |record| {
-            if files.len() % 1024 == 0 {
+            if files.len().is_multiple_of(1024) {
                 stop.check()?;
             }
             budget.take(size_of::<ManifestFile>())?;
