@@ -1,0 +1,81 @@
+//! The columns that a request names: its filter, `select` and `stats-fields`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::FilterError;
+use crate::document::json::excerpt;
+use crate::document::{SchemaIndex, Type};
+
+/// The columns that an error lists. A wide table has thousands.
+const MAX_LISTED: usize = 30;
+
+/// The names of a schema's columns, for many lookups.
+#[derive(Debug)]
+pub struct ColumnNames<'i> {
+    index: &'i SchemaIndex<'i>,
+    /// The ids of each full and each short name in lower case. None if names are case-sensitive.
+    lower: Option<(HashMap<String, BTreeSet<i32>>, HashMap<String, BTreeSet<i32>>)>,
+}
+
+impl<'i> ColumnNames<'i> {
+    /// Returns the names of a schema's columns.
+    #[must_use]
+    pub fn new(index: &'i SchemaIndex<'i>, case_sensitive: bool) -> Self {
+        let lower = (!case_sensitive).then(|| (by_lower_case(index.full_names()), by_lower_case(index.short_names())));
+        Self { index, lower }
+    }
+
+    /// Returns the id of the column or nested field with this full or short name.
+    ///
+    /// # Errors
+    /// Fails if there is none, or if several differ only in case and names are not case-sensitive.
+    pub fn id(&self, name: &str) -> Result<i32, FilterError> {
+        let Some((full, short)) = &self.lower else {
+            return self.index.id_of(name).ok_or_else(|| self.unknown(name));
+        };
+        let name_in_lower_case = name.to_lowercase();
+        let ids = full.get(&name_in_lower_case).or_else(|| short.get(&name_in_lower_case));
+        let ids = ids.ok_or_else(|| self.unknown(name))?;
+        match ids.first() {
+            Some(id) if ids.len() == 1 => Ok(*id),
+            _ => Err(FilterError::AmbiguousColumn {
+                name: excerpt(name),
+                candidates: ids.iter().take(MAX_LISTED).map(|id| self.index.full_name(*id)).collect(),
+            }),
+        }
+    }
+
+    /// Returns the error for a column that does not exist. Lists the top-level columns as the reference implementation does.
+    pub(super) fn unknown(&self, name: &str) -> FilterError {
+        let mut top: Vec<(i32, &str)> = self.index.full_names().map(|(name, id)| (id, name)).collect();
+        top.retain(|(id, _)| self.index.column(*id).is_some_and(|column| column.parent.is_none()));
+        top.sort_unstable();
+        let listed = top.iter().take(MAX_LISTED).filter_map(|(id, name)| {
+            let column = self.index.column(*id)?;
+            let requiredness = if column.required { "required" } else { "optional" };
+            let column_type: &Type = column.column_type;
+            Some(format!("{id}: {}: {requiredness} {column_type}", excerpt(name)))
+        });
+        let mut listed: Vec<String> = listed.collect();
+        if top.len() > MAX_LISTED {
+            listed.push("...".to_owned());
+        }
+        FilterError::UnknownColumn { name: excerpt(name), columns: format!("struct<{}>", listed.join(", ")) }
+    }
+}
+
+/// Returns the id of a column by its full name (`a.b`, `list.element`, `map.value.c`) or short name (`list.c`).
+///
+/// # Errors
+/// Same as [`ColumnNames::id`], which is faster for many names.
+pub fn column_id(index: &SchemaIndex<'_>, name: &str, case_sensitive: bool) -> Result<i32, FilterError> {
+    ColumnNames::new(index, case_sensitive).id(name)
+}
+
+fn by_lower_case<'n>(names: impl Iterator<Item = (&'n str, i32)>) -> HashMap<String, BTreeSet<i32>> {
+    let mut ids: HashMap<String, BTreeSet<i32>> = HashMap::new();
+    for (name, id) in names {
+        ids.entry(name.to_lowercase()).or_default().insert(id);
+    }
+    ids
+}
