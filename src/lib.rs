@@ -19,7 +19,7 @@ pub mod delivery;
 pub mod heavy;
 pub mod history;
 pub mod maintenance;
-mod manifests;
+pub mod manifests;
 pub mod metadata;
 pub mod sample;
 pub mod sealing;

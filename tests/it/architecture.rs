@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("vending", &["base", "storage"]),
     // A document carries the proof of its files' locations.
     ("metadata", &["base", "heavy", "storage", "vending"]),
-    ("manifests", &["metadata", "storage"]),
+    ("manifests", &["base", "heavy", "metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
     // To a file, and by a server itself to a folder or bucket.
@@ -173,7 +173,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("apache_avro", &["sample"]),
     (
         "prometheus_client",
-        &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"],
+        &["app", "audit", "backup", "base", "catalog", "delivery", "manifests", "metadata", "telemetry", "vending"],
     ),
     ("zstd", &["backup"]),
     ("rustls", &["server", "store"]),
