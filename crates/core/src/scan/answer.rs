@@ -179,7 +179,7 @@ fn write_statistics(file: &dyn FileStatistics, ids: &[i32], out: &mut Vec<u8>) {
         write_hex(value, out);
         out.push(b'"');
     };
-    write_map("column-sizes", ids, |id| file.column_size(id), number, out);
+    write_map("column-sizes", ids, |id| file.column_size_bytes(id), number, out);
     write_map("value-counts", ids, |id| file.value_count(id), number, out);
     write_map("null-value-counts", ids, |id| file.null_value_count(id), number, out);
     write_map("nan-value-counts", ids, |id| file.nan_value_count(id), number, out);

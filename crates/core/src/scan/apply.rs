@@ -129,11 +129,13 @@ fn murmur3(bytes: &[u8]) -> u32 {
         last[..tail.len()].copy_from_slice(tail);
         hash ^= mix(u32::from_le_bytes(last));
     }
-    // The algorithm's length is a 32-bit number.
-    #[allow(clippy::cast_possible_truncation, reason = "the algorithm takes the length modulo 2^32")]
+    // The algorithm takes the length modulo 2^32.
     let length = bytes.len() as u32;
     hash ^= length;
     hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
     hash ^ (hash >> 16)
 }
+
+#[cfg(test)]
+mod tests;

@@ -397,3 +397,6 @@ fn invalid(predicate: &Predicate, column_type: &Type, reason: &str) -> FilterErr
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,158 @@ fn format_clock(units: i64, units_per_second: i64, digits: usize) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours:02}:{minutes:02}:{seconds:02}.{fraction:0digits$}")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dates_of_all_years_are_parsed() {
+        for (text, days) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("2024-02-29", 19_782),
+            ("2000-02-29", 11_016),
+            ("0001-01-01", -719_162),
+            ("0000-01-01", -719_528),
+            ("-0001-12-31", -719_529),
+            ("9999-12-31", 2_932_896),
+            ("+10000-01-01", 2_932_897),
+            ("+5881580-07-11", 2_147_483_647),
+            ("-5877641-06-23", -2_147_483_648),
+        ] {
+            assert_eq!(parse_date(text), Some(days), "{text}");
+            assert_eq!(format_date(i32::try_from(days).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_date_is_refused() {
+        for text in [
+            "",
+            "-",
+            "1970",
+            "1970-1-1",
+            "1970-01-1",
+            "1970-13-01",
+            "1970-00-01",
+            "1970-01-00",
+            "2023-02-29",
+            "1900-02-29",
+            "10000-01-01",
+            "+1970-01-01",
+            "-0000-01-01",
+            "1970-01-01T00:00",
+            " 1970-01-01",
+            "1970-01-01 ",
+            "19700101",
+            "1970-04-31",
+            "+99999999999-01-01",
+            "é970-01-01",
+            "1970-é-01",
+            "1970-01-0a",
+            "--001-01-01",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_optional_seconds_and_fractions() {
+        for (text, nanos) in [
+            ("00:00", 0),
+            ("22:31", 81_060_000_000_000),
+            ("00:00:01", 1_000_000_000),
+            ("00:00:00.1", 100_000_000),
+            ("00:00:00.000000001", 1),
+            ("23:59:59.999999999", NANOS_PER_DAY - 1),
+        ] {
+            assert_eq!(parse_time(text), Some(nanos), "{text}");
+        }
+        for text in [
+            "",
+            "24:00:00",
+            "00:60:00",
+            "00:00:60",
+            "0:00:00",
+            "00:00:00.",
+            "00:00:00.0000000001",
+            "00:00.5",
+            "00",
+            "00:00:00:00",
+            "00:00:0é",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zoned_timestamps_are_converted_to_utc() {
+        let second = 1_000_000_000;
+        for (text, nanos) in [
+            ("1970-01-01T00:00:01Z", second),
+            ("1970-01-01T00:00:01+00:00", second),
+            ("1970-01-01t00:00:01z", second),
+            ("1970-01-01T01:00:01+01:00", second),
+            ("1969-12-31T22:30:01-01:30", second),
+            ("1970-01-01T00:00:01", second),
+            ("1970-01-01T00:00:31+00:00:30", second),
+            ("1970-01-01T18:00:01+18:00", second),
+        ] {
+            assert_eq!(parse_timestamp(text, true), Some(nanos), "{text}");
+        }
+        for text in [
+            "1970-01-01T00:00:01+18:01",
+            "1970-01-01T00:00:01+1",
+            "1970-01-01T00:00:01+0100",
+            "1970-01-01T00:00+01:00[Europe/Paris]",
+            "1970-01-01",
+            "1970-01-01 00:00:01",
+            "1970-01-01T00:00:01Zé",
+        ] {
+            assert_eq!(parse_timestamp(text, true), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn offset_of_an_unzoned_timestamp_is_refused() {
+        assert_eq!(parse_timestamp("1969-12-31T23:59:59.999999999", false), Some(-1));
+        for text in ["1970-01-01T00:00:01Z", "1970-01-01T00:00:01+00:00"] {
+            assert_eq!(parse_timestamp(text, false), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_before_1970_are_formatted() {
+        assert_eq!(format_timestamp(-1, false), "1969-12-31T23:59:59.999999");
+        assert_eq!(format_timestamp_nano(-1, true), "1969-12-31T23:59:59.999999999+00:00");
+        assert_eq!(format_time(81_068_000_001), "22:31:08.000001");
+    }
+
+    proptest! {
+        #[test]
+        fn formatted_numbers_are_parsed_to_themselves(days: i32, number: i64, zoned: bool, micros in 0..MICROS_PER_DAY) {
+            prop_assert_eq!(parse_date(&format_date(days)), Some(i64::from(days)));
+            prop_assert_eq!(parse_time(&format_time(micros)), Some(micros * 1_000));
+            prop_assert_eq!(parse_timestamp(&format_timestamp(number, zoned), zoned), Some(i128::from(number) * 1_000));
+            prop_assert_eq!(parse_timestamp(&format_timestamp_nano(number, zoned), zoned), Some(i128::from(number)));
+        }
+
+        #[test]
+        fn each_day_follows_the_day_before(days in -1_000_000_000_i64..1_000_000_000) {
+            let (today, tomorrow) = (Date::from_days(days), Date::from_days(days + 1));
+            prop_assert_eq!(today.to_days(), days);
+            prop_assert!((today.year, today.month, today.day) < (tomorrow.year, tomorrow.month, tomorrow.day));
+            prop_assert!(Date::checked(today.year, today.month, today.day).is_some());
+        }
+
+        #[test]
+        fn parsers_never_panic(text: String, clock in "[-+0-9TtZz:.é]{0,40}") {
+            for text in [text, clock] {
+                let _ = (parse_date(&text), parse_time(&text), parse_timestamp(&text, true), parse_timestamp(&text, false));
+            }
+        }
+    }
+}

@@ -14,8 +14,10 @@ const MAX_LISTED: usize = 30;
 pub struct ColumnNames<'i> {
     index: &'i SchemaIndex<'i>,
     /// The ids of each full and each short name in lower case. None if names are case-sensitive.
-    lower: Option<(HashMap<String, BTreeSet<i32>>, HashMap<String, BTreeSet<i32>>)>,
+    lower: Option<(IdsByName, IdsByName)>,
 }
+
+type IdsByName = HashMap<String, BTreeSet<i32>>;
 
 impl<'i> ColumnNames<'i> {
     /// Returns the names of a schema's columns.
@@ -72,10 +74,77 @@ pub fn column_id(index: &SchemaIndex<'_>, name: &str, case_sensitive: bool) -> R
     ColumnNames::new(index, case_sensitive).id(name)
 }
 
-fn by_lower_case<'n>(names: impl Iterator<Item = (&'n str, i32)>) -> HashMap<String, BTreeSet<i32>> {
-    let mut ids: HashMap<String, BTreeSet<i32>> = HashMap::new();
+fn by_lower_case<'n>(names: impl Iterator<Item = (&'n str, i32)>) -> IdsByName {
+    let mut ids = IdsByName::new();
     for (name, id) in names {
         ids.entry(name.to_lowercase()).or_default().insert(id);
     }
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Schema;
+
+    fn schema() -> Schema {
+        Schema::parse(
+            r#"{"type": "struct", "fields": [
+                {"id": 1, "name": "id", "required": true, "type": "long"},
+                {"id": 2, "name": "Id", "required": false, "type": "long"},
+                {"id": 3, "name": "Place", "required": false, "type": {"type": "struct", "fields": [
+                    {"id": 4, "name": "Town", "required": false, "type": "string"}]}},
+                {"id": 5, "name": "tags", "required": false, "type": {"type": "list", "element-id": 6,
+                    "element-required": true, "element": {"type": "struct", "fields": [
+                        {"id": 7, "name": "x", "required": false, "type": "int"}]}}},
+                {"id": 8, "name": "m", "required": false, "type": {"type": "map", "key-id": 9, "key": "string",
+                    "value-id": 10, "value-required": false, "value": "int"}}]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn full_and_short_names_are_found() {
+        let schema = schema();
+        let index = schema.index().unwrap();
+        for (name, id) in [
+            ("id", 1),
+            ("Id", 2),
+            ("Place.Town", 4),
+            ("tags.element", 6),
+            ("tags.element.x", 7),
+            ("tags.x", 7),
+            ("m.key", 9),
+            ("m.value", 10),
+        ] {
+            assert_eq!(column_id(&index, name, true), Ok(id), "{name}");
+        }
+        for name in ["ID", "place.town", "Town", "", "m.values"] {
+            assert!(matches!(column_id(&index, name, true), Err(FilterError::UnknownColumn { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_without_case_are_found_unless_they_are_ambiguous() {
+        let schema = schema();
+        let index = schema.index().unwrap();
+        assert_eq!(column_id(&index, "PLACE.TOWN", false), Ok(4));
+        assert_eq!(column_id(&index, "TAGS.X", false), Ok(7));
+        let error = column_id(&index, "id", false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Column name 'id' is ambiguous without case: it can be id or Id. Set case-sensitive to true."
+        );
+    }
+
+    #[test]
+    fn unknown_column_error_lists_the_columns_as_java_does() {
+        let schema = schema();
+        let error = column_id(&schema.index().unwrap(), "nope", true).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "Cannot find field 'nope' in struct: struct<1: id: required long, 2: Id: optional long, \
+             3: Place: optional struct, 5: tags: optional list, 8: m: optional map>"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use super::value::ValueType;
 pub(super) struct ColumnValues {
     nulls: Share,
     may_have_nan: bool,
+    /// Unknown for a `uuid`, which writers order in different ways.
     bounds: Bounds,
 }
 
@@ -20,7 +21,7 @@ impl ColumnValues {
         Self {
             nulls: nulls(file, field_id),
             may_have_nan: is_float && nans(file, field_id) != Share::None,
-            bounds: Bounds::read(file, field_id, kind),
+            bounds: if kind == ValueType::Uuid { Bounds::default() } else { Bounds::read(file, field_id, kind) },
         }
     }
 

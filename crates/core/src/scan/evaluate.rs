@@ -73,6 +73,8 @@ fn float_order(one: f64, other: f64) -> Option<Ordering> {
 }
 
 /// Compares the higher halves, whose order is the same for all if they have the same sign.
+///
+/// A value between two bounds in this order need not be so in another: it can have the other sign.
 fn uuid_order(one: u128, other: u128) -> Option<Ordering> {
     if one == other {
         return Some(Ordering::Equal);
@@ -155,6 +157,11 @@ impl Range<'_> {
         use Comparison as C;
         match comparison {
             C::IsNull | C::NotNull | C::IsNan | C::NotNan => true,
+            // The writer of the bounds may have another order than the reader of the rows.
+            C::Less(Value::Uuid(_))
+            | C::LessOrEqual(Value::Uuid(_))
+            | C::Greater(Value::Uuid(_))
+            | C::GreaterOrEqual(Value::Uuid(_)) => true,
             C::Less(literal) => !self.lower_is(literal, Ordering::is_ge),
             C::LessOrEqual(literal) => !self.lower_is(literal, Ordering::is_gt),
             C::Greater(literal) => !self.upper_is(literal, Ordering::is_le),
@@ -185,6 +192,9 @@ impl Range<'_> {
             return literals.iter().any(|literal| self.may_contain(literal));
         }
         let (Some(lowest), Some(highest)) = (literals.first(), literals.last()) else { return true };
+        if matches!(lowest, Value::Uuid(_)) {
+            return true;
+        }
         !self.upper_is(lowest, Ordering::is_lt) && !self.lower_is(highest, Ordering::is_gt)
     }
 

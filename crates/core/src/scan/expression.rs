@@ -492,3 +492,6 @@ fn malformed(why: &str) -> FilterError {
 fn missing(what: &str, key: &str) -> FilterError {
     malformed(&format!("missing field '{key}' of {}", excerpt(what)))
 }
+
+#[cfg(test)]
+mod tests;

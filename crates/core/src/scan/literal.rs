@@ -263,14 +263,13 @@ fn float(text: &str) -> Result<Option<Converted>, String> {
     if value < f64::from(f32::MIN) {
         return Ok(Some(Converted::BelowMin));
     }
-    #[allow(clippy::cast_possible_truncation, reason = "rounds to the nearest float; the range is checked above")]
+    // The range is checked above.
     let rounded = value as f32;
     Ok(Some(Converted::Value(Value::Float(rounded))))
 }
 
 /// Converts a literal that is stated to be a `double`: it must be a `float` exactly.
 fn exact_float(value: f64) -> Result<Value, String> {
-    #[allow(clippy::cast_possible_truncation, reason = "the next line refuses a value that is not exact")]
     let rounded = value as f32;
     let exact = f64::from(rounded).to_bits() == value.to_bits();
     exact.then_some(Value::Float(rounded)).ok_or_else(|| "this double is not exactly a float".to_owned())
@@ -343,3 +342,6 @@ fn parse_exponent(text: &str) -> Option<i64> {
     let magnitude = digits.parse().map_or(limit, |exponent: i64| exponent.min(limit));
     Some(if text.starts_with('-') { -magnitude } else { magnitude })
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,7 +216,8 @@ fn correct_inclusive(projected: Comparison) -> Option<Comparison> {
     };
     let exact = |value: &Value| number(value).is_some_and(|number| number > 0);
     match &projected {
-        C::Less(value) => above(value).map(C::Less),
+        // Of a term with the field's function: results below 0 can be stored as 0.
+        C::Less(value) if !exact(value) => step(value, 1).map(C::Less),
         C::LessOrEqual(value) => above(value).map(C::LessOrEqual),
         C::Equal(value) => with_above(std::slice::from_ref(value)),
         C::In(values) => with_above(values),

@@ -18,7 +18,14 @@ enum Node {
     False,
     And(Vec<Node>),
     Or(Vec<Node>),
-    Test { test: Test, inclusive: PartitionFilter, strict: PartitionFilter },
+    Test(Box<ProjectedTest>),
+}
+
+#[derive(Debug, Clone)]
+struct ProjectedTest {
+    test: Test,
+    inclusive: PartitionFilter,
+    strict: PartitionFilter,
 }
 
 impl Residuals {
@@ -46,7 +53,7 @@ impl Node {
             Bound::Or(parts) => Self::Or(all(parts)),
             Bound::Test(test) => {
                 let (inclusive, strict) = project::both(test, fields);
-                Self::Test { test: test.clone(), inclusive, strict }
+                Self::Test(Box::new(ProjectedTest { test: test.clone(), inclusive, strict }))
             }
         }
     }
@@ -57,9 +64,9 @@ impl Node {
             Self::False => Bound::False,
             Self::And(nodes) => Bound::and(nodes.iter().map(|node| node.of(partition))),
             Self::Or(nodes) => Bound::or(nodes.iter().map(|node| node.of(partition))),
-            Self::Test { strict, .. } if strict.matches(partition) => Bound::True,
-            Self::Test { inclusive, .. } if !inclusive.matches(partition) => Bound::False,
-            Self::Test { test, .. } => Bound::Test(test.clone()),
+            Self::Test(one) if one.strict.matches(partition) => Bound::True,
+            Self::Test(one) if !one.inclusive.matches(partition) => Bound::False,
+            Self::Test(one) => Bound::Test(one.test.clone()),
         }
     }
 }

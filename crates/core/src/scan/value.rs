@@ -289,3 +289,6 @@ pub(super) fn decimal_to_bytes(unscaled: i128) -> Vec<u8> {
     let start = bytes.windows(2).take_while(redundant).count();
     bytes[start..].to_vec()
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,7 @@ impl Random {
                 Content::Positions { paths, referenced }
             }
             _ => {
-                let ids = self.pick(&[vec![1], vec![3], vec![4], vec![1, 4], vec![99]]);
+                let ids = self.pick(&[vec![1], vec![3], vec![4], vec![10], vec![1, 4], vec![99]]);
                 let rows: Vec<Row> = (0..=self.below(2)).map(|_| self.row()).collect();
                 statistics = self.statistics(&rows);
                 Content::Equality { ids, rows }

@@ -287,11 +287,15 @@ pub(super) fn source(field_id: i32) -> ValueType {
     COLUMNS[usize::try_from(field_id).unwrap() - 1].2
 }
 
-/// Returns the partition of a row. Old writers rounded times before 1970 up.
-pub(super) fn partition(row: &Row, spec: &[(i32, Transform)], old_writer: bool) -> Vec<Option<Value>> {
+/// Returns the partition of a row. Old writers rounded times before 1970 up. None if the result of a function is outside its
+/// type, as when the lowest `int` is truncated.
+pub(super) fn partition(row: &Row, spec: &[(i32, Transform)], old_writer: bool) -> Option<Vec<Option<Value>>> {
     let field = |(id, transform): &(i32, Transform)| {
         let source = source(*id);
-        let value = row[usize::try_from(*id).unwrap() - 1].as_ref()?;
+        let Some(value) = row[usize::try_from(*id).unwrap() - 1].as_ref().filter(|_| *transform != Transform::Void)
+        else {
+            return Some(None);
+        };
         let result = apply(transform, source, value)?;
         let is_time = matches!(transform, Transform::Year | Transform::Month | Transform::Day | Transform::Hour);
         let before = match value {
@@ -301,11 +305,11 @@ pub(super) fn partition(row: &Row, spec: &[(i32, Transform)], old_writer: bool) 
             _ => None,
         };
         let rounded_down = before.is_some_and(|before| apply(transform, source, &before).as_ref() == Some(&result));
-        Some(match result {
+        Some(Some(match result {
             Value::Int(number) if old_writer && is_time && rounded_down && number < 0 => Value::Int(number + 1),
             Value::Date(number) if old_writer && is_time && rounded_down && number < 0 => Value::Date(number + 1),
             result => result,
-        })
+        }))
     };
     spec.iter().map(field).collect()
 }

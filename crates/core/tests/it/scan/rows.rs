@@ -50,7 +50,7 @@ pub(super) fn spec(fields: &[(i32, Transform)]) -> PartitionSpec {
 /// What readers disagree on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
-    nan_is_highest: bool,
+    pub(super) nan_is_highest: bool,
     zeros_differ: bool,
     null_differs: bool,
     signed_uuids: bool,
@@ -168,7 +168,7 @@ impl FileStatistics for Statistics {
     fn nan_value_count(&self, field_id: i32) -> Option<i64> {
         self.columns.get(&field_id)?.nans
     }
-    fn column_size(&self, field_id: i32) -> Option<i64> {
+    fn column_size_bytes(&self, field_id: i32) -> Option<i64> {
         self.columns.get(&field_id)?.size
     }
     fn lower_bound(&self, field_id: i32) -> Option<&[u8]> {
