@@ -21,6 +21,7 @@ pub mod history;
 pub mod maintenance;
 pub mod manifests;
 pub mod metadata;
+pub mod planning;
 pub mod sample;
 pub mod sealing;
 pub mod server;

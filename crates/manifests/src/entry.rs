@@ -265,12 +265,6 @@ impl<'a> Entry<'a> {
         self.entries.columns.key_metadata.as_ref()?.get(self.row)
     }
 
-    /// Returns the size of a column in the file, in bytes.
-    #[must_use]
-    pub fn column_size_bytes(&self, field_id: i32) -> Option<i64> {
-        self.count(CountKind::Size, field_id)
-    }
-
     fn count(&self, kind: CountKind, field_id: i32) -> Option<i64> {
         self.entries.columns.statistics.column(field_id)?.count(kind, self.row, self.record_count())
     }
@@ -292,6 +286,10 @@ impl FileStatistics for Entry<'_> {
 
     fn nan_value_count(&self, field_id: i32) -> Option<i64> {
         self.count(CountKind::Nan, field_id)
+    }
+
+    fn column_size_bytes(&self, field_id: i32) -> Option<i64> {
+        self.count(CountKind::Size, field_id)
     }
 
     fn lower_bound(&self, field_id: i32) -> Option<&[u8]> {

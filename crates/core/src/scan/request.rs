@@ -13,7 +13,7 @@ const MAX_NAME_BYTES: usize = 4096;
 const MAX_FILTER_BYTES: usize = 1 << 20;
 
 /// The longest plan task, in bytes.
-const MAX_TASK_BYTES: usize = 64 << 10;
+const MAX_TASK_BYTES: usize = 2 << 20;
 
 /// Why a request is refused. The message is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
