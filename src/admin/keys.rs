@@ -6,7 +6,7 @@ use tidewater_core::ids::KeyId;
 use super::limits::{KEYS, LATEST_MS, OVERLAP_S};
 use super::organisations::millis;
 use super::{Admin, AdminError};
-use crate::auth::{NewKey, entropy, issue_key, new_key};
+use crate::auth::{IssueError, NewKey, entropy, issue_key, new_key};
 use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, KeyUpdate, Organisation, Resource, StoreError};
 
@@ -88,7 +88,12 @@ impl Admin {
         check_room(organisation, &keys, KEYS, change.at_ms)?;
         let KeyRequest { name, role, no_delete, expires_ms } = request;
         let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms: *expires_ms };
-        let (key, text) = issue_key(self.store.as_ref(), organisation.id, &new, change, &entropy()?).await?;
+        let issued = issue_key(self.store.as_ref(), organisation.id, &new, change, &entropy()?).await;
+        let (key, text) = issued.map_err(|error| match error {
+            // Another server was faster.
+            IssueError::Store(StoreError::AlreadyExists(Resource::Key)) => name_taken(organisation, name, None),
+            error => error.into(),
+        })?;
         Ok(IssuedKey { key, text })
     }
 
@@ -136,7 +141,11 @@ impl Admin {
             }
         }
         let updated = self.store.key_update(organisation.id, key.id, update, change).await;
-        updated.map_err(|error| about(organisation, &key.name, error))
+        updated.map_err(|error| match error {
+            // Another server was faster.
+            StoreError::AlreadyExists(Resource::Key) => name_taken(organisation, new_name.unwrap_or(&key.name), None),
+            error => about(organisation, &key.name, error),
+        })
     }
 
     /// Creates a key with the same name, role, options and lifetime. The old key expires after `overlap_s` seconds.
@@ -255,11 +264,17 @@ fn check_name_free(
     let taken = |key: &&ApiKey| key.name == name && Some(key.id) != own && key_state(key, now_ms) == KeyState::Active;
     match keys.iter().find(taken) {
         None => Ok(()),
-        Some(found) => Err(AdminError::Exists(format!(
-            "Organisation '{}' has a key '{name}' already (id {}): rotate or revoke it, or choose another name",
-            organisation.name, found.id
-        ))),
+        Some(found) => Err(name_taken(organisation, name, Some(found.id))),
     }
+}
+
+/// Returns the error for a name that a usable key has. `by` is that key, if it is known.
+fn name_taken(organisation: &Organisation, name: &str, by: Option<KeyId>) -> AdminError {
+    let by = by.map(|id| format!(" (id {id})")).unwrap_or_default();
+    AdminError::Exists(format!(
+        "Organisation '{}' has a key '{name}' already{by}: rotate or revoke it, or choose another name",
+        organisation.name
+    ))
 }
 
 fn check_not_revoked(key: &ApiKey) -> Result<(), AdminError> {

@@ -518,6 +518,7 @@ impl From<IdempotencyError> for ApiError {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException", error.to_string())
             }
             IdempotencyError::Store(error) => error.into(),
+            IdempotencyError::Unread(error) => Self::unavailable_before(&error),
         }
     }
 }

@@ -136,8 +136,10 @@ impl Keyed {
 
     async fn serve(self, api: &Api, next: Next) -> Result<Response, ApiError> {
         let _turn = api.idempotency.enter(self.key).await;
-        for _ in 0..ROUNDS {
-            match api.idempotency.earlier(self.key, self.digest).await? {
+        for round in 0..ROUNDS {
+            let earlier = api.idempotency.earlier(self.key, self.digest).await;
+            // In later rounds another process has made the change.
+            match earlier.map_err(|error| if round == 0 { error.before_change() } else { error })? {
                 Some(Answer::Refusal { status, body }) => {
                     self.confirm().await?;
                     return Ok(refusal(status, body.into()));

@@ -74,7 +74,8 @@ impl World {
 
     pub(crate) async fn key_of(&self, owner: OrganisationId, role: Role, ends: Option<i64>) -> (ApiKey, String) {
         let random = entropy().unwrap();
-        let new = NewKey { name: "a key", role, no_delete: false, expires_ms: ends };
+        let name = format!("key {}", fresh_uuid());
+        let new = NewKey { name: &name, role, no_delete: false, expires_ms: ends };
         let issued = issue_key(&*self.store, owner, &new, &Change::by_catalog(self.now_ms()), &random).await;
         let (key, text) = issued.unwrap();
         (key, text.expose().clone())

@@ -60,6 +60,20 @@ pub enum IdempotencyError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store did not answer the read that the request needs before it changes anything.
+    #[error(transparent)]
+    Unread(StoreError),
+}
+
+impl IdempotencyError {
+    /// Converts the error of a read before the request has tried to change anything.
+    #[must_use]
+    pub fn before_change(self) -> Self {
+        match self {
+            Self::Store(error @ StoreError::Unavailable(_)) => Self::Unread(error),
+            error => error,
+        }
+    }
 }
 
 /// Returns the digest of a request. `parts` must include everything in which requests differ.

@@ -88,7 +88,8 @@ pub trait AdministrationStore: Send + Sync + 'static {
     /// Changes a key. Returns the changed key.
     ///
     /// # Errors
-    /// `NotFound` when the organisation has no key with the id, or the key is revoked.
+    /// `NotFound` when the organisation has no key with the id, or the key is revoked; `AlreadyExists` when the key gets a new name or
+    /// becomes usable again, and another key that is usable at the time of the change has the name.
     async fn key_update(
         &self,
         organisation: OrganisationId,
@@ -101,7 +102,7 @@ pub trait AdministrationStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound` when the organisation has no key with the id, or the key is revoked; `AlreadyExists` when it was rotated before,
-    /// and as for [`KeyStore::key_create`](super::KeyStore::key_create).
+    /// or when the new key's id or digest is taken. The new key may have the old one's name.
     async fn key_rotate(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()>;
 
     /// Adds to the counts of requests that keys sent. Ignores keys that no longer exist.

@@ -41,6 +41,15 @@ pub struct ApiKey {
     pub revoked_ms: Option<i64>,
 }
 
+impl ApiKey {
+    /// Returns whether the key has a name after a change at `now_ms` that another usable key may have: a new name, or its own after it was
+    /// expired.
+    pub(super) fn takes_name(&self, before: &Self, now_ms: i64) -> bool {
+        let is_expired = |key: &Self| key.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms);
+        self.name != before.name || (is_expired(before) && !is_expired(self))
+    }
+}
+
 /// Stores API keys.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
@@ -50,7 +59,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Adds a key.
     ///
     /// # Errors
-    /// `NotFound` when the organisation does not exist; `AlreadyExists` when the key's id or digest is taken.
+    /// `NotFound` when the organisation does not exist; `AlreadyExists` when the key's id or digest is taken, or a key of the
+    /// organisation that is usable at the time of the change has the name.
     async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()>;
 
     /// Lists all keys of an organisation, revoked ones included, oldest first.

@@ -11,6 +11,7 @@ use tidewater_core::access::Role;
 
 use super::world::{Server, World};
 use crate::base::clock::fresh_ordered_uuid;
+use crate::store::faulty::Mode;
 
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
 
@@ -48,6 +49,25 @@ async fn two_servers_that_get_one_key_at_once_make_the_change_once_and_answer_th
                 assert_eq!(one, other, "{path}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_with_a_key_whose_first_read_got_no_answer_changed_nothing_and_can_be_sent_again() {
+    for world in World::both().await {
+        let admin = world.key(Role::Admin).await.1;
+        let key = fresh_ordered_uuid().to_string();
+        // The first request warms the checks of the caller, so that the read of the receipt is the first.
+        assert_eq!(send(&world.a, &admin, &fresh_ordered_uuid().to_string(), TABLE, &set("first")).await.0, 200);
+        let before = world.a.store.call_count("receipt_get");
+        world.a.store.set(Mode::Down);
+        let (status, body) = send(&world.a, &admin, &key, TABLE, &set("second")).await;
+        world.a.store.set(Mode::Up);
+        assert_eq!(world.a.store.call_count("receipt_get"), before + 1);
+        assert_eq!(status, 503, "{body}");
+        let text = body["error"]["message"].as_str().unwrap_or_default();
+        assert!(text.contains("nothing was changed"), "{body}");
+        assert_eq!(send(&world.a, &admin, &key, TABLE, &set("second")).await.0, 200);
     }
 }
 

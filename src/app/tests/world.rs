@@ -124,7 +124,8 @@ impl World {
 
     /// Creates a key through server `a`. Returns it with its text.
     pub(super) async fn key(&self, role: Role) -> (ApiKey, String) {
-        let new = NewKey { name: "a key", role, no_delete: false, expires_ms: None };
+        let name = format!("key {}", fresh_uuid());
+        let new = NewKey { name: &name, role, no_delete: false, expires_ms: None };
         let random = entropy().unwrap();
         let issued = issue_key(&*self.a.store, self.warehouse.organisation, &new, &change(), &random).await.unwrap();
         (issued.0, issued.1.expose().clone())

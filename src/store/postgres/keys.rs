@@ -89,10 +89,25 @@ fn object(key: &ApiKey) -> EventObject {
 
 async fn key_create(transaction: &Transaction, new: &ApiKey, change: &Change) -> std::result::Result<(), Failure> {
     state_rows::lock(transaction, new.organisation, Added::default()).await?;
+    check_name_free(transaction, new, change.at_ms).await?;
     insert(transaction, new).await?;
     raise(transaction, new.organisation, &[Affected::Organisation]).await?;
     let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
     event_add(transaction, change, new.organisation, Operation::CreateKey, &object(new), &details).await
+}
+
+/// Fails if another key of the organisation that is usable at `now_ms` has the key's name. The caller holds the organisation's lock, so no
+/// other server gives the name to a key meanwhile.
+async fn check_name_free(transaction: &Transaction, key: &ApiKey, now_ms: i64) -> std::result::Result<(), Failure> {
+    let taken = transaction
+        .query_first(
+            "SELECT 1 FROM api_key
+             WHERE organisation = $1 AND name = $2 AND id <> $3 AND revoked_ms IS NULL
+                   AND (expires_ms IS NULL OR expires_ms > $4)",
+            params![key.organisation.0, key.name, key.id.0, now_ms],
+        )
+        .await?;
+    if taken.is_some() { Err(StoreError::AlreadyExists(Resource::Key).into()) } else { Ok(()) }
 }
 
 /// Adds a key, without an event. Ids and digests are random, so two organisations never add the same at the same time.
@@ -218,6 +233,9 @@ async fn key_update(
     };
     if after == before {
         return Ok(after);
+    }
+    if after.takes_name(&before, change.at_ms) {
+        check_name_free(transaction, &after, change.at_ms).await?;
     }
     save(transaction, &after).await?;
     upsert_principal(transaction, &after).await?;

@@ -53,6 +53,7 @@ mod signing_keys;
 mod state_rows;
 mod subscriptions;
 mod swaps;
+mod swaps_together;
 mod table_adds;
 mod table_rows;
 mod tables;
@@ -63,7 +64,7 @@ mod together;
 mod transact;
 mod usage;
 mod users;
-mod waiting_reads;
+mod waiting;
 mod warehouses;
 
 use std::sync::Arc;
@@ -74,7 +75,7 @@ use tokio_postgres::Row;
 use self::connection::Pool;
 use self::counters::Generations;
 use self::params::{Param, params};
-use self::waiting_reads::Together;
+use self::waiting::{Together, WaitingRead, WaitingSwap};
 use super::{MeasuredStore, Result, Store};
 use crate::base::measure::Calls;
 
@@ -90,7 +91,8 @@ pub(crate) use self::tests::TestSchema;
 pub(crate) struct PostgresStore {
     pool: Pool,
     generations: Arc<Generations>,
-    together: Arc<Together>,
+    together: Arc<Together<WaitingRead>>,
+    swaps_together: Arc<Together<WaitingSwap>>,
 }
 
 impl PostgresStore {
@@ -118,7 +120,7 @@ impl MeasuredStore for PostgresStore {
     }
 
     fn waiting_changes(&self) -> usize {
-        self.pool.waiting_changes()
+        self.pool.waiting_changes() + self.swaps_together.waiting()
     }
 }
 

@@ -157,7 +157,7 @@ impl PostgresStore {
     /// Checks that a table has the name and the pointer of a swap that was not made in place. If it has, its locations differ.
     ///
     /// # Errors
-    /// `PointerMoved`; `NotFound` (of a table).
+    /// `PointerMoved`; `NotFound` (of a table); `NotMade` if the database does not answer.
     pub(super) async fn check_pointer_of_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>) -> Result<()> {
         let row = self
             .read_first(
@@ -172,12 +172,21 @@ impl PostgresStore {
                     swap.ident.map(TableIdent::name)
                 ],
             )
-            .await?;
+            .await
+            .map_err(not_begun)?;
         match row.map(|row| get::<bool>(&row, 0)).transpose()? {
             Some(true) => Ok(()),
             Some(false) => Err(StoreError::PointerMoved),
             None => Err(StoreError::NotFound(Resource::Table)),
         }
+    }
+}
+
+/// Converts the error of a read before a change was sent: the change was surely not made.
+fn not_begun(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(cause) => StoreError::NotMade(cause),
+        error => error,
     }
 }
 

@@ -37,10 +37,23 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
 }
 
 pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
+    check_name_free(connection, new, change.at_ms)?;
     key_insert(connection, new)?;
     let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
     let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
     event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+}
+
+/// Fails if another key of the organisation that is usable at `now_ms` has the key's name.
+fn check_name_free(connection: &Connection, key: &ApiKey, now_ms: i64) -> Result<()> {
+    let is_taken = connection
+        .prepare_cached(
+            "SELECT 1 FROM api_key
+             WHERE organisation = ?1 AND name = ?2 AND id <> ?3 AND revoked_ms IS NULL
+                   AND (expires_ms IS NULL OR expires_ms > ?4)",
+        )?
+        .exists(params![key.organisation.0.as_bytes(), key.name, key.id.0.as_bytes(), now_ms])?;
+    if is_taken { Err(StoreError::AlreadyExists(Resource::Key)) } else { Ok(()) }
 }
 
 /// Adds a key, without an event.
@@ -184,6 +197,9 @@ pub(super) fn key_update(
     };
     if after == before {
         return Ok(after);
+    }
+    if after.takes_name(&before, change.at_ms) {
+        check_name_free(connection, &after, change.at_ms)?;
     }
     key_set(connection, &after)?;
     upsert_principal(connection, &after)?;

@@ -15,7 +15,7 @@ use crate::store::{
 
 const DAY: i64 = 20_780;
 
-fn operator(name: &str) -> Operator {
+pub(super) fn operator(name: &str) -> Operator {
     let id = fresh_uuid();
     Operator {
         id: KeyId(id),

@@ -15,6 +15,7 @@ mod grants;
 mod isolation;
 mod keys;
 mod locations;
+mod names;
 mod namespaces;
 mod old_documents;
 mod organisations;
@@ -43,6 +44,7 @@ pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use keys::*;
 pub(super) use locations::*;
+pub(super) use names::*;
 pub(super) use namespaces::*;
 pub(super) use old_documents::*;
 pub(super) use organisations::*;
@@ -74,6 +76,8 @@ macro_rules! conformance {
             keys_are_listed_oldest_first_including_revoked,
             second_revocation_keeps_the_first_time,
             last_use_of_a_key_never_decreases,
+            name_of_a_usable_key_is_refused_to_another_key,
+            expired_key_whose_name_was_taken_stays_expired,
             signing_keys_are_listed_newest_first,
             conditional_add_keeps_an_existing_signing_key,
             old_signing_keys_are_removed_except_the_newest,
@@ -280,6 +284,10 @@ macro_rules! conformance {
             concurrent_swaps_from_one_pointer_have_one_winner,
             swaps_in_a_chain_lose_no_update,
             concurrent_creates_of_one_name_have_one_winner,
+            concurrent_keys_of_one_name_have_one_winner,
+            concurrent_changes_to_one_name_of_administration_have_one_winner,
+            concurrent_roles_and_subscriptions_of_one_name_have_one_winner,
+            concurrent_first_sign_ins_add_one_user_and_one_role_of_a_group,
             concurrent_namespace_drop_leaves_no_orphan_table,
             concurrent_parent_drop_leaves_no_orphan_namespace,
             concurrent_usage_stays_within_the_limit,

@@ -144,7 +144,7 @@ pub(super) fn key(organisation: OrganisationId) -> ApiKey {
         id: KeyId(id),
         organisation,
         principal: PrincipalId(id),
-        name: "etl".to_owned(),
+        name: format!("etl {id}"),
         role: Role::Writer,
         no_delete: false,
         acts_for_users: false,
