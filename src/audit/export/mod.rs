@@ -4,6 +4,7 @@
 
 mod file;
 mod syslog;
+mod syslog_tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
