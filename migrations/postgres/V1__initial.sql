@@ -539,13 +539,14 @@ CREATE INDEX event_unplaced ON event (id, organisation) WHERE position IS NULL;
 CREATE INDEX event_feed ON event (organisation, position) WHERE position IS NOT NULL;
 CREATE INDEX event_feed_of_all ON event (position) WHERE position IS NOT NULL;
 
--- One row: the highest position of the feed. The task that gives positions locks it.
+-- One row: the highest position of the feed, and that of the audit records. Those who give positions lock it.
 CREATE TABLE feed_state (
-    only_one boolean NOT NULL PRIMARY KEY CHECK (only_one),
-    latest   bigint NOT NULL
+    only_one      boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    latest        bigint NOT NULL,
+    latest_record bigint NOT NULL
 );
 
-INSERT INTO feed_state (only_one, latest) VALUES (true, 0);
+INSERT INTO feed_state (only_one, latest, latest_record) VALUES (true, 0, 0);
 
 -- The highest position of the feed that was removed, for each organisation; the nil UUID for the server.
 CREATE TABLE feed_removed (
@@ -606,19 +607,25 @@ CREATE INDEX dead_letter_of_subscription ON dead_letter (organisation, subscript
 
 -- Refused requests, sign-ins and granted access. Changes are events.
 --
--- `organisation` is the nil UUID for an unknown actor. `entry` is a JSON object. `id` is formed as that of an event.
+-- `organisation` is the nil UUID for an unknown actor. `entry` is a JSON object. `id` is formed as that of an event. `position` is the
+-- record's place in exports. The export gives it to committed records: ids become visible in another order.
 CREATE TABLE audit (
     organisation uuid NOT NULL,
     id           bigint NOT NULL,
     at_ms        bigint NOT NULL,
     entry        text NOT NULL,
+    position     bigint,
     PRIMARY KEY (organisation, id)
 );
 
 -- A page of the records of all organisations, and the oldest ones.
 CREATE INDEX audit_newest ON audit (id);
 
--- How far the export to a sink is: the ids of the last event and of the last audit record.
+-- Records without a position, and those with one.
+CREATE INDEX audit_unplaced ON audit (id, organisation) WHERE position IS NULL;
+CREATE INDEX audit_placed ON audit (position) WHERE position IS NOT NULL;
+
+-- How far the export to a sink is: the positions of the last event and of the last audit record.
 CREATE TABLE audit_position (
     sink   text NOT NULL PRIMARY KEY,
     event  bigint NOT NULL,

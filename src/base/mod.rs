@@ -1,9 +1,10 @@
-//! Basic tools for all parts: time and new ids, secrets, deadlines, traces, shared calls, and a lock for each key.
+//! Basic tools for all parts: time and new ids, secrets, certificates in files, deadlines, traces, shared calls, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;
 pub(crate) mod flight;
 pub(crate) mod keyed_lock;
 pub mod measure;
+pub mod pem_files;
 pub mod secret;
 pub mod trace;

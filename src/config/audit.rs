@@ -51,10 +51,16 @@ pub struct AuditFileConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditSyslogConfig {
-    /// The receiver: `unix:/dev/log`, `udp:HOST:PORT` or `tcp:HOST:PORT`. Empty: nothing is sent.
+    /// The receiver: `unix:/dev/log`, `udp:HOST:PORT`, `tcp:HOST:PORT` or `tls:HOST:PORT`. Empty: nothing is sent.
     pub address: SyslogAddress,
     /// The facility.
     pub facility: SyslogFacility,
+    /// The file with the only trusted certificates for TLS (PEM). Empty: those of the system.
+    pub ca_file: PathBuf,
+    /// The file with the client's certificate for TLS (PEM). Empty: none.
+    pub client_certificate_file: PathBuf,
+    /// The file with the key of the client's certificate (PEM).
+    pub client_key_file: PathBuf,
 }
 
 impl Default for AuditConfig {
@@ -81,7 +87,13 @@ impl Default for AuditFileConfig {
 
 impl Default for AuditSyslogConfig {
     fn default() -> Self {
-        Self { address: SyslogAddress::None, facility: SyslogFacility::Authpriv }
+        Self {
+            address: SyslogAddress::None,
+            facility: SyslogFacility::Authpriv,
+            ca_file: PathBuf::new(),
+            client_certificate_file: PathBuf::new(),
+            client_key_file: PathBuf::new(),
+        }
     }
 }
 
@@ -99,6 +111,32 @@ impl AuditConfig {
     }
 }
 
+impl AuditSyslogConfig {
+    /// Returns the names of the settings with a file, and the files.
+    pub(super) fn files_mut(&mut self) -> [(&'static str, &mut PathBuf); 3] {
+        [
+            ("audit.syslog.ca_file", &mut self.ca_file),
+            ("audit.syslog.client_certificate_file", &mut self.client_certificate_file),
+            ("audit.syslog.client_key_file", &mut self.client_key_file),
+        ]
+    }
+
+    /// Returns why the settings contradict each other.
+    pub(super) fn check(&self) -> Option<&'static str> {
+        let is_set = |file: &PathBuf| !file.as_os_str().is_empty();
+        if is_set(&self.client_certificate_file) != is_set(&self.client_key_file) {
+            return Some(
+                "`audit.syslog.client_certificate_file` and `audit.syslog.client_key_file` belong together: set both",
+            );
+        }
+        let needs_tls = is_set(&self.ca_file) || is_set(&self.client_certificate_file);
+        (needs_tls && !matches!(self.address, SyslogAddress::Tls(_))).then_some(
+            "`audit.syslog.ca_file` and `audit.syslog.client_certificate_file` need an address with TLS: \
+             set `audit.syslog.address` to tls:HOST:PORT",
+        )
+    }
+}
+
 /// The address of a syslog receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyslogAddress {
@@ -110,11 +148,15 @@ pub enum SyslogAddress {
     Udp(String),
     /// A host and port, over TCP with octet counting (RFC 6587).
     Tcp(String),
+    /// A host and port, over TLS (RFC 5425).
+    Tls(String),
 }
 
 /// The text is not the address of a syslog receiver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not the address of a syslog receiver: use unix:/dev/log, udp:HOST:PORT or tcp:HOST:PORT")]
+#[error(
+    "'{0}' is not the address of a syslog receiver: use unix:/dev/log, udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT"
+)]
 pub struct NotASyslogAddress(String);
 
 impl FromStr for SyslogAddress {
@@ -135,6 +177,7 @@ impl FromStr for SyslogAddress {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
             "udp" => Ok(Self::Udp(host_and_port()?)),
             "tcp" => Ok(Self::Tcp(host_and_port()?)),
+            "tls" => Ok(Self::Tls(host_and_port()?)),
             _ => Err(refused()),
         }
     }
@@ -147,6 +190,7 @@ impl fmt::Display for SyslogAddress {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Udp(address) => write!(f, "udp:{address}"),
             Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Tls(address) => write!(f, "tls:{address}"),
         }
     }
 }
@@ -214,11 +258,34 @@ mod tests {
 
     #[test]
     fn address_of_a_receiver_is_parsed_and_shown_in_the_same_form() {
-        for text in ["", "unix:/dev/log", "udp:siem.example.com:514", "tcp:[::1]:601"] {
+        for text in ["", "unix:/dev/log", "udp:siem.example.com:514", "tcp:[::1]:601", "tls:siem:6514"] {
             assert_eq!(text.parse::<SyslogAddress>().unwrap().to_string(), text);
         }
-        for text in ["/dev/log", "unix:dev/log", "udp:siem", "udp::514", "tcp:siem:0", "tls:siem:6514"] {
+        for text in ["/dev/log", "unix:dev/log", "udp:siem", "udp::514", "tcp:siem:0", "tls:siem", "http:siem:80"] {
             assert!(text.parse::<SyslogAddress>().unwrap_err().to_string().contains("unix:/dev/log"), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_of_syslog_need_tls_and_a_certificate_its_key() {
+        let config = |address: &str, authority: &str, certificate: &str, key: &str| AuditSyslogConfig {
+            address: address.parse().unwrap(),
+            ca_file: authority.into(),
+            client_certificate_file: certificate.into(),
+            client_key_file: key.into(),
+            ..AuditSyslogConfig::default()
+        };
+        for accepted in [config("tcp:a:1", "", "", ""), config("tls:a:1", "", "", ""), config("tls:a:1", "r", "c", "k")]
+        {
+            assert_eq!(accepted.check(), None, "{accepted:?}");
+        }
+        for (refused, why) in [
+            (config("tcp:a:1", "r", "", ""), "tls:HOST:PORT"),
+            (config("", "", "c", "k"), "tls:HOST:PORT"),
+            (config("tls:a:1", "r", "c", ""), "set both"),
+            (config("tls:a:1", "r", "", "k"), "set both"),
+        ] {
+            assert!(refused.check().unwrap().contains(why), "{refused:?}");
         }
     }
 }

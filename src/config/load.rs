@@ -139,7 +139,9 @@ impl Config {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
         }
-        for (setting, file) in config.tls.files_mut().into_iter().chain(config.kafka.files_mut()) {
+        for (setting, file) in
+            config.tls.files_mut().into_iter().chain(config.kafka.files_mut()).chain(config.audit.syslog.files_mut())
+        {
             if !file.as_os_str().is_empty() {
                 *file = beside_file(&figment, setting, std::mem::take(file));
             }
@@ -208,6 +210,7 @@ impl Config {
         wrong.extend(super::issuers::check(&self.auth.issuers));
         wrong.extend(self.backups.check(&self.store.url, &self.data_dir));
         wrong.extend(self.kafka.check());
+        wrong.extend(self.audit.syslog.check().map(str::to_owned));
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(

@@ -263,13 +263,27 @@ pub struct AuditPage {
     pub before: Option<i64>,
 }
 
-/// How far a sink's export is: the numbers of the last exported event and record.
+/// How far a sink's export is: the positions of the last exported event and record.
+///
+/// A position is a number that an event or a record gets once, when it is visible. It becomes visible itself after all lower ones. So an export that
+/// continues after its last position misses nothing. Positions of events are those of the feed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AuditPosition {
-    /// The number of the last exported event.
+    /// The position of the last exported event.
     pub event: i64,
-    /// The number of the last exported record.
+    /// The position of the last exported record.
     pub record: i64,
+}
+
+/// Events and records for an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditBatch {
+    /// The events by position.
+    pub events: Vec<Event>,
+    /// The records by position.
+    pub records: Vec<AuditRecord>,
+    /// The position after them.
+    pub position: AuditPosition,
 }
 
 /// Adds, lists and removes audit records, and remembers how far they were exported.
@@ -291,9 +305,16 @@ pub trait AuditStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<AuditPage>;
 
-    /// Lists the events and the records after a position, each oldest first and at most `limit`. No later call returns an event or record with
-    /// a lower number than one that was returned, except after a restore of the database.
-    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<(Vec<Event>, Vec<AuditRecord>)>;
+    /// Gives up to `at_most` records that have no position the next positions, lowest numbers first. Returns their number. A store whose
+    /// records have positions from the start does nothing. Events get theirs by `feed_sequence`.
+    async fn audit_sequence(&self, at_most: u32) -> Result<u64>;
+
+    /// Reads the events and the records with positions above a position, at most `limit` of each.
+    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<AuditBatch>;
+
+    /// Returns the time of an event or record that a sink at a position has not exported, in milliseconds since 1970: of the first one with a
+    /// position, or of the oldest one that has none yet, whichever is earlier. Returns `None` if all are exported.
+    async fn audit_waiting(&self, position: AuditPosition) -> Result<Option<i64>>;
 
     /// Returns how far a sink's export is, if it has begun.
     async fn audit_position(&self, sink: &str) -> Result<Option<AuditPosition>>;

@@ -345,7 +345,9 @@ stores_with_faults! {
     AuditStore {
         fn audit_add(records: &[AuditRecord]) -> ();
         fn audit_list(organisation: Option<OrganisationId>, filter: &AuditFilter, before: Option<i64>, limit: u32) -> AuditPage;
-        fn audit_after(position: AuditPosition, limit: u32) -> (Vec<Event>, Vec<AuditRecord>);
+        fn audit_sequence(at_most: u32) -> u64;
+        fn audit_after(position: AuditPosition, limit: u32) -> AuditBatch;
+        fn audit_waiting(position: AuditPosition) -> Option<i64>;
         fn audit_position(sink: &str) -> Option<AuditPosition>;
         fn audit_position_set(sink: &str, expected: Option<AuditPosition>, position: AuditPosition) -> bool;
         fn audit_remove_before(before_ms: i64, at_most: u32) -> u64;

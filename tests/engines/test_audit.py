@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.authority import Authority
 from support.ports import free_ports
 from support.rest import Rest
 from support.server import Server
@@ -81,16 +83,47 @@ def test_export_to_a_file_has_every_acknowledged_change_after_kills(make_server:
     server.stop()
 
 
+class Rsyslog:
+    """A rsyslog with inputs, which writes the messages of all to one file."""
+
+    def __init__(self, folder: Path, inputs: str) -> None:
+        program = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        assert program, "rsyslogd is missing (Debian: apt-get install rsyslog rsyslog-openssl)"
+        self.messages = folder / "messages"
+        settings = folder / "rsyslog.conf"
+        template = "%inputname% %app-name% %msgid% %syslogfacility-text% %syslogseverity-text% %msg%\\n"
+        settings.write_text(
+            f"""
+            {inputs}
+            template(name="all" type="string" string="{template}")
+            action(type="omfile" file="{self.messages}" template="all")
+            """
+        )
+        command = [program, "-n", "-f", str(settings), "-i", str(folder / "pid")]
+        self._process = subprocess.Popen(command, stderr=(folder / "rsyslog.err").open("wb"))
+
+    def read(self, source: str) -> dict[str, tuple[list[str], dict[str, Any]]]:
+        """Returns the header and the record of each message of an input, by the id of the request or of the record."""
+        found = {}
+        for line in self.messages.read_text().splitlines() if self.messages.exists() else []:
+            *header, text = line.split(" ", 5)
+            if header[0] == source:
+                record = json.loads(text)
+                found[record.get("request-id", record["id"])] = (header[1:], record)
+        return found
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
 @pytest.fixture
-def rsyslog(tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
-    """A rsyslog that reads a Unix socket, UDP and TCP. Returns the addresses, and the file of its messages."""
-    program = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert program, "rsyslogd is missing (Debian: apt-get install rsyslog)"
+def rsyslog(tmp_path: Path) -> Iterator[tuple[dict[str, str], Rsyslog]]:
+    """A rsyslog that reads a Unix socket, UDP and TCP, with the addresses."""
     [udp, tcp] = free_ports(2)
-    messages, unix = tmp_path / "messages", tmp_path / "log"
-    settings = tmp_path / "rsyslog.conf"
-    template = "%inputname% %app-name% %msgid% %syslogfacility-text% %syslogseverity-text% %msg%\\n"
-    settings.write_text(
+    unix = tmp_path / "log"
+    running = Rsyslog(
+        tmp_path,
         f"""
         global(workDirectory="{tmp_path}" maxMessageSize="8k")
         module(load="imuxsock" SysSock.Use="off")
@@ -99,45 +132,92 @@ def rsyslog(tmp_path: Path) -> Iterator[tuple[dict[str, str], Path]]:
         input(type="imuxsock" Socket="{unix}" UseSpecialParser="off" ParseHostname="on")
         input(type="imudp" address="127.0.0.1" port="{udp}")
         input(type="imtcp" address="127.0.0.1" port="{tcp}")
-        template(name="all" type="string" string="{template}")
-        action(type="omfile" file="{messages}" template="all")
-        """
+        """,
     )
-    process = subprocess.Popen([program, "-n", "-f", str(settings), "-i", str(tmp_path / "pid")], stderr=subprocess.PIPE)
-    addresses = {"imuxsock": f"unix:{unix}", "imudp": f"udp:127.0.0.1:{udp}", "imtcp": f"tcp:127.0.0.1:{tcp}"}
     until(unix.exists, "the socket of rsyslog")
-    yield addresses, messages
-    process.terminate()
-    process.wait(30)
+    yield {"imuxsock": f"unix:{unix}", "imudp": f"udp:127.0.0.1:{udp}", "imtcp": f"tcp:127.0.0.1:{tcp}"}, running
+    running.stop()
+
+
+def leave_records(server: Server, name: str) -> set[str]:
+    """Makes a change and a refused request. Returns their ids."""
+    rest = client(server)
+    rest.post("/v1/namespaces", json={"namespace": [name]}, headers={"x-request-id": f"change-{name}"})
+    rest.get("/v1/config", headers={"Authorization": "Bearer wrong", "x-request-id": f"refusal-{name}"})
+    return {f"change-{name}", f"refusal-{name}"}
 
 
 def test_rsyslog_reads_changes_and_refusals_over_each_transport(
-    make_server: Callable[..., Server], rsyslog: tuple[dict[str, str], Path]
+    make_server: Callable[..., Server], rsyslog: tuple[dict[str, str], Rsyslog]
 ) -> None:
-    addresses, messages = rsyslog
+    addresses, running = rsyslog
     for source, address in addresses.items():
         server = make_server(f"syslog-{source}", env={"TIDEWATER_AUDIT__SYSLOG__ADDRESS": address})
         server.start()
-        rest = client(server)
-        rest.post("/v1/namespaces", json={"namespace": ["new"]}, headers={"x-request-id": f"change-{source}"})
-        rest.get("/v1/config", headers={"Authorization": "Bearer wrong", "x-request-id": f"refusal-{source}"})
-
-        def read(source: str = source) -> dict[str, tuple[list[str], dict[str, Any]]]:
-            found = {}
-            for line in messages.read_text().splitlines() if messages.exists() else []:
-                *header, text = line.split(" ", 5)
-                if header[0] == source:
-                    record = json.loads(text)
-                    found[record.get("request-id", record["id"])] = (header[1:], record)
-            return found
-
-        wanted = {f"change-{source}", f"refusal-{source}"}
-        until(lambda wanted=wanted: wanted <= set(read()), f"both records over {source}")
-        found = read()
+        wanted = leave_records(server, source)
+        until(lambda wanted=wanted, source=source: wanted <= set(running.read(source)), f"both records over {source}")
+        found = running.read(source)
         assert found[f"change-{source}"][0] == ["tidewater", "change", "authpriv", "info"]
         assert found[f"refusal-{source}"][0] == ["tidewater", "refusal", "authpriv", "warning"]
         assert found[f"refusal-{source}"][1]["address"] == "127.0.0.1"
         server.stop()
+
+
+def start_tls_rsyslog(folder: Path, authority: Authority, port: int) -> Rsyslog:
+    """Starts a rsyslog that reads TLS from clients with a certificate of the authority."""
+    own = authority.issue("rsyslog")
+    running = Rsyslog(
+        folder,
+        f"""
+        global(workDirectory="{folder}" maxMessageSize="8k" defaultNetstreamDriver="ossl"
+               defaultNetstreamDriverCAFile="{authority.root}" defaultNetstreamDriverCertFile="{own.certificate}"
+               defaultNetstreamDriverKeyFile="{own.key}")
+        module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
+        input(type="imtcp" address="127.0.0.1" port="{port}")
+        """,
+    )
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens, "the port of rsyslog")
+    return running
+
+
+def test_rsyslog_over_tls_gets_every_record_once_both_sides_trust_each_other(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    [port] = free_ports(1)
+    running = start_tls_rsyslog(tmp_path, authority, port)
+    trusted, own = tmp_path / "trusted.pem", other.issue("catalog")
+    trusted.write_bytes(other.root.read_bytes())
+    env = {
+        "TIDEWATER_AUDIT__SYSLOG__ADDRESS": f"tls:localhost:{port}",
+        "TIDEWATER_AUDIT__SYSLOG__CA_FILE": str(trusted),
+        "TIDEWATER_AUDIT__SYSLOG__CLIENT_CERTIFICATE_FILE": str(own.certificate),
+        "TIDEWATER_AUDIT__SYSLOG__CLIENT_KEY_FILE": str(own.key),
+    }
+    server = make_server("syslog-tls", env=env)
+    server.start()
+    wanted = leave_records(server, "refused")
+    until(lambda: "UnknownIssuer" in server.stderr(), "a receiver that the server does not trust")
+    trusted.write_bytes(authority.root.read_bytes())
+    until(lambda: "received fatal alert" in server.stderr(), "a receiver that does not trust the server")
+    assert not running.read("imtcp"), "messages from an unknown client"
+
+    # Files are read for each new connection. What the receiver did not get comes now.
+    authority.issue("renewed").copy_to(own)
+    wanted |= leave_records(server, "tls")
+    until(lambda: wanted <= set(running.read("imtcp")), "all records over TLS")
+    assert running.read("imtcp")["change-tls"][0] == ["tidewater", "change", "authpriv", "info"]
+
+    # The next records of a receiver that was started again come over a new connection.
+    running.stop()
+    running = start_tls_rsyslog(tmp_path, authority, port)
+    wanted = leave_records(server, "again")
+    until(lambda: wanted <= set(running.read("imtcp")), "records over a new connection")
+    server.stop()
+    running.stop()
 
 
 @pytest.mark.makes_unavailable

@@ -4,6 +4,7 @@
 
 mod file;
 mod syslog;
+mod syslog_tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use super::line::AuditLine;
 use super::measures::SinkLabels;
 use crate::background::{Task, TaskError};
 use crate::config::{AuditConfig, SyslogAddress};
-use crate::store::{AuditPosition, claim_run};
+use crate::store::{AuditBatch, claim_run};
 
 /// How often the export looks for new records.
 const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,21 +75,18 @@ impl AuditExport {
         // A sink that cannot be written is found also by the servers that export nothing.
         self.write(sink, settings, &[]).await?;
         let position = store.audit_position(sink).await?.unwrap_or_default();
-        let (events, records) = store.audit_after(position, 1).await?;
-        let oldest_ms = events.iter().map(|event| event.at_ms).chain(records.iter().map(|record| record.at_ms)).min();
+        let oldest_ms = store.audit_waiting(position).await?;
         self.measure_lag(sink, oldest_ms);
         // A claim is a write to a shared database, so it is made only if there is something to export.
         if oldest_ms.is_none() || !claim_run(&**store, task, self.audit.clock.now_ms(), EXPORT_INTERVAL).await? {
             return Ok(0);
         }
         loop {
+            store.feed_sequence(BATCH).await?;
+            store.audit_sequence(BATCH).await?;
             let expected = store.audit_position(sink).await?;
-            let from = expected.unwrap_or_default();
-            let (events, records) = store.audit_after(from, BATCH).await?;
-            let to = AuditPosition {
-                event: events.last().map_or(from.event, |event| event.id),
-                record: records.last().map_or(from.record, |record| record.id),
-            };
+            let AuditBatch { events, records, position } =
+                store.audit_after(expected.unwrap_or_default(), BATCH).await?;
             let mut lines: Vec<AuditLine> = events.into_iter().map(AuditLine::from).collect();
             lines.extend(records.into_iter().map(AuditLine::from));
             lines.sort_by_key(AuditLine::at_ms);
@@ -97,7 +95,7 @@ impl AuditExport {
                 return Ok(exported);
             }
             self.write(sink, settings, &lines).await?;
-            if !store.audit_position_set(sink, expected, to).await? {
+            if !store.audit_position_set(sink, expected, position).await? {
                 // Another server has exported the same records.
                 return Ok(exported);
             }

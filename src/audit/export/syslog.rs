@@ -1,4 +1,4 @@
-//! The export to syslog: RFC 5424 over a Unix socket, UDP (RFC 5426), or TCP with octet counting (RFC 6587).
+//! The export to syslog: RFC 5424 over a Unix socket, UDP (RFC 5426), TCP with octet counting (RFC 6587), or TLS (RFC 5425).
 
 use std::fs;
 use std::io;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
+use super::syslog_tls;
 use crate::audit::line::AuditLine;
 use crate::config::{AuditSyslogConfig, SyslogAddress, SyslogFacility};
 use crate::store::AuditDecision;
@@ -26,13 +28,15 @@ const INFORMATION: u8 = 6;
 /// A connection to a syslog receiver.
 #[derive(Default)]
 pub(super) struct SyslogSink {
-    open: Option<(SyslogAddress, Connection)>,
+    /// The connection, with the settings that it was opened for.
+    open: Option<(AuditSyslogConfig, Connection)>,
 }
 
 enum Connection {
     Unix(UnixDatagram),
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl SyslogSink {
@@ -51,24 +55,27 @@ impl SyslogSink {
     }
 
     async fn try_send(&mut self, settings: &AuditSyslogConfig, lines: &[AuditLine]) -> io::Result<()> {
-        let open = self.open.take().filter(|(address, _)| *address == settings.address);
+        let mut open = self.open.take().filter(|(opened_for, _)| opened_for == settings);
+        if open.as_mut().is_some_and(|(_, connection)| connection.check().is_err()) {
+            open = None;
+        }
         let mut connection = match open {
-            Some((_, connection)) if !connection.is_closed() => connection,
-            _ => Connection::open(&settings.address).await?,
+            Some((_, connection)) => connection,
+            None => Connection::open(settings).await?,
         };
         let host = host_name();
         for line in lines {
             connection.send(&message(settings.facility, &host, line)).await?;
         }
         connection.finish().await?;
-        self.open = Some((settings.address.clone(), connection));
+        self.open = Some((settings.clone(), connection));
         Ok(())
     }
 }
 
 impl Connection {
-    async fn open(address: &SyslogAddress) -> io::Result<Self> {
-        match address {
+    async fn open(settings: &AuditSyslogConfig) -> io::Result<Self> {
+        match &settings.address {
             SyslogAddress::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect(path)?;
@@ -82,6 +89,7 @@ impl Connection {
                 Ok(Self::Udp(socket))
             }
             SyslogAddress::Tcp(to) => Ok(Self::Tcp(TcpStream::connect(to).await?)),
+            SyslogAddress::Tls(to) => Ok(Self::Tls(Box::new(syslog_tls::connect(to, settings).await?))),
             SyslogAddress::None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -90,27 +98,38 @@ impl Connection {
         match self {
             Self::Unix(socket) => socket.send(message.as_bytes()).await.map(drop),
             Self::Udp(socket) => socket.send(message.as_bytes()).await.map(drop),
-            Self::Tcp(stream) => stream.write_all(format!("{} {message}", message.len()).as_bytes()).await,
+            Self::Tcp(stream) => stream.write_all(counted(message).as_bytes()).await,
+            Self::Tls(stream) => stream.write_all(counted(message).as_bytes()).await,
         }
     }
 
-    /// Fails if the receiver has closed the connection: it may have read only a part.
+    /// Sends what is buffered. Fails if the receiver has closed the connection: it may have read only a part.
     async fn finish(&mut self) -> io::Result<()> {
-        if let Self::Tcp(stream) = self {
-            stream.flush().await?;
+        match self {
+            Self::Unix(_) | Self::Udp(_) => {}
+            Self::Tcp(stream) => stream.flush().await?,
+            Self::Tls(stream) => stream.flush().await?,
         }
-        if self.is_closed() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        self.check()
     }
 
-    /// Returns whether the receiver has closed the connection. Receivers send nothing.
-    fn is_closed(&self) -> bool {
-        let Self::Tcp(stream) = self else { return false };
-        match stream.try_read(&mut [0; 64]) {
-            Ok(0) => true,
-            Ok(_) => false,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    /// Fails if the receiver has closed the connection. Receivers send nothing.
+    fn check(&mut self) -> io::Result<()> {
+        match self {
+            Self::Unix(_) | Self::Udp(_) => Ok(()),
+            Self::Tcp(stream) => match stream.try_read(&mut [0; 64]) {
+                Ok(0) => Err(io::ErrorKind::ConnectionAborted.into()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(()),
+            },
+            Self::Tls(stream) => syslog_tls::closed(stream).map_or(Ok(()), Err),
         }
     }
+}
+
+/// Returns a message with its length before it (RFC 6587, section 3.4.1; RFC 5425, section 4.3).
+fn counted(message: &str) -> String {
+    format!("{} {message}", message.len())
 }
 
 /// Returns a message (RFC 5424, section 6) whose text is the record as JSON.
@@ -161,7 +180,7 @@ mod tests {
     async fn messages_over_tcp_have_their_length_and_a_closed_connection_is_opened_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = SyslogAddress::Tcp(listener.local_addr().unwrap().to_string());
-        let settings = AuditSyslogConfig { address, facility: SyslogFacility::Auth };
+        let settings = AuditSyslogConfig { address, facility: SyslogFacility::Auth, ..AuditSyslogConfig::default() };
         let mut sink = SyslogSink::default();
         for _ in 0..2 {
             let lines = [line(AuditDecision::Denied, "ä"), line(AuditDecision::Allowed, "b")];
@@ -179,7 +198,7 @@ mod tests {
             }
             drop(stream);
             // The connection counts as open until the system has told of its end.
-            while sink.open.as_ref().is_some_and(|(_, connection)| !connection.is_closed()) {
+            while sink.open.as_mut().is_some_and(|(_, connection)| connection.check().is_ok()) {
                 tokio::task::yield_now().await;
             }
         }

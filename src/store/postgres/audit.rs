@@ -9,7 +9,8 @@ use super::PostgresStore;
 use super::convert::get;
 use super::events::{COLUMNS as EVENT_COLUMNS, NEW_ID, event_at};
 use super::params::params;
-use crate::store::{AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Event, Result, StoreError};
+use super::sequence::Sequence;
+use crate::store::{AuditBatch, AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Result, StoreError};
 
 /// The most records that are read for one page, so that a filter with few matches ends soon.
 const MOST_LOOKED_AT: usize = 20_000;
@@ -18,15 +19,6 @@ const MOST_LOOKED_AT: usize = 20_000;
 const MOST_AT_ONCE: usize = 1_000;
 
 const COLUMNS: &str = "id, organisation, at_ms, entry";
-
-/// An expression for a number below which no event or record appears any more.
-///
-/// Numbers follow from the database's clock ([`NEW_ID`]), and appear when their transactions commit. So the transactions that have written
-/// something and still run hold the numbers back from their starts on. A second more is for a transaction that has taken its number and is
-/// about to write for the first time.
-const SETTLED: &str = "(SELECT (extract(epoch FROM least(clock_timestamp() - interval '1 second', min(xact_start)))
-                                * 1000000)::bigint * 4
-                        FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL)";
 
 /// Returns the column of a record's organisation: the nil UUID for an unknown actor.
 fn organisation_column(organisation: Option<OrganisationId>) -> Uuid {
@@ -131,22 +123,32 @@ impl AuditStore for PostgresStore {
         }
     }
 
-    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<(Vec<Event>, Vec<AuditRecord>)> {
-        // Read first: a transaction that begins after this read takes a higher number.
-        let settled: i64 = match self.read_first(&format!("SELECT {SETTLED}"), params![]).await? {
-            Some(row) => get(&row, 0)?,
-            None => return Ok((Vec::new(), Vec::new())),
+    async fn audit_sequence(&self, at_most: u32) -> Result<u64> {
+        Sequence::Records.place(self, at_most).await
+    }
+
+    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<AuditBatch> {
+        let sql = format!("SELECT {EVENT_COLUMNS}, position FROM event WHERE position > $1 ORDER BY position LIMIT $2");
+        let events = self.read(&sql, params![position.event, i64::from(limit)]).await?;
+        let sql = format!("SELECT {COLUMNS}, position FROM audit WHERE position > $1 ORDER BY position LIMIT $2");
+        let records = self.read(&sql, params![position.record, i64::from(limit)]).await?;
+        let position = AuditPosition {
+            event: events.last().map_or(Ok(position.event), |row| get(row, 19))?,
+            record: records.last().map_or(Ok(position.record), |row| get(row, 4))?,
         };
-        // Numbers are unique in an organisation, not in all, so a page ends with all rows of its last number.
-        let limit = i64::from(limit);
-        let sql = format!(
-            "SELECT {EVENT_COLUMNS} FROM event WHERE id > $1 AND id < $2 ORDER BY id FETCH FIRST $3 ROWS WITH TIES"
-        );
-        let events = self.read(&sql, params![position.event, settled, limit]).await?;
-        let sql =
-            format!("SELECT {COLUMNS} FROM audit WHERE id > $1 AND id < $2 ORDER BY id FETCH FIRST $3 ROWS WITH TIES");
-        let records = self.read(&sql, params![position.record, settled, limit]).await?;
-        Ok((events.iter().map(event_at).collect::<Result<_>>()?, records.iter().map(record_at).collect::<Result<_>>()?))
+        let events = events.iter().map(event_at).collect::<Result<_>>()?;
+        let records = records.iter().map(record_at).collect::<Result<_>>()?;
+        Ok(AuditBatch { events, records, position })
+    }
+
+    async fn audit_waiting(&self, position: AuditPosition) -> Result<Option<i64>> {
+        let sql = "SELECT min(at_ms) FROM (
+                (SELECT at_ms FROM event WHERE position > $1 ORDER BY position LIMIT 1) UNION ALL
+                (SELECT at_ms FROM event WHERE position IS NULL ORDER BY id LIMIT 1) UNION ALL
+                (SELECT at_ms FROM audit WHERE position > $2 ORDER BY position LIMIT 1) UNION ALL
+                (SELECT at_ms FROM audit WHERE position IS NULL ORDER BY id LIMIT 1)) AS waiting";
+        let row = self.read_first(sql, params![position.event, position.record]).await?;
+        row.map_or(Ok(None), |row| get(&row, 0))
     }
 
     async fn audit_position(&self, sink: &str) -> Result<Option<AuditPosition>> {

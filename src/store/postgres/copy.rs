@@ -453,7 +453,7 @@ mod tests {
     ];
 
     /// Columns that are not copied: they start anew with the servers of the target.
-    const NEW: [(&str, &str); 2] = [("principal", "generation"), ("event", "position")];
+    const NEW: [(&str, &str); 3] = [("principal", "generation"), ("event", "position"), ("audit", "position")];
 
     #[tokio::test]
     async fn every_table_and_column_is_copied() {

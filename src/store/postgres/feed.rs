@@ -1,9 +1,5 @@
-//! The feed of events.
-//!
-//! Ids of events are taken before the commit, so an event with a lower id may become visible later. Positions are given to committed events
-//! ([`FeedStore::feed_sequence`]), in the order of their ids, while the row in `feed_state` is locked until the commit. So positions become visible in
-//! their order, and changes of the catalog neither wait for this row nor write to it. An event that is committed late gets a later
-//! position. The order of one object's events stays: when one of them is visible, all its earlier ones are too, and have lower ids.
+//! The feed of events. Events get their positions after their commit ([`Sequence`]). The order of one object's events stays: when one of them is
+//! visible, all its earlier ones are too, and have lower ids.
 
 use async_trait::async_trait;
 use tidewater_core::ids::OrganisationId;
@@ -11,11 +7,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::attempts::transact;
-use super::connection::Transaction;
-use super::convert::{Failure, count, get};
+use super::convert::{count, get};
 use super::events::{COLUMNS, NEW_ID, event_at};
 use super::params::params;
+use super::sequence::Sequence;
 use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result, StoreError};
 
 const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
@@ -27,22 +22,6 @@ pub(super) fn key(scope: FeedScope) -> Uuid {
 
 pub(super) fn scope_of(key: Uuid) -> FeedScope {
     FeedScope::from((!key.is_nil()).then_some(OrganisationId(key)))
-}
-
-async fn sequence(transaction: &Transaction, at_most: u32) -> std::result::Result<u64, Failure> {
-    // Locks in a statement of its own, so that the next one sees what the last holder of the lock did.
-    transaction.query("SELECT 1 FROM feed_state WHERE only_one FOR UPDATE", &[]).await?;
-    let sql = "WITH next AS (
-             SELECT organisation, id, row_number() OVER (ORDER BY id, organisation) AS number
-             FROM (SELECT organisation, id FROM event WHERE position IS NULL ORDER BY id, organisation LIMIT $1) AS oldest),
-         placed AS (
-             UPDATE event SET position = feed_state.latest + next.number FROM next, feed_state
-             WHERE event.organisation = next.organisation AND event.id = next.id RETURNING event.position),
-         highest AS (SELECT max(position) AS position, count(*) AS placed FROM placed)
-         UPDATE feed_state SET latest = highest.position FROM highest
-         WHERE feed_state.only_one AND highest.position IS NOT NULL RETURNING highest.placed";
-    let rows = transaction.query(sql, params![i64::from(at_most)]).await?;
-    Ok(rows.first().map(|row| get(row, 0)).transpose()?.map_or(0, count))
 }
 
 fn consumer_at(row: &Row) -> Result<Consumer> {
@@ -61,11 +40,7 @@ fn consumer_at(row: &Row) -> Result<Consumer> {
 #[async_trait]
 impl FeedStore for PostgresStore {
     async fn feed_sequence(&self, at_most: u32) -> Result<u64> {
-        // Most runs find nothing to do, and lock nothing.
-        if self.read_first("SELECT 1 FROM event WHERE position IS NULL LIMIT 1", &[]).await?.is_none() {
-            return Ok(0);
-        }
-        transact!(self, transaction => sequence(transaction, at_most))
+        Sequence::Events.place(self, at_most).await
     }
 
     async fn feed_bounds(&self, scope: FeedScope) -> Result<FeedBounds> {

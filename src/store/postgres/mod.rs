@@ -48,6 +48,7 @@ mod receipts;
 mod reports;
 mod restore;
 mod roles;
+mod sequence;
 mod settings;
 mod signing_keys;
 mod state_rows;

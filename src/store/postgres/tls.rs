@@ -1,43 +1,23 @@
 //! TLS to the database, with the checks of libpq's `sslmode`.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::{Identity, Roots, TlsSettings, Verification};
+use crate::base::pem_files::{PemFileError, certificates, private_key};
 
 /// Why TLS cannot be used. The files may be repaired while the server runs.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
-    /// A file cannot be read.
-    #[error("{parameter}: the file {} cannot be read: {cause}", file.display())]
-    File {
-        /// The URL's parameter.
-        parameter: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A file contains no PEM of the expected kind.
-    #[error("{parameter}: the file {} has no usable PEM: {cause}", file.display())]
-    Pem {
-        /// The URL's parameter.
-        parameter: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        cause: String,
-    },
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] PemFileError),
     /// The system has no certificates of issuers.
     #[error("the system has no certificates of trusted issuers: name a file with sslrootcert")]
     NoSystemRoots,
@@ -69,7 +49,7 @@ impl Tls {
         let config = match &self.settings.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { certificate, key }) => {
-                builder.with_client_auth_cert(certificates("sslcert", certificate)?, private_key(key)?)?
+                builder.with_client_auth_cert(certificates("sslcert", certificate)?, private_key("sslkey", key)?)?
             }
         };
         Ok(MakeRustlsConnect::new(config))
@@ -101,26 +81,6 @@ impl Tls {
         }
         Ok(Arc::new(store))
     }
-}
-
-fn read(parameter: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(file).map_err(|cause| TlsError::File { parameter, file: file.to_owned(), cause })
-}
-
-fn not_pem(parameter: &'static str, file: &Path, cause: &pem::Error) -> TlsError {
-    TlsError::Pem { parameter, file: file.to_owned(), cause: cause.to_string() }
-}
-
-fn certificates(parameter: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(parameter, file)?;
-    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|cause| not_pem(parameter, file, &cause))?;
-    if found.is_empty() { Err(not_pem(parameter, file, &pem::Error::NoItemsFound)) } else { Ok(found) }
-}
-
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read("sslkey", file)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|cause| not_pem("sslkey", file, &cause))
 }
 
 /// Checks the database's certificate as far as `sslmode` requests it.

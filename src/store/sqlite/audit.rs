@@ -1,4 +1,4 @@
-//! Audit records, and how far they were exported.
+//! Audit records, and how far they were exported. A record's position is its id: one writer commits the records in the order of their ids.
 
 use async_trait::async_trait;
 use rusqlite::types::ToSql;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::events::events_after;
-use crate::store::{AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Event, Result, StoreError};
+use crate::store::{AuditBatch, AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Result, StoreError};
 
 /// The most records that are read for one page, so that a filter with few matches ends soon.
 const MOST_LOOKED_AT: usize = 20_000;
@@ -63,12 +63,23 @@ fn audit_list(
     Ok(AuditPage { records, before: None })
 }
 
-fn audit_after(connection: &Connection, position: AuditPosition, limit: u32) -> Result<(Vec<Event>, Vec<AuditRecord>)> {
+fn audit_after(connection: &Connection, position: AuditPosition, limit: u32) -> Result<AuditBatch> {
     let events = events_after(connection, position.event, limit)?;
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
-    let records = statement.query_and_then(params![position.record, limit], record_at)?.collect::<Result<_>>()?;
-    Ok((events, records))
+    let records: Vec<_> =
+        statement.query_and_then(params![position.record, limit], record_at)?.collect::<Result<_>>()?;
+    let position = AuditPosition {
+        event: events.last().map_or(position.event, |event| event.id),
+        record: records.last().map_or(position.record, |record| record.id),
+    };
+    Ok(AuditBatch { events, records, position })
+}
+
+fn audit_waiting(connection: &Connection, position: AuditPosition) -> Result<Option<i64>> {
+    let sql = "SELECT min(at_ms) FROM (SELECT * FROM (SELECT at_ms FROM event WHERE id > ?1 ORDER BY id LIMIT 1)
+               UNION ALL SELECT * FROM (SELECT at_ms FROM audit WHERE id > ?2 ORDER BY id LIMIT 1))";
+    Ok(connection.prepare_cached(sql)?.query_row([position.event, position.record], |row| row.get(0))?)
 }
 
 fn audit_position(connection: &Connection, sink: &str) -> Result<Option<AuditPosition>> {
@@ -171,8 +182,16 @@ impl AuditStore for SqliteStore {
         self.read_many(move |connection| audit_list(connection, organisation, &filter, before, limit)).await
     }
 
-    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<(Vec<Event>, Vec<AuditRecord>)> {
+    async fn audit_sequence(&self, _: u32) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<AuditBatch> {
         self.read_many(move |connection| audit_after(connection, position, limit)).await
+    }
+
+    async fn audit_waiting(&self, position: AuditPosition) -> Result<Option<i64>> {
+        self.read_many(move |connection| audit_waiting(connection, position)).await
     }
 
     async fn audit_position(&self, sink: &str) -> Result<Option<AuditPosition>> {

@@ -78,35 +78,32 @@ fn filter() -> AuditFilter {
 }
 
 pub(in crate::store) async fn events_and_audit_records_after_a_position_are_listed_oldest_first(store: Subject) {
+    let start = AuditPosition::default();
+    assert_eq!(store.audit_waiting(start).await.unwrap(), None);
     let acme = organisation("acme");
     store.organisation_create(&acme, &change_at(NOW_MS)).await.unwrap();
     store.organisation_set_tier(acme.id, "premium", &change_at(NOW_MS + 1)).await.unwrap();
     store.audit_add(&[record(Some(acme.id), 1, "a"), record(None, 2, "b"), record(None, 3, "c")]).await.unwrap();
-    let (events, records) = settled(&store, AuditPosition::default(), (2, 3)).await;
-    assert_eq!(events.iter().map(|event| event.at_ms).collect::<Vec<_>>(), [NOW_MS, NOW_MS + 1]);
-    assert_eq!(times(&records), [1, 2, 3]);
-    let (first, rest) = store.audit_after(AuditPosition::default(), 1).await.unwrap();
-    assert_eq!((first[0].id, times(&rest)), (events[0].id, vec![1]));
-    let position = AuditPosition { event: events[0].id, record: records[1].id };
-    let (later, rest) = store.audit_after(position, 10).await.unwrap();
-    assert_eq!((later.len(), later[0].id, times(&rest)), (1, events[1].id, vec![3]));
+    assert_eq!(store.audit_waiting(start).await.unwrap(), Some(1), "also those without a position wait");
+    place_all(&store).await;
+    let all = store.audit_after(start, 100).await.unwrap();
+    assert_eq!(all.events.iter().map(|event| event.at_ms).collect::<Vec<_>>(), [NOW_MS, NOW_MS + 1]);
+    assert_eq!(times(&all.records), [1, 2, 3]);
+    let first = store.audit_after(start, 1).await.unwrap();
+    assert_eq!((first.events.len(), first.events[0].id, times(&first.records)), (1, all.events[0].id, vec![1]));
+    assert_eq!(store.audit_waiting(first.position).await.unwrap(), Some(2));
+    let rest = store.audit_after(first.position, 10).await.unwrap();
+    assert_eq!((rest.events.len(), rest.events[0].id, times(&rest.records)), (1, all.events[1].id, vec![2, 3]));
+    assert_eq!(rest.position, all.position);
+    let none = store.audit_after(all.position, 10).await.unwrap();
+    assert_eq!((none.events, none.records, none.position), (vec![], vec![], all.position));
+    assert_eq!(store.audit_waiting(all.position).await.unwrap(), None);
 }
 
-/// Waits until a number of events and records are listed: a store that other servers use lists them when no older ones can appear.
-async fn settled(
-    store: &Subject,
-    position: AuditPosition,
-    (events, records): (usize, usize),
-) -> (Vec<crate::store::Event>, Vec<AuditRecord>) {
-    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    loop {
-        let found = store.audit_after(position, 100).await.unwrap();
-        if found.0.len() >= events && found.1.len() >= records {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < until, "{found:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+/// Gives positions to all events and records, as the export does.
+async fn place_all(store: &Subject) {
+    while store.feed_sequence(2).await.unwrap() > 0 {}
+    while store.audit_sequence(2).await.unwrap() > 0 {}
 }
 
 pub(in crate::store) async fn position_of_an_export_moves_only_from_the_expected_one(store: Subject) {

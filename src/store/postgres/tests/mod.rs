@@ -1,5 +1,6 @@
 //! The conformance tests with the PostgreSQL store, and tests of this store alone.
 
+mod audit;
 mod failures;
 mod feed;
 mod generations;
