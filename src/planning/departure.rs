@@ -37,7 +37,7 @@ impl Watch {
     /// # Errors
     /// `Heavy` if its time is over, or it has ended.
     pub(super) fn check(&self, entry: u32) -> Result<(), PlanError> {
-        if entry % ENTRIES_BETWEEN_CHECKS != 0 {
+        if !entry.is_multiple_of(ENTRIES_BETWEEN_CHECKS) {
             return Ok(());
         }
         if self.0.load(Ordering::Relaxed) {

@@ -22,6 +22,9 @@ const SLICE_ENTRIES: u32 = 8_192;
 /// About how much memory the work on an entry takes, in bytes. It decides whether a slice goes to a worker.
 pub(super) const ENTRY_BYTES: u64 = 256;
 
+/// A data manifest that was read, or the reason why not.
+type Read = (Weighed, Result<Arc<Manifest>, PlanError>);
+
 /// The data manifests of a scan between two places, and its answer.
 pub(super) struct Scan {
     context: Arc<Context>,
@@ -33,7 +36,7 @@ pub(super) struct Scan {
     /// The manifests that are not begun.
     manifests: VecDeque<Weighed>,
     /// The reads that have begun, in the order of their manifests.
-    reads: FuturesOrdered<BoxFuture<'static, (Weighed, Result<Arc<Manifest>, PlanError>)>>,
+    reads: FuturesOrdered<BoxFuture<'static, Read>>,
     present: Option<(Weighed, Arc<Manifest>)>,
     work: Box<Work>,
     read_bytes: u64,

@@ -236,7 +236,8 @@ async fn lost_connection_makes_the_outcome_of_all_swaps_of_its_statement_unknown
     let (first, others) = fixture.tables.split_at(SWAPS_AT_ONCE);
     // The shared statement waits for another transaction that adds one of its old documents.
     let slow = fixture.client().await;
-    let (WarehouseRef { organisation, warehouse }, document) = (fixture.catalog.warehouse_ref, old_document(&others[0]));
+    let (WarehouseRef { organisation, warehouse }, document) =
+        (fixture.catalog.warehouse_ref, old_document(&others[0]));
     let sql = format!(
         "BEGIN; INSERT INTO old_document (organisation, warehouse, location, document, tabular, due_ms)
          VALUES ('{}', '{}', '{document}', '{document}', '{}', 1)",
