@@ -17,4 +17,4 @@ pub use export::AuditExport;
 pub use line::AuditLine;
 pub use measures::AuditMeasures;
 pub use recorder::{Audit, NotRecorded};
-pub use stream::{AuditStreamPage, NotAPageToken, StreamToken, audit_page};
+pub use stream::{AuditStreamPage, StreamToken, audit_page};
