@@ -56,7 +56,9 @@ record Scan(
     Schema schema = plain.schema(table);
     List<String> names = Columns.leaves(schema).stream().map(Columns.Leaf::name).toList();
     List<String> select = values.chance(0.3) ? names.stream().filter(name -> values.chance(0.4)).toList() : null;
-    List<String> stats = values.chance(0.2) ? names.stream().filter(name -> values.chance(0.5)).toList() : null;
+    // The client cannot name statistics of columns that are not selected: it would send null.
+    List<String> of = select == null ? names : select;
+    List<String> stats = values.chance(0.2) ? of.stream().filter(name -> values.chance(0.5)).toList() : null;
     return new Scan(reference, snapshotId, null, null, filter(values, made, schema, caseSensitive), select, caseSensitive, stats);
   }
 
