@@ -32,6 +32,9 @@ ACCEPTED = {
     "delete of other files left out": "the bounds of the position deletes exclude the data file; the library compares only equal bounds",
 }
 
+# Plans of more files than these are fetched in plan tasks.
+FEW_FILES = {"TIDEWATER_PLANNING__INLINE_FILES": "8", "TIDEWATER_PLANNING__TASK_FILES": "10"}
+
 # How many tables and scans, and the seconds after which no table is begun.
 SHORT = {"tables": 30, "scans": 12, "seconds": 40, "plans": 200}
 LONG = {"tables": 400, "scans": 30, "seconds": 1_500, "plans": 3_000}
@@ -96,7 +99,7 @@ def main() -> int:
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
     data_dir = options.work / "data"
-    server = Server(find_binary(), data_dir, store=store_settings(data_dir), env={"TIDEWATER_LOG__LEVEL": "info"})
+    server = Server(find_binary(), data_dir, store=store_settings(data_dir), env=FEW_FILES)
     server.start()
     try:
         counts, differences = judge(options, server, LONG if options.long else SHORT)
