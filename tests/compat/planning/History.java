@@ -2,7 +2,7 @@ package tidewater.planning;
 
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -202,7 +202,9 @@ final class History {
   }
 
   private void vectors(List<FileScanTask> live, RowDelta delta) {
-    Set<DataFile> of = new HashSet<>();
+    // Otherwise the commit would take each older vector for one of a concurrent writer.
+    delta.validateFromSnapshot(table.currentSnapshot().snapshotId());
+    Set<DataFile> of = new LinkedHashSet<>();
     for (int number = 1 + values.below(3); number > 0; number--) {
       FileScanTask task = values.one(live);
       if (of.add(task.file())) {

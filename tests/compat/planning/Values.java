@@ -43,12 +43,12 @@ final class Values {
     return of[below(of.length)];
   }
 
-  /** Returns a value that is not null. */
+  /** Returns a value that is not null. The least numbers are left out: truncated, they are outside of their type. */
   Object next(Type type) {
     return switch (type.typeId()) {
       case BOOLEAN -> chance(0.5);
-      case INTEGER -> chance(0.05) ? one(Integer.MIN_VALUE, Integer.MAX_VALUE) : below(30) - 6;
-      case LONG -> chance(0.05) ? one(Long.MIN_VALUE, Long.MAX_VALUE, 1L << 40) : (Object) (long) (below(30) - 6);
+      case INTEGER -> chance(0.05) ? one(Integer.MIN_VALUE + 10, Integer.MAX_VALUE) : below(30) - 6;
+      case LONG -> chance(0.05) ? one(Long.MIN_VALUE + 10, Long.MAX_VALUE, 1L << 40) : (Object) (long) (below(30) - 6);
       case FLOAT -> chance(0.25) ? one(Float.NaN, -0.0f, 0.0f, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.MIN_VALUE) : (below(40) - 10) / 2f;
       case DOUBLE -> chance(0.25) ? one(Double.NaN, -0.0, 0.0, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 1e300) : (below(40) - 10) / 2d;
       case DECIMAL -> decimal((Types.DecimalType) type);
@@ -94,7 +94,7 @@ final class Values {
 
   private BigDecimal decimal(Types.DecimalType type) {
     BigInteger largest = BigInteger.TEN.pow(type.precision()).subtract(BigInteger.ONE);
-    BigInteger unscaled = chance(0.05) ? one(largest, largest.negate()) : BigInteger.valueOf(below(300) - 100);
+    BigInteger unscaled = chance(0.05) ? one(largest, largest.negate().add(BigInteger.TEN)) : BigInteger.valueOf(below(300) - 100);
     return new BigDecimal(unscaled, type.scale());
   }
 
