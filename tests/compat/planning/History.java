@@ -170,7 +170,7 @@ final class History {
         .findFirst().ifPresent(together::add);
     PartitionSpec spec = table.specs().get(first.specId());
     List<Row> rows = together.stream().flatMap(file -> contents.rows.get(file.location()).stream()).toList();
-    RewriteFiles rewrite = table.newRewrite();
+    RewriteFiles rewrite = table.newRewrite().validateFromSnapshot(table.currentSnapshot().snapshotId());
     together.forEach(rewrite::deleteFile);
     rewrite.addFile(contents.data(table.schema(), spec, rows));
     if (format() > 1) {
