@@ -20,7 +20,8 @@ use crate::tenancy::quota::{Budget, Quota, QuotaError};
 /// Passes on an authenticated request within its organisation's limits. Adds the remaining budget to the answer.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let (facts, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("", MatchedPath::as_str);
     let check = if decides_after_read(request.method(), route) { Check::Cached } else { Check::Confirmed };
     let source = source_of(request.extensions());
     let admitted = match admit(&api, request.headers(), facts, (source, check), now_ms).await {
@@ -33,7 +34,10 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     }
     request.extensions_mut().insert(Arc::clone(&caller));
     insert_renewal(&api, &mut request);
-    let response = idempotency::once(&api, &caller, request, next).await;
+    let response = match plans_scans(route) {
+        true => next.run(request).await,
+        false => idempotency::once(&api, &caller, request, next).await,
+    };
     left.add_to(response)
 }
 
@@ -52,7 +56,14 @@ fn decides_after_read(method: &Method, route: &str) -> bool {
     // The load of a table is in `direct.rs`. The router has it for unusual paths.
     let is_change_of_table = route.ends_with("/tables/{table}") && *method != Method::GET;
     let others = ["/tables/{table}/credentials", "/tables/{table}/metrics", "/views/{view}", "/transactions/commit"];
-    is_change_of_table || others.iter().any(|end| route.ends_with(end))
+    is_change_of_table || plans_scans(route) || others.iter().any(|end| route.ends_with(end))
+}
+
+/// Returns whether a route plans a scan. It changes nothing, so it ignores the header `Idempotency-Key`, where clients send any UUID, and a
+/// repeated request is answered anew. It also ends with its client, and a request with a key does not.
+fn plans_scans(route: &str) -> bool {
+    let ends = ["/tables/{table}/plan", "/tables/{table}/plan/{plan-id}", "/tables/{table}/tasks"];
+    ends.iter().any(|end| route.ends_with(end))
 }
 
 /// Passes on a request that needs no key. Records its route.

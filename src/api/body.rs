@@ -81,7 +81,11 @@ impl Body {
         self.read(api, kind, json_object).await
     }
 
-    async fn read<T: Send + 'static>(
+    /// Checks the body against the limits of its kind, then reads it with `parse`. Uses a worker for a large body.
+    ///
+    /// # Errors
+    /// 400 if the body exceeds a limit; 503 if no worker finishes in time; those of `parse`.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         api: &Api,
         kind: RequestKind,

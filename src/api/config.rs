@@ -23,7 +23,7 @@ pub(super) struct Wanted {
 }
 
 /// The endpoints as JSON.
-static ENDPOINTS_JSON: LazyLock<String> = LazyLock::new(|| json!(ENDPOINTS).to_string());
+static ENDPOINTS_JSON: LazyLock<String> = LazyLock::new(|| json!(&ENDPOINTS[..]).to_string());
 
 /// The endpoints as JSON, with that of events.
 static ENDPOINTS_WITH_EVENTS_JSON: LazyLock<String> =
@@ -75,7 +75,7 @@ mod tests {
     fn configuration_is_the_json_of_its_parts() {
         for name in ["lake", "a\"b\\c", "größe"] {
             let expected = json!({
-                "defaults": { "warehouse": name }, "overrides": { "prefix": name }, "endpoints": ENDPOINTS,
+                "defaults": { "warehouse": name }, "overrides": { "prefix": name }, "endpoints": &ENDPOINTS[..],
                 "idempotency-key-lifetime": "PT30M",
             });
             let text = text(name, &ENDPOINTS_JSON, Duration::from_secs(1_800));

@@ -60,6 +60,25 @@ pub(super) async fn vend_for_table<A: Action, O: InWarehouse>(
     }
 }
 
+/// Vends credentials with a plan, if the client asks for them and the warehouse vends them.
+///
+/// # Errors
+/// Fails if the catalog cannot get them.
+pub(super) async fn credentials_for_plan<A: Action, O: InWarehouse>(
+    api: &Api,
+    permit: &Permit<A, O>,
+    delegated: Delegated,
+    ident: &TableIdent,
+    table: &LoadedTable,
+) -> Result<Option<Arc<Vended>>, ApiError> {
+    let asked = matches!(delegated.0, Wanted::Said { vended_credentials: true, .. });
+    if !asked || permit.warehouse().vendor.delegation(delegated.0) != Delegation::VendedCredentials {
+        return Ok(None);
+    }
+    let vended = vend_for_table(api, permit, delegated, ident, table).await?;
+    Ok(Some(vended).filter(|vended| !vended.credentials.is_empty()))
+}
+
 /// Vends access after a completed change. Vends nothing if the catalog cannot get credentials: an error would mean that the
 /// change was not made. The client gets credentials with its next load.
 pub(super) async fn vend_after_change<A: Action, O: InWarehouse>(

@@ -19,6 +19,7 @@ use crate::catalog::idempotency::IdempotencyError;
 use crate::heavy::HeavyError;
 use crate::history::reports::TakeError;
 use crate::metadata::MetadataError;
+use crate::planning::PlanError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::TooManySignatures;
@@ -386,6 +387,26 @@ impl From<MetadataError> for ApiError {
             }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlanError::BadRequest(_) => Self::bad_request(message),
+            PlanError::Unsupported(_) => {
+                Self::new(StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException", message)
+            }
+            PlanError::NoSuchTask => Self::new(StatusCode::NOT_FOUND, "NoSuchPlanTaskException", message),
+            PlanError::NoSuchPlan(_) => Self::new(StatusCode::NOT_FOUND, "NoSuchPlanIdException", message),
+            PlanError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
+            PlanError::NoKey(_) => {
+                Self::out_of_service(message).because("plan tasks cannot be sealed", &"see the line before")
+            }
+            PlanError::Metadata(error) => error.into(),
+            PlanError::Heavy(error) => error.into(),
         }
     }
 }

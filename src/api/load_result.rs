@@ -23,18 +23,38 @@ use crate::vending::Vended;
 /// header takes twice the memory.
 const HEADERS: usize = 6;
 
+/// The setting that tells clients who plans scans (reference implementation, `RESTCatalogProperties`), and the table's property for it.
+const PLANNING_MODE: &str = "scan-planning-mode";
+
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
-    loaded(&table.document.load_result, Some(vended), EntityTag::from_document(&table.document, Snapshots::All))
+    let tag = EntityTag::from_document(&table.document, Snapshots::All);
+    loaded(&table.document.load_result, Some(vended), planning_mode(&table.document.metadata), tag)
 }
 
-/// Returns the `LoadTableResult` of a table with the vended settings. `tag` is its entity tag.
-pub(super) fn loaded(result: &LoadResult, vended: Option<&Vended>, tag: EntityTag) -> Response {
-    let pieces = match vended.filter(|vended| !vended.config.is_empty()) {
-        None => result.without_config(),
-        Some(vended) => result.followed_by(vended.text(after)),
+/// Returns the `LoadTableResult` of a table with the vended settings and the planning mode. `tag` is its entity tag.
+pub(super) fn loaded(
+    result: &LoadResult,
+    vended: Option<&Vended>,
+    mode: Option<&'static str>,
+    tag: EntityTag,
+) -> Response {
+    let pieces = match (vended.filter(|vended| !vended.config.is_empty()), mode) {
+        (None, None) => result.without_config(),
+        (Some(vended), None) => result.followed_by(vended.text(after)),
+        (vended, Some(mode)) => {
+            let none = Vended::default();
+            result.followed_by(Bytes::from(after_with_mode(vended.unwrap_or(&none), Some(mode))))
+        }
     };
     tag.put(json_response(body(pieces)))
+}
+
+/// Returns the planning mode that the table's properties set: `client` or `server`. `None` if they set none, or an unknown one: clients then
+/// choose.
+pub(super) fn planning_mode(table: &TableMetadata) -> Option<&'static str> {
+    let set = table.properties().get(PLANNING_MODE)?;
+    ["client", "server"].into_iter().find(|mode| set.eq_ignore_ascii_case(mode))
 }
 
 /// Returns status 304, for a client that has the current metadata.
@@ -52,7 +72,19 @@ pub(super) fn credentials(vended: &Vended) -> Response {
 
 /// Returns the text after a document: the vended settings, once as `config` for older clients, and once for newer ones.
 fn after(vended: &Vended) -> String {
-    let mut after = format!(",\"config\":{}", json!(vended.config));
+    after_with_mode(vended, None)
+}
+
+/// Returns the text after a document, with the planning mode among the settings.
+fn after_with_mode(vended: &Vended, mode: Option<&'static str>) -> String {
+    let mut after = match mode {
+        None => format!(",\"config\":{}", json!(vended.config)),
+        Some(mode) => {
+            let mut config = vended.config.clone();
+            config.insert(PLANNING_MODE.to_owned(), mode.to_owned());
+            format!(",\"config\":{}", json!(config))
+        }
+    };
     if !vended.credentials.is_empty() {
         after.extend([",\"storage-credentials\":", &json!(vended.credentials).to_string()]);
     }
@@ -68,7 +100,7 @@ fn after(vended: &Vended) -> String {
 pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
     let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
     body.extend_from_slice(&table.to_json());
-    body.extend_from_slice(after(vended).as_bytes());
+    body.extend_from_slice(after_with_mode(vended, planning_mode(table)).as_bytes());
     json_response(Body::new(Full::new(Bytes::from(body))))
 }
 

@@ -32,6 +32,7 @@ mod openapi;
 mod paging;
 mod path;
 mod permission;
+mod plan;
 mod plus;
 mod polaris;
 mod readiness;
@@ -72,6 +73,7 @@ use crate::heavy::Heavy;
 use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
 use crate::maintenance::Maintenance;
+use crate::planning::Planning;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
@@ -90,6 +92,8 @@ pub struct Api {
     pub admin: Arc<Admin>,
     /// Use cases of the catalog.
     pub catalog: Arc<Catalog>,
+    /// Planning of scans.
+    pub planning: Arc<Planning>,
     /// Authenticates callers, and exchanges keys for tokens.
     pub authenticator: Arc<Authenticator>,
     /// Counts requests against the organisations' limits.

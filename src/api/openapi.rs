@@ -17,11 +17,12 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The parts of the document. The first is its frame; the others are added to it.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
     include_str!("openapi/tables.json"),
+    include_str!("openapi/planning.json"),
     include_str!("openapi/commits.json"),
     include_str!("openapi/metadata.json"),
     include_str!("openapi/views.json"),

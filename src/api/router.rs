@@ -17,7 +17,7 @@ use super::polaris::{
 };
 use super::{
     Api, admission, commit, config, error, events as pulled_events, functions, health, metrics, namespaces, oauth,
-    openapi, plus, register, security_headers, sign, tables, telemetry, transactions, views, welcome,
+    openapi, plan, plus, register, security_headers, sign, tables, telemetry, transactions, views, welcome,
 };
 
 /// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
@@ -41,6 +41,9 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             )
             .route(&at("/namespaces/{namespace}/tables/{table}/metrics"), post(metrics::report))
             .route(&at("/namespaces/{namespace}/tables/{table}/credentials"), get(tables::credentials))
+            .route(&at("/namespaces/{namespace}/tables/{table}/plan"), post(plan::plan))
+            .route(&at("/namespaces/{namespace}/tables/{table}/plan/{plan-id}"), get(plan::get).delete(plan::cancel))
+            .route(&at("/namespaces/{namespace}/tables/{table}/tasks"), post(plan::tasks))
             .route(&at("/namespaces/{namespace}/tables/{table}/unregister"), post(register::unregister))
             .route(&at("/namespaces/{namespace}/register"), post(register::register))
             .route(&at("/namespaces/{namespace}/functions"), get(functions::list))

@@ -35,6 +35,7 @@ pub(super) struct Wanted {
     referenced_by: Option<String>,
 }
 
+/// The query of a request for credentials. `planId`, the plan that they are for, is ignored: they are the same for every plan.
 #[derive(Deserialize)]
 pub(super) struct Through {
     #[serde(rename = "referenced-by")]
@@ -117,12 +118,12 @@ pub(super) async fn load(
         true => None,
         false => Some(Box::pin(delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
-    let vended = vended.as_deref();
+    let (vended, mode) = (vended.as_deref(), load_result::planning_mode(&table.document.metadata));
     let answer = match snapshots {
-        Snapshots::All => load_result::loaded(&table.document.load_result, vended, tag),
+        Snapshots::All => load_result::loaded(&table.document.load_result, vended, mode, tag),
         Snapshots::Refs => {
             let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
-            load_result::loaded(&refs, vended, tag)
+            load_result::loaded(&refs, vended, mode, tag)
         }
     };
     Ok(match vended {

@@ -20,6 +20,7 @@ use crate::delivery::Webhooks;
 use crate::delivery::kafka::{KafkaDelivery, KafkaMeasures};
 use crate::heavy::{Heavy, HeavyUsage};
 use crate::history::reports::Reports;
+use crate::planning::Planning;
 use crate::server::{ServerCounts, ServerUsage};
 use crate::store::Store;
 
@@ -51,9 +52,11 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         let help = "Events that became dead letters";
         registry.register("tidewater_delivery_dead", help, deliveries.dead.clone());
         register_audit(registry, api.audit.measures());
+        register_planning(registry, &api.planning);
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
+            planning: Arc::clone(&api.planning),
             work: Arc::clone(&api.heavy),
             bodies: Arc::clone(&api.bodies),
             webhooks: Arc::clone(&api.webhooks),
@@ -85,6 +88,27 @@ fn register_audit(registry: &mut Registry, measures: &AuditMeasures) {
     registry.register("tidewater_audit_refused_requests", help, measures.refused.clone());
 }
 
+/// Registers the metrics of scan planning.
+fn register_planning(registry: &mut Registry, planning: &Planning) {
+    let (measures, manifests) = (planning.measures(), planning.manifests());
+    let help = "Duration of planning scans until the answer begins, by operation and outcome";
+    registry.register("tidewater_scan_planning_duration_seconds", help, measures.answers.family());
+    let help = "Data files that were compared with the filters of scans";
+    registry.register("tidewater_scan_planning_considered_files", help, measures.considered.clone());
+    let help = "Delete files that were compared with the filters of scans";
+    registry.register("tidewater_scan_planning_considered_delete_files", help, measures.considered_deletes.clone());
+    let help = "Data files in the answers to planned scans";
+    registry.register("tidewater_scan_planning_returned_files", help, measures.returned.clone());
+    let help = "Manifests and manifest lists that were in the cache";
+    registry.register("tidewater_manifest_cache_hits", help, manifests.hits().clone());
+    let help = "Manifests and manifest lists that were not in the cache";
+    registry.register("tidewater_manifest_cache_misses", help, manifests.misses().clone());
+    let help = "Bytes of manifests and manifest lists that were read from storage";
+    registry.register("tidewater_manifest_read_bytes", help, manifests.read_bytes().clone());
+    let help = "Answers of scan planning that ended early, by a failure or a departed client";
+    registry.register("tidewater_scan_planning_broken_answers", help, measures.broken.clone());
+}
+
 /// A metric of each of several objects: its name, its help text, and how it is read.
 type Figure<O, V> = (&'static str, &'static str, fn(&O) -> V);
 
@@ -92,6 +116,7 @@ type Figure<O, V> = (&'static str, &'static str, fn(&O) -> V);
 struct Figures {
     background: Arc<Runner>,
     catalog: Arc<Catalog>,
+    planning: Arc<Planning>,
     work: Arc<Heavy>,
     bodies: Arc<Heavy>,
     webhooks: Arc<Webhooks>,
@@ -123,6 +148,8 @@ impl Collector for Figures {
         };
         let help = "Memory of cached metadata documents";
         single(&mut encoder, "tidewater_document_cache_bytes", help, self.catalog.cached_bytes())?;
+        let help = "Memory of cached manifests";
+        single(&mut encoder, "tidewater_manifest_cache_bytes", help, self.planning.manifests().cached_bytes())?;
         let help = "Changes that have begun and not ended";
         single(&mut encoder, "tidewater_running_changes", help, self.catalog.running_changes() as u64)?;
         let (lag, failing) = self.webhooks.lag();

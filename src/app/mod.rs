@@ -42,6 +42,7 @@ use crate::history::events::EventRetention;
 use crate::history::reports::Reports;
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
+use crate::planning::Planning;
 use crate::sealing::master_key::{self, MasterKeyWatch};
 use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
@@ -422,6 +423,7 @@ fn api_over(
     let heavy = Arc::new(Heavy::new(heavy_settings));
     let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
     let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
+    let planning = Planning::new(Arc::clone(&store), access.clone(), reader.clone(), clock.clone(), config.planning);
     let settings = catalog_settings(config);
     let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
     let auth = auth_settings(config);
@@ -445,6 +447,7 @@ fn api_over(
     let api = Arc::new(Api {
         admin,
         catalog,
+        planning: Arc::new(planning),
         authenticator,
         quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
         signatures: Signatures::new(config.api.signatures_per_second, clock.clone()),

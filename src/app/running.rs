@@ -91,6 +91,7 @@ impl Running {
         now.api.reports.set_retention(report_limits(config), config.metrics.retention());
         now.api.audit.set_settings(&config.audit);
         now.api.events.set_retention(config.events.retention(), config.events.per_organisation);
+        now.api.planning.set_cache_bytes(config.planning.cache_bytes);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
         self.server.replace(self.server.service().with_api(&api), &config.connections);
@@ -106,6 +107,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
     Api {
         admin: Arc::new(api.admin.with_settings(&authenticator, &Arc::new(config.clone()))),
         catalog,
+        planning: Arc::new(api.planning.with_settings(config.planning)),
         authenticator,
         quota: Arc::clone(&api.quota),
         signatures: api.signatures.with_pace(config.api.signatures_per_second),

@@ -40,6 +40,8 @@ pub enum Subject {
     Credentials,
     /// Commits. The target is the kind of object.
     Commit,
+    /// Plans of scans.
+    Planning,
 }
 
 impl Subject {
@@ -50,6 +52,7 @@ impl Subject {
             Self::Storage => ("storage", Kind::Internal),
             Self::Credentials => ("credentials", Kind::Internal),
             Self::Commit => ("commit", Kind::Internal),
+            Self::Planning => ("scan", Kind::Internal),
         };
         let mut span = trace::span(prefix, kind)?;
         match self {
@@ -58,6 +61,7 @@ impl Subject {
                 span.set("db.operation.name", operation);
             }
             Self::Storage | Self::Credentials => span.set("tidewater.storage.type", target),
+            Self::Planning => {}
             Self::Commit => {
                 span.rename(format!("{prefix} {target}"));
                 return Some(span);

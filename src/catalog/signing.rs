@@ -18,11 +18,9 @@ use crate::access::action::Action;
 use crate::access::{Authorizer, InWarehouse, Namespace, Permit, Table, action};
 use crate::base::clock::fresh_ordered_uuid;
 use crate::metadata::Document;
-use crate::sealing::PassKeys;
-use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::store::StoreError;
 use crate::vending::{Signed, ValidLocations, VendingError};
-use crate::warehouse::{open_pass, seal_pass};
+use crate::warehouse::{PassPurpose, open_pass, seal_pass};
 
 /// How long a pass for an existing table is valid: as long as vended credentials by default.
 const PASS_FOR_MS: i64 = 3_600 * 1_000;
@@ -140,20 +138,11 @@ impl Catalog {
             tracing::error!(%error, "a pass for signing cannot be sealed");
             CatalogError::WarehouseUnusable(warehouse.name.clone())
         };
-        let keys = self.pass_keys().await.map_err(|error| unusable(&error))?;
+        let keys = self.warehouses.access().pass_keys(self.store.as_ref()).await.map_err(|error| unusable(&error))?;
         let text = serde_json::to_vec(&pass).map_err(|error| unusable(&error))?;
-        let sealed = seal_pass(keys, warehouse.warehouse_ref, &text).map_err(|error| unusable(&error))?;
+        let sealed =
+            seal_pass(keys, PassPurpose::Signing, warehouse.warehouse_ref, &text).map_err(|error| unusable(&error))?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
-    }
-
-    /// Returns the keys that seal passes. They are in memory, except for the first pass of a catalog without a master key.
-    async fn pass_keys(&self) -> Result<&PassKeys, MasterKeyError> {
-        let access = self.warehouses.access();
-        if let Some(known) = access.passes.get() {
-            return Ok(known);
-        }
-        let ring = check_or_make(self.store.as_ref(), &access.keys).await?;
-        Ok(access.passes.get_or_init(|| PassKeys::new(&ring)))
     }
 
     /// Returns the locations in a pass, and the principal that staged their table.
@@ -166,7 +155,8 @@ impl Catalog {
     ) -> Option<(ValidLocations, Option<PrincipalId>)> {
         let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
         // Without keys no pass can have been sealed.
-        let text = open_pass(self.warehouses.access().passes.get()?, warehouse.warehouse_ref, &sealed).ok()?;
+        let keys = self.warehouses.access().passes.get()?;
+        let text = open_pass(keys, PassPurpose::Signing, warehouse.warehouse_ref, &sealed).ok()?;
         let pass: Pass = serde_json::from_slice(text.expose()).ok()?;
         let is_good =
             pass.namespace == ident.namespace.as_key() && pass.name == ident.name() && now_ms < pass.expires_ms;

@@ -184,11 +184,14 @@ impl Config {
         at_least_one("access.assignments", self.access.assignments);
         at_least_one("access.grants", self.access.grants);
         at_least_one("access.grants_per_role", self.access.grants_per_role);
-        for (key, value) in self.limits.settings() {
+        for (key, value) in self.limits.settings().into_iter().chain(self.planning.at_least_one()) {
             at_least_one(key, value);
         }
         if self.auth.token_lifetime_s > 86_400 {
             wrong.push("`auth.token_lifetime_s` must be at most 86400, a day".to_owned());
+        }
+        if self.planning.task_lifetime_s > 86_400 {
+            wrong.push("`planning.task_lifetime_s` must be at most 86400, a day".to_owned());
         }
         if self.api.idempotency_key_lifetime_s > 604_800 {
             wrong.push("`api.idempotency_key_lifetime_s` must be at most 604800, a week".to_owned());

@@ -14,6 +14,7 @@ mod listen;
 mod load;
 mod opentelemetry;
 mod origins;
+mod planning;
 mod proxies;
 mod reload;
 mod secrets;
@@ -45,6 +46,7 @@ pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use kafka::{KafkaCompression, KafkaConfig, KafkaSasl, KafkaStart, ORGANISATION as KAFKA_ORGANISATION};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
+pub use planning::PlanningConfig;
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
 use secrets::as_empty_text;
@@ -105,6 +107,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// Workers and memory for heavy work.
     pub heavy: HeavyConfig,
+    /// Scan planning for clients.
+    pub planning: PlanningConfig,
     /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
     pub tiers: BTreeMap<String, Tier>,
 }
@@ -300,6 +304,7 @@ impl Default for Config {
             limits: RequestLimits::default(),
             access: AccessConfig::default(),
             heavy: HeavyConfig::default(),
+            planning: PlanningConfig::default(),
             tiers: default_tiers(),
         }
     }

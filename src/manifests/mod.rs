@@ -1,9 +1,11 @@
-//! Reads manifest lists and manifests, with bounds on memory and work.
+//! Reads manifest lists and manifests, with bounds on memory and work. Keeps parsed ones in memory.
 
-mod avro;
-mod names;
+mod cache;
+mod error;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::{ManifestError, Manifests};
+pub use cache::{DEFAULT_CACHE_BYTES, ManifestCache};
+pub use error::ManifestError;
+pub(crate) use read::Manifests;

@@ -1,24 +1,11 @@
 //! Reads manifest lists and manifests by their location, within the limits of [`ObjectReader`].
 
 use tidewater_core::location::Location;
+use tidewater_manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 
-use super::names::{UnreadableError, files_of_manifest, manifests_of_list};
-use crate::metadata::{ObjectReader, ReadError};
-use crate::storage::{Storage, StorageError};
-
-/// Why a manifest list or a manifest was not read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ManifestError {
-    /// There is no such file.
-    #[error("is missing")]
-    Missing,
-    /// Its content is not that of such a file, or it is too large.
-    #[error(transparent)]
-    Unreadable(Box<dyn std::error::Error + Send + Sync>),
-    /// Storage did not answer, or no memory was free. It may be read another time.
-    #[error(transparent)]
-    Unavailable(ReadError),
-}
+use super::error::ManifestError;
+use crate::metadata::ObjectReader;
+use crate::storage::Storage;
 
 /// Reads the names in a file of at most so many bytes, unpacked.
 type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
@@ -56,16 +43,6 @@ impl<'a> Manifests<'a> {
         let object = self.reader.read(self.storage, location).await?;
         let limit_bytes = self.reader.limit_bytes();
         let named = self.reader.work(self.storage, object, move |bytes| names(&bytes, limit_bytes)).await?;
-        named.map_err(|error| ManifestError::Unreadable(error.into()))
-    }
-}
-
-impl From<ReadError> for ManifestError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Storage(StorageError::NotFound(_)) => Self::Missing,
-            error @ ReadError::TooLarge { .. } => Self::Unreadable(error.into()),
-            error => Self::Unavailable(error),
-        }
+        named.map_err(ManifestError::unreadable)
     }
 }

@@ -1,12 +1,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use apache_avro::types::Record;
+use apache_avro::types::{Record, Value};
 use apache_avro::{Schema, Writer};
 use tidewater_core::location::Location;
 use tidewater_core::storage::StorageProfile;
 
-use super::{ManifestError, Manifests};
+use super::{ManifestCache, ManifestError, Manifests};
 use crate::base::clock::fresh_uuid;
 use crate::heavy::Heavy;
 use crate::metadata::ObjectReader;
@@ -25,18 +25,23 @@ fn write_list(path: &Path, manifests: &[&str]) {
     std::fs::write(path, writer.into_inner().unwrap()).unwrap();
 }
 
-#[tokio::test]
-async fn manifest_list_is_read_by_its_location_within_the_limit() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Location::parse(&format!("file://{}", folder.path().display())).unwrap();
+/// Opens a storage on a folder.
+fn storage(folder: &Path) -> (Location, Storage) {
+    let root = Location::parse(&format!("file://{}", folder.display())).unwrap();
     let storage = Storage::open(&Setup {
         id: fresh_uuid(),
         root: &root,
         profile: &StorageProfile::File,
         credentials: &StorageCredentials::Ambient,
         budget: Budget::default(),
-    })
-    .unwrap();
+    });
+    (root, storage.unwrap())
+}
+
+#[tokio::test]
+async fn manifest_list_is_read_by_its_location_within_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
     let reader = ObjectReader::new(Arc::new(Heavy::default()), 10_000);
     let manifests = Manifests::new(&reader, &storage);
     let list = root.join("list.avro").unwrap();
@@ -53,4 +58,112 @@ async fn manifest_list_is_read_by_its_location_within_the_limit() {
     let too_large = manifests.read_list(&list).await.unwrap_err();
     assert!(matches!(too_large, ManifestError::Unreadable(_)), "{too_large}");
     assert!(too_large.to_string().contains("limits.document_bytes"), "{too_large}");
+}
+
+const MANIFEST: &str = r#"{"type": "record", "name": "manifest_entry", "fields": [{"name": "status", "type": "int"},
+    {"name": "data_file", "type": {"type": "record", "name": "r2", "fields": [
+        {"name": "file_path", "type": "string"}, {"name": "file_format", "type": "string"},
+        {"name": "record_count", "type": "long"}, {"name": "file_size_in_bytes", "type": "long"}]}}]}"#;
+
+fn write_manifest(path: &Path, files: &[&str]) -> u64 {
+    let schema = Schema::parse_str(MANIFEST).unwrap();
+    let mut writer = Writer::new(&schema, Vec::new());
+    writer.add_user_metadata("partition-spec".to_owned(), "[]").unwrap();
+    for file in files {
+        let file = Value::Record(vec![
+            ("file_path".into(), Value::String((*file).into())),
+            ("file_format".into(), Value::String("PARQUET".into())),
+            ("record_count".into(), Value::Long(1)),
+            ("file_size_in_bytes".into(), Value::Long(100)),
+        ]);
+        writer.append(Value::Record(vec![("status".into(), Value::Int(1)), ("data_file".into(), file)])).unwrap();
+    }
+    let bytes = writer.into_inner().unwrap();
+    std::fs::write(path, &bytes).unwrap();
+    bytes.len() as u64
+}
+
+fn reader() -> ObjectReader {
+    ObjectReader::new(Arc::new(Heavy::default()), 1 << 20)
+}
+
+#[tokio::test]
+async fn concurrent_requests_for_a_manifest_share_one_read_and_later_ones_need_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
+    let path = folder.path().join("m.avro");
+    let size_bytes = write_manifest(&path, &["s3://b/1.parquet", "s3://b/2.parquet"]);
+    let cache = ManifestCache::new(1 << 20, reader());
+    let location = root.join("m.avro").unwrap();
+    let found = futures_util::future::join_all((0..10).map(|_| cache.manifest(&storage, &location))).await;
+    let first = found[0].as_ref().unwrap();
+    assert_eq!(first.len(), 2);
+    assert!(found.iter().all(|one| Arc::ptr_eq(one.as_ref().unwrap(), first)));
+    assert_eq!((cache.misses().get(), cache.hits().get(), cache.read_bytes().get()), (10, 0, size_bytes));
+
+    std::fs::remove_file(&path).unwrap();
+    assert!(Arc::ptr_eq(&cache.manifest(&storage, &location).await.unwrap(), first));
+    assert_eq!((cache.misses().get(), cache.hits().get(), cache.read_bytes().get()), (10, 1, size_bytes));
+    assert!(cache.cached_bytes() >= first.size_bytes() as u64);
+    cache.set_capacity(0);
+    assert_eq!(cache.cached_bytes(), 0);
+    assert!(matches!(cache.manifest(&storage, &location).await, Err(ManifestError::Missing)));
+}
+
+#[tokio::test]
+async fn one_location_in_two_storages_is_two_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, one) = storage(folder.path());
+    // The same folder under another id.
+    let (_, two) = storage(folder.path());
+    let cache = ManifestCache::new(1 << 20, reader());
+    let location = root.join("m.avro").unwrap();
+    write_manifest(&folder.path().join("m.avro"), &["s3://b/1.parquet"]);
+    assert_eq!(cache.manifest(&one, &location).await.unwrap().len(), 1);
+    write_manifest(&folder.path().join("m.avro"), &["s3://b/1.parquet", "s3://b/2.parquet"]);
+    assert_eq!(cache.manifest(&one, &location).await.unwrap().len(), 1);
+    assert_eq!(cache.manifest(&two, &location).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn manifest_larger_than_its_share_is_used_but_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
+    write_manifest(&folder.path().join("m.avro"), &["s3://b/1.parquet"]);
+    let location = root.join("m.avro").unwrap();
+    let size_bytes =
+        ManifestCache::new(1 << 20, reader()).manifest(&storage, &location).await.unwrap().size_bytes() as u64;
+    let small = ManifestCache::new(size_bytes * 2, reader());
+    assert_eq!(small.manifest(&storage, &location).await.unwrap().len(), 1);
+    assert_eq!((small.cached_bytes(), small.misses().get()), (0, 1));
+    let large = ManifestCache::new(size_bytes * 8, reader());
+    large.manifest(&storage, &location).await.unwrap();
+    assert!(large.cached_bytes() > size_bytes);
+}
+
+#[tokio::test]
+async fn list_is_cached_apart_from_a_manifest_and_an_unreadable_file_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
+    write_manifest(&folder.path().join("m.avro"), &["s3://b/1.parquet"]);
+    let cache = ManifestCache::new(1 << 20, reader());
+    let location = root.join("m.avro").unwrap();
+    cache.manifest(&storage, &location).await.unwrap();
+    let no_list = cache.list(&storage, &location).await.unwrap_err();
+    assert!(matches!(no_list, ManifestError::Unreadable(_)), "{no_list}");
+    assert!(no_list.to_string().contains("manifest_path"), "{no_list}");
+
+    let list = r#"{"type": "record", "name": "manifest_file", "fields": [{"name": "manifest_path", "type": "string"},
+        {"name": "manifest_length", "type": "long"}, {"name": "partition_spec_id", "type": "int"}]}"#;
+    let schema = Schema::parse_str(list).unwrap();
+    let mut writer = Writer::new(&schema, Vec::new());
+    let fields = [("manifest_path", Value::String("s3://b/m.avro".into())), ("manifest_length", Value::Long(9))];
+    let mut fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    fields.push(("partition_spec_id".into(), Value::Int(3)));
+    writer.append(Value::Record(fields)).unwrap();
+    std::fs::write(folder.path().join("list.avro"), writer.into_inner().unwrap()).unwrap();
+    let location = root.join("list.avro").unwrap();
+    let list = cache.list(&storage, &location).await.unwrap();
+    assert_eq!((&*list.files()[0].path, list.files()[0].spec_id), ("s3://b/m.avro", 3));
+    assert!(Arc::ptr_eq(&cache.list(&storage, &location).await.unwrap(), &list));
 }

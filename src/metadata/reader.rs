@@ -119,8 +119,32 @@ impl ObjectReader {
         object: ReadObject,
         work: impl FnOnce(Bytes) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
+        let size_bytes = object.bytes.len() as u64;
+        self.work_as(storage, object, size_bytes, work).await
+    }
+
+    /// Runs `work` on an object on a worker, also if the object is small: a small packed object can be much work.
+    ///
+    /// # Errors
+    /// `Heavy`.
+    pub async fn work_on_worker<T: Send + 'static>(
+        &self,
+        storage: &Storage,
+        object: ReadObject,
+        work: impl FnOnce(Bytes) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let size_bytes = INLINE_BYTES.max(object.bytes.len() as u64);
+        self.work_as(storage, object, size_bytes, work).await
+    }
+
+    async fn work_as<T: Send + 'static>(
+        &self,
+        storage: &Storage,
+        object: ReadObject,
+        size_bytes: u64,
+        work: impl FnOnce(Bytes) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
         let ReadObject { bytes, reserved } = object;
-        let size_bytes = bytes.len() as u64;
         Ok(match reserved {
             Some(reserved) => self.heavy.run_in(reserved, move || work(bytes)).await?,
             None => self.heavy.run(storage.owner(), size_bytes, move || work(bytes)).await?,

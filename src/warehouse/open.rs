@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::base::measure::Calls;
 use crate::base::secret::Secret;
+use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
-use crate::store::{Warehouse, WarehouseOptions, WarehouseRef};
+use crate::store::{Store, Warehouse, WarehouseOptions, WarehouseRef};
 use crate::vending::{Vendor, open_vendor};
 
 /// A warehouse that a request may use, because its organisation owns it.
@@ -118,6 +119,19 @@ impl StorageAccess {
         Ok(Some(keys.seal(text.expose(), &owner(warehouse_ref))?))
     }
 
+    /// Returns the keys that seal passes. They are in memory, except for the first pass of a catalog without a master key, which is then
+    /// created.
+    ///
+    /// # Errors
+    /// All of [`MasterKeyError`].
+    pub async fn pass_keys(&self, store: &dyn Store) -> Result<&PassKeys, MasterKeyError> {
+        if let Some(known) = self.passes.get() {
+            return Ok(known);
+        }
+        let ring = check_or_make(store, &self.keys).await?;
+        Ok(self.passes.get_or_init(|| PassKeys::new(&ring)))
+    }
+
     fn unseal(&self, warehouse_ref: WarehouseRef, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
         let text = self.keys.read()?.open(sealed, &owner(warehouse_ref))?;
         serde_json::from_slice(text.expose()).map_err(|_| WarehouseError::Unknown)
@@ -137,20 +151,39 @@ pub(super) fn seal_credentials(
     Ok(keys.seal(&text, &owner(warehouse_ref))?)
 }
 
-/// Seals a pass, which a client sends back. It opens only for the same warehouse.
+/// What a pass is for. A pass for one purpose does not open for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassPurpose {
+    /// Requests to storage are signed for its holder.
+    Signing,
+    /// Its holder fetches a part of a planned scan.
+    PlanTask,
+}
+
+/// Seals a pass, which a client sends back. It opens only for the same purpose and warehouse.
 ///
 /// # Errors
 /// `NoEntropy`.
-pub fn seal_pass(keys: &PassKeys, warehouse_ref: WarehouseRef, pass: &[u8]) -> Result<Vec<u8>, SealError> {
-    keys.seal(pass, &pass_owner(warehouse_ref))
+pub fn seal_pass(
+    keys: &PassKeys,
+    purpose: PassPurpose,
+    warehouse_ref: WarehouseRef,
+    pass: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    keys.seal(pass, &pass_owner(purpose, warehouse_ref))
 }
 
 /// Opens a pass of [`seal_pass`].
 ///
 /// # Errors
 /// `Broken`.
-pub fn open_pass(keys: &PassKeys, warehouse_ref: WarehouseRef, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
-    keys.open(sealed, &pass_owner(warehouse_ref))
+pub fn open_pass(
+    keys: &PassKeys,
+    purpose: PassPurpose,
+    warehouse_ref: WarehouseRef,
+    sealed: &[u8],
+) -> Result<Secret<Vec<u8>>, SealError> {
+    keys.open(sealed, &pass_owner(purpose, warehouse_ref))
 }
 
 /// Returns the owner of a warehouse's sealed credentials. So they open for no other warehouse, even if a row is moved.
@@ -161,9 +194,14 @@ fn owner(warehouse_ref: WarehouseRef) -> [u8; 32] {
     owner
 }
 
-/// Returns the owner of a warehouse's passes. It differs from that of credentials, so that one is never taken for the other.
-fn pass_owner(warehouse_ref: WarehouseRef) -> Vec<u8> {
-    [b"pass".as_slice(), &owner(warehouse_ref)].concat()
+/// Returns the owner of a warehouse's passes. It differs for each purpose, and from that of credentials, so that one is never taken for
+/// another.
+fn pass_owner(purpose: PassPurpose, warehouse_ref: WarehouseRef) -> Vec<u8> {
+    let purpose: &[u8] = match purpose {
+        PassPurpose::Signing => b"pass",
+        PassPurpose::PlanTask => b"plan-task",
+    };
+    [purpose, &owner(warehouse_ref)].concat()
 }
 
 /// Returns an id of a warehouse's storage with its present settings. A change of the settings changes the id, so that no cached

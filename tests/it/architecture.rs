@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("vending", &["base", "storage"]),
     // A document carries the proof of its files' locations.
     ("metadata", &["base", "heavy", "storage", "vending"]),
-    ("manifests", &["metadata", "storage"]),
+    ("manifests", &["base", "heavy", "metadata", "storage"]),
     // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
     // To a file, and by a server itself to a folder or bucket.
@@ -36,12 +36,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tenancy", &["auth", "background", "base", "store"]),
     (
         "catalog",
+        &["access", "auth", "background", "base", "heavy", "metadata", "storage", "store", "vending", "warehouse"],
+    ),
+    // The files of a scan, for clients.
+    (
+        "planning",
         &[
             "access",
-            "auth",
-            "background",
             "base",
+            "config",
             "heavy",
+            "manifests",
             "metadata",
             "sealing",
             "storage",
@@ -92,6 +97,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "history",
             "maintenance",
             "metadata",
+            "planning",
             "sealing",
             "storage",
             "store",
@@ -120,7 +126,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "heavy",
             "history",
             "maintenance",
+            "manifests",
             "metadata",
+            "planning",
             "sealing",
             "server",
             "storage",
@@ -173,10 +181,21 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("apache_avro", &["sample"]),
     (
         "prometheus_client",
-        &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"],
+        &[
+            "app",
+            "audit",
+            "backup",
+            "base",
+            "catalog",
+            "delivery",
+            "manifests",
+            "metadata",
+            "planning",
+            "telemetry",
+            "vending",
+        ],
     ),
-    ("snap", &["manifests"]),
-    ("zstd", &["backup", "manifests"]),
+    ("zstd", &["backup"]),
     ("rustls", &["server", "store"]),
     ("tokio_rustls", &["server"]),
     ("x509_cert", &["server"]),

@@ -17,7 +17,7 @@ const WRAPPER: &str = r#"#!/bin/sh
 rustc=$1
 shift
 case " $* " in
-*" --crate-name tidewater "* | *" --crate-name tidewater_core "*) exec "$rustc" "$@" "$TIDEWATER_PROFILE_FLAG" ;;
+*" --crate-name tidewater "* | *" --crate-name tidewater_core "* | *" --crate-name tidewater_manifests "*) exec "$rustc" "$@" "$TIDEWATER_PROFILE_FLAG" ;;
 *) exec "$rustc" "$@" ;;
 esac
 "#;
@@ -26,7 +26,7 @@ esac
 const WORKLOADS: &str = "load,load-304,config,list,commit-many,commit-one,commit-append";
 
 /// The crates of the server, which are compiled again for each flag.
-const CRATES: [&str; 4] = ["--package", "tidewater", "--package", "tidewater-core"];
+const CRATES: [&str; 6] = ["--package", "tidewater", "--package", "tidewater-core", "--package", "tidewater-manifests"];
 
 /// Options of `profile`.
 #[derive(clap::Args)]

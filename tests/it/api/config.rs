@@ -41,13 +41,18 @@ async fn advertised_endpoints_are_exactly_those_served() {
             .replace("{namespace}", "n")
             .replace("{table}", "t")
             .replace("{view}", "v")
-            .replace("{function}", "f");
+            .replace("{function}", "f")
+            .replace("{plan-id}", "p");
         let answer = catalog.bytes(&tenant.key, Method::try_from(method).unwrap(), &path, "{}").await;
         let unrouted = String::from_utf8_lossy(&answer.bytes).contains("No such route");
         assert!(answer.status != 405 && !unrouted && !answer.status.is_server_error(), "{endpoint}: {answer:?}");
     }
-    let absent = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan";
-    assert!(!advertised.contains(&absent), "{absent}");
+    for planning in
+        ["POST {table}/plan", "GET {table}/plan/{plan-id}", "DELETE {table}/plan/{plan-id}", "POST {table}/tasks"]
+    {
+        let endpoint = planning.replace("{table}", "/v1/{prefix}/namespaces/{namespace}/tables/{table}");
+        assert!(advertised.contains(&&*endpoint), "{endpoint}");
+    }
 }
 
 #[tokio::test]

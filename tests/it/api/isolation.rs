@@ -33,6 +33,8 @@ async fn objects_of_another_organisation_look_missing() {
         (Method::POST, "/v1/namespaces/ns/tables/t", json!({ "requirements": [], "updates": [] })),
         (Method::POST, "/v1/namespaces/ns/tables/t/metrics", json!({})),
         (Method::GET, "/v1/namespaces/ns/tables/t/credentials", json!(null)),
+        (Method::POST, "/v1/namespaces/ns/tables/t/plan", json!({})),
+        (Method::POST, "/v1/namespaces/ns/tables/t/tasks", json!({ "plan-task": "x" })),
         (Method::POST, "/v1/namespaces/ns/tables/t/unregister", json!(null)),
         (Method::POST, "/v1/namespaces/ns/register", json!({ "name": "w", "metadata-location": "file:///w" })),
         (Method::GET, "/v1/namespaces/ns/functions", json!(null)),

@@ -1,5 +1,7 @@
 //! `/v1/namespaces/{namespace}/tables`, `/v1/namespaces/{namespace}/tables/{table}` and `/v1/tables/rename`
 
+mod plan;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 

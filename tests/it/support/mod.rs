@@ -1,6 +1,7 @@
 //! A catalog in this process, and helpers that send requests to it.
 
 mod callsites;
+pub(crate) mod snapshots;
 mod store;
 
 use std::sync::Arc;

@@ -275,8 +275,19 @@ impl<'a> SchemaIndex<'a> {
         self.ids.get(name).or_else(|| self.short_ids.get(name)).copied()
     }
 
-    /// Returns the names from the top level down, joined by dots.
-    fn full_name(&self, id: i32) -> String {
+    /// Returns the full names of all columns and nested fields, with their ids, in no order.
+    pub fn full_names(&self) -> impl Iterator<Item = (&str, i32)> {
+        self.ids.iter().map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// Returns the short names (`list.c` for `list.element.c`), with their ids, in no order. Some are full names, too.
+    pub fn short_names(&self) -> impl Iterator<Item = (&str, i32)> {
+        self.short_ids.iter().map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// Returns the names from the top level down, joined by dots. Empty if there is no field with this id.
+    #[must_use]
+    pub fn full_name(&self, id: i32) -> String {
         let mut names = Vec::new();
         let mut next = Some(id);
         while let Some(column) = next.and_then(|id| self.columns.get(&id)) {

@@ -151,6 +151,34 @@ impl Type {
         }
     }
 
+    /// Returns the primitive type with this name, in any accepted spelling. [`Type::is_unknown`] if there is none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        let (primitive, spelling) = type_name::parse(name);
+        Self::Primitive(primitive, spelling)
+    }
+
+    /// Returns precision and scale of a decimal with valid parameters.
+    #[must_use]
+    pub fn decimal_digits(&self) -> Option<(u8, u8)> {
+        let Self::Primitive(Primitive::Decimal, name) = self else { return None };
+        let (precision, scale) = type_name::decimal_digits(name).filter(|_| !self.is_malformed())?;
+        Some((u8::try_from(precision).ok()?, u8::try_from(scale).ok()?))
+    }
+
+    /// Returns the length of a fixed with valid parameters, in bytes.
+    #[must_use]
+    pub fn fixed_length(&self) -> Option<u32> {
+        let Self::Primitive(Primitive::Fixed, name) = self else { return None };
+        u32::try_from(type_name::fixed_length(name).filter(|_| !self.is_malformed())?).ok()
+    }
+
+    /// Returns whether it is a timestamp that is an instant: `timestamptz` or `timestamptz_ns`.
+    #[must_use]
+    pub fn is_zoned(&self) -> bool {
+        matches!(self, Self::Primitive(Primitive::Timestamp | Primitive::TimestampNano, name) if name.starts_with("timestamptz"))
+    }
+
     /// Returns the first format version with the type.
     #[must_use]
     pub fn min_format_version(&self) -> u8 {

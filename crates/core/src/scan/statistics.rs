@@ -12,6 +12,8 @@ pub trait FileStatistics {
     fn null_value_count(&self, field_id: i32) -> Option<i64>;
     /// Returns the number of NaN values of a column.
     fn nan_value_count(&self, field_id: i32) -> Option<i64>;
+    /// Returns the size of a column in the file, in bytes.
+    fn column_size_bytes(&self, field_id: i32) -> Option<i64>;
     /// Returns the lower bound of a column, in the binary single-value form.
     fn lower_bound(&self, field_id: i32) -> Option<&[u8]>;
     /// Returns the upper bound of a column, in the binary single-value form.

@@ -14,6 +14,7 @@ mod old_documents;
 mod oracle;
 mod properties;
 mod requirements;
+mod scan;
 mod sizes;
 mod stopped;
 mod strict;

@@ -220,6 +220,8 @@ impl World<'_> {
                 self.expect(Method::POST, &at, &late, status(&self.model, Some(P::TableWriteProperties), 409)).await;
                 let credentials = format!("{at}/credentials");
                 self.expect(get, &credentials, &none, status(&self.model, Some(P::TableReadData), 200)).await;
+                let plan = format!("{at}/plan");
+                self.expect(Method::POST, &plan, &json!({}), status(&self.model, Some(P::TableReadData), 200)).await;
             }
             On::View(..) => {
                 self.expect(head, &at, &none, status(&self.model, None, 204)).await;

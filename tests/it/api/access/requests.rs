@@ -7,6 +7,9 @@ use super::objects::Objects;
 use super::polaris;
 use crate::support::{create_table, create_view};
 
+/// The id of a plan.
+pub(super) const PLAN_ID: &str = "01980000-0000-7000-8000-000000000001";
+
 /// The content of a request besides its path.
 pub(super) enum Content {
     Nothing,
@@ -49,6 +52,7 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         .replace("{table}", "t")
         .replace("{view}", "v")
         .replace("{function}", "f")
+        .replace("{plan-id}", PLAN_ID)
         .replace("{id}", &objects.dropped)
         .replace("{key}", &objects.spare)
         .replace("{user}", &objects.spare)
@@ -85,6 +89,8 @@ fn catalog_body(route: &str, objects: &Objects) -> Value {
             json!({ "report-type": "commit-report", "table-name": "t", "snapshot-id": 1, "sequence-number": 1,
                 "operation": "append", "metrics": {} })
         }
+        "POST /v1/namespaces/{namespace}/tables/{table}/plan" => json!({}),
+        "POST /v1/namespaces/{namespace}/tables/{table}/tasks" => json!({ "plan-task": "x" }),
         "POST /v1/namespaces/{namespace}/tables/{table}/sign" => {
             json!({ "region": "a", "uri": "https://s3.example.com/b/t/a", "method": "GET", "headers": {} })
         }

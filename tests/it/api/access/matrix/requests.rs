@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
+use super::super::requests::PLAN_ID;
 use super::expected::Row;
 use crate::support::{create_table, create_view};
 
@@ -62,6 +63,7 @@ fn path(row: &Row, template: &str, names: &Names, prefix: bool) -> String {
         .replace("{table}", &names.table)
         .replace("{view}", &names.view)
         .replace("{function}", "f")
+        .replace("{plan-id}", PLAN_ID)
         .replace("{id}", dropped)
         .replace("{key}", SPARE)
         .replace("{principal-role}", SPARE)
@@ -108,6 +110,8 @@ fn body(row: &Row, names: &Names) -> Value {
             json!({ "report-type": "commit-report", "table-name": "t", "snapshot-id": 1, "sequence-number": 1,
                 "operation": "append", "metrics": {} })
         }
+        "POST /v1/namespaces/{namespace}/tables/{table}/plan" => json!({}),
+        "POST /v1/namespaces/{namespace}/tables/{table}/tasks" => json!({ "plan-task": "x" }),
         "POST /v1/namespaces/{namespace}/tables/{table}/sign" => {
             json!({ "region": "a", "uri": "https://s3.example.com/b/t/a", "method": "GET", "headers": {} })
         }

@@ -1,11 +1,11 @@
 //! Reads the paths in manifest lists and manifests (Iceberg specification, "Manifests" and "Manifest Lists"). Other columns,
 //! types and fields are skipped, so files of later versions of the format can be read too.
 
-use super::avro::{AvroError, read_texts};
+use crate::avro::{AvroError, read_texts};
 
 /// Why the paths of a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UnreadableError {
+pub enum UnreadableError {
     /// The Avro file cannot be read.
     #[error(transparent)]
     Avro(#[from] AvroError),
@@ -15,13 +15,13 @@ pub(crate) enum UnreadableError {
 }
 
 /// Returns the manifests in a manifest list. `limit_bytes` bounds the unpacked size.
-pub(crate) fn manifests_of_list(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
+pub fn manifests_of_list(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     read_paths(bytes, &["manifest_path"], limit_bytes)
 }
 
 /// Returns the data and delete files in a manifest, including entries marked as deleted, whose files belonged to the table.
 /// `limit_bytes` bounds the unpacked size.
-pub(crate) fn files_of_manifest(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
+pub fn files_of_manifest(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     read_paths(bytes, &["data_file", "file_path"], limit_bytes)
 }
 

@@ -6,6 +6,7 @@ use apache_avro::{Codec as AvroCodec, DeflateSettings, Schema as AvroSchema, Wri
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
+use super::file::{MAGIC, SYNC_BYTES};
 use super::*;
 
 const LIMIT: u64 = 1 << 20;

@@ -1,0 +1,456 @@
+//! Plans scans: the answers to requests for plans and for plan tasks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tidewater_core::document::TableMetadata;
+use tidewater_core::scan::range::resolve;
+use tidewater_core::scan::request::{PlanRequest, SnapshotRange};
+use uuid::Uuid;
+
+use super::deletes::Deletes;
+use super::departure::Departure;
+use super::error::PlanError;
+use super::measures::PlanningMeasures;
+use super::parts::{Parts, Sink, channel};
+use super::position::{Position, split};
+use super::prepared::{Prepared, column_ids};
+use super::reader::TableReader;
+use super::scan::{Pause, Scan};
+use super::source::{SnapshotLists, Source};
+use super::token::{PlanTask, Range, most_tokens};
+use super::work::{Context, Stops};
+use crate::access::{Permit, Table, action};
+use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::base::deadline::{self, Deadline};
+use crate::base::trace;
+use crate::config::PlanningConfig;
+use crate::heavy::Heavy;
+use crate::manifests::ManifestCache;
+use crate::metadata::{Document, ObjectReader};
+use crate::store::Store;
+use crate::warehouse::{OpenWarehouse, StorageAccess};
+
+/// The most bytes of tasks and delete files in the answer to a plan, about.
+const INLINE_BYTES: usize = 8 << 20;
+
+/// How long a plan collects files before it leaves the rest to plan tasks.
+const INLINE_TIME: Duration = Duration::from_secs(10);
+
+/// The size of one part of a long answer, in bytes, about.
+const PART_BYTES: usize = 512 << 10;
+
+/// What stands between the tasks and the delete files of an answer.
+const DELETE_FILES: &[u8] = b"],\"delete-files\":[";
+
+/// The end of the answer to a plan task.
+const END: &[u8] = b"]}";
+
+/// The permit of a scan.
+type ScanPermit = Permit<action::ReadTableData, Table>;
+
+/// Plans scans.
+pub struct Planning {
+    store: Arc<dyn Store>,
+    access: StorageAccess,
+    manifests: Arc<ManifestCache>,
+    heavy: Arc<Heavy>,
+    clock: Clock,
+    measures: PlanningMeasures,
+    settings: PlanningConfig,
+}
+
+/// A complete plan.
+#[derive(Debug)]
+pub struct Planned {
+    /// The members of the answer with tasks and delete files.
+    text: Vec<u8>,
+    tokens: Vec<String>,
+}
+
+/// An answer to a plan task.
+#[derive(Debug)]
+pub enum Answer {
+    /// The whole JSON.
+    Whole(Bytes),
+    /// The JSON in parts, of which the first is there.
+    Parts(Parts),
+}
+
+/// What a scan is about.
+struct Wanted {
+    range: Option<Range>,
+    schema_id: i32,
+    filter: Option<Box<RawValue>>,
+    case_sensitive: bool,
+    statistics: Vec<i32>,
+}
+
+impl Planning {
+    /// Creates the planning with the workers of `reader`, which limits the size of manifests.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        access: StorageAccess,
+        reader: ObjectReader,
+        clock: Clock,
+        settings: PlanningConfig,
+    ) -> Self {
+        let heavy = Arc::clone(reader.heavy());
+        let manifests = Arc::new(ManifestCache::new(settings.cache_bytes, reader));
+        Self { store, access, manifests, heavy, clock, measures: PlanningMeasures::default(), settings }
+    }
+
+    /// Returns the same planning with other settings. Both share the cache.
+    #[must_use]
+    pub fn with_settings(&self, settings: PlanningConfig) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            access: self.access.clone(),
+            manifests: Arc::clone(&self.manifests),
+            heavy: Arc::clone(&self.heavy),
+            clock: self.clock.clone(),
+            measures: self.measures.clone(),
+            settings,
+        }
+    }
+
+    /// Sets how much memory manifests may use.
+    pub fn set_cache_bytes(&self, bytes: u64) {
+        self.manifests.set_capacity(bytes);
+    }
+
+    /// Returns the measurements.
+    #[must_use]
+    pub const fn measures(&self) -> &PlanningMeasures {
+        &self.measures
+    }
+
+    /// Returns the cache of manifests.
+    #[must_use]
+    pub fn manifests(&self) -> &ManifestCache {
+        &self.manifests
+    }
+
+    /// Plans a scan of a table.
+    ///
+    /// # Errors
+    /// All of [`PlanError`] except for `NoSuchTask` and `NoSuchPlan`.
+    pub async fn plan(
+        &self,
+        table: &ScanPermit,
+        document: &Arc<Document>,
+        request: PlanRequest,
+    ) -> Result<Planned, PlanError> {
+        self.measures.answer("plan", self.plan_scan(table, document, request)).await
+    }
+
+    /// Returns the files of a plan task.
+    ///
+    /// # Errors
+    /// All of [`PlanError`] except for `NoSuchPlan`.
+    pub async fn tasks(&self, table: &ScanPermit, document: &Arc<Document>, token: &str) -> Result<Answer, PlanError> {
+        self.measures.answer("tasks", self.fetch_tasks(table, document, token)).await
+    }
+
+    async fn plan_scan(
+        &self,
+        table: &ScanPermit,
+        document: &Arc<Document>,
+        request: PlanRequest,
+    ) -> Result<Planned, PlanError> {
+        let stops = Stops {
+            files: self.settings.inline_files,
+            bytes: INLINE_BYTES,
+            counts_deletes: true,
+            rows: request.min_rows_requested.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0),
+        };
+        let (started, owner) = (Instant::now(), table.warehouse.warehouse_ref.organisation.0);
+        let resolved = Arc::clone(document);
+        let resolve = move || Wanted::from_request(&resolved.metadata, request);
+        let wanted = self.heavy.run(owner, document.json.len() as u64, resolve).await??;
+        // Held until the answer is complete.
+        let departure = Departure::default();
+        let end = Position::before(u32::MAX);
+        let mut scan = self.begin(table, document, &wanted, &departure, (Position::START, end)).await?;
+        let max_bytes = self.settings.max_bytes;
+        // One more read fits, so that the plan makes progress and leaves the rest to plan tasks.
+        let goes_on = |scan: &Scan| started.elapsed() < INLINE_TIME && scan.read_bytes() <= max_bytes / 2;
+        let pause = scan.fill(&stops, goes_on).await?;
+        let mut text = [b"\"file-scan-tasks\":[".as_slice(), &scan.take_text(), DELETE_FILES].concat();
+        while !scan.write_deletes(INLINE_BYTES).await? {
+            text.append(&mut scan.take_text());
+        }
+        text.append(&mut scan.take_text());
+        text.push(b']');
+        self.count(&scan);
+        let tokens = match pause {
+            Pause::Stop if !scan.work().has_rows(&stops) => {
+                let most = most_tokens(wanted.filter.as_deref());
+                let ranges = split(&scan.rest()?, scan.position(), self.settings.task_files, most);
+                self.tokens(table, wanted, ranges).await?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Planned { text, tokens })
+    }
+
+    async fn fetch_tasks(
+        &self,
+        table: &ScanPermit,
+        document: &Arc<Document>,
+        token: &str,
+    ) -> Result<Answer, PlanError> {
+        let (keys, place) = (self.access.passes.get(), table.warehouse.warehouse_ref);
+        let task = PlanTask::open(token, keys, place, holder(table), self.clock.now_ms())?;
+        let (from, to) = (task.from, task.to);
+        let wanted = Wanted::from_task(task);
+        let departure = Departure::default();
+        let begun = Instant::now();
+        let limit = Deadline::new(begun, begun + self.settings.timeout());
+        let mut scan = self.begin(table, document, &wanted, &departure, (from, to)).await?;
+        let stops = Stops { files: u64::MAX, bytes: PART_BYTES, counts_deletes: false, rows: None };
+        let pause = scan.fill(&stops, |_| true).await?;
+        let mut first = [b"{\"file-scan-tasks\":[".as_slice(), &scan.take_text()].concat();
+        if pause == Pause::End {
+            first.extend_from_slice(DELETE_FILES);
+            let has_all = scan.write_deletes(PART_BYTES).await?;
+            first.append(&mut scan.take_text());
+            if has_all {
+                first.extend_from_slice(END);
+                self.count(&scan);
+                return Ok(Answer::Whole(first.into()));
+            }
+        }
+        let (sink, parts) = channel(first.into());
+        let rest = Rest { scan, sink, departure, measures: self.measures.clone(), has_tasks: pause == Pause::End };
+        tokio::spawn(trace::carry(deadline::scope(Some(limit), rest.send(stops))));
+        Ok(Answer::Parts(parts))
+    }
+
+    /// Reads what a scan needs before its data manifests, and returns it at its first place.
+    async fn begin(
+        &self,
+        table: &ScanPermit,
+        document: &Arc<Document>,
+        wanted: &Wanted,
+        departure: &Departure,
+        places: (Position, Position),
+    ) -> Result<Scan, PlanError> {
+        let warehouse: &OpenWarehouse = &table.warehouse;
+        let (heavy, owner) = (&self.heavy, warehouse.warehouse_ref.organisation.0);
+        let filter = self.prepare(document, owner, wanted).await?;
+        let reader = TableReader::new(&self.manifests, warehouse, document)?;
+        let lists = wanted.lists(&document.metadata)?;
+        let source = Source::read(&reader, &lists, &self.settings).await?;
+        let manifests = Deletes::read(&reader, &source, &filter, &self.settings).await?;
+        let entries: u64 = manifests.iter().map(|(_, manifest)| manifest.len() as u64).sum();
+        let (settings, watch, document) = (self.settings, departure.watch(), Arc::clone(document));
+        let index = move || {
+            let deletes = Deletes::new(manifests, &document.metadata, &filter, &settings, &watch)?;
+            Ok::<_, PlanError>(Context { source, filter, deletes, watch })
+        };
+        let context = self.heavy.run(owner, entries * super::scan::ENTRY_BYTES, index).await??;
+        self.measures.considered_deletes.inc_by(context.deletes.len());
+        Scan::new(Arc::new(context), reader, (heavy, owner), places, self.settings.max_bytes)
+    }
+
+    /// Binds the filter. A long one is bound on a worker.
+    async fn prepare(&self, document: &Arc<Document>, owner: Uuid, wanted: &Wanted) -> Result<Prepared, PlanError> {
+        let (document, schema_id, case_sensitive) = (Arc::clone(document), wanted.schema_id, wanted.case_sensitive);
+        let (filter, statistics) = (wanted.filter.clone(), wanted.statistics.clone());
+        // The filter is projected onto each partition spec, and all columns of the schema are indexed.
+        let projections = 1 + document.metadata.partition_specs().len() as u64;
+        let filter_bytes = filter.as_ref().map_or(0, |filter| filter.get().len() as u64);
+        let bytes = document.json.len() as u64 + filter_bytes * projections;
+        let prepare = move || {
+            let filter = (filter.as_deref().map(RawValue::get), case_sensitive);
+            Prepared::new(&document.metadata, schema_id, filter, statistics)
+        };
+        self.heavy.run(owner, bytes, prepare).await?
+    }
+
+    /// Returns a token for each range of a scan's manifests.
+    async fn tokens(
+        &self,
+        table: &ScanPermit,
+        wanted: Wanted,
+        ranges: Vec<(Position, Position)>,
+    ) -> Result<Vec<String>, PlanError> {
+        let warehouse = &table.warehouse;
+        let unusable = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "a plan task cannot be sealed");
+            PlanError::NoKey(warehouse.name.clone())
+        };
+        let Some(range) = wanted.range else { return Ok(Vec::new()) };
+        let keys = self.access.pass_keys(self.store.as_ref()).await.map_err(|error| unusable(&error))?.clone();
+        let (table_id, principal) = holder(table);
+        let lifetime_ms = i64::try_from(self.settings.task_lifetime_s * 1_000).unwrap_or(i64::MAX);
+        let task = PlanTask {
+            table: table_id,
+            principal,
+            expires_ms: self.clock.now_ms().saturating_add(lifetime_ms),
+            range,
+            schema_id: wanted.schema_id,
+            filter: wanted.filter,
+            case_sensitive: wanted.case_sensitive,
+            statistics: wanted.statistics,
+            from: Position::START,
+            to: Position::START,
+        };
+        let (place, owner) = (warehouse.warehouse_ref, warehouse.warehouse_ref.organisation.0);
+        let bytes = ranges.len() as u64 * (1_024 + task.filter.as_ref().map_or(0, |filter| filter.get().len() as u64));
+        let seal = move || {
+            let mut task = task;
+            let sealed = ranges.into_iter().map(|(from, to)| {
+                (task.from, task.to) = (from, to);
+                task.seal(&keys, place)
+            });
+            sealed.collect::<Result<Vec<_>, _>>()
+        };
+        self.heavy.run(owner, bytes, seal).await?.map_err(|error| unusable(&error))
+    }
+
+    fn count(&self, scan: &Scan) {
+        self.measures.count(scan.work().considered, scan.work().files);
+    }
+}
+
+/// Returns the table's id and the id of the principal, which a plan task is for.
+fn holder(table: &ScanPermit) -> (Uuid, Option<Uuid>) {
+    (table.record.id.0, table.principal().id().map(|id| id.0))
+}
+
+impl Wanted {
+    /// Resolves a request against the present state of its table.
+    ///
+    /// # Errors
+    /// `BadRequest` if it names a snapshot or column that the table does not have.
+    fn from_request(table: &TableMetadata, request: PlanRequest) -> Result<Self, PlanError> {
+        let bad = |error: &dyn std::fmt::Display| PlanError::BadRequest(error.to_string());
+        let source = resolve(request.snapshots, request.use_snapshot_schema, table).map_err(|error| bad(&error))?;
+        let schema_id = source.schema.id();
+        let range = match request.snapshots {
+            SnapshotRange::Current => table.current_snapshot_id().map(Range::At),
+            SnapshotRange::At(id) => Some(Range::At(id)),
+            SnapshotRange::Appended { after, until } => Some(Range::Between(after, until)),
+        };
+        let case_sensitive = request.case_sensitive;
+        // Only checked: the answer has whole files.
+        column_ids(table, schema_id, request.select.as_deref().unwrap_or_default(), case_sensitive)?;
+        let statistics = column_ids(table, schema_id, &request.stats_fields, case_sensitive)?;
+        let filter = request.filter.map(|text| RawValue::from_string(text.into())).transpose();
+        Ok(Self { range, schema_id, filter: filter.map_err(|error| bad(&error))?, case_sensitive, statistics })
+    }
+
+    fn from_task(task: PlanTask) -> Self {
+        let PlanTask { range, schema_id, filter, case_sensitive, statistics, .. } = task;
+        Self { range: Some(range), schema_id, filter, case_sensitive, statistics }
+    }
+
+    /// Finds the manifest lists in the present state of the table.
+    ///
+    /// # Errors
+    /// `NoSuchTask` if a snapshot was removed; `Unsupported` if one has no manifest list.
+    fn lists(&self, table: &TableMetadata) -> Result<SnapshotLists, PlanError> {
+        let range = match self.range {
+            None => SnapshotRange::Current,
+            Some(Range::At(id)) => SnapshotRange::At(id),
+            Some(Range::Between(after, until)) => SnapshotRange::Appended { after, until },
+        };
+        let source = resolve(range, false, table).map_err(|_| PlanError::NoSuchTask)?;
+        SnapshotLists::new(&source.snapshots)
+    }
+}
+
+impl Planned {
+    /// Returns the `CompletedPlanningWithIDResult`. `credentials` is the JSON of storage credentials.
+    #[must_use]
+    pub fn into_text(self, credentials: Option<&str>) -> Bytes {
+        let mut text = format!("{{\"status\":\"completed\",\"plan-id\":\"{}\",", fresh_ordered_uuid()).into_bytes();
+        text.extend_from_slice(&self.text);
+        if !self.tokens.is_empty() {
+            text.extend_from_slice(b",\"plan-tasks\":");
+            text.extend_from_slice(serde_json::Value::from(self.tokens).to_string().as_bytes());
+        }
+        if let Some(credentials) = credentials {
+            text.extend_from_slice(b",\"storage-credentials\":");
+            text.extend_from_slice(credentials.as_bytes());
+        }
+        text.push(b'}');
+        text.into()
+    }
+}
+
+/// A begun answer: sends its other parts.
+struct Rest {
+    scan: Scan,
+    sink: Sink,
+    departure: Departure,
+    measures: PlanningMeasures,
+    /// Whether all tasks were sent, and the beginning of the delete files.
+    has_tasks: bool,
+}
+
+/// Why an answer ended early.
+enum Ended {
+    Failed(PlanError),
+    Departed,
+}
+
+impl Rest {
+    /// Sends the parts within the deadline.
+    async fn send(mut self, stops: Stops) {
+        let sent = deadline::within(self.parts(&stops)).await;
+        self.measures.count(self.scan.work().considered, self.scan.work().files);
+        let Self { sink, departure, measures, .. } = self;
+        drop(departure);
+        let failure = match sent {
+            Ok(Ok(())) => {
+                if sink.end().await.is_err() {
+                    measures.broken.inc();
+                }
+                return;
+            }
+            Ok(Err(Ended::Departed)) => None,
+            Ok(Err(Ended::Failed(error))) => Some(error),
+            Err(late) => Some(PlanError::Heavy(late.into())),
+        };
+        measures.broken.inc();
+        if let Some(error) = failure {
+            tracing::warn!(%error, "an answer with the files of a scan ended early");
+            sink.fail(&error);
+        }
+    }
+
+    async fn parts(&mut self, stops: &Stops) -> Result<(), Ended> {
+        while !self.has_tasks {
+            self.has_tasks = self.unless_departed(stops).await? == Pause::End;
+            self.part(if self.has_tasks { DELETE_FILES } else { &[] }).await?;
+        }
+        while !self.scan.write_deletes(PART_BYTES).await.map_err(Ended::Failed)? {
+            self.part(&[]).await?;
+        }
+        self.part(END).await
+    }
+
+    /// Makes the next part, unless the client departs meanwhile.
+    async fn unless_departed(&mut self, stops: &Stops) -> Result<Pause, Ended> {
+        tokio::select! {
+            () = self.sink.departed() => Err(Ended::Departed),
+            filled = self.scan.fill(stops, |_| true) => filled.map_err(Ended::Failed),
+        }
+    }
+
+    /// Sends the text of the scan with `after` behind it.
+    async fn part(&mut self, after: &[u8]) -> Result<(), Ended> {
+        let mut text = self.scan.take_text();
+        text.extend_from_slice(after);
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.sink.send(text.into()).await.map_err(|_| Ended::Departed)
+    }
+}

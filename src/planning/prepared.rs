@@ -1,0 +1,127 @@
+//! The filter of a scan, prepared for each partition spec of the table.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidewater_core::document::{PartitionSpec, SchemaIndex, TableMetadata};
+use tidewater_core::scan::bound::{Bound, bind};
+use tidewater_core::scan::columns::ColumnNames;
+use tidewater_core::scan::expression::Expression;
+use tidewater_core::scan::partition::{PartitionFilter, field_types};
+use tidewater_core::scan::project::inclusive;
+use tidewater_core::scan::residual::Residuals;
+use tidewater_core::scan::value::ValueType;
+
+use super::error::PlanError;
+
+/// The filter of a scan, and the wanted statistics.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    specs: HashMap<i32, SpecFilter>,
+    /// The field ids of columns whose statistics are wanted.
+    pub(super) statistics: Vec<i32>,
+}
+
+/// The filter for the files of a partition spec.
+#[derive(Debug)]
+pub(super) struct SpecFilter {
+    pub(super) spec_id: i32,
+    /// Which partitions may have matching rows.
+    pub(super) inclusive: PartitionFilter,
+    /// What is left of the filter in each partition.
+    pub(super) residuals: Residuals,
+    /// The types of the partition's values, as clients expect them.
+    pub(super) types: Vec<Option<ValueType>>,
+}
+
+impl Prepared {
+    /// Binds a filter to the columns of the schema with this id, and projects it onto all partition specs. `filter` is its JSON.
+    ///
+    /// # Errors
+    /// `BadRequest` if the filter is malformed or does not fit the schema.
+    pub(super) fn new(
+        table: &TableMetadata,
+        schema_id: i32,
+        (filter, case_sensitive): (Option<&str>, bool),
+        statistics: Vec<i32>,
+    ) -> Result<Self, PlanError> {
+        let index = index_of(table, schema_id)?;
+        let bound = match filter {
+            None => Bound::True,
+            Some(text) => bind(&Expression::parse(text).map_err(bad)?, &index, case_sensitive).map_err(bad)?,
+        };
+        // Clients know the partition specs with the current schema.
+        let current = index_of(table, table.current_schema_id())?;
+        let prepare = |spec: &PartitionSpec| {
+            let (inclusive, residuals) = (inclusive(&bound, spec, &index), Residuals::new(&bound, spec, &index));
+            SpecFilter { spec_id: spec.id(), inclusive, residuals, types: field_types(spec, &current) }
+        };
+        let specs = table.partition_specs().map(|spec| (spec.id(), prepare(spec))).collect();
+        Ok(Self { specs, statistics })
+    }
+
+    /// Returns the filter for a partition spec.
+    ///
+    /// # Errors
+    /// `Unsupported` if the table has no such spec.
+    pub(super) fn spec(&self, spec_id: i32) -> Result<&SpecFilter, PlanError> {
+        let unknown = || {
+            PlanError::Unsupported(format!(
+                "A manifest has the partition spec {spec_id}, which the table does not have"
+            ))
+        };
+        self.specs.get(&spec_id).ok_or_else(unknown)
+    }
+}
+
+/// Returns the ids of columns by their names in a schema.
+///
+/// # Errors
+/// `BadRequest` if a name is unknown or ambiguous.
+pub(super) fn column_ids(
+    table: &TableMetadata,
+    schema_id: i32,
+    names: &[String],
+    case_sensitive: bool,
+) -> Result<Vec<i32>, PlanError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let index = index_of(table, schema_id)?;
+    let known = ColumnNames::new(&index, case_sensitive);
+    let mut ids = names.iter().map(|name| known.id(name).map_err(bad)).collect::<Result<Vec<_>, _>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Returns the index of a schema of the table.
+///
+/// # Errors
+/// `NoSuchTask` if the table does not have the schema any more.
+pub(super) fn index_of(table: &TableMetadata, schema_id: i32) -> Result<SchemaIndex<'_>, PlanError> {
+    let schema = table.schema(schema_id).ok_or(PlanError::NoSuchTask)?;
+    schema.index().map_err(|error| PlanError::Unsupported(format!("The table's schema cannot be used: {error}")))
+}
+
+fn bad(error: impl std::fmt::Display) -> PlanError {
+    PlanError::BadRequest(error.to_string())
+}
+
+/// What is left of a filter in one partition.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// The filter of rows.
+    pub(super) filter: Bound,
+    /// Its JSON, for clients.
+    pub(super) json: Box<[u8]>,
+}
+
+/// What the filter says about one partition.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    /// No row matches.
+    Excluded,
+    /// Rows may match.
+    Kept(Arc<Rest>),
+}

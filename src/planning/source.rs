@@ -1,0 +1,183 @@
+//! The manifests that a scan reads, from the manifest lists of its snapshots.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tidewater_core::document::{Element, Snapshot};
+use tidewater_core::scan::range::SourceSnapshots;
+use tidewater_manifests::{Entry, ManifestContent, ManifestFile, ManifestList, Status};
+
+use super::error::PlanError;
+use super::position::Weighed;
+use super::prepared::Prepared;
+use super::reader::TableReader;
+use crate::config::PlanningConfig;
+
+/// The manifests of a scan.
+#[derive(Debug)]
+pub(super) struct Source {
+    lists: Vec<Arc<ManifestList>>,
+    /// The data manifests, each by the indexes of its list and in it.
+    data: Vec<(u32, u32)>,
+    deletes: Vec<(u32, u32)>,
+    /// For an incremental scan: only files that these snapshots added.
+    added_in: Option<HashSet<i64>>,
+}
+
+/// The part of a snapshot that names its manifests.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ManifestsOf {
+    manifest_list: Option<String>,
+}
+
+impl Source {
+    /// Reads the manifest lists of snapshots.
+    ///
+    /// # Errors
+    /// `Unsupported` if there are more manifests or files than the limits, or a snapshot has no manifest list; those of reading.
+    pub(super) async fn read(
+        reader: &TableReader,
+        snapshots: &SnapshotLists,
+        limits: &PlanningConfig,
+    ) -> Result<Self, PlanError> {
+        let mut source = Self { lists: Vec::new(), data: Vec::new(), deletes: Vec::new(), added_in: None };
+        if snapshots.is_incremental {
+            source.added_in = Some(snapshots.lists.iter().map(|(id, _)| *id).collect());
+            check(snapshots.lists.len() as u64, limits.max_manifests, "manifest lists", "planning.max_manifests")?;
+        }
+        let (mut files, mut delete_files) = (0, 0);
+        for (snapshot_id, path) in &snapshots.lists {
+            let list = reader.list(path).await?;
+            let number = u32::try_from(source.lists.len()).unwrap_or(u32::MAX);
+            for (index, file) in (0..).zip(list.files()) {
+                if snapshots.is_incremental && file.added_snapshot_id != Some(*snapshot_id) {
+                    continue;
+                }
+                match file.content {
+                    ManifestContent::Data => {
+                        source.data.push((number, index));
+                        files += live_files(file).unwrap_or_default();
+                    }
+                    ManifestContent::Deletes if !snapshots.is_incremental => {
+                        source.deletes.push((number, index));
+                        delete_files += live_files(file).unwrap_or_default();
+                    }
+                    ManifestContent::Deletes => {}
+                }
+            }
+            source.lists.push(list);
+            let manifests = (source.data.len() + source.deletes.len()) as u64;
+            check(manifests, limits.max_manifests, "manifests", "planning.max_manifests")?;
+            check(files, limits.max_files, "data files", "planning.max_files")?;
+            check(delete_files, limits.max_delete_files, "delete files", "planning.max_delete_files")?;
+        }
+        Ok(source)
+    }
+
+    /// Returns a data manifest.
+    pub(super) fn data(&self, index: u32) -> Option<&ManifestFile> {
+        self.data.get(index as usize).and_then(|at| self.at(*at))
+    }
+
+    fn at(&self, (list, index): (u32, u32)) -> Option<&ManifestFile> {
+        self.lists.get(list as usize)?.files().get(index as usize)
+    }
+
+    /// Returns the data manifests whose files may match the filter.
+    ///
+    /// # Errors
+    /// `Unsupported` if a manifest has an unknown partition spec.
+    pub(super) fn matching_data(&self, filter: &Prepared) -> Result<Vec<Weighed>, PlanError> {
+        let mut matching = Vec::new();
+        for (index, at) in (0..).zip(&self.data) {
+            let Some(file) = self.at(*at) else { continue };
+            if may_match(file, filter)? {
+                matching.push(Weighed { index, entries: entries(file) });
+            }
+        }
+        Ok(matching)
+    }
+
+    /// Returns the delete manifests whose files may apply to files that match the filter.
+    ///
+    /// # Errors
+    /// `Unsupported` if a manifest has an unknown partition spec.
+    pub(super) fn matching_deletes(&self, filter: &Prepared) -> Result<Vec<&ManifestFile>, PlanError> {
+        let mut matching = Vec::new();
+        for file in self.deletes.iter().filter_map(|at| self.at(*at)) {
+            if may_match(file, filter)? {
+                matching.push(file);
+            }
+        }
+        Ok(matching)
+    }
+
+    /// Returns whether the scan reads the file of an entry.
+    pub(super) fn has(&self, entry: &Entry<'_>) -> bool {
+        match (&self.added_in, entry.status()) {
+            (_, Status::Deleted) | (Some(_), Status::Existing) => false,
+            (None, _) => true,
+            (Some(added_in), Status::Added) => entry.snapshot_id().is_some_and(|id| added_in.contains(&id)),
+        }
+    }
+}
+
+fn may_match(file: &ManifestFile, filter: &Prepared) -> Result<bool, PlanError> {
+    // A list of the first format version may lack the partition's summaries, and the numbers of files.
+    Ok(live_files(file) != Some(0) && filter.spec(file.spec_id)?.inclusive.may_match_summaries(&file.partitions))
+}
+
+/// Returns how many files of a manifest belong to the table, if its list says so.
+fn live_files(file: &ManifestFile) -> Option<u64> {
+    let number = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok());
+    Some(number(file.added_files_count)? + number(file.existing_files_count)?)
+}
+
+/// Returns how many entries a manifest has, if its list says so.
+fn entries(file: &ManifestFile) -> Option<u32> {
+    let deleted = u64::try_from(file.deleted_files_count?).ok()?;
+    u32::try_from(live_files(file)? + deleted).ok()
+}
+
+/// Fails if a snapshot has more of something than a limit.
+fn check(count: u64, limit: u64, what: &str, setting: &str) -> Result<(), PlanError> {
+    if count <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "The scan has more {what} than the {limit} that this server plans: an administrator can raise the limit with the setting '{setting}'"
+    );
+    Err(PlanError::Unsupported(message))
+}
+
+/// The manifest lists of a scan's snapshots.
+#[derive(Debug)]
+pub(super) struct SnapshotLists {
+    /// The ids of the snapshots, each with the location of its manifest list.
+    lists: Vec<(i64, String)>,
+    is_incremental: bool,
+}
+
+impl SnapshotLists {
+    /// Finds the manifest lists of snapshots.
+    ///
+    /// # Errors
+    /// `Unsupported` if a snapshot has no manifest list, as the first format version allows.
+    pub(super) fn new(snapshots: &SourceSnapshots<'_>) -> Result<Self, PlanError> {
+        let (snapshots, is_incremental) = match snapshots {
+            SourceSnapshots::Empty => (&[][..], false),
+            SourceSnapshots::At(snapshot) => (std::slice::from_ref(snapshot), false),
+            SourceSnapshots::Appended(snapshots) => (snapshots.as_slice(), true),
+        };
+        let list = |snapshot: &Element<'_, Snapshot>| list_of(snapshot).map(|list| (snapshot.id, list));
+        let lists = snapshots.iter().map(list).collect::<Result<_, _>>()?;
+        Ok(Self { lists, is_incremental })
+    }
+}
+
+fn list_of(snapshot: &Element<'_, Snapshot>) -> Result<String, PlanError> {
+    let found = serde_json::from_str::<ManifestsOf>(snapshot.json).ok().and_then(|named| named.manifest_list);
+    found.ok_or_else(|| PlanError::Unsupported(format!("Snapshot {} has no manifest list", snapshot.id)))
+}
