@@ -19,8 +19,10 @@ import org.apache.iceberg.FileContent;
 import org.apache.iceberg.FileScanTask;
 import org.apache.iceberg.PartitionSpec;
 import org.apache.iceberg.Schema;
+import org.apache.iceberg.StructLike;
 import org.apache.iceberg.expressions.Expressions;
 import org.apache.iceberg.types.Comparators;
+import org.apache.iceberg.util.NaNUtil;
 
 /** Compares a server's plans of one table with Iceberg's own, and with the rows that the files have. */
 final class Judge {
@@ -80,6 +82,19 @@ final class Judge {
 
   private boolean hasMatch(Case one, DataFile file) {
     return made.contents().rows.get(file.location()).stream().anyMatch(row -> Truth.everyEngineMatches(one.filter(), row));
+  }
+
+  /** Returns whether a file that the scan could read has NaN in its partition. */
+  boolean hasNanPartition(Scan scan) throws IOException {
+    for (Answer answer : all(scan)) {
+      StructLike partition = answer.file().partition();
+      for (int position = 0; position < partition.size(); position++) {
+        if (NaNUtil.isNaN(partition.get(position, Object.class))) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   private List<Answer> all(Scan scan) throws IOException {
