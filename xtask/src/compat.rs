@@ -1,4 +1,4 @@
-//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino, Keycloak, Kafka; and the long tests of chaos and
+//! The external judges: Iceberg's compatibility kit, its own classes, its plans of scans, Spark, Trino, Keycloak, Kafka; and the long tests of chaos and
 //! of many replicas. The jars come from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python
 //! environment.
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
-use crate::{engines, oracle, replicas, step};
+use crate::{engines, oracle, planning, replicas, step};
 
 const FOLDER: &str = "tests/compat";
 
@@ -36,6 +36,8 @@ pub(crate) enum Judge {
     Rck,
     /// Iceberg's own classes, which judge documents and commits without a server
     Oracle,
+    /// Iceberg's library and PyIceberg, which plan the same scans as a server
+    Planning,
     /// Apache Spark, in the test process
     Spark,
     /// A Trino server
@@ -77,6 +79,9 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     oracle: oracle::Amount,
+
+    #[command(flatten)]
+    planning: planning::Amount,
 }
 
 /// Runs the judges in order; stops at the first failure.
@@ -85,6 +90,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         match judge {
             Judge::Rck => kit(workspace, &options.iceberg, options.store)?,
             Judge::Oracle => oracle::run(workspace, options.oracle)?,
+            Judge::Planning => plans(workspace, options.planning, options)?,
             Judge::Spark => spark(workspace, &options.iceberg)?,
             Judge::Trino => trino(workspace)?,
             Judge::Keycloak => beside(workspace, KEYCLOAK)?,
@@ -99,6 +105,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
+    plans(workspace, planning::Amount { long: true }, options)?;
     // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {
         kit(workspace, iceberg, options.store)?;
@@ -109,6 +116,12 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     beside(workspace, KAFKA)?;
     chaos(workspace, options.rounds, options.oracle.seed)?;
     many_replicas(workspace, options)
+}
+
+/// Compares plans of scans.
+fn plans(workspace: &Workspace, amount: planning::Amount, options: &Options) -> Result<()> {
+    let store = TestStore::start(workspace, options.store)?;
+    planning::run(workspace, amount, options.oracle.seed, &store)
 }
 
 /// Runs all tests with many replicas.
@@ -140,6 +153,10 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
             Judge::Oracle => {
                 artifacts(workspace, "oracle", None)?;
             }
+            Judge::Planning => {
+                artifacts(workspace, "oracle", None)?;
+                engines::environment(workspace, engines::FOLDER)?;
+            }
             Judge::Spark => {
                 artifacts(workspace, "spark", Some(ICEBERG[0]))?;
                 artifacts(workspace, KEYCLOAK, None)?;
@@ -159,8 +176,8 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
                 engines::environment(workspace, engines::FOLDER)?;
             }
             Judge::All => {
-                use Judge::{Kafka, Keycloak, Oracle, Rck, Spark, Trino};
-                fetch(workspace, &[Rck, Oracle, Spark, Trino, Keycloak, Kafka])?;
+                use Judge::{Kafka, Keycloak, Oracle, Planning, Rck, Spark, Trino};
+                fetch(workspace, &[Rck, Oracle, Planning, Spark, Trino, Keycloak, Kafka])?;
             }
         }
     }

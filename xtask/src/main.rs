@@ -7,6 +7,7 @@ mod go;
 mod lint;
 mod node;
 mod oracle;
+mod planning;
 mod profile;
 mod replicas;
 mod step;

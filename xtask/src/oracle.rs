@@ -1,6 +1,7 @@
 //! Iceberg's own classes as an oracle for `core`: a Java process that a test of `core` queries.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -29,7 +30,7 @@ pub(crate) struct Amount {
 pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     let jars = compat::artifacts(workspace, "oracle", None)?;
     let java = java();
-    let classes = compile(workspace, &java, &jars)?;
+    let classes = compile(workspace, &java, &jars, FOLDER)?;
     let python = engines::environment(workspace, engines::FOLDER)?;
     let test = [
         "test",
@@ -56,16 +57,28 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     step::run(&mut test)
 }
 
-fn compile(workspace: &Workspace, java: &Path, jars: &Path) -> Result<PathBuf> {
-    let classes = workspace.target.join("compat/oracle-classes");
+/// Compiles the Java sources in a folder of the repository against the jars. Returns the folder of the classes.
+///
+/// # Errors
+/// Fails if there is no source, or the compiler rejects one.
+pub(crate) fn compile(workspace: &Workspace, java: &Path, jars: &Path, folder: &str) -> Result<PathBuf> {
+    let name = Path::new(folder).file_name().with_context(|| format!("{folder} has no name"))?;
+    let classes = workspace.target.join("compat").join(format!("{}-classes", name.display()));
+    let sources = workspace.root.join(folder);
     let mut compiler = step::command(&workspace.root, java, &["-cp"]);
     // The compiler's class path also serves as the class path of the sources.
     compiler.arg(jars.join("*")).args([COMPILER, "-17", "-warn:none", "-d"]).arg(&classes);
-    step::run(compiler.arg(workspace.root.join(FOLDER).join("Oracle.java")))?;
+    for entry in fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "java") {
+            compiler.arg(path);
+        }
+    }
+    step::run(&mut compiler)?;
     Ok(classes)
 }
 
 /// Returns the Java of the other judges.
-fn java() -> PathBuf {
+pub(crate) fn java() -> PathBuf {
     env::var_os("JAVA_HOME").map_or_else(|| "java".into(), |home| Path::new(&home).join("bin/java"))
 }

@@ -1,0 +1,118 @@
+"""Judges scan planning on the server: `python run.py JAVA CLASSPATH WORK [--long] [--seed N]`; `cargo xtask compat planning` runs it.
+
+Starts a server, and compares its plans of random tables with Iceberg's library, with the REST client of that library, and with
+PyIceberg; and rows that PyIceberg reads from real files. Fails at any difference that is not among ACCEPTED.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "engines")]
+
+from pyiceberg_judge import judge_plans
+from pyiceberg_rows import judge_rows
+from support.postgres import store_settings
+from support.rest import Rest
+from support.server import Server, find_binary
+
+WAREHOUSE = "planning"
+NAMESPACE = "judged"
+
+# Differences that are right, each with its reason. All others fail the run.
+ACCEPTED = {
+    "file that Java loses": "its rows match: the library projects a predicate over a transform onto an identity field as if there were no transform",
+    "delete of other files left out": "the bounds of the position deletes exclude the data file; the library compares only equal bounds",
+}
+
+# Plans of more files than these are fetched in plan tasks.
+FEW_FILES = {"TIDEWATER_PLANNING__INLINE_FILES": "8", "TIDEWATER_PLANNING__TASK_FILES": "10"}
+
+# How many tables and scans, and the seconds after which no table is begun.
+SHORT = {"tables": 30, "scans": 12, "seconds": 40, "plans": 200}
+LONG = {"tables": 400, "scans": 30, "seconds": 1_500, "plans": 3_000}
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("java", type=Path)
+    parser.add_argument("classpath")
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--long", action="store_true", help="compare thousands of scans")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def judge(options: argparse.Namespace, server: Server, amount: dict[str, int]) -> tuple[Counter, Counter]:
+    """Runs all judges. Returns what was compared, and the differences by kind."""
+    root = options.work / "lake"
+    root.mkdir()
+    server.command("warehouse", "create", WAREHOUSE, "--org", "quickstart", "--root", root.as_uri())
+    rest = Rest(server.uri, server.key, WAREHOUSE)
+    rest.create_namespace(NAMESPACE)
+    task = {
+        **amount,
+        "folder": (root / "tables").as_uri(),
+        "seed": options.seed,
+        "uri": server.uri,
+        "token": server.key,
+        "warehouse": WAREHOUSE,
+        "namespace": NAMESPACE,
+        "base": f"{rest.base}/namespaces/{NAMESPACE}",
+        "output": str(options.work),
+    }
+    command = [str(options.java), "-cp", options.classpath, "tidewater.planning.Planning", json.dumps(task)]
+    sum_of_java = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
+    counts, differences = Counter(sum_of_java["counts"]), Counter(sum_of_java["differences"])
+    with (options.work / "differences.jsonl").open("a") as file:
+
+        def differs(kind: str, **what: object) -> None:
+            differences[kind] += 1
+            file.write(json.dumps({"kind": kind, **what}, default=str, ensure_ascii=False) + "\n")
+
+        judge_plans(server, WAREHOUSE, NAMESPACE, options.work / "scans.jsonl", amount["plans"], counts, differs)
+        judge_rows(server, WAREHOUSE, options.seed, counts, differs)
+    return counts, differences
+
+
+def report(counts: Counter, differences: Counter, work: Path) -> bool:
+    """Prints the sums. Returns whether all differences are accepted."""
+    for what, number in sorted(counts.items()):
+        print(f"{number:8}  {what}")
+    is_accepted = {kind: reason for kind in differences for known, reason in ACCEPTED.items() if kind.endswith(known)}
+    for kind, number in sorted(differences.items()):
+        print(f"{number:8}  {'accepted' if kind in is_accepted else 'DIFFERS'}: {kind}{': ' + is_accepted[kind] if kind in is_accepted else ''}")
+    if differences:
+        print(f"each difference: {work / 'differences.jsonl'}")
+    return all(kind in is_accepted for kind in differences)
+
+
+def main() -> int:
+    options, began = parsed(), time.monotonic()
+    shutil.rmtree(options.work, ignore_errors=True)
+    options.work.mkdir(parents=True)
+    data_dir = options.work / "data"
+    server = Server(find_binary(), data_dir, store=store_settings(data_dir), env=FEW_FILES)
+    server.start()
+    try:
+        counts, differences = judge(options, server, LONG if options.long else SHORT)
+    finally:
+        server.stop()
+    is_good = report(counts, differences, options.work)
+    complaints = server.complaints()
+    for line in complaints:
+        print(f"the server complained: {line}")
+    print(f"{time.monotonic() - began:.0f} s")
+    # A run that compared nothing proves nothing.
+    return 0 if is_good and not complaints and counts["plans of the REST client"] and counts["plans of PyIceberg"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
