@@ -236,8 +236,7 @@ async fn lost_connection_makes_the_outcome_of_all_swaps_of_its_statement_unknown
     let (first, others) = fixture.tables.split_at(SWAPS_AT_ONCE);
     // The shared statement waits for another transaction that adds one of its old documents.
     let slow = fixture.client().await;
-    let (WarehouseRef { organisation, warehouse }, document) =
-        (fixture.catalog.warehouse_ref, old_document(&others[0]));
+    let (WarehouseRef { organisation, warehouse }, document) = (fixture.catalog.warehouse_ref, old_document(&others[0]));
     let sql = format!(
         "BEGIN; INSERT INTO old_document (organisation, warehouse, location, document, tabular, due_ms)
          VALUES ('{}', '{}', '{document}', '{document}', '{}', 1)",
@@ -250,10 +249,10 @@ async fn lost_connection_makes_the_outcome_of_all_swaps_of_its_statement_unknown
     let together = fixture.start_all(others).await;
     holder.batch_execute("COMMIT").await.unwrap();
     assert!(results(alone).await.iter().all(Result::is_ok));
-    // Only the shared statement waits for this transaction.
+    // Only this statement of this database waits for a lock.
     let end = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE {} = ANY (pg_blocking_pids(pid))",
+         WHERE query LIKE '%SKIP LOCKED%' AND wait_event_type = 'Lock' AND {} = ANY (pg_blocking_pids(pid))",
         slow.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get::<_, i32>(0)
     );
     while holder.query_one(&end, &[]).await.unwrap().get::<_, i64>(0) == 0 {
