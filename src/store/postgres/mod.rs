@@ -54,7 +54,6 @@ mod signing_keys;
 mod state_rows;
 mod subscriptions;
 mod swaps;
-mod swaps_together;
 mod table_adds;
 mod table_rows;
 mod tables;
@@ -65,7 +64,7 @@ mod together;
 mod transact;
 mod usage;
 mod users;
-mod waiting;
+mod waiting_reads;
 mod warehouses;
 
 use std::sync::Arc;
@@ -76,7 +75,7 @@ use tokio_postgres::Row;
 use self::connection::Pool;
 use self::counters::Generations;
 use self::params::{Param, params};
-use self::waiting::{Together, WaitingRead, WaitingSwap};
+use self::waiting_reads::Together;
 use super::{MeasuredStore, Result, Store};
 use crate::base::measure::Calls;
 
@@ -92,8 +91,7 @@ pub(crate) use self::tests::TestSchema;
 pub(crate) struct PostgresStore {
     pool: Pool,
     generations: Arc<Generations>,
-    together: Arc<Together<WaitingRead>>,
-    swaps_together: Arc<Together<WaitingSwap>>,
+    together: Arc<Together>,
 }
 
 impl PostgresStore {
@@ -121,7 +119,7 @@ impl MeasuredStore for PostgresStore {
     }
 
     fn waiting_changes(&self) -> usize {
-        self.pool.waiting_changes() + self.swaps_together.waiting()
+        self.pool.waiting_changes()
     }
 }
 

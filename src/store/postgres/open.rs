@@ -30,6 +30,6 @@ impl PostgresStore {
         }
         let generations = Arc::<Generations>::default();
         let pool = Pool::new(settings, connector, Arc::clone(&generations));
-        Ok(Self { pool, generations, together: Arc::default(), swaps_together: Arc::default() })
+        Ok(Self { pool, generations, together: Arc::default() })
     }
 }

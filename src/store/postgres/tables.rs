@@ -373,7 +373,7 @@ impl PostgresStore {
     /// Moves a pointer in one statement if the table's locations do not change, and in a transaction otherwise.
     async fn swap_in_place_or_move(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {
         if swap.origin == Origin::Catalog {
-            if self.swap_alone_or_together(warehouse_ref, swap, change).await? {
+            if self.swap_in_place(warehouse_ref, swap, change).await? {
                 return Ok(());
             }
             self.check_pointer_of_swap(warehouse_ref, swap).await?;

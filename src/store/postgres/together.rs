@@ -15,7 +15,7 @@ use super::convert::get;
 use super::digests::namespace_digest;
 use super::params::params;
 use super::table_rows::{GET, record_at};
-use super::waiting::{Limits, ReadAnswer, WaitingRead};
+use super::waiting_reads::{Answer, Waiting};
 use crate::store::{Result, StoreError, TableRecord, WarehouseRef};
 
 /// The most statements of an organisation's reads without an answer. With fewer, a read waits longer for its turn; with more, fewer reads
@@ -25,8 +25,8 @@ pub(super) const AT_ONCE: usize = 2;
 /// The most reads of one statement: enough to save most of a statement's cost, and few enough that it stays quick.
 pub(super) const MOST_READS: usize = 64;
 
-/// The limits of statements. The bytes are those of names.
-const LIMITS: Limits = Limits { at_once: AT_ONCE, most: MOST_READS, most_bytes: 64 << 10 };
+/// The most bytes of the names of one statement. A single read may have more.
+const MOST_BYTES: usize = 64 << 10;
 
 /// Reads the tables and views with these names in these warehouses, in their order: one step in the index for each. `LIMIT` keeps it so:
 /// without it, the database may read all tables of the organisation instead.
@@ -51,7 +51,7 @@ struct Turn {
 /// How a read begins.
 enum Begun {
     Alone(Turn),
-    Waits(oneshot::Receiver<ReadAnswer>),
+    Waits(oneshot::Receiver<Answer>),
 }
 
 impl PostgresStore {
@@ -73,14 +73,15 @@ impl PostgresStore {
 
     fn begin_read(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Begun {
         let organisation = warehouse_ref.organisation;
-        let waits = || {
-            let (gives, waits) = oneshot::channel();
-            (WaitingRead { warehouse: warehouse_ref.warehouse.0, ident: ident.clone(), gives }, waits)
-        };
-        match self.together.begin(organisation, LIMITS.at_once, waits) {
-            None => Begun::Alone(Turn { store: self.clone(), organisation }),
-            Some(waits) => Begun::Waits(waits),
+        let mut organisations = self.together.organisations.lock();
+        let reads = organisations.entry(organisation).or_default();
+        if reads.sent < AT_ONCE {
+            reads.sent += 1;
+            return Begun::Alone(Turn { store: self.clone(), organisation });
         }
+        let (gives, waits) = oneshot::channel();
+        reads.waiting.push_back(Waiting { warehouse: warehouse_ref.warehouse.0, ident: ident.clone(), gives });
+        Begun::Waits(waits)
     }
 
     async fn get_alone(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) -> Result<Option<TableRecord>> {
@@ -100,7 +101,7 @@ impl PostgresStore {
     }
 
     /// Reads the tables and views of several reads, in their order.
-    async fn get_together(&self, organisation: OrganisationId, reads: &[WaitingRead]) -> Result<Vec<ReadAnswer>> {
+    async fn get_together(&self, organisation: OrganisationId, reads: &[Waiting]) -> Result<Vec<Answer>> {
         let warehouses: Vec<_> = reads.iter().map(|read| read.warehouse).collect();
         let namespaces: Vec<_> = reads.iter().map(|read| read.ident.namespace.as_key()).collect();
         let names: Vec<_> = reads.iter().map(|read| read.ident.name()).collect();
@@ -127,6 +128,31 @@ fn shared(error: &StoreError) -> StoreError {
 }
 
 impl Turn {
+    /// Takes the reads of the next statement. If none waits, the turn ends.
+    fn next(&self) -> Vec<Waiting> {
+        let mut organisations = self.store.together.organisations.lock();
+        let Some(reads) = organisations.get_mut(&self.organisation) else { return Vec::new() };
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(read) = reads.waiting.pop_front() {
+            if read.gives.is_closed() {
+                continue;
+            }
+            bytes += read.bytes();
+            if taken.len() == MOST_READS || (bytes > MOST_BYTES && !taken.is_empty()) {
+                reads.waiting.push_front(read);
+                break;
+            }
+            taken.push(read);
+        }
+        if taken.is_empty() {
+            reads.sent -= 1;
+            if reads.sent == 0 {
+                organisations.remove(&self.organisation);
+            }
+        }
+        taken
+    }
+
     /// Ends the turn when the read has ended, or is slow.
     async fn during<T>(self, read: impl Future<Output = T>) -> T {
         let mut read = pin!(read);
@@ -139,7 +165,7 @@ impl Turn {
     }
 
     /// Sends the reads as one statement. It has a task of its own, so that a caller who leaves does not disturb the others.
-    async fn send(self, reads: Vec<WaitingRead>) {
+    async fn send(self, reads: Vec<Waiting>) {
         let (store, organisation) = (self.store.clone(), self.organisation);
         let answers = self.during(store.get_together(organisation, &reads)).await;
         let answers = answers.unwrap_or_else(|error| reads.iter().map(|_| Err(shared(&error))).collect());
@@ -152,7 +178,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let reads = self.store.together.next(self.organisation, LIMITS);
+        let reads = self.next();
         if reads.is_empty() {
             return;
         }

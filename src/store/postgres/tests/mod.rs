@@ -12,7 +12,6 @@ mod reports;
 pub(crate) mod server;
 mod start;
 mod statements;
-mod swaps_together;
 mod together;
 mod two_servers;
 

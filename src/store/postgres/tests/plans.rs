@@ -5,8 +5,7 @@ use tokio_postgres::{Client, NoTls};
 use super::opened;
 use super::server::TestDatabase;
 use crate::store::postgres::{
-    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, swaps_together, table_rows,
-    tables, together,
+    dropped, dropped_rows, location_rows, namespaces, old_documents, pointers, swaps, table_rows, tables, together,
 };
 
 /// Fills a schema: 3,000 organisations, and in one of them 20,000 namespaces and 100,000 tables, with their locations. Ids are made of
@@ -81,41 +80,6 @@ fn together(numbers: &[usize]) -> String {
     let digests = list(|number| digest_of(&format!("ns{number}")));
     let (namespaces, names) = (list(|number| format!("'ns{number}'")), list(|number| format!("'t{number}'")));
     format!("md5('o0')::uuid, {warehouses}, {namespaces}, {names}, {digests}")
-}
-
-/// Returns the types and the parameters of swaps of tables with these numbers.
-fn swaps_of(numbers: &[usize]) -> (String, String) {
-    let list = |item: &dyn Fn(usize) -> String, of: &str| {
-        let items: Vec<_> = numbers.iter().map(|number| item(*number)).collect();
-        format!("ARRAY[{}]::{of}", items.join(", "))
-    };
-    let texts = |item: &dyn Fn(usize) -> String| list(&|number| format!("'{}'", item(number)), "text[]");
-    let none = |of: &str| list(&|_| "NULL".to_owned(), of);
-    let values = [
-        "md5('o0')::uuid".to_owned(),
-        list(&|_| "md5('wo0')::uuid".to_owned(), "uuid[]"),
-        list(&|number| format!("md5('t{number}')::uuid"), "uuid[]"),
-        texts(&|_| "d0".to_owned()),
-        texts(&|_| "d1".to_owned()),
-        texts(&|number| format!("s3://b/o0/t{number}")),
-        texts(&|_| String::new()),
-        texts(&|number| format!("ns{number}")),
-        texts(&|number| format!("t{number}")),
-        list(&|_| "1".to_owned(), "bigint[]"),
-        texts(&|_| "key".to_owned()),
-        none("uuid[]"),
-        none("text[]"),
-        none("uuid[]"),
-        none("text[]"),
-        none("text[]"),
-        none("text[]"),
-        texts(&|_| "{}".to_owned()),
-        "'update-table', 'update-view', ARRAY[1]::bigint[], ARRAY['s3://b/o0/t7/m0']::bytea[], ARRAY['m0'], ARRAY[5]::bigint[]"
-            .to_owned(),
-    ];
-    let types = "uuid, uuid[], uuid[], text[], text[], text[], text[], text[], text[], bigint[], text[], uuid[], text[], uuid[],
-                 text[], text[], text[], text[], text, text, bigint[], bytea[], text[], bigint[]";
-    (types.to_owned(), values.join(", "))
 }
 
 fn reads() -> Vec<Case> {
@@ -208,8 +172,6 @@ fn changes() -> Vec<Case> {
          'update-view', ARRAY[0, 1]::bigint[], ARRAY[]::uuid[], ARRAY[]::bytea[], ARRAY[]::text[], ARRAY[]::bigint[],
          ARRAY['ns7', 'ns8'], ARRAY['t7', 't8']"
     ));
-    let (two_types, two) = swaps_of(&[7, 8]);
-    let (many_types, many) = swaps_of(&(0..32).map(|number| number * 15).collect::<Vec<_>>());
     vec![
         case("commit", &pointers::SWAP_IN_PLACE, &swap_types, &swap, 150),
         case(
@@ -219,8 +181,6 @@ fn changes() -> Vec<Case> {
             &format!("{swap}, {receipt}"),
             150,
         ),
-        case("two commits together", &swaps_together::SWAPS_TOGETHER, &two_types, &two, 200),
-        case("many commits together", &swaps_together::SWAPS_TOGETHER, &many_types, &many, 32 * 60 + 100),
         case("commit to two tables", &swaps::SWAPS_IN_PLACE, &swaps_types, &swaps, 180),
         case(
             "commit to two tables with a receipt",

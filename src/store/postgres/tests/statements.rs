@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::server::TestDatabase;
-use super::{PostgresSettings, PostgresStore, settings};
+use super::{PostgresStore, settings};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
     Change, DropTerms, DroppedStore, EventDetails, NamespaceStore, NewTable, Organisation, OrganisationStore, Origin,
@@ -117,17 +117,11 @@ pub(super) struct Catalog {
 
 impl Catalog {
     pub(super) async fn create() -> Self {
-        Self::create_with(6).await
-    }
-
-    /// Creates the catalog with a number of connections.
-    pub(super) async fn create_with(connections: usize) -> Self {
         let database = TestDatabase::create().await;
         let url = database.url();
         let server = url.split(['@', '/']).nth(3).unwrap().to_owned();
         let proxy = Proxy::start(server.clone()).await;
-        let settings = PostgresSettings { connections, ..settings(url.replace(&server, &proxy.address)) };
-        let store = PostgresStore::open(&settings).await.unwrap();
+        let store = PostgresStore::open(&settings(url.replace(&server, &proxy.address))).await.unwrap();
         let organisation = OrganisationId(fresh_uuid());
         let new = Organisation::new(organisation, "acme".to_owned(), "free".to_owned(), 1);
         store.organisation_create(&new, &change()).await.unwrap();

@@ -15,11 +15,11 @@ use super::statements::{Catalog, at, change};
 use crate::base::clock::fresh_uuid;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::together::{AT_ONCE, MOST_READS};
-use crate::store::postgres::waiting::Together;
+use crate::store::postgres::waiting_reads::Together;
 use crate::store::{Result, StoreError, TableRecord, TableStore, WarehouseRef};
 
 /// A time after which no statement of these tests counts as slow.
-pub(super) const NEVER: Duration = Duration::from_secs(600);
+const NEVER: Duration = Duration::from_secs(600);
 
 type Read = JoinHandle<Result<Option<TableRecord>>>;
 
