@@ -101,10 +101,7 @@ impl Admin {
     /// # Errors
     /// `NotFound`.
     pub async fn subscription_find(&self, scope: FeedScope, named: &str) -> Result<Subscription, AdminError> {
-        let id = named.parse::<Uuid>().ok();
-        let all = self.store.subscription_list(scope).await?;
-        let found = all.iter().find(|one| Some(one.id) == id).or_else(|| all.iter().find(|one| one.name == named));
-        found.cloned().ok_or_else(|| no_such_subscription(named))
+        self.store.subscription_find(scope, named).await?.ok_or_else(|| no_such_subscription(named))
     }
 
     /// Changes a subscription.

@@ -436,6 +436,11 @@ impl From<StoreError> for ApiError {
                 let message = "Too many changes wait to be written at the moment: nothing was changed, try again";
                 Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
             }
+            StoreError::TooManyReads => {
+                let message = "Too many lists of your organisation, or of all, wait for the catalog's database at the moment: run fewer at \
+                               the same time, and try again";
+                Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
+            }
             StoreError::Full(_) => {
                 let message = "The disk of the catalog's database has no space left: nothing was changed. An administrator \
                                must free some";

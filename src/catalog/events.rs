@@ -1,6 +1,6 @@
 //! Events of a warehouse for its clients: pages in the order of the feed, with what the caller may see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidewater_core::ids::{PrincipalId, TableId};
@@ -131,6 +131,9 @@ struct EventReader<'a> {
     catalog: &'a Catalog,
     warehouse: &'a Arc<OpenWarehouse>,
     query: &'a EventQuery,
+    operations: Option<HashSet<&'a str>>,
+    names: Option<HashSet<&'a [String]>>,
+    ids: Option<HashSet<Uuid>>,
     name_of: fn(&Event) -> String,
     principal: &'a Principal,
     known: HashMap<TableId, Known>,
@@ -151,8 +154,18 @@ impl<'a> EventReader<'a> {
         query: &'a EventQuery,
         name_of: fn(&Event) -> String,
     ) -> Self {
-        let principal = warehouse.principal();
-        Self { catalog, warehouse: &warehouse.0, query, name_of, principal, known: HashMap::new(), found: Vec::new() }
+        Self {
+            catalog,
+            warehouse: &warehouse.0,
+            query,
+            operations: query.operations.as_ref().map(|all| all.iter().map(String::as_str).collect()),
+            names: query.names.as_ref().map(|all| all.iter().map(Vec::as_slice).collect()),
+            ids: query.ids.as_ref().map(|all| all.iter().copied().collect()),
+            name_of,
+            principal: warehouse.principal(),
+            known: HashMap::new(),
+            found: Vec::new(),
+        }
     }
 
     /// Takes the events of a chunk that match. Returns whether the page ends in it.
@@ -186,21 +199,18 @@ impl<'a> EventReader<'a> {
 
     /// Returns an event as the caller gets it. `None` if it is not wanted, or the caller may not see it.
     async fn pulled(&mut self, event: Event, of_request: usize) -> Result<Option<PulledEvent>, CatalogError> {
-        let EventQuery { since_ms, operations, names, ids, kinds, .. } = self.query;
+        let EventQuery { since_ms, kinds, .. } = self.query;
         let is_wanted = event.warehouse == Some(self.warehouse.warehouse_ref.warehouse)
             && since_ms.is_none_or(|since_ms| event.at_ms >= since_ms)
             && kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.object.kind));
         if !is_wanted {
             return Ok(None);
         }
-        let operation = operations.as_ref().map(|_| (self.name_of)(&event));
-        if operations.as_ref().is_some_and(|wanted| !wanted.contains(operation.as_ref().unwrap_or(&String::new()))) {
+        if self.operations.as_ref().is_some_and(|wanted| !wanted.contains((self.name_of)(&event).as_str())) {
             return Ok(None);
         }
         let Some((name, new_name)) = event.object_names() else { return Ok(None) };
-        let begins = |name: &ObjectName| {
-            names.as_ref().is_none_or(|wanted| wanted.iter().any(|levels| name.begins_with(levels)))
-        };
+        let begins = |name: &ObjectName| self.names.as_ref().is_none_or(|wanted| name.begins_with_any(wanted));
         if !begins(&name) && !new_name.as_ref().is_some_and(begins) {
             return Ok(None);
         }
@@ -208,14 +218,15 @@ impl<'a> EventReader<'a> {
         if let Some(id) = event.object.id.filter(|_| name.is_tabular()) {
             let known = self.known(TableId(id), event.object.kind).await?;
             uuid = Some(known.uuid.unwrap_or(id));
-            let is_wanted =
-                ids.as_ref().is_none_or(|ids| ids.iter().any(|wanted| *wanted == id || Some(*wanted) == uuid));
+            let is_id =
+                |wanted: &HashSet<Uuid>| wanted.contains(&id) || uuid.is_some_and(|uuid| wanted.contains(&uuid));
+            let is_wanted = self.ids.as_ref().is_none_or(is_id);
             if !is_wanted
                 || ![Some(&name), new_name.as_ref()].into_iter().flatten().all(|name| self.sees(name, id, known))
             {
                 return Ok(None);
             }
-        } else if ids.is_some() || !self.sees_namespace(&name) {
+        } else if self.ids.is_some() || !self.sees_namespace(&name) {
             return Ok(None);
         }
         Ok(Some(PulledEvent { event, name, new_name, uuid, of_request }))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,8 +24,10 @@ use crate::store::{FeedScope, FeedStart, Store, StoreError, Subscription, Subscr
 /// How often the feed is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often the list of subscriptions is read. A change on this server is noticed at once.
+/// How often the list of subscriptions is read. A change on this server is noticed sooner, but changes are noticed together: the list
+/// of all subscriptions may be long.
 const LIST_MS: i64 = 5_000;
+const LISTS_APART: Duration = Duration::from_millis(400);
 
 /// How often old dead letters are removed, and how many in one transaction.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -52,6 +55,7 @@ struct Running {
 #[derive(Debug, Default)]
 struct Seen {
     listed_ms: Option<i64>,
+    listed: Option<Instant>,
     position: Option<i64>,
 }
 
@@ -196,11 +200,18 @@ impl Webhooks {
         let now_ms = self.courier.clock.now_ms();
         // First: a worker that is started below reads all events that this position does not have.
         let latest = self.courier.store.feed_bounds(FeedScope::All).await?.latest;
-        let listed_ms = self.seen.lock().listed_ms;
+        let (listed_ms, listed) = {
+            let seen = self.seen.lock();
+            (seen.listed_ms, seen.listed)
+        };
         let is_due = listed_ms.is_none_or(|listed_ms| now_ms.saturating_sub(listed_ms) >= LIST_MS);
-        if self.courier.take_change() || is_due {
+        // A change that comes too soon stays noted until the next round.
+        let may_list = listed.is_none_or(|listed| listed.elapsed() >= LISTS_APART);
+        if is_due || (may_list && self.courier.take_change()) {
+            self.courier.take_change();
             self.seen.lock().listed_ms = Some(now_ms);
             self.list().await?;
+            self.seen.lock().listed = Some(Instant::now());
         }
         let last = self.seen.lock().position.replace(latest).unwrap_or(latest);
         if latest == last || self.workers.lock().is_empty() {

@@ -247,8 +247,8 @@ impl Worker {
 
     async fn disable(&self, reason: &str) -> Result<(), StoreError> {
         let (store, now_ms) = (&self.courier.store, self.courier.clock.now_ms());
-        let all = store.subscription_list(self.of.scope).await?;
-        let Some(now) = all.into_iter().find(|one| one.id == self.of.id && one.disabled_ms.is_none()) else {
+        let found = store.subscription_find(self.of.scope, &self.of.id.to_string()).await?;
+        let Some(now) = found.filter(|one| one.id == self.of.id && one.disabled_ms.is_none()) else {
             return Ok(());
         };
         tracing::error!(

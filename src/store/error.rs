@@ -104,6 +104,9 @@ pub enum StoreError {
     /// Too many changes wait to be written, in total or of this organisation. Nothing was changed.
     #[error("too many changes wait to be written")]
     Busy,
+    /// Too many reads of many rows wait, in total or of this organisation, or the turn of this one did not come in time. Nothing was read.
+    #[error("too many lists wait to be read from the database")]
+    TooManyReads,
     /// The database has no room for the change: its disk, or a limit of its size, is full. Nothing was changed.
     #[error("the database has no space left: {0}")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -127,7 +130,7 @@ impl StoreError {
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::PointerMoved => "conflict",
-            Self::Busy => "busy",
+            Self::Busy | Self::TooManyReads => "busy",
             Self::Full(_) => "full",
             Self::NotMade(_) => "not-made",
             Self::Unavailable(_) => "unavailable",

@@ -371,6 +371,7 @@ stores_with_faults! {
     SubscriptionStore {
         fn subscription_create(new: &Subscription, most: u32, change: &Change) -> ();
         fn subscription_list(scope: FeedScope) -> Vec<Subscription>;
+        fn subscription_find(scope: FeedScope, named: &str) -> Option<Subscription>;
         fn subscription_list_all() -> Vec<Subscription>;
         fn subscription_update(new: &Subscription, operation: Operation, change: &Change) -> ();
         fn subscription_delete(scope: FeedScope, id: Uuid, change: &Change) -> ();

@@ -18,6 +18,7 @@ mod feed;
 mod grants;
 mod inspected;
 mod keys;
+mod line;
 mod locations;
 mod master_key;
 mod namespaces;

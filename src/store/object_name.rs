@@ -1,5 +1,7 @@
 //! The names of an event's object, level by level.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
@@ -27,15 +29,15 @@ impl ObjectName {
         !matches!(self, Self::Namespace(_))
     }
 
-    /// Returns whether the name begins with these levels.
+    /// Returns whether the name begins with the levels of one of these names. The time does not depend on their number.
     #[must_use]
-    pub fn begins_with(&self, levels: &[String]) -> bool {
+    pub fn begins_with_any(&self, names: &HashSet<&[String]>) -> bool {
         let (namespace, name) = match self {
             Self::Namespace(ident) => (ident, None),
             Self::Table(ident) | Self::View(ident) => (&ident.namespace, Some(ident.name())),
         };
-        let mut own = namespace.levels().chain(name);
-        levels.iter().all(|level| own.next() == Some(level))
+        let own: Vec<String> = namespace.levels().chain(name).map(str::to_owned).collect();
+        (0..=own.len()).any(|count| names.contains(&own[..count]))
     }
 
     fn parse(kind: ObjectKind, levels: &[&str]) -> Option<Self> {
@@ -160,7 +162,7 @@ mod tests {
     fn name_begins_with_its_levels_alone() {
         let begins = |levels: &[&str]| {
             let levels: Vec<String> = levels.iter().map(|&level| level.to_owned()).collect();
-            ObjectName::Table(table(&["a", "b"], "t")).begins_with(&levels)
+            ObjectName::Table(table(&["a", "b"], "t")).begins_with_any(&[levels.as_slice()].into())
         };
         assert!(begins(&[]) && begins(&["a"]) && begins(&["a", "b"]) && begins(&["a", "b", "t"]));
         assert!(!begins(&["a.b"]) && !begins(&["b"]) && !begins(&["a", "b", "t", "u"]) && !begins(&["a", "bc"]));

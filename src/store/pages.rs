@@ -37,3 +37,72 @@ pub struct TimedPage {
     /// The most items; none means all.
     pub limit: Option<u32>,
 }
+
+/// The most rows that are read for one page of a filtered list, so that a filter with few matches ends soon.
+const MOST_ROWS: usize = 5_000;
+
+/// The most bytes of these rows.
+const MOST_READ_BYTES: usize = 8 << 20;
+
+/// The bytes at which a page is full, whatever its number of items.
+const FULL_PAGE_BYTES: usize = 1 << 20;
+
+/// Measures what was read for one page of a filtered list, and what the page has.
+#[derive(Debug)]
+pub(super) struct PageFill {
+    limit: usize,
+    items: usize,
+    item_bytes: usize,
+    rows: usize,
+    row_bytes: usize,
+}
+
+impl PageFill {
+    /// Begins a page of at most `limit` items.
+    pub(super) fn new(limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { limit, items: 0, item_bytes: 0, rows: 0, row_bytes: 0 }
+    }
+
+    /// Returns whether the page ends here. Another row then means that another page follows.
+    pub(super) fn is_full(&self) -> bool {
+        self.items >= self.limit
+            || self.item_bytes >= FULL_PAGE_BYTES
+            || self.rows >= MOST_ROWS
+            || self.row_bytes >= MOST_READ_BYTES
+    }
+
+    /// Counts a row that was read.
+    pub(super) fn count_row(&mut self, bytes: usize, is_item: bool) {
+        self.rows += 1;
+        self.row_bytes = self.row_bytes.saturating_add(bytes);
+        if is_item {
+            self.items += 1;
+            self.item_bytes = self.item_bytes.saturating_add(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts rows until the page is full, and returns their number.
+    fn rows(limit: u32, bytes: usize, is_item: bool) -> usize {
+        let (mut fill, mut rows) = (PageFill::new(limit), 0);
+        while !fill.is_full() {
+            fill.count_row(bytes, is_item);
+            rows += 1;
+        }
+        rows
+    }
+
+    #[test]
+    fn page_ends_at_its_items_its_bytes_and_the_rows_that_were_read() {
+        assert_eq!(rows(10, 1, true), 10);
+        assert_eq!(rows(10_000, FULL_PAGE_BYTES / 4, true), 4);
+        assert_eq!(rows(10, 1, false), MOST_ROWS);
+        assert_eq!(rows(10, MOST_READ_BYTES / 16, false), 16);
+        assert_eq!(rows(10, usize::MAX, true), 1, "a page has one item at least");
+    }
+}

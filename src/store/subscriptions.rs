@@ -117,6 +117,9 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// Lists the subscriptions of a scope by name.
     async fn subscription_list(&self, scope: FeedScope) -> Result<Vec<Subscription>>;
 
+    /// Returns the subscription of a scope with an id, or the one with a name if none has the id.
+    async fn subscription_find(&self, scope: FeedScope, named: &str) -> Result<Option<Subscription>>;
+
     /// Lists the subscriptions of all organisations and of the operators.
     async fn subscription_list_all(&self) -> Result<Vec<Subscription>>;
 

@@ -7,7 +7,7 @@ use tidewater_core::ids::OrganisationId;
 use tokio::time::{self, Instant};
 use tokio_postgres::Row;
 
-use super::connection::{Pool, Transaction};
+use super::connection::{NoConnection, Pool, Transaction};
 use super::convert::{Again, Failure};
 use super::params::{Param, organisation_of};
 use crate::base::measure::Call;
@@ -28,6 +28,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a ping is tried again: enough to replace a connection.
 const PING_RETRIES: Duration = Duration::from_millis(100);
+
+/// What a read of many rows is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A list, which a client can make long. It waits for a connection for lists.
+    List,
+    /// Rows that a request needs before it can do its work. It waits beside changes, never for lists.
+    Needed,
+}
 
 /// Decides whether something is tried again.
 struct Retries {
@@ -66,19 +75,36 @@ impl Retries {
 }
 
 impl Pool {
-    /// Runs one statement that reads many rows, over a connection of its own.
-    pub(super) async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+    /// Runs one statement that reads many rows, over a connection of its own, when the owner's turn comes.
+    pub(super) async fn read(
+        &self,
+        purpose: Purpose,
+        owner: Option<OrganisationId>,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>> {
         let measurement = self.calls().begin(TARGET, "list");
-        let result = self.read_unmeasured(sql, params).await;
+        let result = self.read_unmeasured(purpose, owner, sql, params).await;
         measurement.end(&result, StoreError::kind);
         result
     }
 
-    async fn read_unmeasured(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+    async fn read_unmeasured(
+        &self,
+        purpose: Purpose,
+        owner: Option<OrganisationId>,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>> {
         let mut retries = Retries::new(self.retry_timeout());
         loop {
-            match self.connection_for_lists().await {
+            let connection = match purpose {
+                Purpose::List => self.connection_for_lists(owner).await,
+                Purpose::Needed => self.connection(owner).await,
+            };
+            match connection {
                 Err(error) if error.may_pass() && retries.after_loss().await => {}
+                Err(NoConnection::Place(_)) => return Err(StoreError::TooManyReads),
                 Err(error) => return Err(StoreError::Unavailable(Box::new(error))),
                 Ok(connection) => match connection.query(sql, params).await {
                     Err(failure) if retries.after(&failure).await => {}

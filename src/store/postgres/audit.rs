@@ -10,10 +10,8 @@ use super::convert::get;
 use super::events::{COLUMNS as EVENT_COLUMNS, NEW_ID, event_at};
 use super::params::params;
 use super::sequence::Sequence;
+use crate::store::pages::PageFill;
 use crate::store::{AuditBatch, AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Result, StoreError};
-
-/// The most records that are read for one page, so that a filter with few matches ends soon.
-const MOST_LOOKED_AT: usize = 20_000;
 
 /// The most records that one statement reads.
 const MOST_AT_ONCE: usize = 1_000;
@@ -56,7 +54,7 @@ impl PostgresStore {
                 let sql = format!(
                     "SELECT {COLUMNS} FROM audit WHERE organisation = $3 AND id < $1 ORDER BY id DESC LIMIT $2"
                 );
-                self.read(&sql, params![before, at_most, organisation.0]).await
+                self.read_for(organisation, &sql, params![before, at_most, organisation.0]).await
             }
         }
     }
@@ -98,21 +96,21 @@ impl AuditStore for PostgresStore {
         before: Option<i64>,
         limit: u32,
     ) -> Result<AuditPage> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (mut records, mut looked_at, mut last) = (Vec::new(), 0, before);
+        let (mut records, mut fill, mut last) = (Vec::new(), PageFill::new(limit), before);
         // One more than the page: another record means that another page follows.
-        let mut at_once = limit.saturating_add(1).min(MOST_AT_ONCE);
+        let mut at_once = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1).min(MOST_AT_ONCE);
         loop {
             let rows = self.audit_before(organisation, last.unwrap_or(i64::MAX), at_once).await?;
             let ended = rows.len() < at_once;
             for row in &rows {
-                if records.len() == limit || looked_at == MOST_LOOKED_AT {
+                if fill.is_full() {
                     return Ok(AuditPage { records, before: last });
                 }
                 let record = record_at(row)?;
-                looked_at += 1;
                 last = Some(record.id);
-                if filter.matches(record.at_ms, &record.entry) {
+                let matches = filter.matches(record.at_ms, &record.entry);
+                fill.count_row(row.raw_size_bytes(), matches);
+                if matches {
                     records.push(record);
                 }
             }

@@ -19,11 +19,11 @@ use super::client::Client;
 use super::connector::{ConnectError, Connector};
 use super::convert::Failure;
 use super::counters::{Generations, Raised};
-use super::line::{Line, NoPlace, Place};
 use super::params::Param;
 use super::settings::PostgresSettings;
 use crate::base::measure::{Calls, Subject};
 use crate::store::StoreError;
+use crate::store::line::{Line, NoPlace, Place, Shares};
 
 /// The fewest connections: one for each purpose.
 const FEWEST: usize = 3;
@@ -105,6 +105,7 @@ impl Pool {
         let all = settings.connections.max(FEWEST);
         let shared = (all * 2 / 5).clamp(1, MOST_SHARED);
         let lists = (all / 5).max(1);
+        let changes = all - shared - lists;
         Self(Arc::new(Connections {
             connector,
             generations,
@@ -112,8 +113,8 @@ impl Pool {
             acquire_timeout: settings.acquire_timeout,
             statement_timeout: settings.statement_timeout,
             retry_timeout: settings.retry_timeout,
-            changes: Line::new(all - shared - lists),
-            lists: Line::new(lists),
+            changes: Line::new(changes, Shares::for_changes(changes)),
+            lists: Line::new(lists, Shares::for_lists(lists)),
             idle: Mutex::default(),
             shared: (0..shared).map(|_| Shared::default()).collect(),
             calls: Calls::new(Subject::Store),
@@ -146,9 +147,9 @@ impl Pool {
         Ok(self.0.take(place).await?)
     }
 
-    /// Takes a connection for reads of many rows.
-    pub(super) async fn connection_for_lists(&self) -> Result<Connection, NoConnection> {
-        let place = self.0.lists.enter(None, self.0.acquire_timeout).await?;
+    /// Takes a connection for lists of an organisation, or of the server itself and its operators.
+    pub(super) async fn connection_for_lists(&self, owner: Option<OrganisationId>) -> Result<Connection, NoConnection> {
+        let place = self.0.lists.enter(owner, self.0.acquire_timeout).await?;
         Ok(self.0.take(place).await?)
     }
 

@@ -11,13 +11,11 @@ use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::feed_removed::NOTE_REMOVED;
 use super::params::params;
+use crate::store::pages::PageFill;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
     Operation, Result, StoreError, WarehouseRef,
 };
-
-/// The most events that are read for one page, so that a filter with few matches ends soon.
-const MOST_LOOKED_AT: usize = 20_000;
 
 /// The most events that one statement reads.
 const MOST_AT_ONCE: usize = 1_000;
@@ -174,9 +172,11 @@ impl PostgresStore {
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
         match (organisation, object) {
             (None, _) => self.read(&sql, params![before, at_most]).await,
-            (Some(organisation), None) => self.read(&sql, params![before, at_most, organisation.0]).await,
+            (Some(organisation), None) => {
+                self.read_for(organisation, &sql, params![before, at_most, organisation.0]).await
+            }
             (Some(organisation), Some(object)) => {
-                self.read(&sql, params![before, at_most, organisation.0, object]).await
+                self.read_for(organisation, &sql, params![before, at_most, organisation.0, object]).await
             }
         }
     }
@@ -191,27 +191,26 @@ impl EventStore for PostgresStore {
         before: Option<i64>,
         limit: u32,
     ) -> Result<EventPage> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         // No column can hold U+0000, so no object has such a name.
         if filter.object.as_deref().is_some_and(|name| name.contains('\0')) {
             return Ok(EventPage { events: Vec::new(), before: None });
         }
-        let (mut events, mut looked_at) = (Vec::new(), 0);
-        let mut last = before;
+        let (mut events, mut fill, mut last) = (Vec::new(), PageFill::new(limit), before);
         // One more than the page: another event means that another page follows.
-        let mut at_once = limit.saturating_add(1).min(MOST_AT_ONCE);
+        let mut at_once = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1).min(MOST_AT_ONCE);
         loop {
             let object = filter.object.as_deref();
             let rows = self.events_before(organisation, object, last.unwrap_or(i64::MAX), at_once).await?;
             let ended = rows.len() < at_once;
             for row in &rows {
-                if events.len() == limit || looked_at == MOST_LOOKED_AT {
+                if fill.is_full() {
                     return Ok(EventPage { events, before: last });
                 }
                 let event = event_at(row)?;
-                looked_at += 1;
                 last = Some(event.id);
-                if filter.matches(&event) {
+                let matches = filter.matches(&event);
+                fill.count_row(row.raw_size_bytes(), matches);
+                if matches {
                     events.push(event);
                 }
             }

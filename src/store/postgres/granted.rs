@@ -154,7 +154,7 @@ impl PostgresStore {
         selected: Option<&[PrincipalRoleId]>,
     ) -> Result<PrincipalAccess> {
         let roles: Vec<Uuid> = selected.unwrap_or_default().iter().map(|role| role.0).collect();
-        let rows = self.read(ACCESS, params![organisation.0, principal.0, roles, selected.is_none()]).await?;
+        let rows = self.read_needed(ACCESS, params![organisation.0, principal.0, roles, selected.is_none()]).await?;
         let mut access = PrincipalAccess::default();
         rows.iter().try_for_each(|row| add_row(&mut access, row))?;
         let name = |path: &RolePath| (path.principal_role.clone(), path.catalog_role_name.clone());

@@ -24,7 +24,7 @@ impl PostgresStore {
     ) -> Result<Vec<Row>> {
         let Claim { around, numbers, first, last } = Claim::new(claimed);
         let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
-        self.read(OVERLAPPING, params![organisation, warehouse, around, numbers, first, last, but_for]).await
+        self.read_needed(OVERLAPPING, params![organisation, warehouse, around, numbers, first, last, but_for]).await
     }
 }
 
@@ -34,7 +34,7 @@ impl LocationStore for PostgresStore {
         // Ignores dropped tables that would give way to the new one.
         let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
         let gives_way =
-            self.read(REPLACEABLE, params![organisation, warehouse, locations.own().as_str(), i64::MIN]).await?;
+            self.read_needed(REPLACEABLE, params![organisation, warehouse, locations.own().as_str(), i64::MIN]).await?;
         let mut but_for = vec![id.0];
         for row in &gives_way {
             but_for.push(get(row, 0)?);

@@ -30,7 +30,6 @@ mod group_roles;
 mod inspect;
 mod key_usage;
 mod keys;
-mod line;
 mod location_rows;
 mod locations;
 mod master_key;
@@ -70,11 +69,13 @@ mod warehouses;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tidewater_core::ids::OrganisationId;
 use tokio_postgres::Row;
 
+use self::attempts::Purpose;
 use self::connection::Pool;
 use self::counters::Generations;
-use self::params::{Param, params};
+use self::params::{Param, organisation_of, params};
 use self::waiting_reads::Together;
 use super::{MeasuredStore, Result, Store};
 use crate::base::measure::Calls;
@@ -95,9 +96,21 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Runs one statement that only reads, and returns its rows, which may be many.
+    /// Runs one statement that only reads, and returns its rows, which may be many. If `$1` is an organisation, it waits for a connection
+    /// as a list of this organisation.
     async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        self.pool.read(sql, params).await
+        self.pool.read(Purpose::List, organisation_of(params), sql, params).await
+    }
+
+    /// Does the same for an organisation that is not `$1`.
+    async fn read_for(&self, organisation: OrganisationId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.read(Purpose::List, Some(organisation), sql, params).await
+    }
+
+    /// Runs one statement for rows that a request needs before it can do its work: the caller's access, warehouses, the tables of a
+    /// transaction. It does not wait for lists.
+    async fn read_needed(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.pool.read(Purpose::Needed, organisation_of(params), sql, params).await
     }
 
     /// Runs one quick statement that only reads, and returns its first row. It shares a connection with other such reads: a slow one would

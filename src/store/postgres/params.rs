@@ -53,7 +53,7 @@ pub(super) fn param<T: Typed>(value: &T) -> Param<'_> {
     (value, T::TYPE)
 }
 
-/// Returns the organisation of a statement's parameters: `$1`, if it is a UUID.
+/// Returns the organisation of a statement's parameters: `$1`, if it is a UUID. The nil UUID stands for all organisations, or none.
 pub(super) fn organisation_of(params: &[Param<'_>]) -> Option<OrganisationId> {
     let (value, of) = params.first()?;
     if *of != Type::UUID {
@@ -61,7 +61,7 @@ pub(super) fn organisation_of(params: &[Param<'_>]) -> Option<OrganisationId> {
     }
     let mut bytes = BytesMut::with_capacity(16);
     value.to_sql_checked(of, &mut bytes).ok()?;
-    Uuid::from_slice(&bytes).ok().map(OrganisationId)
+    Uuid::from_slice(&bytes).ok().filter(|id| !id.is_nil()).map(OrganisationId)
 }
 
 /// Lists the parameters of a statement, in the order of their numbers.
@@ -84,6 +84,7 @@ mod tests {
         assert_eq!(organisation_of(params![id, 1_i64]), Some(OrganisationId(id)));
         assert_eq!(organisation_of(params![1_i64, id]), None);
         assert_eq!(organisation_of(params![None::<Uuid>]), None);
+        assert_eq!(organisation_of(params![Uuid::nil()]), None);
         assert_eq!(organisation_of(params![]), None);
     }
 }

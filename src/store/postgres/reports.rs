@@ -17,6 +17,7 @@ use super::attempts::transact;
 use super::connection::Transaction;
 use super::convert::{Failure, column, count, get};
 use super::params::params;
+use crate::store::pages::PageFill;
 use crate::store::{
     KeptReport, Page, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError, TimedPage, WarehouseRef,
 };
@@ -250,11 +251,17 @@ impl ReportStore for PostgresStore {
                 ],
             )
             .await?;
-        let mut items = rows.iter().map(report_at).collect::<Result<Vec<_>>>()?;
-        let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let more = items.len() > limit;
-        items.truncate(limit);
-        Ok(Page { items, more })
+        let (mut items, mut fill) = (Vec::new(), page.limit.map(PageFill::new));
+        for row in &rows {
+            if fill.as_ref().is_some_and(PageFill::is_full) {
+                return Ok(Page { items, more: true });
+            }
+            items.push(report_at(row)?);
+            if let Some(fill) = &mut fill {
+                fill.count_row(row.raw_size_bytes(), true);
+            }
+        }
+        Ok(Page { items, more: false })
     }
 
     async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {

@@ -86,7 +86,7 @@ async fn signing_key_remove_before(
 #[async_trait]
 impl SigningKeyStore for PostgresStore {
     async fn signing_key_list(&self) -> Result<Vec<SigningKey>> {
-        self.read(NEWEST_FIRST, params![]).await?.iter().map(signing_key_at).collect()
+        self.read_needed(NEWEST_FIRST, params![]).await?.iter().map(signing_key_at).collect()
     }
 
     async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool, change: &Change) -> Result<Vec<SigningKey>> {

@@ -200,6 +200,19 @@ impl SubscriptionStore for PostgresStore {
         self.read(&sql, params![key(scope)]).await?.iter().map(subscription_at).collect()
     }
 
+    async fn subscription_find(&self, scope: FeedScope, named: &str) -> Result<Option<Subscription>> {
+        // No column can hold U+0000, so no subscription has such a name.
+        if named.contains('\0') {
+            return Ok(None);
+        }
+        let sql = format!(
+            "{SUBSCRIPTION} WHERE organisation = $1 AND (id = $2 OR name = $3)
+             ORDER BY coalesce(id = $2, false) DESC LIMIT 1"
+        );
+        let row = self.read_first(&sql, params![key(scope), Uuid::parse_str(named).ok(), named]).await?;
+        row.as_ref().map(subscription_at).transpose()
+    }
+
     async fn subscription_list_all(&self) -> Result<Vec<Subscription>> {
         let sql = format!("{SUBSCRIPTION} ORDER BY organisation, name");
         self.read(&sql, &[]).await?.iter().map(subscription_at).collect()

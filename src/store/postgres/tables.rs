@@ -266,7 +266,7 @@ impl TableStore for PostgresStore {
         let names: Vec<_> = idents.iter().map(TableIdent::name).collect();
         let digests: Vec<_> = idents.iter().map(|ident| namespace_digest(&ident.namespace)).collect();
         let values = params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, namespaces, names, digests];
-        let rows = self.read(GET_ALL, values).await?;
+        let rows = self.read_needed(GET_ALL, values).await?;
         let generation = rows.first().map(|row| get(row, 0)).transpose()?;
         if !idents.is_empty() {
             self.seen(warehouse_ref.organisation, generation).await?;

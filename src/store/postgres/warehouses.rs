@@ -294,7 +294,7 @@ impl WarehouseStore for PostgresStore {
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
         const ALL: &str =
             concat!("SELECT ", warehouse_columns!(), " FROM warehouse WHERE organisation = $1 ORDER BY name");
-        self.read(ALL, params![organisation.0]).await?.iter().map(warehouse_at).collect()
+        self.read_needed(ALL, params![organisation.0]).await?.iter().map(warehouse_at).collect()
     }
 
     async fn warehouse_set_storage(

@@ -17,7 +17,7 @@ impl AdministrationStore for SqliteStore {
 
     async fn organisation_page(&self, page: &PageRequest) -> Result<Page<Organisation>> {
         let page = page.clone();
-        self.read_many(move |connection| organisations::organisation_page(connection, &page)).await
+        self.read_list(None, move |connection| organisations::organisation_page(connection, &page)).await
     }
 
     async fn organisation_update(
@@ -41,7 +41,7 @@ impl AdministrationStore for SqliteStore {
     }
 
     async fn organisation_due(&self, now_ms: i64, at_most: u32) -> Result<Vec<Organisation>> {
-        self.read_many(move |connection| organisations::organisation_due(connection, now_ms, at_most)).await
+        self.read_list(None, move |connection| organisations::organisation_due(connection, now_ms, at_most)).await
     }
 
     async fn organisation_forget(&self, id: OrganisationId, at_most: u32, change: &Change) -> Result<Forgotten> {
@@ -71,10 +71,12 @@ impl AdministrationStore for SqliteStore {
     }
 
     async fn key_usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<KeyUsage>> {
-        self.read_many(move |connection| usage::key_usage_list(connection, organisation, from, to)).await
+        self.read_list(Some(organisation), move |connection| usage::key_usage_list(connection, organisation, from, to))
+            .await
     }
 
     async fn usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<(i64, u64)>> {
-        self.read_many(move |connection| usage::usage_list(connection, organisation, from, to)).await
+        self.read_list(Some(organisation), move |connection| usage::usage_list(connection, organisation, from, to))
+            .await
     }
 }

@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::events::events_after;
+use super::pages::row_bytes;
+use crate::store::pages::PageFill;
 use crate::store::{AuditBatch, AuditFilter, AuditPage, AuditPosition, AuditRecord, AuditStore, Result, StoreError};
-
-/// The most records that are read for one page, so that a filter with few matches ends soon.
-const MOST_LOOKED_AT: usize = 20_000;
 
 const COLUMNS: &str = "id, organisation, at_ms, entry";
 
@@ -46,17 +45,16 @@ fn audit_list(
     };
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(&*parameters)?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut records, mut looked_at, mut last) = (Vec::new(), 0, None);
+    let (mut records, mut fill, mut last) = (Vec::new(), PageFill::new(limit), None);
     while let Some(row) = rows.next()? {
-        // Another row after the last one of the page, or of the limit, means that another page follows.
-        if records.len() == limit || looked_at == MOST_LOOKED_AT {
+        if fill.is_full() {
             return Ok(AuditPage { records, before: last });
         }
         let record = record_at(row)?;
-        looked_at += 1;
         last = Some(record.id);
-        if filter.matches(record.at_ms, &record.entry) {
+        let matches = filter.matches(record.at_ms, &record.entry);
+        fill.count_row(row_bytes(row), matches);
+        if matches {
             records.push(record);
         }
     }
@@ -179,7 +177,8 @@ impl AuditStore for SqliteStore {
         limit: u32,
     ) -> Result<AuditPage> {
         let filter = filter.clone();
-        self.read_many(move |connection| audit_list(connection, organisation, &filter, before, limit)).await
+        self.read_list(organisation, move |connection| audit_list(connection, organisation, &filter, before, limit))
+            .await
     }
 
     async fn audit_sequence(&self, _: u32) -> Result<u64> {
@@ -187,11 +186,11 @@ impl AuditStore for SqliteStore {
     }
 
     async fn audit_after(&self, position: AuditPosition, limit: u32) -> Result<AuditBatch> {
-        self.read_many(move |connection| audit_after(connection, position, limit)).await
+        self.read_list(None, move |connection| audit_after(connection, position, limit)).await
     }
 
     async fn audit_waiting(&self, position: AuditPosition) -> Result<Option<i64>> {
-        self.read_many(move |connection| audit_waiting(connection, position)).await
+        self.read_list(None, move |connection| audit_waiting(connection, position)).await
     }
 
     async fn audit_position(&self, sink: &str) -> Result<Option<AuditPosition>> {
@@ -213,7 +212,7 @@ impl AuditStore for SqliteStore {
     }
 
     async fn audit_surplus(&self, most: u32) -> Result<Vec<(Option<OrganisationId>, i64)>> {
-        self.read_many(move |connection| audit_surplus(connection, most)).await
+        self.read_list(None, move |connection| audit_surplus(connection, most)).await
     }
 
     async fn audit_remove_up_to(&self, organisation: Option<OrganisationId>, last: i64, at_most: u32) -> Result<u64> {

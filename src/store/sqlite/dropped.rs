@@ -344,7 +344,10 @@ impl DroppedStore for SqliteStore {
         page: &TimedPage,
     ) -> Result<Page<Dropped>> {
         let (filter, page) = (filter.clone(), *page);
-        self.read_many(move |connection| dropped_list(connection, warehouse_ref, &filter, &page)).await
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
+            dropped_list(connection, warehouse_ref, &filter, &page)
+        })
+        .await
     }
 
     async fn dropped_get(&self, warehouse_ref: WarehouseRef, id: TableId) -> Result<Option<Dropped>> {

@@ -109,8 +109,10 @@ fn entity_set_properties(
 impl EntityStore for SqliteStore {
     async fn entity_get(&self, organisation: OrganisationId, entities: &[Entity]) -> Result<Vec<EntityDetails>> {
         let ids: Vec<Uuid> = entities.iter().map(|entity| entity.id()).collect();
-        self.read_many(move |connection| ids.into_iter().map(|id| entity_get(connection, organisation, id)).collect())
-            .await
+        self.read_list(Some(organisation), move |connection| {
+            ids.into_iter().map(|id| entity_get(connection, organisation, id)).collect()
+        })
+        .await
     }
 
     async fn entity_set_properties(

@@ -10,13 +10,12 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::convert::id;
 use super::feed_removed::note_removed;
+use super::pages::row_bytes;
+use crate::store::pages::PageFill;
 use crate::store::{
     Actor, Change, EngineKey, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind,
     Operation, Result, StoreError, WarehouseRef,
 };
-
-/// The most events that are read for one page, so that a filter with few matches ends soon.
-const MOST_LOOKED_AT: usize = 20_000;
 
 pub(super) const COLUMNS: &str =
     "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
@@ -98,18 +97,16 @@ pub(super) fn event_list(
     let (sql, parameters) = statement(organisation, filter, before.unwrap_or(i64::MAX));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(&*parameters.iter().map(AsRef::as_ref).collect::<Vec<&dyn ToSql>>())?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut events, mut looked_at) = (Vec::new(), 0);
-    let mut last = None;
+    let (mut events, mut fill, mut last) = (Vec::new(), PageFill::new(limit), None);
     while let Some(row) = rows.next()? {
-        // Another row after the last one of the page, or of the limit, means that another page follows.
-        if events.len() == limit || looked_at == MOST_LOOKED_AT {
+        if fill.is_full() {
             return Ok(EventPage { events, before: last });
         }
         let event = event_at(row)?;
-        looked_at += 1;
         last = Some(event.id);
-        if filter.matches(&event) {
+        let matches = filter.matches(&event);
+        fill.count_row(row_bytes(row), matches);
+        if matches {
             events.push(event);
         }
     }
@@ -240,7 +237,8 @@ impl EventStore for SqliteStore {
         limit: u32,
     ) -> Result<EventPage> {
         let filter = filter.clone();
-        self.read_many(move |connection| event_list(connection, organisation, &filter, before, limit)).await
+        self.read_list(organisation, move |connection| event_list(connection, organisation, &filter, before, limit))
+            .await
     }
 
     async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
@@ -248,7 +246,7 @@ impl EventStore for SqliteStore {
     }
 
     async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>> {
-        self.read_many(move |connection| event_surplus(connection, most)).await
+        self.read_list(None, move |connection| event_surplus(connection, most)).await
     }
 
     async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64> {

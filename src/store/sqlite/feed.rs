@@ -110,11 +110,11 @@ impl FeedStore for SqliteStore {
     }
 
     async fn feed_read(&self, scope: FeedScope, after: i64, at_most: u32) -> Result<FeedPage> {
-        self.read_many(move |connection| feed_read(connection, scope, after, at_most)).await
+        self.read_list(scope.organisation(), move |connection| feed_read(connection, scope, after, at_most)).await
     }
 
     async fn feed_changed(&self, after: i64, at_most: u32) -> Result<Vec<FeedScope>> {
-        self.read_many(move |connection| feed_changed(connection, after, at_most)).await
+        self.read_list(None, move |connection| feed_changed(connection, after, at_most)).await
     }
 
     async fn consumer_ensure(&self, scope: FeedScope, name: &str, start: FeedStart) -> Result<Consumer> {
@@ -123,7 +123,7 @@ impl FeedStore for SqliteStore {
     }
 
     async fn consumer_list(&self) -> Result<Vec<Consumer>> {
-        self.read_many(|connection| {
+        self.read_list(None, |connection| {
             let sql = format!("SELECT {CONSUMER} FROM feed_consumer ORDER BY organisation, name");
             let mut statement = connection.prepare_cached(&sql)?;
             let consumers = statement.query_map([], consumer_at)?;

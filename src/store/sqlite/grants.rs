@@ -289,7 +289,7 @@ impl AccessGenerations for SqliteStore {
 impl GrantStore for SqliteStore {
     async fn principal_list(&self, organisation: OrganisationId, page: &PageRequest) -> Result<Page<PrincipalRecord>> {
         let page = page.clone();
-        self.read_many(move |connection| principal_list(connection, organisation, &page)).await
+        self.read_list(Some(organisation), move |connection| principal_list(connection, organisation, &page)).await
     }
 
     async fn principal_access(
@@ -300,7 +300,7 @@ impl GrantStore for SqliteStore {
     ) -> Result<PrincipalAccess> {
         let read =
             move |connection: &Connection| principal_access(connection, organisation, principal, selected.as_deref());
-        self.read_many(read).await
+        self.read_needed(Some(organisation), read).await
     }
 
     async fn access_counts(&self, organisation: OrganisationId) -> Result<AccessCounts> {
@@ -325,7 +325,8 @@ impl GrantStore for SqliteStore {
         organisation: OrganisationId,
         principal: PrincipalId,
     ) -> Result<Vec<PrincipalRole>> {
-        self.read_many(move |connection| principal_roles(connection, organisation, principal)).await
+        self.read_needed(Some(organisation), move |connection| principal_roles(connection, organisation, principal))
+            .await
     }
 
     async fn principal_role_create(
@@ -356,7 +357,7 @@ impl GrantStore for SqliteStore {
         let page = page.clone();
         let sql = "SELECT id, name, created_ms FROM principal_role WHERE name > ?1 AND organisation = ?3
                    ORDER BY name LIMIT ?2";
-        self.read_many(move |connection| {
+        self.read_list(Some(organisation), move |connection| {
             role_list(connection, (sql, &[organisation.0.as_bytes()]), PrincipalRoleId, &page)
         })
         .await
@@ -393,7 +394,7 @@ impl GrantStore for SqliteStore {
         let sql =
             "SELECT id, name, created_ms FROM catalog_role WHERE name > ?1 AND organisation = ?3 AND warehouse = ?4
                    ORDER BY name LIMIT ?2";
-        self.read_many(move |connection| {
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
             let owner: [&[u8]; 2] = [warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes()];
             let found = role_list(connection, (sql, &owner), CatalogRoleId, &page)?;
             if found.items.is_empty()
@@ -443,7 +444,7 @@ impl GrantStore for SqliteStore {
             let values = params![organisation.0.as_bytes(), role.0.as_bytes(), after_id(&page), one_more(&page)];
             Ok(page_of(statement.query_and_then(values, principal_at)?.collect::<Result<Vec<_>>>()?, &page))
         };
-        self.read_many(members).await
+        self.read_list(Some(organisation), members).await
     }
 
     async fn principal_role_list_of(
@@ -458,7 +459,7 @@ impl GrantStore for SqliteStore {
                         ON principal_role.organisation = member.organisation AND principal_role.id = member.role
                    WHERE principal_role.name > ?1 AND member.organisation = ?3 AND member.principal = ?4
                    ORDER BY principal_role.name LIMIT ?2";
-        self.read_many(move |connection| {
+        self.read_list(Some(organisation), move |connection| {
             let owner: [&[u8]; 2] = [organisation.0.as_bytes(), principal.0.as_bytes()];
             role_list(connection, (sql, &owner), PrincipalRoleId, &page)
         })
@@ -496,7 +497,7 @@ impl GrantStore for SqliteStore {
             let owner: [&[u8]; 2] = [warehouse_ref.organisation.0.as_bytes(), role.0.as_bytes()];
             role_list(connection, (sql, &owner), PrincipalRoleId, &page)
         };
-        self.read_many(members).await
+        self.read_list(Some(warehouse_ref.organisation), members).await
     }
 
     async fn catalog_role_list_of(
@@ -512,7 +513,7 @@ impl GrantStore for SqliteStore {
                    WHERE catalog_role.name > ?1 AND member.organisation = ?3 AND member.principal_role = ?4
                      AND catalog_role.warehouse = ?5
                    ORDER BY catalog_role.name LIMIT ?2";
-        self.read_many(move |connection| {
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
             let owner: [&[u8]; 3] = [
                 warehouse_ref.organisation.0.as_bytes(),
                 principal_role.0.as_bytes(),
@@ -548,7 +549,7 @@ impl GrantStore for SqliteStore {
     }
 
     async fn grant_list(&self, warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Result<Vec<Grant>> {
-        self.read_many(move |connection| {
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
             catalog_role_name(connection, warehouse_ref, role)?;
             grants_of(connection, warehouse_ref.organisation, role)
         })
@@ -564,7 +565,9 @@ impl GrantStore for SqliteStore {
         page: &PageRequest,
     ) -> Result<Page<String>> {
         let (namespace, page) = (namespace.clone(), page.clone());
-        self.read_many(move |connection| table_list_owned(connection, warehouse_ref, (&namespace, kind, owner), &page))
-            .await
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
+            table_list_owned(connection, warehouse_ref, (&namespace, kind, owner), &page)
+        })
+        .await
     }
 }

@@ -251,7 +251,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
-        self.read_many(move |connection| key_list(connection, organisation)).await
+        self.read_list(Some(organisation), move |connection| key_list(connection, organisation)).await
     }
 
     async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>> {

@@ -14,6 +14,7 @@ mod dropped;
 mod dropped_rows;
 mod entities;
 mod events;
+mod fair_readers;
 mod feed;
 mod feed_removed;
 mod forget;
@@ -58,10 +59,12 @@ use rusqlite::Connection;
 
 use self::anchor::Anchor;
 use self::convert::unavailable;
+use self::fair_readers::FairReaders;
 use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, TARGET, Writer};
+use super::line::Owner;
 use super::{MeasuredStore, Result, Store, StoreError};
 use crate::base::measure::Calls;
 
@@ -73,8 +76,12 @@ pub use self::open::OpenError;
 #[cfg(test)]
 pub(crate) use self::writer::WriteCounts;
 
-/// Connections for long reads, such as lists, which run on blocking threads.
+/// Connections for lists: reads that a client can make long.
 const LIST_READERS: usize = 4;
+
+/// Connections for reads of many rows that requests need before they can do their work: the caller's access, warehouses, the tables of a
+/// transaction. They never wait for lists.
+const NEEDED_READERS: usize = 4;
 
 /// The store in one SQLite file.
 ///
@@ -82,7 +89,8 @@ const LIST_READERS: usize = 4;
 pub(crate) struct SqliteStore {
     writer: Arc<Writer>,
     point_readers: Arc<Readers>,
-    list_readers: Arc<Readers>,
+    lists: Arc<FairReaders>,
+    needed: Arc<FairReaders>,
     /// The cache of recent reads, where this process is the only one that writes.
     memory: Option<Arc<Memory>>,
     generations: Arc<Generations>,
@@ -120,7 +128,8 @@ impl SqliteStore {
         Ok(Self {
             writer: Arc::new(writer),
             point_readers: Arc::new(Readers::new(path.to_owned(), cores)),
-            list_readers: Arc::new(Readers::new(path.to_owned(), LIST_READERS)),
+            lists: Arc::new(FairReaders::new(path.to_owned(), LIST_READERS)),
+            needed: Arc::new(FairReaders::new(path.to_owned(), NEEDED_READERS)),
             memory,
             generations,
         })
@@ -165,9 +174,9 @@ impl SqliteStore {
         if let Some(memory) = &self.memory {
             memory.close();
         }
-        let (writer, point_readers, list_readers) =
-            (Arc::clone(&self.writer), Arc::clone(&self.point_readers), Arc::clone(&self.list_readers));
-        let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &list_readers));
+        let (writer, point_readers) = (Arc::clone(&self.writer), Arc::clone(&self.point_readers));
+        let long_readers = [Arc::clone(&self.lists), Arc::clone(&self.needed)];
+        let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &long_readers));
         // It fails only if the runtime is shutting down. Dropping the store then closes it.
         let _ = closing.await;
     }
@@ -210,16 +219,31 @@ impl SqliteStore {
         result
     }
 
-    /// Runs a read that may take long on a blocking thread.
-    async fn read_many<T, F>(&self, read: F) -> Result<T>
+    /// Runs a list of an organisation, or of the server itself and its operators, when its turn comes.
+    async fn read_list<T, F>(&self, owner: Owner, read: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let readers = Arc::clone(&self.list_readers);
+        self.read_long(&self.lists, owner, read).await
+    }
+
+    /// Runs a read of many rows that a request needs before it can do its work. It never waits for lists.
+    async fn read_needed<T, F>(&self, owner: Owner, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.read_long(&self.needed, owner, read).await
+    }
+
+    async fn read_long<T, F>(&self, readers: &FairReaders, owner: Owner, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
         let measurement = self.writer.calls().begin(TARGET, "list");
-        let reading = tokio::task::spawn_blocking(move || readers.with(read));
-        let result = reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))));
+        let result = readers.read(owner, read).await;
         measurement.end(&result, StoreError::kind);
         result
     }
@@ -254,13 +278,15 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        close(&self.writer, &self.point_readers, &self.list_readers);
+        close(&self.writer, &self.point_readers, &[Arc::clone(&self.lists), Arc::clone(&self.needed)]);
     }
 }
 
 /// Closes the readers first: the last connection to close checkpoints the log, and only the writer's is able to.
-fn close(writer: &Writer, point_readers: &Readers, list_readers: &Readers) {
+fn close(writer: &Writer, point_readers: &Readers, long_readers: &[Arc<FairReaders>]) {
     point_readers.close();
-    list_readers.close();
+    for readers in long_readers {
+        readers.close();
+    }
     writer.close();
 }

@@ -321,7 +321,7 @@ impl NamespaceStore for SqliteStore {
         };
         let (below, request) = (parent.cloned(), page.clone());
         let list = move |connection: &Connection| namespace_list(connection, warehouse_ref, below.as_ref(), &request);
-        let found = Arc::new(self.read_many(list).await?);
+        let found = Arc::new(self.read_list(Some(warehouse_ref.organisation), list).await?);
         if let Some(memory) = &self.memory {
             memory.keep_children(warehouse_ref, parent, page.clone(), stamp, Arc::clone(&found));
         }
@@ -345,7 +345,7 @@ impl NamespaceStore for SqliteStore {
         };
         // Prepared outside of the writer, which then only checks that the properties did not change.
         let (properties, prepared) = self
-            .read_many(move |connection| {
+            .read_needed(Some(warehouse_ref.organisation), move |connection| {
                 let prepared = properties.prepare(connection, warehouse_ref);
                 Ok((properties, prepared))
             })

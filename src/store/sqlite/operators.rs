@@ -22,7 +22,7 @@ impl OperatorStore for SqliteStore {
     }
 
     async fn operator_list(&self) -> Result<Vec<Operator>> {
-        self.read_many(|connection| {
+        self.read_list(None, |connection| {
             let mut statement = connection.prepare_cached(&format!("{OPERATOR} ORDER BY created_ms, id"))?;
             Ok(statement.query_map([], operator_at)?.collect::<rusqlite::Result<_>>()?)
         })

@@ -193,7 +193,7 @@ impl OrganisationStore for SqliteStore {
     }
 
     async fn organisation_list(&self) -> Result<Vec<Organisation>> {
-        self.read_many(organisation_list).await
+        self.read_list(None, organisation_list).await
     }
 
     async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>> {

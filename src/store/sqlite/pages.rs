@@ -1,5 +1,8 @@
 //! Pages of lists: the limits of a statement, and the page made from its rows.
 
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, Statement};
+
 use crate::store::{Page, PageRequest, TimedPage};
 
 /// Returns the number of rows to read for a page: one more than its size, to see whether another page follows. Negative means
@@ -24,4 +27,15 @@ pub(super) fn before(page: &TimedPage) -> (i64, [u8; 16]) {
 /// Returns the number of rows to read for a page: one more than its size. Negative means no limit.
 pub(super) fn one_more_before(page: &TimedPage) -> i64 {
     page.limit.map_or(-1, |limit| i64::from(limit) + 1)
+}
+
+/// Returns the size of a row's values in bytes.
+pub(super) fn row_bytes(row: &Row<'_>) -> usize {
+    let statement: &Statement<'_> = row.as_ref();
+    let values = (0..statement.column_count()).filter_map(|column| row.get_ref(column).ok());
+    let sizes = values.map(|value| match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 8,
+    });
+    sizes.sum()
 }

@@ -21,6 +21,9 @@ use super::convert::unavailable;
 use super::open::open_reader;
 use crate::store::{Result, StoreError};
 
+/// The number of instructions of SQLite between two checks whether a read is to stop. A row of a list takes some tens.
+const STEPS_BETWEEN_CHECKS: i32 = 1_000;
+
 /// Some connections that only read. Each is opened when it is first needed.
 pub(super) struct Readers {
     path: PathBuf,
@@ -37,12 +40,30 @@ impl Readers {
 
     /// Reads on a free connection, and waits for one if necessary.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.with_connection(|connection| read(connection))
+    }
+
+    /// Does the same. SQLite stops the read's statement with an error soon after `stops` returns true.
+    pub(super) fn with_stop<T>(
+        &self,
+        stops: impl Fn() -> bool + Send + 'static,
+        read: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        self.with_connection(|connection| {
+            connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(stops))?;
+            let read = read(connection);
+            connection.progress_handler(0, None::<fn() -> bool>)?;
+            read
+        })
+    }
+
+    fn with_connection<T>(&self, read: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let first = thread_number();
         let count = self.slots.len();
         let mut slot = (0..count)
             .find_map(|step| self.slots[(first + step) % count].try_lock())
             .unwrap_or_else(|| self.slots[first % count].lock());
-        let connection = match &*slot {
+        let connection = match &mut *slot {
             Some(connection) => connection,
             None if self.closed.load(Ordering::SeqCst) => return Err(unavailable("the store is closed")),
             None => slot.insert(open_reader(&self.path)?),

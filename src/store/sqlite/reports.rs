@@ -9,10 +9,10 @@ use tidewater_core::name::TableIdent;
 
 use super::SqliteStore;
 use super::convert::{bounded, id, namespace};
-use super::pages::{before, one_more_before, page_of};
+use super::pages::{before, one_more_before, row_bytes};
+use crate::store::pages::PageFill;
 use crate::store::{
-    KeptReport, Page, PageRequest, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError, TimedPage,
-    WarehouseRef,
+    KeptReport, Page, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError, TimedPage, WarehouseRef,
 };
 
 pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: ReportLimits) -> Result<()> {
@@ -105,20 +105,27 @@ pub(super) fn report_list(
          ORDER BY report.at_ms DESC, report.id DESC LIMIT ?8"
     ))?;
     let (at_ms, before) = before(page);
-    let rows = statement.query_and_then(
-        params![
-            warehouse_ref.organisation.0.as_bytes(),
-            warehouse_ref.warehouse.0.as_bytes(),
-            at_ms,
-            before,
-            filter.table.as_ref().map(|table| table.0.as_bytes()),
-            filter.kind.map(|kind| kind.as_str()),
-            filter.since_ms.unwrap_or(i64::MIN),
-            one_more_before(page),
-        ],
-        report_at,
-    )?;
-    Ok(page_of(rows.collect::<Result<Vec<_>>>()?, &PageRequest { after: None, limit: page.limit }))
+    let mut rows = statement.query(params![
+        warehouse_ref.organisation.0.as_bytes(),
+        warehouse_ref.warehouse.0.as_bytes(),
+        at_ms,
+        before,
+        filter.table.as_ref().map(|table| table.0.as_bytes()),
+        filter.kind.map(|kind| kind.as_str()),
+        filter.since_ms.unwrap_or(i64::MIN),
+        one_more_before(page),
+    ])?;
+    let (mut items, mut fill) = (Vec::new(), page.limit.map(PageFill::new));
+    while let Some(row) = rows.next()? {
+        if fill.as_ref().is_some_and(PageFill::is_full) {
+            return Ok(Page { items, more: true });
+        }
+        items.push(report_at(row)?);
+        if let Some(fill) = &mut fill {
+            fill.count_row(row_bytes(row), true);
+        }
+    }
+    Ok(Page { items, more: false })
 }
 
 fn report_at(row: &Row<'_>) -> Result<KeptReport> {
@@ -172,7 +179,10 @@ impl ReportStore for SqliteStore {
         page: &TimedPage,
     ) -> Result<Page<KeptReport>> {
         let (filter, page) = (filter.clone(), *page);
-        self.read_many(move |connection| report_list(connection, warehouse_ref, &filter, &page)).await
+        self.read_list(Some(warehouse_ref.organisation), move |connection| {
+            report_list(connection, warehouse_ref, &filter, &page)
+        })
+        .await
     }
 
     async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {

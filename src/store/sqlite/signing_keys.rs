@@ -63,7 +63,7 @@ pub(super) fn signing_key_remove_before(
 #[async_trait]
 impl SigningKeyStore for SqliteStore {
     async fn signing_key_list(&self) -> Result<Vec<SigningKey>> {
-        self.read_many(signing_key_list).await
+        self.read_needed(None, signing_key_list).await
     }
 
     async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool, change: &Change) -> Result<Vec<SigningKey>> {

@@ -186,11 +186,23 @@ impl SubscriptionStore for SqliteStore {
     }
 
     async fn subscription_list(&self, scope: FeedScope) -> Result<Vec<Subscription>> {
-        self.read_many(move |connection| list(connection, Some(scope))).await
+        self.read_list(scope.organisation(), move |connection| list(connection, Some(scope))).await
+    }
+
+    async fn subscription_find(&self, scope: FeedScope, named: &str) -> Result<Option<Subscription>> {
+        let id = Uuid::parse_str(named).map_or_else(|_| Vec::new(), |id| id.into_bytes().to_vec());
+        self.read(|connection| {
+            let sql = format!(
+                "{SUBSCRIPTION} WHERE organisation = ?1 AND (id = ?2 OR name = ?3) ORDER BY id = ?2 DESC LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![key(scope), id, named])?;
+            rows.next()?.map(subscription_at).transpose()
+        })
     }
 
     async fn subscription_list_all(&self) -> Result<Vec<Subscription>> {
-        self.read_many(|connection| list(connection, None)).await
+        self.read_list(None, |connection| list(connection, None)).await
     }
 
     async fn subscription_update(&self, new: &Subscription, operation: Operation, change: &Change) -> Result<()> {
@@ -237,7 +249,7 @@ impl SubscriptionStore for SqliteStore {
         at_most: u32,
     ) -> Result<Vec<DeadLetter>> {
         let after = after.unwrap_or_default().to_owned();
-        self.read_many(move |connection| {
+        self.read_list(scope.organisation(), move |connection| {
             let sql = format!(
                 "{DEAD_LETTER} WHERE organisation = ?1 AND subscription = ?2 AND event > ?3 AND (replay OR NOT ?4)
                  ORDER BY event LIMIT ?5"
@@ -282,7 +294,7 @@ impl SubscriptionStore for SqliteStore {
     }
 
     async fn dead_letter_replays(&self, at_most: u32) -> Result<Vec<Uuid>> {
-        self.read_many(move |connection| {
+        self.read_list(None, move |connection| {
             let sql = "SELECT DISTINCT subscription FROM dead_letter WHERE replay = 1 LIMIT ?1";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map([at_most], |row| Ok(Uuid::from_bytes(row.get(0)?)))?;
@@ -292,7 +304,7 @@ impl SubscriptionStore for SqliteStore {
     }
 
     async fn dead_letter_count(&self) -> Result<u64> {
-        self.read_many(|connection| {
+        self.read_list(None, |connection| {
             let mut statement = connection.prepare_cached("SELECT count(*) FROM dead_letter")?;
             Ok(super::convert::count(statement.query_row([], |row| row.get(0))?))
         })

@@ -320,7 +320,10 @@ impl TableStore for SqliteStore {
             return self.read(|connection| table_get_all(connection, warehouse_ref, idents));
         }
         let idents = idents.to_vec();
-        self.read_many(move |connection| table_get_all(connection, warehouse_ref, &idents)).await
+        self.read_needed(Some(warehouse_ref.organisation), move |connection| {
+            table_get_all(connection, warehouse_ref, &idents)
+        })
+        .await
     }
 
     async fn table_list(
@@ -337,7 +340,7 @@ impl TableStore for SqliteStore {
         };
         let (of, request) = (namespace.clone(), page.clone());
         let list = move |connection: &Connection| table_list(connection, warehouse_ref, &of, kind, &request);
-        let found = Arc::new(self.read_many(list).await?);
+        let found = Arc::new(self.read_list(Some(warehouse_ref.organisation), list).await?);
         if let Some(memory) = &self.memory {
             memory.keep_tables(warehouse_ref, namespace, kind, page.clone(), stamp, Arc::clone(&found));
         }
@@ -420,6 +423,6 @@ impl TableStore for SqliteStore {
     }
 
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {
-        self.read_many(move |connection| table_count(connection, organisation)).await
+        self.read_needed(Some(organisation), move |connection| table_count(connection, organisation)).await
     }
 }

@@ -344,7 +344,7 @@ impl UserStore for SqliteStore {
 
     async fn user_list(&self, organisation: OrganisationId, page: &PageRequest) -> Result<Page<User>> {
         let page = page.clone();
-        self.read_many(move |connection| {
+        self.read_list(Some(organisation), move |connection| {
             let values = params![organisation.0.as_bytes(), after_id(&page), one_more(&page)];
             Ok(page_of(users_where(connection, "id > ?2 ORDER BY id LIMIT ?3", values)?, &page))
         })
@@ -353,7 +353,7 @@ impl UserStore for SqliteStore {
 
     async fn user_find(&self, organisation: OrganisationId, named: &str) -> Result<Vec<User>> {
         let named = named.to_owned();
-        self.read_many(move |connection| {
+        self.read_list(Some(organisation), move |connection| {
             let id = Uuid::parse_str(&named).map_or_else(|_| Vec::new(), |id| id.into_bytes().to_vec());
             let condition = "(id = ?2 OR subject = ?3 OR email = ?3 COLLATE NOCASE OR name = ?3) ORDER BY id";
             users_where(connection, condition, params![organisation.0.as_bytes(), id, named])

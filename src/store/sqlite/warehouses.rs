@@ -247,7 +247,7 @@ impl WarehouseStore for SqliteStore {
     }
 
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
-        self.read_many(move |connection| warehouse_list(connection, organisation)).await
+        self.read_needed(Some(organisation), move |connection| warehouse_list(connection, organisation)).await
     }
 
     async fn warehouse_set_storage(

@@ -73,6 +73,27 @@ pub(in crate::store) async fn audit_records_are_filtered_and_come_in_pages(store
     assert_eq!(listed, (0..10).rev().collect::<Vec<_>>());
 }
 
+pub(in crate::store) async fn page_of_large_audit_records_ends_before_its_limit(store: Subject) {
+    let acme = Some(OrganisationId(fresh_uuid()));
+    let large = |at_ms| {
+        let mut record = record(acme, at_ms, "load-table");
+        record.entry.details.insert("text".to_owned(), "x".repeat(300_000).into());
+        record
+    };
+    store.audit_add(&(0..9).map(large).collect::<Vec<_>>()).await.unwrap();
+    let (mut before, mut listed) = (None, Vec::new());
+    loop {
+        let page = store.audit_list(acme, &filter(), before, 100).await.unwrap();
+        assert!(page.records.len() <= 4, "{}", page.records.len());
+        listed.extend(times(&page.records));
+        before = page.before;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, (0..9).rev().collect::<Vec<_>>());
+}
+
 fn filter() -> AuditFilter {
     AuditFilter::default()
 }

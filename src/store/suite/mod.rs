@@ -145,6 +145,7 @@ macro_rules! conformance {
             // Audit records
             audit_records_are_listed_as_added_and_by_organisation,
             audit_records_are_filtered_and_come_in_pages,
+            page_of_large_audit_records_ends_before_its_limit,
             events_and_audit_records_after_a_position_are_listed_oldest_first,
             position_of_an_export_moves_only_from_the_expected_one,
             old_and_surplus_audit_records_are_removed,

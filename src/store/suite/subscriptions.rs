@@ -61,6 +61,20 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
     assert_eq!(store.subscription_list(own).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(store.subscription_list(FeedScope::All).await.unwrap(), std::slice::from_ref(&all));
     assert_eq!(store.subscription_list_all().await.unwrap().len(), 3);
+    let mut named_like_first = second.clone();
+    named_like_first.name = first.id.to_string();
+    store.subscription_update(&named_like_first, Operation::UpdateSubscription, &change()).await.unwrap();
+    for (scope, named, found) in [
+        (own, first.id.to_string(), Some(&first)),
+        (own, "first".to_owned(), Some(&first)),
+        (own, second.id.to_string(), Some(&named_like_first)),
+        (own, all.id.to_string(), None),
+        (FeedScope::All, "first".to_owned(), Some(&all)),
+        (own, "a\0b".to_owned(), None),
+    ] {
+        assert_eq!(store.subscription_find(scope, &named).await.unwrap().as_ref(), found, "{named}");
+    }
+    store.subscription_update(&second, Operation::UpdateSubscription, &change()).await.unwrap();
 
     let health = SubscriptionHealth {
         delivered_ms: Some(NOW_MS),

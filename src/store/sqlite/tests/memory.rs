@@ -474,7 +474,7 @@ async fn cached_reads_use_no_database() {
     };
     let before = read().await;
     store.point_readers.close();
-    store.list_readers.close();
+    store.lists.close();
     assert_eq!(read().await, before);
     assert!(store.table_get(warehouse_ref(), &ident(6)).await.is_err(), "data outside of the cache needs the database");
     store.close().await;

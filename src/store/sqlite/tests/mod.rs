@@ -4,6 +4,7 @@ mod cost;
 mod faults;
 mod files;
 mod grouping;
+mod lists;
 mod logs;
 mod memory;
 

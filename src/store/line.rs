@@ -1,7 +1,7 @@
 //! The line for connections: who waits, and who is next.
 //!
-//! Organisations take turns, and no organisation has all connections at once: an organisation whose changes wait for each other's
-//! locks cannot stop the others.
+//! Organisations take turns, and no organisation has all connections at once: an organisation with slow lists, or whose changes wait
+//! for each other's locks, cannot stop the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,10 +12,30 @@ use tidewater_core::ids::OrganisationId;
 use tokio::sync::oneshot;
 use tokio::time;
 
-/// The most waiting changes of all organisations, and of one organisation.
+/// The most places that one organisation has at once, and that the server itself has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shares {
+    pub(super) of_one: usize,
+    pub(super) of_server: usize,
+}
+
+impl Shares {
+    /// Returns the shares for changes: a quarter of the places, and at least one, is always for others than one organisation. The server
+    /// itself may have all: it has few tasks.
+    pub(super) fn for_changes(places: usize) -> Self {
+        Self { of_one: places.saturating_sub((places / 4).max(1)).max(1), of_server: places }
+    }
+
+    /// Returns the shares for lists: an organisation has at most half of the places, the server and its operators all but one.
+    pub(super) fn for_lists(places: usize) -> Self {
+        Self { of_one: (places / 2).max(1), of_server: places.saturating_sub(1).max(1) }
+    }
+}
+
+/// The most waiting work of all organisations, and of one organisation.
 const MOST_WAITING: Waiting = Waiting { of_all: 4_096, of_one: 2_048 };
 
-/// Numbers of waiting changes.
+/// Numbers of waiting pieces of work.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     of_all: usize,
@@ -26,28 +46,27 @@ struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoPlace {
     /// Too many wait.
-    #[error("too many changes wait for a connection to the database")]
+    #[error("too many requests wait for a connection to the database")]
     Busy,
     /// No connection became free in time.
     #[error("no connection to the database became free in time")]
     TimedOut,
 }
 
-/// Whose work it is. `None` for that of the server itself, and for reads.
-type Owner = Option<OrganisationId>;
+/// Whose work it is. `None` for that of the server itself, and of its operators.
+pub(super) type Owner = Option<OrganisationId>;
 
 /// Places for a number of connections.
 pub(super) struct Line {
     state: Mutex<State>,
     most_waiting: Waiting,
-    /// The most places that one organisation has at once.
-    most_of_one: usize,
+    shares: Shares,
 }
 
 #[derive(Default)]
 struct State {
     free: usize,
-    /// The waiting changes of organisations. Work of the server itself is not counted: it has few tasks, each of which waits for its
+    /// The waiting work of organisations. Work of the server itself is not counted: it has few tasks, each of which waits for its
     /// answer.
     waiting: usize,
     owners: HashMap<Owner, Places>,
@@ -76,20 +95,24 @@ impl std::fmt::Debug for Line {
 
 impl Line {
     /// Creates a line for a number of connections.
-    pub(super) fn new(places: usize) -> Arc<Self> {
-        Self::with_limits(places, MOST_WAITING)
+    pub(super) fn new(places: usize, shares: Shares) -> Arc<Self> {
+        Self::with_limits(places, shares, MOST_WAITING)
     }
 
-    fn with_limits(places: usize, most_waiting: Waiting) -> Arc<Self> {
-        // A quarter of the connections, and at least one, is for others.
-        let most_of_one = places.saturating_sub((places / 4).max(1)).max(1);
+    fn with_limits(places: usize, shares: Shares, most_waiting: Waiting) -> Arc<Self> {
         let state = Mutex::new(State { free: places, ..State::default() });
-        Arc::new(Self { state, most_waiting, most_of_one })
+        Arc::new(Self { state, most_waiting, shares })
     }
 
-    /// Returns how many changes of organisations wait for a place.
+    /// Returns how much work of organisations waits for a place.
     pub(super) fn waiting(&self) -> usize {
         self.state.lock().waiting
+    }
+
+    /// Returns how many places are free.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.state.lock().free
     }
 
     /// Waits for a place.
@@ -112,7 +135,8 @@ impl Line {
     }
 
     fn may_hold(&self, state: &State, owner: Owner) -> bool {
-        owner.is_none() || state.owners.get(&owner).is_none_or(|places| places.held < self.most_of_one)
+        let most = if owner.is_some() { self.shares.of_one } else { self.shares.of_server };
+        state.owners.get(&owner).is_none_or(|places| places.held < most)
     }
 
     fn take(self: &Arc<Self>, state: &mut State, owner: Owner) -> Place {
@@ -219,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_organisation_never_has_all_places() {
-        let line = Line::new(4);
+        let line = Line::new(4, Shares::for_changes(4));
         let (a, b) = (owner(), owner());
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -231,8 +255,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_organisation_has_half_of_the_places_for_lists_and_the_server_all_but_one() {
+        let line = Line::new(4, Shares::for_lists(4));
+        let (a, b) = (owner(), owner());
+        let mut held = vec![line.enter(a, LONG).await.unwrap(), line.enter(a, LONG).await.unwrap()];
+        assert!(line.enter(a, LONG).now_or_never().is_none(), "a third place is for others");
+        held.push(line.enter(b, LONG).now_or_never().unwrap().unwrap());
+        held.clear();
+        for _ in 0..3 {
+            held.push(line.enter(None, LONG).await.unwrap());
+        }
+        assert!(line.enter(None, LONG).now_or_never().is_none(), "a fourth place is for organisations");
+        held.push(line.enter(b, LONG).now_or_never().unwrap().unwrap());
+    }
+
+    #[tokio::test]
     async fn organisations_take_turns() {
-        let line = Line::new(2);
+        let line = Line::new(2, Shares::for_changes(2));
         let (a, b) = (owner(), owner());
         let (first, second) = (line.enter(a, LONG).await.unwrap(), line.enter(None, LONG).await.unwrap());
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -255,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_waiting_changes_are_refused() {
-        let line = Line::with_limits(1, Waiting { of_all: 3, of_one: 2 });
+        let line = Line::with_limits(1, Shares::for_changes(1), Waiting { of_all: 3, of_one: 2 });
         let (a, b, c) = (owner(), owner(), owner());
         let _held = line.enter(None, LONG).await.unwrap();
         let waits = |owner| {
@@ -274,7 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn wait_for_a_place_ends_in_time() {
-        let line = Line::new(1);
+        let line = Line::new(1, Shares::for_changes(1));
         let held = line.enter(owner(), LONG).await.unwrap();
         let late = owner();
         assert_eq!(line.enter(late, Duration::from_millis(5)).await.unwrap_err(), NoPlace::TimedOut);
