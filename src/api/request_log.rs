@@ -289,7 +289,7 @@ impl<'a> LoggedRequest<'a> {
     ) {
         let level = match facts.refusals.get() {
             Some(Refusals::TooMany) => Level::DEBUG,
-            _ => level_of(self.method, self.uri.path(), status),
+            _ => level_of(self.method, self.uri.path(), facts.route_text(), status),
         };
         if is_logged(level) {
             if let Some(route) = route() {
@@ -450,7 +450,7 @@ impl Drop for PendingRequest {
             return;
         }
         self.count(None);
-        let level = if is_read(&self.method, self.uri.path()) { Level::DEBUG } else { Level::INFO };
+        let level = if is_read(&self.method, self.uri.path(), self.facts.route_text()) { Level::DEBUG } else { Level::INFO };
         if is_logged(level) {
             self.asked().write(level, &self.facts, None);
         }
@@ -461,23 +461,25 @@ fn is_logged(level: Level) -> bool {
     if level == Level::INFO { tracing::enabled!(Level::INFO) } else { tracing::enabled!(Level::DEBUG) }
 }
 
-fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
+fn level_of(method: &Method, path: &str, route: Option<&str>, status: StatusCode) -> Level {
     let is_refusal = status.is_client_error() || status.is_server_error();
     // Clients often check whether an object exists.
     let finds_nothing = status == StatusCode::NOT_FOUND;
     // Load balancers check it several times a second. Its changes have log lines of their own.
     let is_probe = path == "/ready";
-    if is_read(method, path) && (!is_refusal || finds_nothing || is_probe) { Level::DEBUG } else { Level::INFO }
+    if is_read(method, path, route) && (!is_refusal || finds_nothing || is_probe) { Level::DEBUG } else { Level::INFO }
 }
 
 /// Returns whether a request is logged as a read. Signatures and metrics reports count as reads: they are as frequent as
-/// loads.
-fn is_read(method: &Method, path: &str) -> bool {
+/// loads. The route tells them apart: a table may have the name `sign` or `metrics`.
+fn is_read(method: &Method, path: &str, route: Option<&str>) -> bool {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => {
             !path.starts_with("/management/") && !path.starts_with("/api/management/")
         }
-        Method::POST => path.ends_with("/sign") || path.ends_with("/metrics"),
+        Method::POST => {
+            route.is_some_and(|route| route.ends_with("/tables/{table}/sign") || route.ends_with("/tables/{table}/metrics"))
+        }
         _ => false,
     }
 }
@@ -572,8 +574,10 @@ mod tests {
 
     #[test]
     fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
-        let level =
-            |method: Method, path: &str, status: u16| level_of(&method, path, StatusCode::from_u16(status).unwrap());
+        let level = |method: Method, path: &str, status: u16| {
+            let route = path.replace("/tables/t", "/tables/{table}").replace("/tables/metrics", "/tables/{table}");
+            level_of(&method, path, Some(&route), StatusCode::from_u16(status).unwrap())
+        };
         for (method, path, status) in [
             (Method::POST, "/v1/namespaces", 200),
             (Method::DELETE, "/v1/namespaces/a", 204),
@@ -585,6 +589,7 @@ mod tests {
             (Method::GET, "/v1/config", 429),
             (Method::POST, "/v1/namespaces/a/tables/t/sign", 403),
             (Method::POST, "/v1/namespaces/a/tables/t", 404),
+            (Method::POST, "/v1/namespaces/a/tables/metrics", 200),
             (Method::HEAD, "/v1/namespaces/a/tables/t", 503),
         ] {
             assert_eq!(level(method.clone(), path, status), Level::INFO, "{method} {path} {status}");
