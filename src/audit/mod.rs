@@ -13,8 +13,8 @@ mod repeats;
 mod retention;
 mod stream;
 
-pub use export::AuditExport;
+pub use export::{AuditExport, try_sinks};
 pub use line::AuditLine;
-pub use measures::AuditMeasures;
+pub use measures::{AuditMeasures, SinkLabels};
 pub use recorder::{Audit, NotRecorded};
 pub use stream::{AuditStreamPage, NotAPageToken, StreamToken, audit_page};

@@ -327,7 +327,7 @@ async fn export_to_a_file_has_changes_and_refusals_once_and_goes_on_after_a_rest
         assert!(operations.contains(&operation), "{operations:?}");
     }
     // A killed process may have written a part of a line.
-    std::fs::write(&file, format!("{}{{\"id\":", std::fs::read_to_string(&file).unwrap())).unwrap();
+    std::fs::write(&file, format!("{}{{\"schema-ver", std::fs::read_to_string(&file).unwrap())).unwrap();
     let catalog = Catalog::reopen(catalog.stop().await, |_| ()).await;
     let export = set_up(&catalog);
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["new"] })).await.ok(200);
