@@ -450,7 +450,8 @@ impl Drop for PendingRequest {
             return;
         }
         self.count(None);
-        let level = if is_read(&self.method, self.uri.path(), self.facts.route_text()) { Level::DEBUG } else { Level::INFO };
+        let level =
+            if is_read(&self.method, self.uri.path(), self.facts.route_text()) { Level::DEBUG } else { Level::INFO };
         if is_logged(level) {
             self.asked().write(level, &self.facts, None);
         }
@@ -477,9 +478,8 @@ fn is_read(method: &Method, path: &str, route: Option<&str>) -> bool {
         Method::GET | Method::HEAD | Method::OPTIONS => {
             !path.starts_with("/management/") && !path.starts_with("/api/management/")
         }
-        Method::POST => {
-            route.is_some_and(|route| route.ends_with("/tables/{table}/sign") || route.ends_with("/tables/{table}/metrics"))
-        }
+        Method::POST => route
+            .is_some_and(|route| route.ends_with("/tables/{table}/sign") || route.ends_with("/tables/{table}/metrics")),
         _ => false,
     }
 }
