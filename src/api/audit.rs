@@ -17,7 +17,8 @@ use super::admission::note_route;
 use super::audit_marks::{GaveAccess, Refusal, SignedIn};
 use super::audit_rules::{self, Class, Rule};
 use super::error::ApiError;
-use super::request_log::{LoggedRequest, MAX_PATH, Names, RequestFacts, shown};
+use super::logged_text::{MAX_PATH, Names, shown};
+use super::request_log::{LoggedRequest, RequestFacts};
 use crate::store::{AuditDecision, AuditEntry, AuditRecord, AuditType};
 
 /// The most characters of a refusal's message.

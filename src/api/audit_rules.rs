@@ -4,7 +4,7 @@
 
 use axum::http::Method;
 
-use super::request_log::Names;
+use super::logged_text::Names;
 
 /// What an allowed request leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

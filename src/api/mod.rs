@@ -24,6 +24,7 @@ mod leftover;
 mod limit_headers;
 mod list_body;
 mod load_result;
+mod logged_text;
 mod management;
 mod metrics;
 mod namespaces;

@@ -18,6 +18,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::Api;
 use super::error::ApiError;
 use super::idempotency::IdempotencyState;
+use super::logged_text::agent_text;
 use super::path::PathParameters;
 use super::request_log::{self, RequestFacts};
 use crate::access::action::{Action, On};
@@ -135,7 +136,7 @@ impl RequestOrigin {
     /// Returns the record of a change that the request makes, by an actor with a built-in role.
     pub(super) fn change(&self, actor: Actor, role: Option<Role>, at_ms: i64) -> Change {
         Change {
-            agent: self.agent.as_ref().map(|agent| request_log::agent_text(agent).into()),
+            agent: self.agent.as_ref().map(|agent| agent_text(agent).into()),
             role,
             request_id: self.request_id.to_str().ok().map(Into::into),
             client: self.from.map(|from| from.to_canonical()),

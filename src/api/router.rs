@@ -86,8 +86,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             management()
                 .merge(metrics_for_operators(api))
                 .merge(polaris_principals())
-                .merge(operators_subscriptions())
-                .merge(organisations_subscriptions())
+                .merge(subscriptions_to_events())
                 .merge(
                     organisations_warehouses()
                         .merge(polaris_catalogs())
@@ -206,50 +205,26 @@ fn management() -> Router<Arc<Api>> {
         )
 }
 
-/// Returns the routes for the operators' subscriptions to events. They are not counted.
-fn operators_subscriptions() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/management/v1/subscriptions", get(subscriptions::list).post(subscriptions::create))
-        .route(
-            "/management/v1/subscriptions/{subscription}",
-            get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete),
-        )
-        .route("/management/v1/subscriptions/{subscription}/rotate", post(subscriptions::rotate))
-        .route("/management/v1/subscriptions/{subscription}/test", post(subscriptions::test))
-        .route(
-            "/management/v1/subscriptions/{subscription}/dead-letters",
-            get(subscriptions::dead_letters).delete(subscriptions::discard),
-        )
-        .route("/management/v1/subscriptions/{subscription}/dead-letters/replay", post(subscriptions::replay))
-}
-
-/// Returns the routes for an organisation's subscriptions to events. They are not counted.
-fn organisations_subscriptions() -> Router<Arc<Api>> {
-    Router::new()
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions",
-            get(subscriptions::list).post(subscriptions::create),
-        )
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions/{subscription}",
-            get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete),
-        )
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/rotate",
-            post(subscriptions::rotate),
-        )
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/test",
-            post(subscriptions::test),
-        )
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/dead-letters",
-            get(subscriptions::dead_letters).delete(subscriptions::discard),
-        )
-        .route(
-            "/management/v1/organisations/{organisation}/subscriptions/{subscription}/dead-letters/replay",
-            post(subscriptions::replay),
-        )
+/// Returns the routes for subscriptions to events: those of the operators, and those of an organisation. They are not counted.
+fn subscriptions_to_events() -> Router<Arc<Api>> {
+    let mut routes = Router::new();
+    for owner in ["/management/v1", "/management/v1/organisations/{organisation}"] {
+        let of = |path: &str| format!("{owner}{path}");
+        routes = routes
+            .route(&of("/subscriptions"), get(subscriptions::list).post(subscriptions::create))
+            .route(
+                &of("/subscriptions/{subscription}"),
+                get(subscriptions::get).patch(subscriptions::update).delete(subscriptions::delete),
+            )
+            .route(&of("/subscriptions/{subscription}/rotate"), post(subscriptions::rotate))
+            .route(&of("/subscriptions/{subscription}/test"), post(subscriptions::test))
+            .route(
+                &of("/subscriptions/{subscription}/dead-letters"),
+                get(subscriptions::dead_letters).delete(subscriptions::discard),
+            )
+            .route(&of("/subscriptions/{subscription}/dead-letters/replay"), post(subscriptions::replay));
+    }
+    routes
 }
 
 /// Returns the routes for an organisation's warehouses and their contents. They are counted: they read much data or storage.

@@ -18,4 +18,4 @@ pub use export::{AuditExport, try_sinks};
 pub use line::AuditLine;
 pub use measures::{AuditMeasures, SinkLabels};
 pub use recorder::{Audit, NotRecorded};
-pub use stream::{AuditStreamPage, NotAPageToken, StreamToken, audit_page};
+pub use stream::{AuditStreamPage, StreamToken, audit_page};

@@ -30,7 +30,7 @@ impl fmt::Display for StreamToken {
 
 /// The text is not a page token of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this catalog did not issue page-token: start again with an empty one")]
+#[error("not a page token of the stream")]
 pub struct NotAPageToken;
 
 impl FromStr for StreamToken {

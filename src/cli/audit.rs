@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, encoded};
+use super::client::{Client, with_parameters};
+use super::events::object;
 use super::number::parse_limit;
 use super::output::{self, Format};
 use super::scope::OrganisationArgument;
 use super::time;
-use tidewater::base::clock::Clock;
 use tidewater::store::AuditType;
 
 /// Arguments of `audit`.
@@ -66,7 +66,6 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         true => "/management/v1/audit".to_owned(),
         false => arguments.organisation.find(client).await?.path("/audit"),
     };
-    let ago = |ago_ms: i64| (Clock::System.now_ms() - ago_ms).to_string();
     let parameters = [
         ("type", arguments.r#type.clone()),
         ("actor", arguments.actor.clone()),
@@ -74,13 +73,10 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         ("object", arguments.object.clone()),
         ("decision", arguments.decision.clone()),
         ("address", arguments.address.map(|address| address.to_string())),
-        ("since", arguments.since.map(ago)),
-        ("until", arguments.until.map(ago)),
+        ("since", arguments.since.map(time::ago)),
+        ("until", arguments.until.map(time::ago)),
     ];
-    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    let query = given.collect::<Vec<_>>().join("&");
-    let separator = if query.is_empty() { "" } else { "?" };
-    let records = client.list_at_most(&format!("{path}{separator}{query}"), "records", arguments.limit).await?;
+    let records = client.list_at_most(&with_parameters(&path, parameters), "records", arguments.limit).await?;
     if arguments.format.json {
         return output::json(&records);
     }
@@ -90,10 +86,6 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
 
 fn row(record: &Value) -> Vec<String> {
     let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
-    let object = match record["new-name"].as_str() {
-        Some(new_name) => format!("{} -> {new_name}", text("object")),
-        None => text("object"),
-    };
     let actor = match record["actor-id"].as_str() {
         Some(id) => format!("{} '{}' ({id})", text("actor-type"), text("actor")),
         None if text("actor") == text("actor-type") => text("actor"),
@@ -101,5 +93,14 @@ fn row(record: &Value) -> Vec<String> {
     };
     let at_ms = record["at-ms"].as_i64().unwrap_or(0);
     let count = record["count"].as_u64().unwrap_or(1).to_string();
-    vec![time::shown(at_ms), actor, text("operation"), object, text("decision"), text("reason"), text("address"), count]
+    vec![
+        time::shown(at_ms),
+        actor,
+        text("operation"),
+        object(record),
+        text("decision"),
+        text("reason"),
+        text("address"),
+        count,
+    ]
 }

@@ -4,12 +4,11 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, encoded};
+use super::client::{Client, with_parameters};
 use super::number::parse_limit;
 use super::output::{self, Format};
 use super::scope::OrganisationArgument;
 use super::time;
-use tidewater::base::clock::Clock;
 use tidewater::store::Operation;
 
 /// Arguments of `events`.
@@ -52,17 +51,13 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         true => "/management/v1/events".to_owned(),
         false => arguments.organisation.find(client).await?.path("/events"),
     };
-    let since_ms = arguments.since.map(|ago_ms| (Clock::System.now_ms() - ago_ms).to_string());
     let parameters = [
         ("object", arguments.object.clone()),
         ("actor", arguments.actor.clone()),
         ("operation", arguments.operation.map(|operation| operation.as_str().to_owned())),
-        ("since", since_ms),
+        ("since", arguments.since.map(time::ago)),
     ];
-    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    let query = given.collect::<Vec<_>>().join("&");
-    let separator = if query.is_empty() { "" } else { "?" };
-    let events = client.list_at_most(&format!("{path}{separator}{query}"), "events", arguments.limit).await?;
+    let events = client.list_at_most(&with_parameters(&path, parameters), "events", arguments.limit).await?;
     if arguments.format.json {
         return output::json(&events);
     }
@@ -72,12 +67,17 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
 
 fn row(event: &Value) -> Vec<String> {
     let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
-    let object = match event["new-name"].as_str() {
-        Some(new_name) => format!("{} -> {new_name}", text("object")),
-        None => text("object"),
-    };
     let at_ms = event["at-ms"].as_i64().unwrap_or(0);
-    vec![time::shown(at_ms), actor(event), text("operation"), object, text("address"), text("request-id")]
+    vec![time::shown(at_ms), actor(event), text("operation"), object(event), text("address"), text("request-id")]
+}
+
+/// Returns the name of the object of an event or an audit record, and its new one if it has one.
+pub(super) fn object(of: &Value) -> String {
+    let name = of["object"].as_str().unwrap_or_default();
+    match of["new-name"].as_str() {
+        Some(new_name) => format!("{name} -> {new_name}"),
+        None => name.to_owned(),
+    }
 }
 
 /// Tells who made a change. A key may be named as the machine's user or the catalog is, so its kind and id are shown.

@@ -1,6 +1,7 @@
 //! Times and durations as people read and write them.
 
 use chrono::{DateTime, SecondsFormat};
+use tidewater::base::clock::Clock;
 
 /// Formats a time in milliseconds since 1970 as `2026-11-23T01:02:03Z`. Shows a time outside the calendar as the number.
 pub(crate) fn shown(ms: i64) -> String {
@@ -11,6 +12,11 @@ pub(crate) fn shown(ms: i64) -> String {
 /// Formats a time, or returns `none` if there is no time.
 pub(crate) fn shown_or(ms: Option<i64>, none: &str) -> String {
     ms.map_or_else(|| none.to_owned(), shown)
+}
+
+/// Returns the time of a duration ago, as a query parameter: in milliseconds since 1970.
+pub(crate) fn ago(ago_ms: i64) -> String {
+    Clock::System.now_ms().saturating_sub(ago_ms).to_string()
 }
 
 /// Parses a duration such as `90d`, `12h`, `30m` or `45s`. Returns milliseconds.

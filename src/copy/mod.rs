@@ -120,7 +120,7 @@ pub async fn copy(
     compare::check(source, target, &states, report, AFTER_COPY).await?;
     // A server that has started meanwhile waits for its first write, and would make it afterwards.
     source.check_unused().await?;
-    target.finish().await?;
+    target.finish(&source.progress().await?).await?;
     Ok(CopyDone { begin, tables: counts(&states) })
 }
 

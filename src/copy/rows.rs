@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use super::CopyError;
 use crate::store::{CopyRow, CopyState, CopyStore, CopyTable, CopyValue, Malformed, decode_values, encode_values};
 
-/// The table whose ids a copy may change.
-const EVENT: &str = "event";
+/// The tables whose ids a copy may change.
+const NUMBERED: [&str; 2] = ["event", "audit"];
 
 /// Some rows.
 pub(super) struct Batch {
@@ -21,13 +21,13 @@ pub(super) struct Rows<'a> {
     store: &'a dyn CopyStore,
     table: &'static CopyTable,
     after: Option<Vec<CopyValue>>,
-    ids: Option<EventIds>,
+    ids: Option<Ids>,
 }
 
 impl<'a> Rows<'a> {
     /// Reads all rows of a source.
     pub(super) fn from_start(store: &'a dyn CopyStore, table: &'static CopyTable) -> Self {
-        let ids = (table.name == EVENT).then(EventIds::default);
+        let ids = NUMBERED.contains(&table.name).then(Ids::default);
         Self { store, table, after: None, ids }
     }
 
@@ -66,20 +66,20 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Gives each event an id of its own. Two organisations on PostgreSQL may have the same id, which SQLite does not allow. The order of
-/// events stays, and every id that is larger than the one before it stays too.
+/// Gives each event, or each audit record, an id of its own. Two organisations on PostgreSQL may have the same id, which SQLite does not allow. The order of
+/// rows stays, and every id that is larger than the one before it stays too.
 #[derive(Debug)]
-struct EventIds {
+struct Ids {
     last: i64,
 }
 
-impl Default for EventIds {
+impl Default for Ids {
     fn default() -> Self {
         Self { last: i64::MIN }
     }
 }
 
-impl EventIds {
+impl Ids {
     fn change(&mut self, id: &mut CopyValue) {
         if let CopyValue::Number(id) = id {
             *id = (*id).max(self.last.saturating_add(1));
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_event_id_becomes_the_next_one_and_others_stay() {
-        let mut ids = EventIds::default();
+    fn repeated_id_becomes_the_next_one_and_others_stay() {
+        let mut ids = Ids::default();
         let changed = [5, 5, 5, 6, 9, 9, 20].map(|id| {
             let mut id = CopyValue::Number(id);
             ids.change(&mut id);

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tidewater_core::ids::OrganisationId;
 
 use super::*;
 use crate::base::clock::fresh_uuid;
 use crate::base::secret::Secret;
 use crate::store::suite::{answers, fill};
-use crate::store::{self, CopyRow, PostgresSettings, Store};
+use crate::store::{
+    self, AuditDecision, AuditEntry, AuditPosition, AuditRecord, AuditType, Change, CopyRow, FeedScope, FeedStart,
+    Organisation, PostgresSettings, Store,
+};
 
 /// A PostgreSQL database of a test's own.
 struct TestDatabase {
@@ -97,6 +103,108 @@ async fn all_rows(place: &CopyPlace) -> Vec<Vec<CopyRow>> {
         tables.push(all);
     }
     tables
+}
+
+/// Returns what the consumers of the feed and an export get next, by the times of events and records.
+async fn unread(store: &dyn Store) -> Vec<(String, Vec<i64>)> {
+    while store.feed_sequence(100).await.unwrap() + store.audit_sequence(100).await.unwrap() > 0 {}
+    let mut all = Vec::new();
+    for consumer in store.consumer_list().await.unwrap() {
+        let page = store.feed_read(consumer.scope, consumer.position, 1_000).await.unwrap();
+        let events = page.events.iter().map(|entry| &entry.event).filter(|event| consumer.reads(event));
+        all.push((format!("{} {}", consumer.name, consumer.gaps), events.map(|event| event.at_ms).collect()));
+    }
+    let position = store.audit_position("file").await.unwrap().unwrap();
+    let batch = store.audit_after(position, 1_000).await.unwrap();
+    all.push(("events".to_owned(), batch.events.iter().map(|event| event.at_ms).collect()));
+    all.push(("records".to_owned(), batch.records.iter().map(|record| record.at_ms).collect()));
+    all.sort();
+    all
+}
+
+/// Leaves events and audit records with these times.
+async fn leave(store: &dyn Store, organisation: OrganisationId, times: impl IntoIterator<Item = i64>) {
+    for at_ms in times {
+        let (tier, change) = (format!("tier-{at_ms}"), Change::by_catalog(at_ms));
+        store.organisation_set_tier(organisation, &tier, &change).await.unwrap();
+        let entry = AuditEntry::new(AuditType::Refusal, "load-table", AuditDecision::Denied);
+        store.audit_add(&[AuditRecord { id: 0, organisation: None, at_ms, entry }]).await.unwrap();
+    }
+}
+
+/// Creates consumers and an export, and lets each read a number of events: none, some, all.
+async fn read_some(store: &dyn Store, scope: FeedScope) {
+    while store.feed_sequence(100).await.unwrap() + store.audit_sequence(100).await.unwrap() > 0 {}
+    let holder = fresh_uuid();
+    for (name, number) in [("none", 0), ("some", 3), ("all", 100)] {
+        for scope in [FeedScope::All, scope] {
+            let consumer = store.consumer_ensure(scope, name, FeedStart::Oldest).await.unwrap();
+            store.consumer_claim(scope, name, holder, Duration::ZERO).await.unwrap().held().unwrap();
+            let page = store.feed_read(scope, consumer.position, number).await.unwrap();
+            let reached = page.events.last().map_or(consumer.position, |entry| entry.position);
+            assert!(store.consumer_advance(scope, name, holder, reached, false).await.unwrap());
+        }
+    }
+    store.consumer_ensure(scope, "latest", FeedStart::Latest).await.unwrap();
+    let position = store.audit_after(AuditPosition::default(), 2).await.unwrap().position;
+    assert!(store.audit_position_set("file", None, position).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_events_continue_after_a_copy_and_miss_nothing() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (database, acme) = (TestDatabase::create().await, OrganisationId(fresh_uuid()));
+    let scope = FeedScope::Organisation(acme);
+    let store = sqlite(first.path());
+    store.organisation_create(&Organisation::new(acme, "acme", "free", 0), &Change::by_catalog(0)).await.unwrap();
+    leave(&*store, acme, 1..=6).await;
+    read_some(&*store, scope).await;
+    let before = unread(&*store).await;
+    assert!(before.contains(&("some 0".to_owned(), vec![3, 4, 5, 6])), "{before:?}");
+    drop(store);
+    copied(&folder(first.path()), &database.place()).await.unwrap();
+    database.wait_until_unused().await;
+
+    let store = database.store().await.unwrap();
+    assert_eq!(unread(&*store).await, before, "the same events and no others");
+    leave(&*store, acme, 7..=9).await;
+    let after = unread(&*store).await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!([&before.1[..], &[7, 8, 9]].concat(), after.1, "{}", before.0);
+    }
+    // A change whose commit was late: its id is low, and its position is the last one. Some consumers have got the events between.
+    for (name, number) in [("some", 2), ("all", 100)] {
+        let holder = fresh_uuid();
+        let consumer = store.consumer_claim(scope, name, holder, Duration::ZERO).await.unwrap().held().unwrap();
+        let page = store.feed_read(scope, consumer.position, number).await.unwrap();
+        let reached = page.events.last().unwrap().position;
+        assert!(store.consumer_advance(scope, name, holder, reached, false).await.unwrap());
+    }
+    drop(store);
+    database.wait_until_unused().await;
+    let late = format!(
+        "INSERT INTO event (organisation, id, at_ms, actor_kind, operation, object_kind, object_name, details)
+         VALUES ('{}', 3000, 10, 'catalog', 'drop-table', 'table', 'late', '{{}}')",
+        acme.0
+    );
+    database.execute(&late).await;
+    let store = database.store().await.unwrap();
+    let before = unread(&*store).await;
+    assert!(before.contains(&("all 0".to_owned(), vec![10])), "{before:?}");
+    drop(store);
+    database.wait_until_unused().await;
+    copied(&database.place(), &folder(second.path())).await.unwrap();
+
+    let store = sqlite(second.path());
+    let after = unread(&*store).await;
+    for ((name, before), (same, after)) in before.iter().zip(&after) {
+        assert_eq!(name, same);
+        assert!(before.iter().all(|event| after.contains(event)), "{name}: {before:?}, {after:?}");
+    }
+    let again = after.iter().find(|(name, _)| name == "all 0").unwrap();
+    assert_eq!(again.1, [10, 7, 8, 9], "events behind the late one come again, and no older ones");
+    leave(&*store, acme, [11]).await;
+    assert!(unread(&*store).await.iter().all(|(_, times)| times.last() == Some(&11)));
 }
 
 /// Fills a data folder. Returns the answers of its store.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::sink::{Delivery, Sink, SinkResult};
 use crate::base::clock::{Clock, fresh_uuid};
-use crate::store::{Consumer, Event, FeedPage, FeedScope, Store, StoreError};
+use crate::store::{Claim, Consumer, Event, FeedPage, FeedScope, Store, StoreError};
 
 /// The result of one step of a [`Pump`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub enum Step {
         /// How long to wait.
         after: Duration,
     },
-    /// The consumer does not exist, or another server holds it.
-    NotHeld,
+    /// The consumer does not exist, or another server holds it. It may be free after the duration.
+    NotHeld(Duration),
 }
 
 /// How often an event is sent before it is given up, and the pauses between.
@@ -92,7 +94,12 @@ pub struct Pump {
     selects: Selects,
     /// The time of the event that waits for another attempt, in milliseconds since 1970.
     waiting_ms: AtomicI64,
+    /// The end of the lease, by this server's clock. `None` if another server holds the consumer.
+    held_until: Mutex<Option<Instant>>,
 }
+
+/// The step after which the lease is tried again, if its end is not known.
+const NOT_HELD: Step = Step::NotHeld(Pump::LEASE);
 
 /// No event waits.
 const NOTHING: i64 = i64::MAX;
@@ -101,8 +108,11 @@ impl Pump {
     /// The longest time of one [`Sink::send`].
     pub const SEND_LIMIT: Duration = Duration::from_secs(40);
 
-    /// How long a lease lasts without being extended. Longer than a send, also by another server's clock.
-    const LEASE: Duration = Duration::from_secs(60);
+    /// How long a lease lasts without being extended: after this time, another server continues for one that was killed.
+    pub const LEASE: Duration = Duration::from_secs(15);
+
+    /// How often a lease is extended during a send. A holder that waits for the time of the next attempt takes a step as often.
+    pub const RENEWAL: Duration = Duration::from_secs(5);
 
     /// Creates the pump of a consumer that exists, for batches of up to `at_most` events.
     #[must_use]
@@ -117,6 +127,7 @@ impl Pump {
             policy: RetryPolicy::FOR_EVER,
             selects: Arc::new(|_| true),
             waiting_ms: AtomicI64::new(NOTHING),
+            held_until: Mutex::default(),
         }
     }
 
@@ -134,10 +145,50 @@ impl Pump {
         self
     }
 
-    /// Returns the time of the event that waits for another attempt, in milliseconds since 1970, if one does.
+    /// Returns the time of the event that waits for another attempt, in milliseconds since 1970, if one does on this server.
     #[must_use]
     pub fn waiting_since_ms(&self) -> Option<i64> {
-        Some(self.waiting_ms.load(Ordering::Relaxed)).filter(|waiting_ms| *waiting_ms != NOTHING)
+        Some(self.waiting_ms.load(Ordering::Relaxed)).filter(|waiting_ms| *waiting_ms != NOTHING && self.is_held())
+    }
+
+    /// Returns whether this server has the lease.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held_until.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Takes or extends the lease.
+    async fn claim(&self) -> Result<Claim, StoreError> {
+        // Before the call: the lease ends later by the database's clock.
+        let until = Instant::now() + Self::LEASE;
+        let claim = self.store.consumer_claim(self.scope, &self.name, self.holder, Self::LEASE).await?;
+        *self.held_until.lock() = matches!(claim, Claim::Held(_)).then_some(until);
+        Ok(claim)
+    }
+
+    /// Extends the lease until another server has taken it, or it has ended while the store did not answer.
+    async fn keep_lease(&self) -> Result<(), StoreError> {
+        loop {
+            sleep(Self::RENEWAL).await;
+            match self.claim().await {
+                Ok(Claim::Held(_)) => {}
+                Ok(Claim::Taken(_) | Claim::Missing) => return Ok(()),
+                Err(error) if !self.is_held() => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends a batch, and keeps the lease meanwhile. Returns `None` if another server has taken it: the send was cut off.
+    async fn send(&self, sink: &dyn Sink, batch: &[Delivery]) -> Result<Option<SinkResult>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Some(SinkResult::Accepted));
+        }
+        tokio::select! {
+            biased;
+            result = sink.send(batch) => Ok(Some(result)),
+            lost = self.keep_lease() => lost.map(|()| None),
+        }
     }
 
     /// Takes or extends the lease, and sends the next batch of events.
@@ -153,10 +204,12 @@ impl Pump {
     }
 
     async fn next_step(&self, sink: &dyn Sink) -> Result<Step, StoreError> {
+        let consumer = match self.claim().await? {
+            Claim::Held(consumer) => consumer,
+            Claim::Taken(left) => return Ok(Step::NotHeld(left)),
+            Claim::Missing => return Ok(NOT_HELD),
+        };
         let now_ms = self.clock.now_ms();
-        let until_ms = now_ms.saturating_add(millis(Self::LEASE));
-        let claimed = self.store.consumer_claim(self.scope, &self.name, self.holder, now_ms, until_ms).await?;
-        let Some(consumer) = claimed else { return Ok(Step::NotHeld) };
         if consumer.retry_ms > now_ms {
             let after = Duration::from_millis((consumer.retry_ms - now_ms).unsigned_abs());
             return Ok(Step::Later { accepted: 0, reason: String::new(), after });
@@ -170,22 +223,26 @@ impl Pump {
             .filter(|entry| consumer.reads(&entry.event) && (self.selects)(&entry.event))
             .map(|entry| Delivery { position: entry.position, event: entry.event })
             .collect();
-        let result = if batch.is_empty() { SinkResult::Accepted } else { sink.send(&batch).await };
+        let Some(result) = self.send(sink, &batch).await? else { return Ok(NOT_HELD) };
+        let reached = |accepted: usize| batch.iter().take(accepted).last().map_or(position, |event| event.position);
         let (accepted, reason, after, is_rejected) = match result {
             SinkResult::Accepted => {
                 return self.advanced(last, Step::Delivered(batch.len())).await;
             }
             SinkResult::Partial { accepted } => {
-                let reached = batch[..accepted.min(batch.len())].last().map_or(position, |event| event.position);
-                return self.advanced(reached, Step::Delivered(accepted)).await;
+                return self.advanced(reached(accepted), Step::Delivered(accepted)).await;
             }
             SinkResult::Rejected { accepted, reason } => (accepted, reason, Duration::ZERO, true),
             SinkResult::Later { accepted, reason, after } => (accepted, reason, after, false),
+            SinkResult::Away { accepted, reason, after } => {
+                let step = Step::Later { accepted, reason, after };
+                return self.wait_for_sink(batch.get(accepted), reached(accepted), step).await;
+            }
         };
         let Some(next) = batch.get(accepted) else {
             return self.advanced(last, Step::Delivered(batch.len())).await;
         };
-        let reached = accepted.checked_sub(1).map_or(position, |at| batch[at].position);
+        let reached = reached(accepted);
         let attempts = if accepted == 0 { consumer.attempts.saturating_add(1) } else { 1 };
         if self.policy.is_over(attempts, is_rejected) {
             sink.give_up(next, &reason).await?;
@@ -193,13 +250,21 @@ impl Pump {
             return self.advanced(event.position, Step::Rejected { accepted, event, reason }).await;
         }
         if reached != position && !self.advance(reached, false).await? {
-            return Ok(Step::NotHeld);
+            return Ok(NOT_HELD);
         }
         let after = after.max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
         let retry_ms = self.clock.now_ms().saturating_add(millis(after));
         let is_held = self.store.consumer_postpone(self.scope, &self.name, self.holder, attempts, retry_ms).await?;
         self.waiting_ms.store(next.event.at_ms, Ordering::Relaxed);
-        Ok(if is_held { Step::Later { accepted, reason, after } } else { Step::NotHeld })
+        Ok(if is_held { Step::Later { accepted, reason, after } } else { NOT_HELD })
+    }
+
+    /// Stores the progress before a sink that is away. No attempt is counted, and the sink says when to try again.
+    async fn wait_for_sink(&self, next: Option<&Delivery>, reached: i64, step: Step) -> Result<Step, StoreError> {
+        if let Some(next) = next {
+            self.waiting_ms.store(next.event.at_ms, Ordering::Relaxed);
+        }
+        if matches!(step, Step::Later { accepted: 1.., .. }) { self.advanced(reached, step).await } else { Ok(step) }
     }
 
     /// Records that events were removed before they were read. Returns the position from which the consumer continues.
@@ -225,7 +290,7 @@ impl Pump {
     }
 
     async fn advanced(&self, position: i64, step: Step) -> Result<Step, StoreError> {
-        Ok(if self.advance(position, false).await? { step } else { Step::NotHeld })
+        Ok(if self.advance(position, false).await? { step } else { NOT_HELD })
     }
 
     /// Ends the lease, so that another server can continue at once.
@@ -233,6 +298,7 @@ impl Pump {
     /// # Errors
     /// Fails if the store does not answer. Then the lease ends by itself.
     pub async fn release(&self) -> Result<(), StoreError> {
+        *self.held_until.lock() = None;
         self.store.consumer_release(self.scope, &self.name, self.holder).await
     }
 }

@@ -41,6 +41,16 @@ pub enum SinkResult {
         /// The earliest time to try again, from now. Zero leaves it to the pump.
         after: Duration,
     },
+    /// The first `accepted` events were accepted. The receiver cannot be reached at present, by no consumer. This is no attempt to send the next
+    /// event: the sink alone decides about the pause.
+    Away {
+        /// The number of events that need not be sent again.
+        accepted: usize,
+        /// The reason, without secrets.
+        reason: String,
+        /// The pause.
+        after: Duration,
+    },
 }
 
 /// Sends events to another system.
@@ -48,8 +58,8 @@ pub enum SinkResult {
 pub trait Sink: Send + Sync {
     /// Sends a batch. The events of one object arrive in the order of the batch. An event may be sent more than once.
     ///
-    /// Returns within [`Pump::SEND_LIMIT`](super::Pump::SEND_LIMIT): the lease of the consumer ends later. A call whose future is dropped
-    /// may have sent any part of the batch.
+    /// Returns within [`Pump::SEND_LIMIT`](super::Pump::SEND_LIMIT). A call whose future is dropped, because another server has taken the consumer, may
+    /// have sent any part of the batch.
     async fn send(&self, batch: &[Delivery]) -> SinkResult;
 
     /// Records an event that is given up, before the consumer passes it. May be called again for the same event.

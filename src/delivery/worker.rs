@@ -24,7 +24,8 @@ const TURN: Duration = Duration::from_secs(5);
 /// The most dead letters that are sent again in a turn.
 const MOST_REPLAYED: u32 = 50;
 
-/// How long a worker waits while another server delivers, and after a failure of the store.
+/// How long a worker waits after the end of another server's lease at least, when nothing can be sent, and after a failure of the store.
+const HANDOVER: Duration = Duration::from_millis(200);
 const STANDBY: Duration = Duration::from_secs(20);
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -98,9 +99,9 @@ impl Worker {
         self.pump.waiting_since_ms()
     }
 
-    /// Returns whether the receiver fails.
+    /// Returns whether the receiver fails, if this server delivers to it.
     pub(super) fn is_failing(&self) -> bool {
-        self.health.lock().failing_since_ms.is_some()
+        self.pump.is_held() && self.health.lock().failing_since_ms.is_some()
     }
 
     /// Waits until the worker has ended.
@@ -161,8 +162,8 @@ impl Worker {
         let until = Instant::now() + TURN;
         while Instant::now() < until {
             match self.pump.step(&sink).await? {
-                Step::NotHeld => {
-                    return Ok(Next::Pause(STANDBY));
+                Step::NotHeld(left) => {
+                    return Ok(Next::Pause(left.min(Pump::LEASE) + HANDOVER));
                 }
                 Step::Idle => {
                     return self.replay(&sink).await;
@@ -181,8 +182,8 @@ impl Worker {
                         self.courier.measures.retried.inc();
                         self.note_failure(&reason).await?;
                     }
-                    // Another server may have sent it meanwhile.
-                    return Ok(Next::Pause(after.min(STANDBY)));
+                    // The lease is extended meanwhile.
+                    return Ok(Next::Pause(after.min(Pump::RENEWAL)));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -361,7 +362,7 @@ stores_with_faults! {
         fn feed_changed(after: i64, at_most: u32) -> Vec<FeedScope>;
         fn consumer_ensure(scope: FeedScope, name: &str, start: FeedStart) -> Consumer;
         fn consumer_list() -> Vec<Consumer>;
-        fn consumer_claim(scope: FeedScope, name: &str, holder: Uuid, now_ms: i64, until_ms: i64) -> Option<Consumer>;
+        fn consumer_claim(scope: FeedScope, name: &str, holder: Uuid, lease: Duration) -> Claim;
         fn consumer_advance(scope: FeedScope, name: &str, holder: Uuid, position: i64, gap: bool) -> bool;
         fn consumer_postpone(scope: FeedScope, name: &str, holder: Uuid, attempts: u32, retry_ms: i64) -> bool;
         fn consumer_release(scope: FeedScope, name: &str, holder: Uuid) -> ();

@@ -4,6 +4,8 @@
 //! So a reader that continues after its last position misses nothing. The events of one object have their own order.
 //! Positions of an organisation's feed are those of the whole feed: they have holes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tidewater_core::ids::OrganisationId;
 use uuid::Uuid;
@@ -87,7 +89,7 @@ pub struct Consumer {
     pub since_id: i64,
     /// How often events were removed before it read them.
     pub gaps: u64,
-    /// The end of its lease, in milliseconds since 1970. No server holds it later.
+    /// The end of its lease by the clock of the database, in milliseconds since 1970. No server holds it later.
     pub held_until_ms: i64,
     /// How often the event after its position was sent without success.
     pub attempts: u32,
@@ -100,6 +102,28 @@ impl Consumer {
     #[must_use]
     pub const fn reads(&self, event: &Event) -> bool {
         event.id >= self.since_id
+    }
+}
+
+/// The result of a claim of a consumer's lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The holder has the lease.
+    Held(Consumer),
+    /// Another holder has it for this long, unless it extends it.
+    Taken(Duration),
+    /// The consumer does not exist.
+    Missing,
+}
+
+impl Claim {
+    /// Returns the consumer, if the holder has the lease.
+    #[must_use]
+    pub fn held(self) -> Option<Consumer> {
+        match self {
+            Self::Held(consumer) => Some(consumer),
+            Self::Taken(_) | Self::Missing => None,
+        }
     }
 }
 
@@ -127,17 +151,9 @@ pub trait FeedStore: Send + Sync + 'static {
     /// Lists the consumers of all scopes.
     async fn consumer_list(&self) -> Result<Vec<Consumer>>;
 
-    /// Takes or extends the lease of a consumer for a holder until `until_ms`. Returns the consumer; none if it does not exist or another
-    /// holder's lease has not ended at `now_ms`. In a store that only one process uses, a lease of another holder has always ended: its
-    /// process is gone.
-    async fn consumer_claim(
-        &self,
-        scope: FeedScope,
-        name: &str,
-        holder: Uuid,
-        now_ms: i64,
-        until_ms: i64,
-    ) -> Result<Option<Consumer>>;
+    /// Takes or extends the lease of a consumer for a holder. It ends after `lease` by the clock of the database, so the clocks of servers may
+    /// differ. In a store that only one process uses, a lease of another holder has always ended: its process is gone.
+    async fn consumer_claim(&self, scope: FeedScope, name: &str, holder: Uuid, lease: Duration) -> Result<Claim>;
 
     /// Stores the progress of a consumer, and with `gap` that events were removed before it read them. Its attempts start anew. Returns
     /// false, and changes nothing, if another holder has taken it.

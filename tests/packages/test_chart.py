@@ -66,6 +66,9 @@ EVERYTHING: dict[str, Any] = {
 }
 ON_POSTGRESQL = {**POSTGRESQL, "postgresql": {
     "replicas": 5, "connections": 20, "urlSecret": {"name": "catalog-database"}, "passwordSecret": {"name": "catalog-password"}}}
+TLS = {"tls": {"secret": {"name": "catalog-tls"}}}
+CLIENTS = {"tls": {"secret": {"name": "catalog-tls", "certificateKey": "cert", "privateKeyKey": "key"},
+                   "clientAuth": "required", "clientCaSecret": {"name": "clients"}}}
 SETS = {
     "defaults": {},
     "embedded": {
@@ -75,6 +78,8 @@ SETS = {
     "embedded-everything": EVERYTHING,
     "postgresql": POSTGRESQL,
     "postgresql-everything": {**EVERYTHING, **ON_POSTGRESQL},
+    "tls": TLS,
+    "tls-with-certificates-of-clients": {**EVERYTHING, **ON_POSTGRESQL, **CLIENTS},
     "bare": {
         "metrics": {"enabled": False}, "networkPolicy": {"enabled": False}, "serviceAccount": {"create": False},
         "podDisruptionBudget": {"enabled": False}, "logFormat": "text",
@@ -125,6 +130,12 @@ def test_embedded_database_has_exactly_one_pod_with_a_volume(tmp_path: Path) -> 
         ({"metrics": {"port": 8181}}, "port"),
         ({"embedded": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "accessModes"),
         ({"drainSeconds": "soon"}, "drainSeconds"),
+        ({"tls": {"enabled": True}}, "enabled"),
+        ({"tls": {"secret": {"name": "catalog-tls"}, "clientAuth": "maybe"}}, "clientAuth"),
+        ({"tls": {"clientAuth": "optional"}}, "tls.secret.name"),
+        ({"tls": {"secret": {"name": "catalog-tls"}, "clientAuth": "optional"}}, "tls.clientCaSecret.name"),
+        ({"tls": {"secret": {"name": "catalog-tls"}, "clientCaSecret": {"name": "clients"}}}, "tls.clientAuth"),
+        ({**CLIENTS, "metrics": {"enabled": False}}, "metrics.enabled"),
     ],
 )
 def test_wrong_values_are_refused_with_their_name(values: dict[str, Any], part: str, tmp_path: Path) -> None:
@@ -145,6 +156,40 @@ def test_servers_on_postgresql_share_secrets_and_a_budget(tmp_path: Path) -> Non
     assert found["TIDEWATER_STORAGE__MASTER_KEY_FILE"].startswith(mounts["master-key"])
     # No secret is a plain value.
     assert not any("postgres://" in str(value) for value in found.values())
+
+
+def test_tls_mounts_the_secret_and_probes_use_https(tmp_path: Path) -> None:
+    objects = render(TLS, tmp_path)
+    found, of_pod = variables(objects), container(objects)
+    mounts = {one["name"]: one for one in of_pod["volumeMounts"]}
+    assert found["TIDEWATER_TLS__CERTIFICATE_FILE"] == f"{mounts['tls']['mountPath']}/tls.crt"
+    assert found["TIDEWATER_TLS__KEY_FILE"] == f"{mounts['tls']['mountPath']}/tls.key"
+    # A file that is mounted alone is not renewed.
+    assert "subPath" not in mounts["tls"]
+    assert found["TIDEWATER_TLS__CLIENT_AUTH"] == "none"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert (of_pod[probe]["httpGet"]["port"], of_pod[probe]["httpGet"]["scheme"]) == ("https", "HTTPS")
+    names = {port["name"] for port in of_pod["ports"]}
+    assert names == {"https", "metrics"}
+    targets = {port["targetPort"] for one in objects if one["kind"] == "Service" for port in one["spec"]["ports"]}
+    policies = {port["port"] for rule in only(objects, "NetworkPolicy")["spec"]["ingress"] for port in rule["ports"]}
+    assert targets == policies == names
+    assert "https://" in " ".join(only(objects, "Pod")["spec"]["containers"][0]["command"])
+
+
+def test_probes_use_the_port_with_the_metrics_where_clients_need_certificates(tmp_path: Path) -> None:
+    objects = render(SETS["tls-with-certificates-of-clients"], tmp_path)
+    found, of_pod = variables(objects), container(objects)
+    volumes = {one["name"]: one for one in only(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]}
+    assert [one["key"] for one in volumes["tls"]["secret"]["items"]] == ["cert", "key"]
+    assert volumes["tls-clients"]["secret"]["secretName"] == "clients"
+    assert found["TIDEWATER_TLS__CLIENT_AUTH"] == "required"
+    assert found["TIDEWATER_TLS__CLIENT_CA_FILE"].endswith("/ca.crt")
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert of_pod[probe]["httpGet"]["port"] == "metrics"
+        assert "scheme" not in of_pod[probe]["httpGet"]
+    (rule,) = only(objects, "Ingress")["spec"]["rules"][:1]
+    assert rule["http"]["paths"][0]["backend"]["service"]["port"] == {"name": "https"}
 
 
 @pytest.mark.parametrize("values", [{}, POSTGRESQL, SETS["embedded-everything"]], ids=["embedded", "postgresql", "longer"])
@@ -268,7 +313,8 @@ def test_notes_name_the_workload_for_the_first_operator(tmp_path: Path) -> None:
     shutil.copytree(CHART, chart)
     notes = 'kind: Notes\nmetadata: {name: notes}\ntext: {{ include (print $.Template.BasePath "/NOTES.txt") . | quote }}\n'
     (chart / "templates/notes.yaml").write_text(notes)
-    for values, workload in ((POSTGRESQL, "deployment"), ({}, "statefulset")):
+    for values, workload, scheme in ((POSTGRESQL, "deployment", "http"), ({}, "statefulset", "http"), (TLS, "statefulset", "https")):
         text = only(render(values, tmp_path, chart), "Notes")["text"]
         assert f"exec {workload}/catalog-tidewater -- tidewater operator create" in text
-        assert "http://catalog-tidewater.lake:8181" in text
+        assert f"{scheme}://catalog-tidewater.lake:8181" in text
+        assert ("put TLS in front" in text) == (scheme == "http")

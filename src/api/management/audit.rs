@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::ids::OrganisationId;
 
 use super::administrator::{Manager, OfOrganisation};
+use super::paging::ListPaging;
 use super::parameters::{TIME, number};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
-use crate::api::paging::MAX_PAGE_SIZE;
-use crate::audit::{AuditLine, NotAPageToken, audit_page};
+use crate::audit::{AuditLine, audit_page};
 use crate::store::{AuditFilter, AuditType};
 
 /// The filters and the page of a list of audit records.
@@ -31,10 +31,8 @@ pub(in crate::api) struct Wanted {
     address: Option<String>,
     since: Option<String>,
     until: Option<String>,
-    #[serde(rename = "page-token", alias = "pageToken")]
-    token: Option<String>,
-    #[serde(rename = "page-size", alias = "pageSize")]
-    size: Option<String>,
+    #[serde(flatten)]
+    paging: ListPaging,
 }
 
 #[derive(Serialize)]
@@ -78,13 +76,7 @@ async fn page(api: &Api, of: Option<OrganisationId>, wanted: Wanted) -> Result<J
         since_ms: wanted.since.as_deref().map(|text| number("since", TIME, text)).transpose()?,
         until_ms: wanted.until.as_deref().map(|text| number("until", TIME, text)).transpose()?,
     };
-    let token = wanted.token.as_deref().filter(|token| !token.is_empty()).map(str::parse).transpose();
-    let token = token.map_err(|error: NotAPageToken| ApiError::bad_request(error.to_string()))?;
-    let limit = match wanted.size.as_deref().map(str::parse::<u32>) {
-        None => api.settings.default_page_size,
-        Some(Ok(size)) if size > 0 => size.min(MAX_PAGE_SIZE),
-        Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
-    };
+    let (token, limit) = (wanted.paging.token()?, wanted.paging.size(api.settings.default_page_size)?);
     let page = audit_page(&*api.store, of, &filter, token, limit).await?;
     Ok(Json(AuditList { next_page_token: page.next.map(|next| next.to_string()), records: page.lines }))
 }

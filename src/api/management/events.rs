@@ -8,11 +8,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::administrator::{Manager, OfOrganisation};
+use super::paging::ListPaging;
 use super::parameters::{TIME, number};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
-use crate::api::paging::MAX_PAGE_SIZE;
 use crate::history::events::EventEntry;
 use crate::store::{EventFilter, Operation, Organisation, UnknownOperation};
 
@@ -26,10 +26,8 @@ pub(in crate::api) struct Wanted {
     operation: Option<String>,
     since: Option<String>,
     until: Option<String>,
-    #[serde(rename = "page-token", alias = "pageToken")]
-    token: Option<String>,
-    #[serde(rename = "page-size", alias = "pageSize")]
-    size: Option<String>,
+    #[serde(flatten)]
+    paging: ListPaging,
 }
 
 #[derive(Serialize)]
@@ -75,12 +73,7 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
         since_ms: wanted.since.as_deref().map(|text| number("since", TIME, text)).transpose()?,
         until_ms: wanted.until.as_deref().map(|text| number("until", TIME, text)).transpose()?,
     };
-    let before = wanted.token.as_deref().filter(|token| !token.is_empty()).map(token).transpose()?;
-    let limit = match wanted.size.as_deref().map(str::parse::<u32>) {
-        None => api.settings.default_page_size,
-        Some(Ok(size)) if size > 0 => size.min(MAX_PAGE_SIZE),
-        Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
-    };
+    let (before, limit) = (wanted.paging.token()?, wanted.paging.size(api.settings.default_page_size)?);
     let page = api.store.event_list(of.map(|of| of.id), &filter, before, limit).await?;
     Ok(Json(EventList {
         next_page_token: page.before.map(|before| before.to_string()),
@@ -90,9 +83,4 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
 
 fn operation(name: &str) -> Result<Operation, ApiError> {
     name.parse().map_err(|error: UnknownOperation| ApiError::bad_request(error.to_string()))
-}
-
-fn token(text: &str) -> Result<i64, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::bad_request("this catalog did not issue page-token: start again with an empty one"))
 }

@@ -1,6 +1,8 @@
 //! Paging of the management API, whose lists are always paged. `pageToken` and `pageSize`, the Iceberg API's names, are
 //! accepted too.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 
 use crate::api::error::ApiError;
@@ -22,13 +24,33 @@ impl ListPaging {
     /// # Errors
     /// 400 for a token that is not the catalog's, and for a size that is not a positive number.
     pub(in crate::api) fn request(&self, default_size: u32) -> Result<PageRequest, ApiError> {
-        let size = match self.size.as_deref().map(str::parse::<u32>) {
-            None => default_size,
-            Some(Ok(size)) if size > 0 => size,
-            Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
-        };
-        let after = self.token.as_deref().filter(|token| !token.is_empty()).map(read_token).transpose()?;
-        Ok(PageRequest { after, limit: Some(size.min(MAX_PAGE_SIZE)) })
+        let after = self.given_token().map(read_token).transpose()?;
+        Ok(PageRequest { after, limit: Some(self.size(default_size)?) })
+    }
+
+    /// Returns the most items of the requested page.
+    ///
+    /// # Errors
+    /// 400 for a size that is not a positive number.
+    pub(in crate::api) fn size(&self, default_size: u32) -> Result<u32, ApiError> {
+        match self.size.as_deref().map(str::parse::<u32>) {
+            None => Ok(default_size),
+            Some(Ok(size)) if size > 0 => Ok(size.min(MAX_PAGE_SIZE)),
+            Some(_) => Err(ApiError::bad_request("page-size must be a whole number above 0")),
+        }
+    }
+
+    /// Returns where the page begins, in a list whose tokens are the text of a value.
+    ///
+    /// # Errors
+    /// 400 for a token that is not the catalog's.
+    pub(in crate::api) fn token<T: FromStr>(&self) -> Result<Option<T>, ApiError> {
+        let not_ours = "this catalog did not issue page-token: start again with an empty one";
+        self.given_token().map(|token| token.parse().map_err(|_| ApiError::bad_request(not_ours))).transpose()
+    }
+
+    fn given_token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| !token.is_empty())
     }
 
     /// Returns the requested page of a whole list and the token of the next page. `name` must be unique among the items.
@@ -63,6 +85,18 @@ impl ListPaging {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn size_is_positive_and_bounded_and_a_token_has_the_form_of_its_list() {
+        let paging =
+            |token: &str, size: &str| ListPaging { token: Some(token.to_owned()), size: Some(size.to_owned()) };
+        assert_eq!(ListPaging::default().size(7).unwrap(), 7);
+        assert_eq!(paging("", "9999999").size(7).unwrap(), MAX_PAGE_SIZE);
+        assert!(paging("", "0").size(7).is_err() && paging("", "-1").size(7).is_err());
+        assert_eq!(paging("", "1").token::<i64>().unwrap(), None);
+        assert_eq!(paging("42", "1").token::<i64>().unwrap(), Some(42));
+        assert!(paging("4x", "1").token::<i64>().is_err());
+    }
 
     #[test]
     fn pages_contain_every_item_once() {

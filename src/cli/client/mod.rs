@@ -273,14 +273,22 @@ pub(crate) fn encoded(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// Returns a path with those query parameters that have a value.
+pub(crate) fn with_parameters<'a>(
+    path: &str,
+    parameters: impl IntoIterator<Item = (&'a str, Option<String>)>,
+) -> String {
+    let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.fold(path.to_owned(), |path, (name, value)| {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{separator}{name}={}", encoded(&value))
+    })
+}
+
 /// Returns the path of a page of a list. Spells the parameters `pageSize` and `pageToken`, as in the REST specification.
 pub(crate) fn page_path(path: &str, size: Option<u32>, token: Option<&str>) -> String {
-    let size = size.map(|size| format!("pageSize={size}"));
-    let token = token.map(|token| format!("pageToken={}", encoded(token)));
-    size.into_iter().chain(token).fold(path.to_owned(), |path, parameter| {
-        let separator = if path.contains('?') { '&' } else { '?' };
-        format!("{path}{separator}{parameter}")
-    })
+    let (size, token) = (size.map(|size| size.to_string()), token.map(str::to_owned));
+    with_parameters(path, [("pageSize", size), ("pageToken", token)])
 }
 
 #[cfg(test)]

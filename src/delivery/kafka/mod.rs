@@ -38,11 +38,8 @@ const BATCH: u32 = 500;
 const MOST_ORGANISATIONS: u32 = 10_000;
 const AT_ONCE: usize = 8;
 
-/// The longest pause of a consumer after failures.
+/// The longest pause of a consumer after failures, or while another server holds it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// How long a consumer that another server holds is left alone.
-const HELD_PAUSE: Duration = Duration::from_secs(5);
 
 /// What was sent and what was not, for metrics.
 #[derive(Debug, Clone, Default)]
@@ -247,8 +244,8 @@ impl KafkaDelivery {
                     sent += self.passed(accepted);
                     return Ok((sent, self.failed(&reader, reason, after)));
                 }
-                Step::NotHeld => {
-                    reader.state.lock().not_before = Some(Instant::now() + HELD_PAUSE);
+                Step::NotHeld(left) => {
+                    reader.state.lock().not_before = Some(Instant::now() + left.clamp(INTERVAL, LONGEST_PAUSE));
                     return Ok((sent, End::Left));
                 }
             }

@@ -237,7 +237,7 @@ impl Sink for ScopedSink<'_> {
         let sink = self.sink;
         let connection = match sink.connection().await {
             Ok(connection) => connection,
-            Err((reason, after)) => return SinkResult::Later { accepted: 0, reason, after },
+            Err((reason, after)) => return SinkResult::Away { accepted: 0, reason, after },
         };
         let sent = timeout(SEND_LIMIT, self.send_all(&connection, batch)).await;
         let Progress { accepted, failure } = sent.unwrap_or_else(|_elapsed| Progress {
@@ -253,7 +253,7 @@ impl Sink for ScopedSink<'_> {
             Some(Failure::Topic(reason)) => SinkResult::Later { accepted, reason, after: FIRST_PAUSE },
             Some(Failure::Unavailable(reason)) => {
                 let after = sink.disconnect(&connection, &reason).await;
-                SinkResult::Later { accepted, reason, after }
+                SinkResult::Away { accepted, reason, after }
             }
         }
     }

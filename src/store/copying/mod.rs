@@ -4,6 +4,7 @@ mod row;
 mod tables;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub use row::{CopyRow, CopyValue, Malformed, decode_values, encode_values};
 pub use tables::{COPY_TABLES, CopyColumn, CopyKind, CopyTable};
@@ -52,6 +53,42 @@ pub struct CopyState {
     pub written: Option<Vec<u8>>,
 }
 
+/// How far the readers of events and audit records are.
+///
+/// Databases count positions differently, so this has ids. A reader has got everything up to an id, and perhaps some of what comes after it. In the
+/// target it continues after this id: it misses nothing, and may get some of it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyReaders {
+    /// The consumers of the feed.
+    pub consumers: Vec<CopyConsumer>,
+    /// The exports of audit records.
+    pub exports: Vec<CopyExport>,
+}
+
+/// The progress of a consumer of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyConsumer {
+    /// The organisation; the nil UUID for all.
+    pub organisation: Uuid,
+    /// The name.
+    pub name: String,
+    /// It has got all its events up to this id.
+    pub event: i64,
+    /// How often events were removed before it read them.
+    pub gaps: i64,
+}
+
+/// The progress of an export of audit records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyExport {
+    /// The sink.
+    pub sink: String,
+    /// It has got all events up to this id.
+    pub event: i64,
+    /// It has got all records up to this id.
+    pub record: i64,
+}
+
 /// A database as the source or the target of a copy.
 #[async_trait]
 pub trait CopyStore: Send + Sync {
@@ -90,8 +127,12 @@ pub trait CopyStore: Send + Sync {
         state: &CopyState,
     ) -> Result<(), CopyDatabaseError>;
 
-    /// Writes what follows from the rows, and removes the states, in one transaction. From now on servers open the database.
-    async fn finish(&self) -> Result<(), CopyDatabaseError>;
+    /// Reads how far the readers of events and audit records are.
+    async fn progress(&self) -> Result<CopyReaders, CopyDatabaseError>;
+
+    /// Writes what follows from the rows and how far the readers are, and removes the states, in one transaction. From now on servers open the
+    /// database.
+    async fn finish(&self, progress: &CopyReaders) -> Result<(), CopyDatabaseError>;
 }
 
 /// Why a database cannot be kept from changing.

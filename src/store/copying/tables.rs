@@ -167,9 +167,6 @@ tables! {
     audit [id, organisation] {
         organisation: Id, id: Number, at_ms: Number, entry: Text,
     }
-    audit_position [sink] {
-        sink: Text, event: Number, record: Number,
-    }
 }
 
 #[cfg(test)]

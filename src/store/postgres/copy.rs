@@ -18,8 +18,8 @@ use super::open_error::{PostgresOpenError, check_encoding};
 use super::settings::PostgresSettings;
 use crate::base::secret::Secret;
 use crate::store::{
-    COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyDatabaseError, CopyHoldError, CopyKind, CopyRow,
-    CopyState, CopyStore, CopyTable, CopyValue,
+    COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyConsumer, CopyDatabaseError, CopyExport,
+    CopyHoldError, CopyKind, CopyReaders, CopyRow, CopyState, CopyStore, CopyTable, CopyValue,
 };
 
 /// Why a statement of a copy failed.
@@ -187,7 +187,7 @@ impl PostgresCopy {
         let mut client = self.writer.lock().await;
         let transaction = client.transaction().await?;
         let names: Vec<&str> = COPY_TABLES.iter().map(|table| table.name).collect();
-        let derived = "copy_state, organisation_state, report_bytes";
+        let derived = "copy_state, organisation_state, report_bytes, feed_consumer, feed_removed, audit_position";
         transaction.batch_execute(&format!("TRUNCATE {}, {derived}", names.join(", "))).await?;
         for state in states {
             transaction
@@ -222,13 +222,15 @@ impl PostgresCopy {
         if replaced == 0 {
             return Err("another copy writes to it".into());
         }
-        let names: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let mut names: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let id = PLACED.contains(&table.name).then(|| table.position("id")).flatten();
+        names.extend(id.map(|_| "position".to_owned()));
         let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, names.join(", "));
         let mut sink = pin!(transaction.copy_in::<_, Bytes>(&sql).await?);
         let mut piece = BytesMut::with_capacity(PIECE_BYTES * 2);
         piece.put_slice(BINARY_HEADER);
         for row in rows {
-            encode(row, &mut piece)?;
+            encode(row, id.map(|id| &row[id]), &mut piece)?;
             if piece.len() >= PIECE_BYTES {
                 sink.send(piece.split().freeze()).await?;
             }
@@ -239,13 +241,42 @@ impl PostgresCopy {
         Ok(transaction.commit().await?)
     }
 
-    async fn complete(&self) -> Result<(), Problem> {
+    async fn read_progress(&self) -> Result<CopyReaders, Problem> {
+        let mut reader = self.reader.lock().await;
+        reader.close().await?;
+        let consumers = reader.client.query(READ_CONSUMERS, &[]).await?;
+        let exports = reader.client.query(READ_EXPORTS, &[]).await?;
+        let consumer = |row: &Row| {
+            let (organisation, name) = (row.try_get(0)?, row.try_get(1)?);
+            Ok::<_, Problem>(CopyConsumer { organisation, name, event: row.try_get(2)?, gaps: row.try_get(3)? })
+        };
+        let export = |row: &Row| {
+            Ok::<_, Problem>(CopyExport { sink: row.try_get(0)?, event: row.try_get(1)?, record: row.try_get(2)? })
+        };
+        Ok(CopyReaders {
+            consumers: consumers.iter().map(consumer).collect::<Result<_, _>>()?,
+            exports: exports.iter().map(export).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn complete(&self, progress: &CopyReaders) -> Result<(), Problem> {
         let mut client = self.writer.lock().await;
         // Plans of the first requests would otherwise be those for empty tables.
         for table in COPY_TABLES {
             client.batch_execute(&format!("ANALYZE {}", table.name)).await?;
         }
         let transaction = client.transaction().await?;
+        for consumer in &progress.consumers {
+            let sql = "INSERT INTO feed_consumer (organisation, name, position, since_id, gaps, holder, held_until_ms)
+                       VALUES ($1, $2, $3, 0, $4, NULL, 0)";
+            transaction
+                .execute(sql, &[&consumer.organisation, &consumer.name, &consumer.event, &consumer.gaps])
+                .await?;
+        }
+        for export in &progress.exports {
+            let sql = "INSERT INTO audit_position (sink, event, record) VALUES ($1, $2, $3)";
+            transaction.execute(sql, &[&export.sink, &export.event, &export.record]).await?;
+        }
         transaction.batch_execute(&format!("{NO_TIME_OUTS}; {DERIVE}")).await?;
         Ok(transaction.commit().await?)
     }
@@ -260,6 +291,29 @@ const OTHER_CLIENTS: &str = "
         AND (usename = current_user OR application_name LIKE 'tidewater%')
     ORDER BY 1";
 
+/// The tables whose rows have positions. In a copy a row's position is its id, as in SQLite: so rows are in the same order.
+const PLACED: [&str; 2] = ["event", "audit"];
+
+/// The consumers of the feed: what they have got is before the lowest id of those events that they have not got.
+const READ_CONSUMERS: &str = "
+    SELECT organisation, name,
+        coalesce((SELECT min(id) - 1 FROM event
+                  WHERE (event.position > c.position OR event.position IS NULL) AND event.id >= c.since_id
+                      AND c.organisation IN (event.organisation, '00000000-0000-0000-0000-000000000000')),
+                 (SELECT max(id) FROM event), 0),
+        gaps + (position < coalesce((SELECT max(removed.position) FROM feed_removed AS removed
+                    WHERE c.organisation IN (removed.organisation, '00000000-0000-0000-0000-000000000000')), 0))::int
+    FROM feed_consumer AS c";
+
+/// The exports of audit records, likewise.
+const READ_EXPORTS: &str = "
+    SELECT sink,
+        coalesce((SELECT min(id) - 1 FROM event WHERE event.position > p.event OR event.position IS NULL),
+                 (SELECT max(id) FROM event), 0),
+        coalesce((SELECT min(id) - 1 FROM audit WHERE audit.position > p.record OR audit.position IS NULL),
+                 (SELECT max(id) FROM audit), 0)
+    FROM audit_position AS p";
+
 /// Fills the tables that follow from others, and ends the copy.
 const DERIVE: &str = "
     INSERT INTO organisation_state (organisation, tables, principal_roles, catalog_roles, assignments, grants)
@@ -272,6 +326,10 @@ const DERIVE: &str = "
         FROM organisation AS o;
     INSERT INTO report_bytes (organisation, bytes)
         SELECT organisation, sum(octet_length(body)) FROM report GROUP BY organisation;
+    UPDATE feed_state SET
+        latest = greatest(0, (SELECT max(position) FROM event), (SELECT max(position) FROM feed_consumer),
+                          (SELECT max(event) FROM audit_position)),
+        latest_record = greatest(0, (SELECT max(position) FROM audit), (SELECT max(record) FROM audit_position));
     DELETE FROM copy_state";
 
 #[async_trait]
@@ -326,8 +384,13 @@ impl CopyStore for PostgresCopy {
         written.map_err(|source| self.failed(&format!("cannot write table '{}'", table.name), source))
     }
 
-    async fn finish(&self) -> Result<(), CopyDatabaseError> {
-        self.complete().await.map_err(|source| self.failed("cannot finish the copy", source))
+    async fn progress(&self) -> Result<CopyReaders, CopyDatabaseError> {
+        let read = self.read_progress().await;
+        read.map_err(|source| self.failed("cannot read the progress of readers", source))
+    }
+
+    async fn finish(&self, progress: &CopyReaders) -> Result<(), CopyDatabaseError> {
+        self.complete(progress).await.map_err(|source| self.failed("cannot finish the copy", source))
     }
 }
 
@@ -409,10 +472,10 @@ fn decode_value(column: &CopyColumn, position: usize, row: &Row) -> Result<CopyV
     Ok(value.unwrap_or(CopyValue::Null))
 }
 
-/// Appends a row in the binary format of COPY: the number of columns, then each with its length.
-fn encode(row: &CopyRow, into: &mut BytesMut) -> Result<(), Problem> {
-    into.put_i16(i16::try_from(row.len())?);
-    for value in row {
+/// Appends a row and perhaps one more value in the binary format of COPY: the number of columns, then each with its length.
+fn encode(row: &CopyRow, more: Option<&CopyValue>, into: &mut BytesMut) -> Result<(), Problem> {
+    into.put_i16(i16::try_from(row.len() + usize::from(more.is_some()))?);
+    for value in row.iter().chain(more) {
         match value {
             CopyValue::Null => into.put_i32(-1),
             CopyValue::Id(id) => put(id.as_bytes(), into)?,
@@ -438,8 +501,10 @@ mod tests {
     use super::*;
     use crate::store::postgres::tests::server::TestDatabase;
 
-    /// Tables that are not copied: they follow from others, or are about the database itself.
-    const OTHERS: [&str; 10] = [
+    /// Tables whose rows are not copied: they follow from others, are about the database itself, or the progress of readers, which is copied in
+    /// another form.
+    const OTHERS: [&str; 11] = [
+        "audit_position",
         "catalog_lock",
         "copy_state",
         "feed_consumer",

@@ -1,6 +1,8 @@
 //! The feed of events. Events get their positions after their commit ([`Sequence`]). The order of one object's events stays: when one of them is
 //! visible, all its earlier ones are too, and have lower ids.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tidewater_core::ids::OrganisationId;
 use tokio_postgres::Row;
@@ -11,9 +13,14 @@ use super::convert::{count, get};
 use super::events::{COLUMNS, NEW_ID, event_at};
 use super::params::params;
 use super::sequence::Sequence;
-use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result, StoreError};
+use crate::store::{
+    Claim, Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result, StoreError,
+};
 
 const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
+
+/// An expression for the present time, in milliseconds since 1970.
+const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Returns the key of a scope's rows: the nil UUID for all organisations and the server.
 pub(super) fn key(scope: FeedScope) -> Uuid {
@@ -97,21 +104,21 @@ impl FeedStore for PostgresStore {
         self.read(&sql, &[]).await?.iter().map(consumer_at).collect()
     }
 
-    async fn consumer_claim(
-        &self,
-        scope: FeedScope,
-        name: &str,
-        holder: Uuid,
-        now_ms: i64,
-        until_ms: i64,
-    ) -> Result<Option<Consumer>> {
+    async fn consumer_claim(&self, scope: FeedScope, name: &str, holder: Uuid, lease: Duration) -> Result<Claim> {
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         let sql = format!(
-            "UPDATE feed_consumer SET holder = $3, held_until_ms = $5
-             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= $4)
+            "UPDATE feed_consumer SET holder = $3, held_until_ms = {NOW_MS} + $4
+             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= {NOW_MS})
              RETURNING {CONSUMER}"
         );
-        let rows = self.change_rows(&sql, params![key(scope), name, holder, now_ms, until_ms]).await?;
-        rows.first().map(consumer_at).transpose()
+        let rows = self.change_rows(&sql, params![key(scope), name, holder, lease_ms]).await?;
+        if let Some(row) = rows.first() {
+            return Ok(Claim::Held(consumer_at(row)?));
+        }
+        let sql = format!("SELECT held_until_ms - {NOW_MS} FROM feed_consumer WHERE organisation = $1 AND name = $2");
+        let left = self.read_first(&sql, params![key(scope), name]).await?;
+        let left: Option<i64> = left.map(|row| get(&row, 0)).transpose()?;
+        Ok(left.map_or(Claim::Missing, |left| Claim::Taken(Duration::from_millis(left.max(0).unsigned_abs()))))
     }
 
     async fn consumer_advance(

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::convert::{bounded, count};
 use super::open::{OpenError, open_writer};
 use crate::store::{
-    COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyDatabaseError, CopyHoldError, CopyKind, CopyRow,
-    CopyState, CopyStore, CopyTable, CopyValue,
+    COPY_BATCH_BYTES, COPY_BATCH_ROWS, COPY_TABLES, CopyColumn, CopyConsumer, CopyDatabaseError, CopyExport,
+    CopyHoldError, CopyKind, CopyReaders, CopyRow, CopyState, CopyStore, CopyTable, CopyValue,
 };
 
 /// Why a statement of a copy failed.
@@ -105,7 +105,9 @@ impl CopyStore for SqliteCopy {
             for table in COPY_TABLES.iter().rev() {
                 transaction.execute(&format!("DELETE FROM {}", table.name), [])?;
             }
-            transaction.execute("DELETE FROM copy_state", [])?;
+            transaction.execute_batch(
+                "DELETE FROM copy_state; DELETE FROM feed_consumer; DELETE FROM feed_removed; DELETE FROM audit_position",
+            )?;
             for state in &states {
                 transaction.execute(
                     "INSERT INTO copy_state (name, source, total, digest, copied, after, written)
@@ -149,11 +151,18 @@ impl CopyStore for SqliteCopy {
         .await
     }
 
-    async fn finish(&self) -> Result<(), CopyDatabaseError> {
-        // Triggers have counted.
-        self.run("cannot finish the copy".to_owned(), |connection| {
-            connection.execute("DELETE FROM copy_state", [])?;
-            Ok(())
+    async fn progress(&self) -> Result<CopyReaders, CopyDatabaseError> {
+        self.run("cannot read the progress of readers".to_owned(), |connection| Ok(read_progress(connection)?)).await
+    }
+
+    async fn finish(&self, progress: &CopyReaders) -> Result<(), CopyDatabaseError> {
+        let progress = progress.clone();
+        self.run("cannot finish the copy".to_owned(), move |connection| {
+            // Triggers have counted.
+            let transaction = connection.transaction()?;
+            write_progress(&transaction, &progress)?;
+            transaction.execute("DELETE FROM copy_state", [])?;
+            Ok(transaction.commit()?)
         })
         .await
     }
@@ -174,6 +183,45 @@ fn read_states(connection: &Connection) -> rusqlite::Result<Vec<CopyState>> {
         })
     })?;
     states.collect()
+}
+
+/// Reads the progress. Positions are ids here. They may be higher than those of all rows, if these were removed: the target uses such ids again.
+fn read_progress(connection: &Connection) -> rusqlite::Result<CopyReaders> {
+    let mut statement = connection.prepare(
+        "SELECT organisation, name, min(position, coalesce((SELECT max(id) FROM event), 0)),
+                gaps + (position < coalesce((SELECT max(removed.position) FROM feed_removed AS removed
+                                             WHERE feed_consumer.organisation IN (removed.organisation, zeroblob(16))), 0))
+         FROM feed_consumer",
+    )?;
+    let consumers = statement.query_map([], |row| {
+        let organisation = Uuid::from_bytes(row.get(0)?);
+        Ok(CopyConsumer { organisation, name: row.get(1)?, event: row.get(2)?, gaps: row.get(3)? })
+    })?;
+    let consumers = consumers.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare(
+        "SELECT sink, min(event, coalesce((SELECT max(id) FROM event), 0)), min(record, coalesce((SELECT max(id) FROM audit), 0))
+         FROM audit_position",
+    )?;
+    let exports =
+        statement.query_map([], |row| Ok(CopyExport { sink: row.get(0)?, event: row.get(1)?, record: row.get(2)? }))?;
+    Ok(CopyReaders { consumers, exports: exports.collect::<rusqlite::Result<_>>()? })
+}
+
+fn write_progress(connection: &Connection, progress: &CopyReaders) -> rusqlite::Result<()> {
+    for consumer in &progress.consumers {
+        connection.execute(
+            "INSERT INTO feed_consumer (organisation, name, position, since_id, gaps, holder, held_until_ms)
+             VALUES (?1, ?2, ?3, 0, ?4, NULL, 0)",
+            (consumer.organisation.as_bytes(), &consumer.name, consumer.event, consumer.gaps),
+        )?;
+    }
+    for export in &progress.exports {
+        connection.execute(
+            "INSERT INTO audit_position (sink, event, record) VALUES (?1, ?2, ?3)",
+            (&export.sink, export.event, export.record),
+        )?;
+    }
+    Ok(())
 }
 
 fn read(connection: &Connection, table: &CopyTable, after: Option<&[CopyValue]>) -> Result<Vec<CopyRow>, Problem> {
@@ -273,9 +321,11 @@ mod tests {
 
     use super::*;
 
-    /// Tables that are not copied: triggers fill them, or they are about the database itself.
-    const OTHERS: [&str; 8] = [
+    /// Tables whose rows are not copied: triggers fill them, they are about the database itself, or the progress of readers, which is copied in
+    /// another form.
+    const OTHERS: [&str; 9] = [
         "access_count",
+        "audit_position",
         "copy_state",
         "feed_consumer",
         "feed_removed",

@@ -1,5 +1,7 @@
 //! The feed of events. An event's position is its id: one writer commits the events in the order of their ids.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::OrganisationId;
@@ -8,9 +10,12 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::convert::count;
 use super::events::{COLUMNS, event_at};
-use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result};
+use crate::store::{Claim, Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result};
 
 const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
+
+/// An expression for the present time, in milliseconds since 1970.
+const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// Returns the key of a scope's rows: zeros for all organisations and the server.
 pub(super) fn key(scope: FeedScope) -> [u8; 16] {
@@ -127,29 +132,22 @@ impl FeedStore for SqliteStore {
         .await
     }
 
-    async fn consumer_claim(
-        &self,
-        scope: FeedScope,
-        name: &str,
-        holder: Uuid,
-        _: i64,
-        until_ms: i64,
-    ) -> Result<Option<Consumer>> {
-        let name = name.to_owned();
+    async fn consumer_claim(&self, scope: FeedScope, name: &str, holder: Uuid, lease: Duration) -> Result<Claim> {
+        let (name, lease_ms) = (name.to_owned(), i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
         self.write(move |connection| {
             let sql = format!(
-                "UPDATE feed_consumer SET holder = ?3, held_until_ms = ?4 WHERE organisation = ?1 AND name = ?2
+                "UPDATE feed_consumer SET holder = ?3, held_until_ms = {NOW_MS} + ?4 WHERE organisation = ?1 AND name = ?2
                  RETURNING {CONSUMER}"
             );
             let holder = holder.into_bytes();
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![key(scope), name, holder, until_ms])?;
-            let mut claimed = None;
+            let mut rows = statement.query(params![key(scope), name, holder, lease_ms])?;
+            let mut claim = Claim::Missing;
             // To the statement's end, where the row is changed.
             while let Some(row) = rows.next()? {
-                claimed = Some(consumer_at(row)?);
+                claim = Claim::Held(consumer_at(row)?);
             }
-            Ok(claimed)
+            Ok(claim)
         })
         .await
     }

@@ -1,10 +1,12 @@
 //! The feed of events, and its consumers.
 
+use std::time::Duration;
+
 use tidewater_core::ids::OrganisationId;
 
 use super::fixture::{NOW_MS, Subject, change, change_at, organisation};
 use crate::base::clock::fresh_uuid;
-use crate::store::{FeedScope, FeedStart};
+use crate::store::{Claim, FeedScope, FeedStart};
 
 /// Gives positions to all events, as the background task does.
 async fn sequence(store: &Subject) {
@@ -110,14 +112,17 @@ pub(in crate::store) async fn new_consumer_reads_from_its_start(store: Subject) 
 pub(in crate::store) async fn progress_of_a_consumer_is_stored_by_its_holder(store: Subject) {
     let acme = stored_organisation(&store, "acme").await;
     let (scope, holder) = (FeedScope::Organisation(acme), fresh_uuid());
-    assert_eq!(store.consumer_claim(scope, "c", holder, NOW_MS, NOW_MS + 10).await.unwrap(), None, "there is none");
+    let claim = async |holder, lease| store.consumer_claim(scope, "c", holder, lease).await.unwrap();
+    assert_eq!(claim(holder, LEASE).await, Claim::Missing);
     store.consumer_ensure(scope, "c", FeedStart::Oldest).await.unwrap();
     assert!(!store.consumer_advance(scope, "c", holder, 3, false).await.unwrap(), "nobody holds it");
-    let claimed = store.consumer_claim(scope, "c", holder, NOW_MS, NOW_MS + 10).await.unwrap().unwrap();
-    assert_eq!((claimed.position, claimed.gaps, claimed.held_until_ms), (0, 0, NOW_MS + 10));
+    let claimed = claim(holder, LEASE).await.held().unwrap();
+    assert_eq!((claimed.position, claimed.gaps), (0, 0));
+    assert!(claimed.held_until_ms > 0);
     assert!(store.consumer_advance(scope, "c", holder, 3, true).await.unwrap());
-    let longer = store.consumer_claim(scope, "c", holder, NOW_MS + 5, NOW_MS + 20).await.unwrap().unwrap();
-    assert_eq!((longer.position, longer.gaps, longer.held_until_ms), (3, 1, NOW_MS + 20));
+    let longer = claim(holder, 2 * LEASE).await.held().unwrap();
+    assert_eq!((longer.position, longer.gaps), (3, 1));
+    assert!(longer.held_until_ms > claimed.held_until_ms, "the lease is extended");
 
     assert!(store.consumer_postpone(scope, "c", holder, 2, NOW_MS + 7).await.unwrap());
     let postponed = &store.consumer_list().await.unwrap()[0];
@@ -127,13 +132,21 @@ pub(in crate::store) async fn progress_of_a_consumer_is_stored_by_its_holder(sto
     assert!(store.consumer_advance(scope, "c", holder, 3, false).await.unwrap());
     assert_eq!(store.consumer_list().await.unwrap()[0].attempts, 0, "progress ends the attempts");
     store.consumer_release(scope, "c", next).await.unwrap();
-    assert_eq!(store.consumer_list().await.unwrap()[0].held_until_ms, NOW_MS + 20, "only the holder ends its lease");
-    let taken = store.consumer_claim(scope, "c", next, NOW_MS + 20, NOW_MS + 30).await.unwrap().unwrap();
+    assert_eq!(
+        store.consumer_list().await.unwrap()[0].held_until_ms,
+        longer.held_until_ms,
+        "only the holder ends its lease"
+    );
+    claim(holder, Duration::ZERO).await.held().unwrap();
+    let taken = claim(next, LEASE).await.held().unwrap();
     assert_eq!(taken.position, 3, "the lease has ended");
     assert!(!store.consumer_advance(scope, "c", holder, 9, false).await.unwrap(), "another has taken it");
     store.consumer_release(scope, "c", next).await.unwrap();
-    assert!(store.consumer_claim(scope, "c", holder, NOW_MS + 21, NOW_MS + 31).await.unwrap().is_some());
+    assert!(claim(holder, LEASE).await.held().is_some());
 
     store.consumer_remove(scope, "c").await.unwrap();
     assert_eq!(store.consumer_list().await.unwrap(), []);
 }
+
+/// A lease that does not end during a test.
+const LEASE: Duration = Duration::from_secs(3_600);

@@ -77,9 +77,15 @@ fn routed_paths() -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for route in text.split(".route(").skip(1) {
         let path = route.split('"').nth(1).unwrap();
-        let with_base = route.trim_start().starts_with("&at(");
-        assert!(with_base || route.trim_start().starts_with('"'), "a route that is written otherwise: {route}");
-        paths.insert(if with_base { format!("/v1/{{prefix}}{path}") } else { path.to_owned() });
+        let bases: &[&str] = match route.trim_start() {
+            with_base if with_base.starts_with("&at(") => &["/v1/{prefix}"],
+            with_owner if with_owner.starts_with("&of(") => {
+                &["/management/v1", "/management/v1/organisations/{organisation}"]
+            }
+            whole if whole.starts_with('"') => &[""],
+            other => panic!("a route that is written otherwise: {other}"),
+        };
+        paths.extend(bases.iter().map(|base| format!("{base}{path}")));
     }
     assert!(paths.len() > 15, "{paths:?}");
     paths

@@ -50,3 +50,18 @@ app.kubernetes.io/component: server
 {{- define "tidewater.workload" -}}
 {{- printf "%s/%s" (ternary "statefulset" "deployment" (eq .Values.mode "embedded")) (include "tidewater.fullname" .) -}}
 {{- end -}}
+
+{{- /* The scheme of the catalog's port, which is also the port's name. */ -}}
+{{- define "tidewater.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.tls.secret.name)) -}}
+{{- end -}}
+
+{{- /* The port and scheme of a probe. Nodes have no certificate: where clients need one, the port with the metrics answers. */ -}}
+{{- define "tidewater.probePort" -}}
+{{- if and .Values.tls.secret.name (eq .Values.tls.clientAuth "required") -}}
+port: metrics
+{{- else -}}
+port: {{ include "tidewater.scheme" . }}
+scheme: {{ include "tidewater.scheme" . | upper }}
+{{- end -}}
+{{- end -}}

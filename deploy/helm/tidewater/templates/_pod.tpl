@@ -51,6 +51,18 @@ spec:
         - name: TIDEWATER_STORAGE__MASTER_KEY_FILE
           value: /etc/tidewater/master-key/master.key
         {{- end }}
+        {{- if .Values.tls.secret.name }}
+        - name: TIDEWATER_TLS__CERTIFICATE_FILE
+          value: /etc/tidewater/tls/tls.crt
+        - name: TIDEWATER_TLS__KEY_FILE
+          value: /etc/tidewater/tls/tls.key
+        - name: TIDEWATER_TLS__CLIENT_AUTH
+          value: {{ .Values.tls.clientAuth }}
+        {{- if ne .Values.tls.clientAuth "none" }}
+        - name: TIDEWATER_TLS__CLIENT_CA_FILE
+          value: /etc/tidewater/tls-clients/ca.crt
+        {{- end }}
+        {{- end }}
         {{- if not $embedded }}
         - name: TIDEWATER_STORE__URL
           valueFrom:
@@ -72,7 +84,7 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       ports:
-        - name: http
+        - name: {{ include "tidewater.scheme" . }}
           containerPort: 8181
         {{- if .Values.metrics.enabled }}
         - name: metrics
@@ -82,13 +94,13 @@ spec:
       startupProbe:
         httpGet:
           path: /health
-          port: http
+          {{- include "tidewater.probePort" . | nindent 10 }}
         periodSeconds: 2
         failureThreshold: 90
       livenessProbe:
         httpGet:
           path: /health
-          port: http
+          {{- include "tidewater.probePort" . | nindent 10 }}
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 3
@@ -96,7 +108,7 @@ spec:
       readinessProbe:
         httpGet:
           path: /ready
-          port: http
+          {{- include "tidewater.probePort" . | nindent 10 }}
         periodSeconds: 3
         timeoutSeconds: 5
         failureThreshold: 2
@@ -117,6 +129,16 @@ spec:
         - name: master-key
           mountPath: /etc/tidewater/master-key
           readOnly: true
+        {{- end }}
+        {{- if .Values.tls.secret.name }}
+        - name: tls
+          mountPath: /etc/tidewater/tls
+          readOnly: true
+        {{- if ne .Values.tls.clientAuth "none" }}
+        - name: tls-clients
+          mountPath: /etc/tidewater/tls-clients
+          readOnly: true
+        {{- end }}
         {{- end }}
         {{- if and (not $embedded) .Values.postgresql.passwordSecret.name }}
         - name: postgresql
@@ -144,6 +166,26 @@ spec:
         items:
           - key: {{ .Values.masterKeySecret.key }}
             path: master.key
+    {{- end }}
+    {{- if .Values.tls.secret.name }}
+    - name: tls
+      secret:
+        secretName: {{ .Values.tls.secret.name }}
+        defaultMode: 0440
+        items:
+          - key: {{ .Values.tls.secret.certificateKey }}
+            path: tls.crt
+          - key: {{ .Values.tls.secret.privateKeyKey }}
+            path: tls.key
+    {{- if ne .Values.tls.clientAuth "none" }}
+    - name: tls-clients
+      secret:
+        secretName: {{ .Values.tls.clientCaSecret.name }}
+        defaultMode: 0440
+        items:
+          - key: {{ .Values.tls.clientCaSecret.key }}
+            path: ca.crt
+    {{- end }}
     {{- end }}
     {{- if and (not $embedded) .Values.postgresql.passwordSecret.name }}
     - name: postgresql
