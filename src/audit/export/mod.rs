@@ -34,8 +34,8 @@ const BATCH: u32 = 500;
 const FIRST_BATCH: u32 = 32;
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// How long one run exports before others may take over, and the run at the stop.
-const RUN_TIME: Duration = Duration::from_secs(10);
+/// How long one run exports before others may take over, and the run at the stop. The next run waits for both sinks.
+const RUN_TIME: Duration = Duration::from_secs(3);
 const LAST_RUN_TIME: Duration = Duration::from_secs(2);
 
 /// How long a write to the file may take before the export counts as failing, and once the server stops or has new settings.
@@ -85,7 +85,7 @@ impl AuditExport {
     async fn run_until(&self, stop: &CancellationToken, time: Duration) -> Result<u64, TaskError> {
         let settings = self.audit.settings();
         let run = Run { settings: &settings, stop, time };
-        // At the same time: a slow sink does not delay the other one.
+        // At the same time: a slow sink delays the other one by the time of a run only.
         let (file, syslog) = tokio::join!(self.run_sink(FILE, &run), self.run_sink(SYSLOG, &run));
         match (file, syslog) {
             (Ok(file), Ok(syslog)) => Ok(file + syslog),
