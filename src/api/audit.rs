@@ -3,13 +3,17 @@
 //!
 //! What a record needs travels in the extensions of an answer to [`finish`], which knows the request.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tidewater_core::ids::OrganisationId;
 
 use super::Api;
+use super::admission::note_route;
 use super::audit_marks::{GaveAccess, Refusal, SignedIn};
 use super::audit_rules::{self, Class, Rule};
 use super::error::ApiError;
@@ -29,13 +33,33 @@ pub(super) fn refuse_unrecorded(api: &Api) -> Response {
     ApiError::not_recorded(api.audit.failing_part()).into_response()
 }
 
-/// Returns whether a request is refused before it begins, because records cannot be written: changes, sign-ins and, if reads are recorded,
-/// reads. The management API decides after it knows the sender, so that operators can repair.
-pub(super) fn must_be_recorded(api: &Api, method: &Method, path: &str) -> bool {
-    let is_open = matches!(path, "/health" | "/ready" | "/metrics" | "/openapi.json");
-    let is_management = (path.starts_with("/management/") && !path.starts_with("/management/v1/warehouses/"))
-        || path.starts_with("/api/management/");
-    !is_open && !is_management && !path.ends_with("/metrics") && (!method.is_safe() || api.audit.records_reads())
+/// Returns whether a request to a route of the router is refused before it begins, because records cannot be written: changes, sign-ins,
+/// signatures and, if reads are recorded, reads. A request to a route without a rule changes nothing.
+fn must_be_recorded(api: &Api, method: &Method, route: &str) -> bool {
+    // The router answers a request for the headers with the answer of `GET`.
+    let rule = audit_rules::find(method, route)
+        .or_else(|| (method == Method::HEAD).then(|| audit_rules::find(&Method::GET, route))?);
+    rule.is_some_and(|rule| match rule.class {
+        Class::Change | Class::Administration | Class::SignIn => true,
+        Class::Read => api.audit.records_reads() || (rule.signs() && api.audit.settings().credentials),
+        Class::Open => false,
+    })
+}
+
+/// Returns whether a request is refused before it begins. The management API decides after it knows the sender, so that operators can repair.
+pub(super) fn is_refused(api: &Api, method: &Method, route: &str) -> bool {
+    api.audit.is_closed() && must_be_recorded(api, method, route)
+}
+
+/// Refuses a request that must be recorded while records cannot be written. The matched route decides: a path may have any names.
+pub(super) async fn refuse_if_closed(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if let Some(route) = request.extensions().get::<MatchedPath>()
+        && is_refused(&api, request.method(), route.as_str())
+    {
+        note_route(&request);
+        return refuse_unrecorded(&api);
+    }
+    next.run(request).await
 }
 
 /// Returns whether an answer may need a record. Most answers do not: reads that succeed.
@@ -60,7 +84,7 @@ pub(super) async fn finish(
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| Refusal::of_status(status));
     let signed_in = response.extensions_mut().remove::<SignedIn>();
     let gave = response.extensions_mut().remove::<GaveAccess>();
-    let request = Request { api, asked, facts, route: route.or(facts.route_text()), status };
+    let request = AnsweredRequest { api, asked, facts, route: route.or(facts.route_text()), status };
     // A server error refuses nobody.
     if let Some(refusal) = refusal.filter(|_| status.is_client_error()) {
         api.audit.note(request.refused(&refusal));
@@ -84,12 +108,12 @@ pub(super) async fn finish(
 pub(super) fn note_malformed(api: &Api, asked: &LoggedRequest<'_>, response: &mut Response) {
     let Some(refusal) = response.extensions_mut().remove::<Refusal>() else { return };
     let facts = RequestFacts::default();
-    let request = Request { api, asked, facts: &facts, route: None, status: response.status() };
+    let request = AnsweredRequest { api, asked, facts: &facts, route: None, status: response.status() };
     api.audit.note(request.refused(&refusal));
 }
 
 /// An answered request.
-struct Request<'a> {
+struct AnsweredRequest<'a> {
     api: &'a Api,
     asked: &'a LoggedRequest<'a>,
     facts: &'a RequestFacts,
@@ -97,7 +121,7 @@ struct Request<'a> {
     status: StatusCode,
 }
 
-impl Request<'_> {
+impl AnsweredRequest<'_> {
     fn rule(&self) -> Option<&'static Rule> {
         self.route.and_then(|route| audit_rules::find(self.asked.method, route))
     }

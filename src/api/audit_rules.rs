@@ -238,6 +238,11 @@ pub(super) fn may_administer(method: &Method, path: &str) -> bool {
 }
 
 impl Rule {
+    /// Returns whether the route signs requests to storage, each of which gives access to a file.
+    pub(super) fn signs(&self) -> bool {
+        self.operation == "sign-request"
+    }
+
     /// Returns the name and the kind of a request's object, from the names in its path and the name in its body. If the body was not read, it
     /// is the object in which the request works.
     pub(super) fn object(&self, names: &Names, in_body: Option<&str>) -> (String, &'static str) {

@@ -281,7 +281,7 @@ impl<'a> LoggedRequest<'a> {
     ) {
         let level = match facts.refusals.get() {
             Some(Refusals::TooMany) => Level::DEBUG,
-            _ => level_of(self.method, self.uri.path(), status),
+            _ => level_of(self.method, self.uri.path(), facts.route_text(), status),
         };
         if is_logged(level) {
             if let Some(route) = route() {
@@ -442,7 +442,8 @@ impl Drop for PendingRequest {
             return;
         }
         self.count(None);
-        let level = if is_read(&self.method, self.uri.path()) { Level::DEBUG } else { Level::INFO };
+        let level =
+            if is_read(&self.method, self.uri.path(), self.facts.route_text()) { Level::DEBUG } else { Level::INFO };
         if is_logged(level) {
             self.asked().write(level, &self.facts, None);
         }
@@ -453,23 +454,24 @@ fn is_logged(level: Level) -> bool {
     if level == Level::INFO { tracing::enabled!(Level::INFO) } else { tracing::enabled!(Level::DEBUG) }
 }
 
-fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
+fn level_of(method: &Method, path: &str, route: Option<&str>, status: StatusCode) -> Level {
     let is_refusal = status.is_client_error() || status.is_server_error();
     // Clients often check whether an object exists.
     let finds_nothing = status == StatusCode::NOT_FOUND;
     // Load balancers check it several times a second. Its changes have log lines of their own.
     let is_probe = path == "/ready";
-    if is_read(method, path) && (!is_refusal || finds_nothing || is_probe) { Level::DEBUG } else { Level::INFO }
+    if is_read(method, path, route) && (!is_refusal || finds_nothing || is_probe) { Level::DEBUG } else { Level::INFO }
 }
 
 /// Returns whether a request is logged as a read. Signatures and metrics reports count as reads: they are as frequent as
-/// loads.
-fn is_read(method: &Method, path: &str) -> bool {
+/// loads. The route tells them apart: a table may have the name `sign` or `metrics`.
+fn is_read(method: &Method, path: &str, route: Option<&str>) -> bool {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => {
             !path.starts_with("/management/") && !path.starts_with("/api/management/")
         }
-        Method::POST => path.ends_with("/sign") || path.ends_with("/metrics"),
+        Method::POST => route
+            .is_some_and(|route| route.ends_with("/tables/{table}/sign") || route.ends_with("/tables/{table}/metrics")),
         _ => false,
     }
 }

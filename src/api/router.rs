@@ -6,6 +6,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 
+use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
@@ -82,6 +83,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
                 .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate_uncounted)),
         )
+        .merge(oauth_tokens())
+        .route_layer(from_fn_with_state(Arc::clone(api), refuse_if_closed))
         .merge(
             management()
                 .merge(metrics_for_operators(api))
@@ -102,13 +105,17 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .with_state(Arc::clone(api))
 }
 
-/// Returns the routes that need no key.
+/// Returns the route that exchanges keys and tokens for tokens.
+fn oauth_tokens() -> Router<Arc<Api>> {
+    Router::new().route("/v1/oauth/tokens", post(oauth::token)).route_layer(from_fn(admission::note))
+}
+
+/// Returns the routes that need no key, and leave no record that must be written.
 fn without_a_key(api: &Api) -> Router<Arc<Api>> {
     let sign_in = Router::new()
         .route("/management/v1/sign-in", get(sign_in::list))
         .route_layer(from_fn(parameters::refuse_unknown));
     Router::new()
-        .route("/v1/oauth/tokens", post(oauth::token))
         .merge(sign_in)
         .merge(metrics_for_all(api))
         .route("/health", get(health::health))

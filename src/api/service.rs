@@ -219,12 +219,8 @@ impl ApiService {
             security_headers::add_no_sniff(&mut response);
             return response;
         }
-        if self.api.audit.is_closed() && audit::must_be_recorded(&self.api, &parts.method, parts.uri.path()) {
-            let refusal = audit::refuse_unrecorded(&self.api);
-            asked.answered(&RequestFacts::default(), refusal.status());
-            self.metrics().answered(&asked.as_answered(None, Some(refusal.status())));
-            return refusal;
-        }
+        // The router refuses the others.
+        let direct = direct.filter(|direct| !audit::is_refused(&self.api, &parts.method, direct.route()));
         if let Some(direct) = direct {
             let learned = RequestFacts::new(parts.uri.path(), arrival.trace);
             learned.label_names(direct.route());

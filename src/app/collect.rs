@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::api::Api;
-use crate::audit::AuditMeasures;
+use crate::audit::{Audit, AuditMeasures, SinkLabels};
 use crate::background::{Runner, Stage, TaskState};
 use crate::base::measure::CallLabels;
 use crate::catalog::Catalog;
@@ -62,6 +62,7 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
             webhooks: Arc::clone(&api.webhooks),
             store: Arc::clone(&api.store),
             reports: Arc::clone(&api.reports),
+            audit: Arc::clone(&api.audit),
         }));
     });
 }
@@ -82,8 +83,6 @@ fn register_audit(registry: &mut Registry, measures: &AuditMeasures) {
     registry.register("tidewater_audit_exported_records", help, measures.exported.clone());
     let help = "Whether the last export of audit records failed, by sink";
     registry.register("tidewater_audit_export_failing", help, measures.export_failing.clone());
-    let help = "The age of the oldest change or audit record that is not exported, by sink";
-    registry.register("tidewater_audit_export_lag_seconds", help, measures.export_lag.clone());
     let help = "Requests that were refused because audit records cannot be written";
     registry.register("tidewater_audit_refused_requests", help, measures.refused.clone());
 }
@@ -122,6 +121,7 @@ struct Figures {
     webhooks: Arc<Webhooks>,
     store: Arc<dyn Store>,
     reports: Arc<Reports>,
+    audit: Arc<Audit>,
 }
 
 impl std::fmt::Debug for Figures {
@@ -164,6 +164,11 @@ impl Collector for Figures {
         single(&mut encoder, "tidewater_store_waiting", help, self.store.waiting_changes() as u64)?;
         let help = "Metrics reports of clients that wait to be written";
         single(&mut encoder, "tidewater_metrics_reports_waiting", help, self.reports.waiting() as u64)?;
+        let help = "The age of the oldest change or audit record that is not exported, by sink";
+        let mut lag = encoder.encode_descriptor("tidewater_audit_export_lag_seconds", help, None, MetricType::Gauge)?;
+        for (sink, lag_s) in self.audit.export_lag_s() {
+            ConstGauge::new(lag_s).encode(lag.encode_family(&SinkLabels { sink })?)?;
+        }
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)
     }

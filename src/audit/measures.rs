@@ -1,7 +1,5 @@
 //! The metrics of audit records.
 
-use std::sync::atomic::AtomicU64;
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,8 +38,6 @@ pub struct AuditMeasures {
     pub exported: Family<SinkLabels, Counter>,
     /// Whether the last export failed.
     pub export_failing: Family<SinkLabels, Gauge>,
-    /// The age of the oldest record that is not exported, in seconds.
-    pub export_lag: Family<SinkLabels, Gauge<f64, AtomicU64>>,
     /// Requests that were refused because their records cannot be written.
     pub refused: Counter,
 }

@@ -2,7 +2,8 @@
 //! they are one stream, which the API lists and a background task exports to a file and to syslog.
 //!
 //! Requests put records into a queue ([`Audit::record`]). A background task writes the queue to the store in batches. The export reads the
-//! store, and remembers there how far it is. So a killed process loses at most the records of the last second, and no change.
+//! store, and remembers there how far it is. A killed process loses no change. It loses the records of the last second, and repeated requests that
+//! were only counted; with `audit.fail_closed`, only refusals.
 
 mod export;
 mod line;
@@ -13,8 +14,8 @@ mod repeats;
 mod retention;
 mod stream;
 
-pub use export::AuditExport;
+pub use export::{AuditExport, try_sinks};
 pub use line::AuditLine;
-pub use measures::AuditMeasures;
+pub use measures::{AuditMeasures, SinkLabels};
 pub use recorder::{Audit, NotRecorded};
 pub use stream::{AuditStreamPage, StreamToken, audit_page};

@@ -1,5 +1,6 @@
 //! Takes records from requests, and writes them to the store in batches.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot};
 
-use super::measures::{AuditMeasures, RecordLabels};
+use super::measures::{AuditMeasures, RecordLabels, SinkLabels};
 use super::queue::{Queue, Waiting};
-use super::repeats::{NoRoom, Repeats};
+use super::repeats::{NoRoom, Owner, Repeats, Room};
 use crate::background::Task;
 use crate::base::clock::Clock;
 use crate::config::AuditConfig;
@@ -25,9 +26,9 @@ const BATCH: usize = 500;
 const REFUSALS: u64 = 10;
 const REFUSAL_PERIOD: Duration = Duration::from_secs(60);
 
-/// How many kinds of refusals, and of reads and credentials, are told apart at a time.
-const MOST_REFUSALS: usize = 4_096;
-const MOST_ACCESSES: usize = 16_384;
+/// How many kinds of refusals, and of reads and credentials, are told apart at a time: of all, and of one organisation or network.
+const REFUSALS_TOLD_APART: Room = Room { all: 8_192, of_owner: 512, own_of_owner: 16 };
+const ACCESSES_TOLD_APART: Room = Room { all: 16_384, of_owner: 4_096, own_of_owner: 64 };
 
 /// How long a request waits for its record, if it may not be answered without.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +36,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bits of [`Audit::state`].
 const RECORDS_READS: u8 = 1;
 const STORE_FAILS: u8 = 2;
-const EXPORT_FAILS: u8 = 4;
+const FILE_FAILS: u8 = 4;
+const SYSLOG_FAILS: u8 = 32;
+const EXPORT_FAILS: u8 = FILE_FAILS | SYSLOG_FAILS;
 const FAILS_CLOSED: u8 = 8;
 const QUEUE_IS_FULL: u8 = 16;
 
@@ -57,6 +60,10 @@ pub struct Audit {
     /// Hashes what repeated requests have in common, with a random key.
     marks: RandomState,
     wake: Arc<Notify>,
+    /// Tells the export that waits for a sink.
+    pub(super) settings_changed: Notify,
+    /// The time of the oldest record that is not exported, by sink, in milliseconds since 1970.
+    oldest_unexported: Mutex<BTreeMap<&'static str, Option<i64>>>,
     pub(super) measures: AuditMeasures,
 }
 
@@ -70,10 +77,12 @@ impl Audit {
             settings: RwLock::new(Arc::new(settings.clone())),
             state: AtomicU8::new(0),
             queue: Mutex::default(),
-            refusals: Repeats::new(REFUSALS, MOST_REFUSALS, NoRoom::Share),
-            accesses: Repeats::new(1, MOST_ACCESSES, NoRoom::Record),
+            refusals: Repeats::new(REFUSALS, REFUSALS_TOLD_APART, NoRoom::Share),
+            accesses: Repeats::new(1, ACCESSES_TOLD_APART, NoRoom::Record),
             marks: RandomState::new(),
             wake: Arc::default(),
+            settings_changed: Notify::new(),
+            oldest_unexported: Mutex::default(),
             measures: AuditMeasures::default(),
         };
         audit.set_settings(settings);
@@ -85,6 +94,7 @@ impl Audit {
         *self.settings.write() = Arc::new(settings.clone());
         self.set(RECORDS_READS, settings.reads);
         self.set(FAILS_CLOSED, settings.fail_closed);
+        self.settings_changed.notify_waiters();
     }
 
     /// Returns the settings.
@@ -129,9 +139,33 @@ impl Audit {
         self.state.load(Ordering::Relaxed) & FAILS_CLOSED != 0
     }
 
-    /// Records whether an export fails.
-    pub(super) fn set_export_fails(&self, fails: bool) {
-        self.set(EXPORT_FAILS, fails);
+    /// Records whether the export to a sink fails.
+    pub(super) fn set_export_fails(&self, sink: &'static str, fails: bool) {
+        self.set(bit_of_sink(sink), fails);
+        self.measures.export_failing.get_or_create(&SinkLabels { sink }).set(i64::from(fails));
+    }
+
+    /// Forgets the state of a sink that is not configured.
+    pub(super) fn forget_export(&self, sink: &'static str) {
+        self.set(bit_of_sink(sink), false);
+        self.measures.export_failing.remove(&SinkLabels { sink });
+        self.oldest_unexported.lock().remove(sink);
+    }
+
+    /// Records the time of the oldest record that is not exported to a sink.
+    pub(super) fn set_oldest_unexported(&self, sink: &'static str, oldest_ms: Option<i64>) {
+        self.oldest_unexported.lock().insert(sink, oldest_ms);
+    }
+
+    /// Returns the age of the oldest record that is not exported, in seconds, by sink. It grows also while the export waits for the sink.
+    #[must_use]
+    pub fn export_lag_s(&self) -> Vec<(&'static str, f64)> {
+        let now_ms = self.clock.now_ms();
+        let lag = |(sink, oldest_ms): (&&'static str, &Option<i64>)| {
+            let lag_ms = oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
+            (*sink, lag_ms as f64 / 1_000.0)
+        };
+        self.oldest_unexported.lock().iter().map(lag).collect()
     }
 
     fn set(&self, bit: u8, is_set: bool) {
@@ -153,10 +187,10 @@ impl Audit {
     /// Returns the record if it is not counted in another one.
     fn unless_repeated(&self, record: AuditRecord, settings: &AuditConfig) -> Option<AuditRecord> {
         let is_access = matches!(record.entry.kind, AuditType::Read | AuditType::Credentials);
-        let key = self.mark(&record, is_access);
+        let (owner, key) = (owner(&record), self.mark(&record, is_access));
         let own = match is_access {
-            true => self.accesses.note(key, record, settings.repeat()),
-            false => self.refusals.note(key, record, REFUSAL_PERIOD),
+            true => self.accesses.note((owner, key), record, settings.repeat()),
+            false => self.refusals.note((owner, key), record, REFUSAL_PERIOD),
         };
         if own.is_none() {
             self.measures.repeated.inc();
@@ -164,17 +198,20 @@ impl Audit {
         own
     }
 
-    /// Takes a record. Repeated requests share records. If records must not be lost (`audit.fail_closed`), waits until it is written.
+    /// Takes a record. Repeated requests share records. If records must not be lost (`audit.fail_closed`), each has its own, and this waits
+    /// until it is written: a killed process loses what it has only counted.
     ///
     /// # Errors
-    /// `NotRecorded`, only if records must not be lost.
+    /// `NotRecorded`, only if records must not be lost: it was not written in time, or nothing can be recorded now.
     pub async fn record(&self, record: AuditRecord) -> Result<(), NotRecorded> {
-        let settings = self.settings();
-        let Some(record) = self.unless_repeated(record, &settings) else { return Ok(()) };
         if !self.fails_closed() {
-            self.enqueue(record, None, settings.queue);
+            self.note(record);
             return Ok(());
         }
+        if self.is_closed() {
+            return Err(NotRecorded);
+        }
+        let settings = self.settings();
         let (written, is_written) = oneshot::channel();
         if !self.enqueue(record, Some(written), settings.queue) {
             return Err(NotRecorded);
@@ -244,6 +281,7 @@ impl Audit {
                 Waiting { record: self.lost(organisation, count), written: None }
             }));
             if batch.is_empty() {
+                self.set(QUEUE_IS_FULL, false);
                 self.heal().await?;
                 return Ok(written);
             }
@@ -311,6 +349,21 @@ impl Audit {
              refused: check the database and its disk",
         )
     }
+}
+
+/// Returns the organisation of a record or, if it has none, the network from which the request came.
+fn owner(record: &AuditRecord) -> Owner {
+    match (record.organisation, record.entry.address.map(|address| address.to_canonical())) {
+        (Some(organisation), _) => Owner::Organisation(organisation),
+        (None, Some(IpAddr::V4(address))) => Owner::Network((address.to_bits() >> 8).into()),
+        (None, Some(IpAddr::V6(address))) => Owner::Network(address.to_bits() >> 80 << 80),
+        (None, None) => Owner::Others,
+    }
+}
+
+/// Returns the bit of [`Audit::state`] for a sink.
+fn bit_of_sink(sink: &str) -> u8 {
+    if sink == "file" { FILE_FAILS } else { SYSLOG_FAILS }
 }
 
 /// Returns the network of an address whose refusals count together: of IPv6 the /64, which one client may have all of.
@@ -408,6 +461,28 @@ mod tests {
         assert!(!waiting.is_finished());
         fixture.audit.write().await.unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn with_fail_closed_each_repeated_read_is_written_before_its_answer_and_none_is_only_counted() {
+        let fixture = Fixture::new(&closed());
+        let mut repeated = record(1);
+        repeated.entry.kind = AuditType::Credentials;
+        for _ in 0..5 {
+            let (audit, record) = (Arc::clone(&fixture.audit), repeated.clone());
+            let waiting = tokio::spawn(async move { audit.record(record).await });
+            while fixture.audit.queue.lock().len() == 0 {
+                tokio::task::yield_now().await;
+            }
+            fixture.audit.write().await.unwrap();
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+        }
+        assert_eq!(fixture.times().await.len(), 5);
+        assert_eq!(fixture.audit.accesses.all().len(), 0);
+        fixture.store.set(Mode::Down);
+        fixture.audit.note(record(2));
+        fixture.audit.write().await.unwrap_err();
+        assert_eq!(fixture.audit.record(repeated).await, Err(NotRecorded), "also if the request was recorded before");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The settings of audit records and their export.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -109,6 +109,50 @@ impl AuditConfig {
     pub const fn repeat(&self) -> Duration {
         Duration::from_secs(self.repeat_s)
     }
+
+    /// Returns why the settings cannot be used. `data_dir` is the data folder; empty: there is none.
+    pub(super) fn check(&self, data_dir: &Path) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let numbers = [
+            ("retention_s", self.retention_s, 3_600..=315_360_000),
+            ("per_organisation", self.per_organisation.into(), 100..=u32::MAX.into()),
+            ("repeat_s", self.repeat_s, 0..=86_400),
+            ("queue", self.queue as u64, 100..=1_000_000),
+            ("file.max_files", self.file.max_files.into(), 0..=1_000),
+        ];
+        for (key, value, allowed) in numbers {
+            if !allowed.contains(&value) {
+                wrong.push(format!("`audit.{key}` must be from {} to {}", allowed.start(), allowed.end()));
+            }
+        }
+        // Smaller ones would remove files before a collector has read them.
+        for (key, value, least) in
+            [("file.max_bytes", self.file.max_bytes, 4_096), ("file.max_age_s", self.file.max_age_s, 60)]
+        {
+            if value > 0 && value < least {
+                wrong.push(format!("`audit.{key}` must be 0 or at least {least}"));
+            }
+        }
+        if is_inside(&self.file.path, data_dir) {
+            wrong.push(format!(
+                "`audit.file.path` is in the data folder {}: name a file in another folder",
+                data_dir.display()
+            ));
+        }
+        wrong.extend(self.syslog.check().map(str::to_owned));
+        wrong
+    }
+}
+
+/// Returns whether a file, or the one to which its path leads, is in a folder.
+fn is_inside(file: &Path, folder: &Path) -> bool {
+    if file.as_os_str().is_empty() || folder.as_os_str().is_empty() {
+        return false;
+    }
+    let above = file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_default();
+    let folder = real(folder);
+    [real(file), real(above)].iter().any(|path| path.starts_with(&folder))
 }
 
 impl AuditSyslogConfig {
@@ -122,7 +166,7 @@ impl AuditSyslogConfig {
     }
 
     /// Returns why the settings contradict each other.
-    pub(super) fn check(&self) -> Option<&'static str> {
+    fn check(&self) -> Option<&'static str> {
         let is_set = |file: &PathBuf| !file.as_os_str().is_empty();
         if is_set(&self.client_certificate_file) != is_set(&self.client_key_file) {
             return Some(
@@ -264,6 +308,59 @@ mod tests {
         for text in ["/dev/log", "unix:dev/log", "udp:siem", "udp::514", "tcp:siem:0", "tls:siem", "http:siem:80"] {
             assert!(text.parse::<SyslogAddress>().unwrap_err().to_string().contains("unix:/dev/log"), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_out_of_their_bounds_are_refused() {
+        let none = Path::new("");
+        let check = |change: fn(&mut AuditConfig)| {
+            let mut config = AuditConfig::default();
+            change(&mut config);
+            config.check(none).join("\n")
+        };
+        assert_eq!(check(|_| ()), "");
+        assert_eq!(check(|config| (config.repeat_s, config.file.max_bytes, config.file.max_files) = (0, 0, 0)), "");
+        let wrong: [(fn(&mut AuditConfig), &str); 9] = [
+            (|config| config.queue = 0, "`audit.queue` must be from 100 to 1000000"),
+            (|config| config.queue = usize::MAX, "audit.queue"),
+            (|config| config.retention_s = 0, "audit.retention_s"),
+            (|config| config.retention_s = u64::MAX, "audit.retention_s"),
+            (|config| config.per_organisation = 0, "audit.per_organisation"),
+            (|config| config.repeat_s = u64::MAX, "audit.repeat_s"),
+            (|config| config.file.max_files = u32::MAX, "`audit.file.max_files` must be from 0 to 1000"),
+            (|config| config.file.max_bytes = 1, "`audit.file.max_bytes` must be 0 or at least 4096"),
+            (|config| config.file.max_age_s = 1, "audit.file.max_age_s"),
+        ];
+        for (change, text) in wrong {
+            assert!(check(change).contains(text), "{text}: {}", check(change));
+        }
+    }
+
+    #[test]
+    fn file_in_the_data_folder_is_refused_also_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("tidewater.db"), "").unwrap();
+        let link = |name: &str, target: PathBuf| {
+            std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+            folder.path().join(name)
+        };
+        let check = |path: PathBuf| {
+            AuditConfig { file: AuditFileConfig { path, ..AuditFileConfig::default() }, ..AuditConfig::default() }
+                .check(&data)
+        };
+        for inside in [
+            data.join("new.jsonl"),
+            data.join("tidewater.db"),
+            link("file", data.join("tidewater.db")),
+            link("folder", data.clone()).join("new.jsonl"),
+            data.join("../data/new.jsonl"),
+        ] {
+            assert!(check(inside.clone()).join("").contains("is in the data folder"), "{}", inside.display());
+        }
+        assert!(check(folder.path().join("audit.jsonl")).is_empty());
+        assert!(check(PathBuf::new()).is_empty());
     }
 
     #[test]

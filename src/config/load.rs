@@ -134,6 +134,7 @@ impl Config {
             ("backups.staging_dir", &mut config.backups.staging_dir),
             ("traces.headers_file", &mut config.traces.headers_file),
             ("traces.ca_file", &mut config.traces.ca_file),
+            ("audit.file.path", &mut config.audit.file.path),
         ] {
             if !file.as_os_str().is_empty() {
                 *file = beside_file(&figment, setting, std::mem::take(file));
@@ -210,7 +211,7 @@ impl Config {
         wrong.extend(super::issuers::check(&self.auth.issuers));
         wrong.extend(self.backups.check(&self.store.url, &self.data_dir));
         wrong.extend(self.kafka.check());
-        wrong.extend(self.audit.syslog.check().map(str::to_owned));
+        wrong.extend(self.audit.check(&self.data_dir));
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(

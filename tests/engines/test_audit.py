@@ -221,7 +221,7 @@ def test_rsyslog_over_tls_gets_every_record_once_both_sides_trust_each_other(mak
 
 
 @pytest.mark.makes_unavailable
-def test_full_disk_refuses_changes_and_not_reads_until_there_is_space(make_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_file_that_cannot_be_written_refuses_changes_and_not_reads_until_it_can(make_server: Callable[..., Server], tmp_path: Path) -> None:
     file, room = tmp_path / "audit.jsonl", tmp_path / "room.jsonl"
     file.symlink_to("/dev/full")
     env = {"TIDEWATER_AUDIT__FILE__PATH": str(file), "TIDEWATER_AUDIT__FAIL_CLOSED": "true", "TIDEWATER_AUDIT__FILE__SYNC": "false"}

@@ -5,8 +5,10 @@ use crate::telemetry::{Format, Telemetry};
 
 #[test]
 fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
-    let level =
-        |method: Method, path: &str, status: u16| level_of(&method, path, StatusCode::from_u16(status).unwrap());
+    let level = |method: Method, path: &str, status: u16| {
+        let route = path.replace("/tables/t", "/tables/{table}").replace("/tables/metrics", "/tables/{table}");
+        level_of(&method, path, Some(&route), StatusCode::from_u16(status).unwrap())
+    };
     for (method, path, status) in [
         (Method::POST, "/v1/namespaces", 200),
         (Method::DELETE, "/v1/namespaces/a", 204),
@@ -18,6 +20,7 @@ fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
         (Method::GET, "/v1/config", 429),
         (Method::POST, "/v1/namespaces/a/tables/t/sign", 403),
         (Method::POST, "/v1/namespaces/a/tables/t", 404),
+        (Method::POST, "/v1/namespaces/a/tables/metrics", 200),
         (Method::HEAD, "/v1/namespaces/a/tables/t", 503),
     ] {
         assert_eq!(level(method.clone(), path, status), Level::INFO, "{method} {path} {status}");

@@ -21,6 +21,14 @@ fn named(config: &Config) -> Vec<Named> {
         Named::secret("storage.master_key_file", &config.storage.master_key_file),
         Named::secret("store.password_file", &config.store.password_file),
         Named::secret("backups.storage_file", &config.backups.storage_file),
+        Named::secret("traces.headers_file", &config.traces.headers_file),
+        Named::public("traces.ca_file", &config.traces.ca_file),
+        Named::public("tls.certificate_file", &config.tls.certificate_file),
+        Named::secret("tls.key_file", &config.tls.key_file),
+        Named::public("tls.client_ca_file", &config.tls.client_ca_file),
+        Named::public("audit.syslog.ca_file", &config.audit.syslog.ca_file),
+        Named::public("audit.syslog.client_certificate_file", &config.audit.syslog.client_certificate_file),
+        Named::secret("audit.syslog.client_key_file", &config.audit.syslog.client_key_file),
     ];
     for issuer in &config.auth.issuers {
         let of_issuer = |field: &str| format!("auth.issuers '{}' {field}", issuer.name);
@@ -38,6 +46,10 @@ fn named(config: &Config) -> Vec<Named> {
 impl Named {
     fn secret(setting: &str, path: &Path) -> Self {
         Self { setting: setting.to_owned(), path: path.to_owned(), is_secret: true }
+    }
+
+    fn public(setting: &str, path: &Path) -> Self {
+        Self { is_secret: false, ..Self::secret(setting, path) }
     }
 }
 

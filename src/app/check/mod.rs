@@ -2,6 +2,7 @@
 //!
 //! Each check is a function in [`CHECKS`]. A section of settings adds its own there.
 
+mod audit;
 mod catalog;
 mod database;
 mod files;
@@ -11,6 +12,7 @@ mod network;
 mod storage;
 mod subject;
 mod system;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,12 +35,14 @@ type Checking<'a> = Pin<Box<dyn Future<Output = Vec<Found>> + Send + 'a>>;
 type Check = (&'static str, for<'a> fn(&'a Subject) -> Checking<'a>);
 
 /// All checks, in the order in which they are reported.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 13] = [
     ("data folder", |subject| Box::pin(folder::check(subject))),
     ("database", |subject| Box::pin(catalog::database(subject))),
     ("master key", |subject| Box::pin(catalog::master_key(subject))),
     ("signing keys", |subject| Box::pin(catalog::signing_keys(subject))),
     ("file", |subject| Box::pin(files::check(subject))),
+    ("TLS", |subject| Box::pin(tls::check(subject))),
+    ("audit", |subject| Box::pin(audit::check(subject))),
     ("listen", |subject| Box::pin(network::listen(subject))),
     ("identity provider", |subject| Box::pin(network::providers(subject))),
     ("warehouse", |subject| Box::pin(storage::warehouses(subject))),

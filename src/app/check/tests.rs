@@ -119,3 +119,29 @@ async fn file_that_is_no_database_fails() {
     let failed = with_outcome(&check(settings(folder.path())).await, CheckOutcome::Failed).join("\n");
     assert!(failed.contains("database: cannot open"), "{failed}");
 }
+
+#[tokio::test]
+async fn audit_targets_and_tls_files_that_cannot_be_used_fail_and_stay_unchanged() {
+    let (folder, _store, mut config) = catalog().await;
+    let text = folder.path().join("text");
+    fs::write(&text, "no certificate, no audit record").unwrap();
+    config.audit.file.path.clone_from(&text);
+    config.audit.syslog.address = format!("unix:{}", folder.path().join("none").display()).parse().unwrap();
+    (config.tls.certificate_file, config.tls.key_file) = (text.clone(), text.clone());
+    let failed = with_outcome(&check(config.clone()).await, CheckOutcome::Failed);
+    let all = failed.join("\n");
+    for fault in ["audit: has lines that are not audit records", "audit: unix:", "TLS: `tls.certificate_file`"] {
+        assert!(all.contains(fault), "{fault}\n{all}");
+    }
+    assert_eq!(failed.len(), 3, "{all}");
+    assert_eq!(fs::read_to_string(&text).unwrap(), "no certificate, no audit record");
+    let receiver = std::os::unix::net::UnixDatagram::bind(folder.path().join("log")).unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    config.audit.syslog.address = format!("unix:{}", folder.path().join("log").display()).parse().unwrap();
+    config.audit.file.path = folder.path().join("new.jsonl");
+    config.tls = crate::config::TlsConfig::default();
+    let results = check(config).await;
+    assert_eq!(with_outcome(&results, CheckOutcome::Failed), Vec::<String>::new());
+    assert!(!folder.path().join("new.jsonl").exists());
+    assert!(receiver.recv(&mut [0; 64]).is_err(), "no message is sent");
+}

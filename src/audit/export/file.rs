@@ -1,18 +1,16 @@
 //! The export to a file: JSON lines, with rotation.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use super::own_file;
 use crate::config::AuditFileConfig;
 
 /// The mode of a new file: collectors read it as members of its group.
 const MODE: u32 = 0o640;
-
-/// How many bytes are read at a time to find the end of the last whole line.
-const BLOCK_BYTES: u64 = 64 << 10;
 
 /// A file of JSON lines.
 #[derive(Default)]
@@ -83,16 +81,24 @@ impl FileSink {
 
 impl Open {
     fn new(path: &Path, now_ms: i64) -> io::Result<Self> {
+        own_file::check_kind(path)?;
         let is_new = !path.exists();
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
+        let mut file = own_file::options().create(true).mode(MODE).open(path)?;
         if is_new {
             sync_folder(path)?;
         }
         let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let created = metadata.created().or_else(|_| metadata.modified()).ok();
         let created = created.and_then(|created| created.duration_since(UNIX_EPOCH).ok());
         let begun_ms = created.and_then(|since| i64::try_from(since.as_millis()).ok()).filter(|_| !is_new);
-        let bytes = cut_off_part_of_line(&mut file, metadata.len())?;
+        let bytes = own_file::whole_lines(&mut file)?;
+        if bytes < metadata.len() {
+            // A killed process has written a part of a line. Its record is exported again.
+            file.set_len(bytes)?;
+        }
         Ok(Self { path: path.to_owned(), file, bytes, begun_ms: begun_ms.unwrap_or(now_ms) })
     }
 }
@@ -103,28 +109,6 @@ fn is_same(file: &File, path: &Path) -> bool {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
-}
-
-/// Removes the end of a file that is not a whole line: a killed process may have written a part. Its records are exported again. Returns the
-/// file's size.
-fn cut_off_part_of_line(file: &mut File, bytes: u64) -> io::Result<u64> {
-    let mut end = bytes;
-    let mut block = Vec::new();
-    while end > 0 {
-        let start = end.saturating_sub(BLOCK_BYTES);
-        block.clear();
-        file.seek(SeekFrom::Start(start))?;
-        Read::by_ref(file).take(end - start).read_to_end(&mut block)?;
-        if let Some(position) = block.iter().rposition(|byte| *byte == b'\n') {
-            end = start + position as u64 + 1;
-            break;
-        }
-        end = start;
-    }
-    if end < bytes {
-        file.set_len(end)?;
-    }
-    Ok(end)
 }
 
 /// Renames the file to `FILE.1`, and each older one to the next number. Removes those beyond `max_files`.
@@ -151,8 +135,7 @@ fn rotate(path: &Path, max_files: u32) -> io::Result<()> {
 
 /// Makes sure that the names in the file's folder are on disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(own_file::folder_of(path))?.sync_all()
 }
 
 #[cfg(test)]
@@ -202,12 +185,66 @@ mod tests {
     fn part_of_a_line_that_a_killed_process_left_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(&folder);
-        let long = "x".repeat(200_000);
-        for (left, kept) in [("1\n2", "1\n"), ("1\n", "1\n"), ("1", ""), (&format!("1\n{long}"), "1\n"), (&long, "")] {
+        let whole = "{\"schema-version\":1}\n";
+        let long = format!("{{\"schema-version\":{}", "x".repeat(200_000));
+        for (left, kept) in [
+            (format!("{whole}{{\"sch"), whole),
+            (whole.to_owned(), whole),
+            ("{\"schema-version\":1".to_owned(), ""),
+            (format!("{whole}{long}"), whole),
+            (format!("{whole}\0\0\0"), whole),
+            (long, ""),
+            (String::new(), ""),
+        ] {
             fs::write(&settings.path, left).unwrap();
             FileSink::default().write(&settings, b"3\n", 0).unwrap();
             assert_eq!(text(&settings, "").unwrap(), format!("{kept}3\n"));
         }
+    }
+
+    #[test]
+    fn file_of_another_program_is_refused_and_stays_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder);
+        let whole = "{\"schema-version\":1}\n";
+        let long = format!("{whole}{}", "x".repeat(2 << 20));
+        let contents: [&str; 7] = [
+            "text without newline",
+            "line\nlast line",
+            "line\n",
+            &format!("{whole}other\n"),
+            &format!("{whole}x"),
+            &long,
+            "SQLite format 3\0",
+        ];
+        for content in contents {
+            fs::write(&settings.path, content).unwrap();
+            assert!(own_file::check(&settings.path).is_err());
+            let error = FileSink::default().write(&settings, b"3\n", 0).unwrap_err();
+            assert!(error.to_string().contains("not audit records"), "{error}");
+            assert_eq!(text(&settings, "").unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn folder_device_and_links_to_them_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        for path in [folder.path(), Path::new("/dev/full"), &link] {
+            let settings = AuditFileConfig { path: path.to_owned(), ..settings(&folder) };
+            let error = FileSink::default().write(&settings, b"1\n", 0).unwrap_err();
+            assert!(error.to_string().contains("is not a regular file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn check_of_a_missing_file_does_not_create_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder);
+        assert_eq!(own_file::check(&settings.path).unwrap(), "does not exist: the export creates it");
+        assert!(own_file::check(&folder.path().join("missing/audit.jsonl")).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -221,7 +258,5 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         sink.write(&settings, b"1\n", 0).unwrap();
         assert_eq!(text(&settings, "").unwrap(), "1\n");
-        let full = AuditFileConfig { path: "/dev/full".into(), sync: false, ..settings };
-        assert!(FileSink::default().write(&full, b"1\n", 0).is_err());
     }
 }

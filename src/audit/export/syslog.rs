@@ -15,7 +15,7 @@ use crate::audit::line::AuditLine;
 use crate::config::{AuditSyslogConfig, SyslogAddress, SyslogFacility};
 use crate::store::AuditDecision;
 
-/// How long a receiver may take for a batch.
+/// How long a receiver may take for a connection, and for each message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes of a record in a message. Longer ones have no details: rsyslog cuts off messages at 8 KiB unless it is configured otherwise.
@@ -45,12 +45,8 @@ impl SyslogSink {
     /// # Errors
     /// The system's error, with the receiver's address.
     pub(super) async fn send(&mut self, settings: &AuditSyslogConfig, lines: &[AuditLine]) -> io::Result<()> {
-        let sent = timeout(SEND_TIMEOUT, self.try_send(settings, lines)).await;
-        let sent =
-            sent.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the receiver takes no messages")));
-        if sent.is_err() {
-            self.open = None;
-        }
+        // It leaves no connection if it fails or is cancelled.
+        let sent = self.try_send(settings, lines).await;
         sent.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", settings.address)))
     }
 
@@ -61,16 +57,22 @@ impl SyslogSink {
         }
         let mut connection = match open {
             Some((_, connection)) => connection,
-            None => Connection::open(settings).await?,
+            None => in_time(Connection::open(settings)).await?,
         };
         let host = host_name();
         for line in lines {
-            connection.send(&message(settings.facility, &host, line)).await?;
+            in_time(connection.send(&message(settings.facility, &host, line))).await?;
         }
-        connection.finish().await?;
+        in_time(connection.finish()).await?;
         self.open = Some((settings.clone(), connection));
         Ok(())
     }
+}
+
+/// Fails if a step takes too long. A receiver that is slow and takes each message in time does not fail.
+async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "the receiver takes no messages"));
+    timeout(SEND_TIMEOUT, step).await.unwrap_or_else(late)
 }
 
 impl Connection {

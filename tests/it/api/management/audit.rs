@@ -263,6 +263,7 @@ async fn with_fail_closed_changes_wait_until_the_file_can_be_written_and_operato
     let catalog = Catalog::with(|config| config.audit.fail_closed = true).await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
+    catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["metrics"] })).await.ok(200);
     let operator = catalog.operator().await;
     let folder = catalog.folder.path().join("logs");
     let mut settings = (*catalog.app.audit().settings()).clone();
@@ -275,6 +276,16 @@ async fn with_fail_closed_changes_wait_until_the_file_can_be_written_and_operato
         catalog.post(&tenant.key, "/v1/namespaces", &namespace).await.error(503, "ServiceUnavailableException");
     assert!(message.contains("the export to the file") && message.contains("nothing was changed"), "{message}");
     assert_eq!(sign_in(&catalog, &tenant.key).await.status, 503);
+    // The route decides, and not the names in the path.
+    let commit = json!({ "requirements": [], "updates": [] });
+    for path in ["/v1/namespaces/ns/tables/metrics", "/v1/namespaces/ns/tables/metrics?purgeRequested=true"] {
+        catalog.post(&tenant.key, path, &commit).await.error(503, "ServiceUnavailableException");
+        catalog.delete(&tenant.key, path).await.error(503, "ServiceUnavailableException");
+    }
+    catalog.delete(&tenant.key, "/v1/namespaces/metrics").await.error(503, "ServiceUnavailableException");
+    catalog.post(&tenant.key, &format!("{TABLE}/sign"), &json!({})).await.error(503, "ServiceUnavailableException");
+    let report = catalog.post(&tenant.key, &format!("{TABLE}/metrics"), &json!({})).await;
+    assert_ne!(report.status.as_u16(), 503, "a report changes nothing in the catalog");
     catalog.get(&tenant.key, AUDIT).await.error(503, "ServiceUnavailableException");
     // Reads are not recorded, so they are served; operators and the machine repair.
     catalog.get(&tenant.key, TABLE).await.ok(200);
@@ -316,7 +327,7 @@ async fn export_to_a_file_has_changes_and_refusals_once_and_goes_on_after_a_rest
         assert!(operations.contains(&operation), "{operations:?}");
     }
     // A killed process may have written a part of a line.
-    std::fs::write(&file, format!("{}{{\"id\":", std::fs::read_to_string(&file).unwrap())).unwrap();
+    std::fs::write(&file, format!("{}{{\"schema-ver", std::fs::read_to_string(&file).unwrap())).unwrap();
     let catalog = Catalog::reopen(catalog.stop().await, |_| ()).await;
     let export = set_up(&catalog);
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["new"] })).await.ok(200);
