@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::{Courier, consumer_name};
 use super::pump::{Pump, RetryPolicy, Step};
 use super::webhook::WebhookSink;
-use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth};
+use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth, SubscriptionUpdate};
 
 /// The most events of a batch.
 const BATCH: u32 = 50;
@@ -256,8 +256,9 @@ impl Worker {
             reason,
             "a subscription is disabled: its receiver accepted nothing for delivery.disable_after_s"
         );
-        let disabled = Subscription { disabled_ms: Some(now_ms), ..now };
-        store.subscription_update(&disabled, Operation::DisableSubscription, &Change::by_catalog(now_ms)).await?;
+        let disabled = SubscriptionUpdate { disabled: Some(true), ..SubscriptionUpdate::default() };
+        let change = Change::by_catalog(now_ms);
+        store.subscription_update(now.scope, now.id, &disabled, Operation::DisableSubscription, &change).await?;
         self.courier.note_change();
         Ok(())
     }

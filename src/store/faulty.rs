@@ -284,7 +284,8 @@ stores_with_faults! {
         fn warehouse_create(new: &Warehouse, change: &Change) -> ();
         fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
         fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage, change: &Change) -> ();
-        fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions, change: &Change) -> ();
+        fn warehouse_reseal(warehouse_ref: WarehouseRef, from: &[u8], to: &[u8], change: &Change) -> bool;
+        fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptionsUpdate, change: &Change) -> ();
         fn warehouse_set_default(organisation: OrganisationId, name: &str, change: &Change) -> ();
         fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
     }
@@ -371,7 +372,7 @@ stores_with_faults! {
         fn subscription_create(new: &Subscription, most: u32, change: &Change) -> ();
         fn subscription_list(scope: FeedScope) -> Vec<Subscription>;
         fn subscription_list_all() -> Vec<Subscription>;
-        fn subscription_update(new: &Subscription, operation: Operation, change: &Change) -> ();
+        fn subscription_update(scope: FeedScope, id: Uuid, update: &SubscriptionUpdate, operation: Operation, change: &Change) -> Subscription;
         fn subscription_delete(scope: FeedScope, id: Uuid, change: &Change) -> ();
         fn subscription_note(scope: FeedScope, id: Uuid, health: &SubscriptionHealth) -> ();
         fn dead_letter_add(new: &DeadLetter, most: u32) -> u64;

@@ -137,6 +137,8 @@ macro_rules! conformance {
             new_consumer_reads_from_its_start,
             progress_of_a_consumer_is_stored_by_its_holder,
             subscription_is_stored_changed_and_removed_by_its_owner,
+            concurrent_changes_of_a_subscription_all_stay,
+            concurrent_changes_of_a_warehouse_all_stay,
             dead_letters_are_listed_replayed_and_limited,
             // Audit records
             audit_records_are_listed_as_added_and_by_organisation,
