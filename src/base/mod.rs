@@ -1,7 +1,8 @@
-//! Basic tools for all parts: time and new ids, secrets, certificates in files, deadlines, traces, shared calls, and a lock for each key.
+//! Basic tools for all parts: time and new ids, stored times, secrets, certificates in files, deadlines, traces, shared calls, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;
+pub mod due;
 pub(crate) mod flight;
 pub(crate) mod keyed_lock;
 pub mod measure;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::sink::{Delivery, Sink, SinkResult};
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::base::due;
 use crate::store::{Consumer, Event, FeedPage, FeedScope, Store, StoreError};
 
 /// The result of one step of a [`Pump`].
@@ -101,6 +102,9 @@ impl Pump {
     /// The longest time of one [`Sink::send`].
     pub const SEND_LIMIT: Duration = Duration::from_secs(40);
 
+    /// The longest pause that a sink can ask for.
+    pub const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
+
     /// How long a lease lasts without being extended. Longer than a send, also by another server's clock.
     const LEASE: Duration = Duration::from_secs(60);
 
@@ -140,6 +144,10 @@ impl Pump {
         Some(self.waiting_ms.load(Ordering::Relaxed)).filter(|waiting_ms| *waiting_ms != NOTHING)
     }
 
+    fn longest_pause(&self) -> Duration {
+        self.policy.longest_pause.max(Self::LONGEST_ASKED)
+    }
+
     /// Takes or extends the lease, and sends the next batch of events.
     ///
     /// # Errors
@@ -157,8 +165,8 @@ impl Pump {
         let until_ms = now_ms.saturating_add(millis(Self::LEASE));
         let claimed = self.store.consumer_claim(self.scope, &self.name, self.holder, now_ms, until_ms).await?;
         let Some(consumer) = claimed else { return Ok(Step::NotHeld) };
-        if consumer.retry_ms > now_ms {
-            let after = Duration::from_millis((consumer.retry_ms - now_ms).unsigned_abs());
+        let after = due::wait(consumer.retry_ms, now_ms, self.longest_pause());
+        if after > Duration::ZERO {
             return Ok(Step::Later { accepted: 0, reason: String::new(), after });
         }
         let page = self.store.feed_read(self.scope, consumer.position, self.at_most).await?;
@@ -195,7 +203,7 @@ impl Pump {
         if reached != position && !self.advance(reached, false).await? {
             return Ok(Step::NotHeld);
         }
-        let after = after.max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
+        let after = after.min(Self::LONGEST_ASKED).max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
         let retry_ms = self.clock.now_ms().saturating_add(millis(after));
         let is_held = self.store.consumer_postpone(self.scope, &self.name, self.holder, attempts, retry_ms).await?;
         self.waiting_ms.store(next.event.at_ms, Ordering::Relaxed);

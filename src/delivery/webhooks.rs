@@ -16,6 +16,7 @@ use super::webhook::Refusal;
 use super::worker::Worker;
 use crate::background::{Task, TaskError};
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::base::due;
 use crate::config::DeliveryConfig;
 use crate::sealing::KeySource;
 use crate::store::{FeedScope, FeedStart, Store, StoreError, Subscription, SubscriptionHealth, claim_run};
@@ -197,7 +198,7 @@ impl Webhooks {
         // First: a worker that is started below reads all events that this position does not have.
         let latest = self.courier.store.feed_bounds(FeedScope::All).await?.latest;
         let listed_ms = self.seen.lock().listed_ms;
-        let is_due = listed_ms.is_none_or(|listed_ms| now_ms.saturating_sub(listed_ms) >= LIST_MS);
+        let is_due = listed_ms.is_none_or(|listed_ms| due::has_passed(listed_ms, now_ms, LIST_MS));
         if self.courier.take_change() || is_due {
             self.seen.lock().listed_ms = Some(now_ms);
             self.list().await?;

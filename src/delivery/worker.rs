@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::{Courier, consumer_name};
 use super::pump::{Pump, RetryPolicy, Step};
 use super::webhook::WebhookSink;
+use crate::base::due;
 use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth, SubscriptionUpdate};
 
 /// The most events of a batch.
@@ -219,7 +220,7 @@ impl Worker {
         let now_ms = self.courier.clock.now_ms();
         let health = {
             let mut health = self.health.lock();
-            let is_recent = health.delivered_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NOTE_MS);
+            let is_recent = health.delivered_ms.is_some_and(|at_ms| !due::has_passed(at_ms, now_ms, NOTE_MS));
             if is_recent && health.failing_since_ms.is_none() {
                 return Ok(());
             }
@@ -234,7 +235,8 @@ impl Worker {
         let now_ms = self.courier.clock.now_ms();
         let health = {
             let mut health = self.health.lock();
-            health.failing_since_ms.get_or_insert(now_ms);
+            // A time in the future is of a clock that was set back.
+            health.failing_since_ms = Some(health.failing_since_ms.map_or(now_ms, |since_ms| since_ms.min(now_ms)));
             health.last_error = Some(reason.to_owned());
             health.clone()
         };

@@ -315,6 +315,7 @@ stores_with_faults! {
         fn dropped_restore(warehouse_ref: WarehouseRef, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
         fn dropped_remove(warehouse_ref: WarehouseRef, id: TableId, purge: Option<bool>, change: &Change) -> bool;
         fn dropped_forget_due(at_most: u32, change: &Change) -> u64;
+        fn dropped_bring_forward(now_ms: i64, latest_ms: i64) -> u64;
         fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
         fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
     }
@@ -324,6 +325,7 @@ stores_with_faults! {
     }
     OldDocumentStore {
         fn table_origin(warehouse_ref: WarehouseRef, id: TableId) -> Option<String>;
+        fn old_document_bring_forward(now_ms: i64, latest_ms: i64) -> u64;
         fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
         fn old_document_end(ended: &[EndedDocument]) -> ();
     }

@@ -128,7 +128,8 @@ pub trait FeedStore: Send + Sync + 'static {
     async fn consumer_list(&self) -> Result<Vec<Consumer>>;
 
     /// Takes or extends the lease of a consumer for a holder until `until_ms`. Returns the consumer; none if it does not exist or another
-    /// holder's lease has not ended at `now_ms`. In a store that only one process uses, a lease of another holder has always ended: its
+    /// holder's lease has not ended at `now_ms`. A lease that ends later than [`latest_lease_ms`](crate::base::due::latest_lease_ms) has
+    /// ended: the clock was set back. In a store that only one process uses, a lease of another holder has always ended: its
     /// process is gone.
     async fn consumer_claim(
         &self,

@@ -11,6 +11,7 @@ use super::convert::{count, get};
 use super::events::{COLUMNS, NEW_ID, event_at};
 use super::params::params;
 use super::sequence::Sequence;
+use crate::base::due::latest_lease_ms;
 use crate::store::{Consumer, FeedBounds, FeedEvent, FeedPage, FeedScope, FeedStart, FeedStore, Result, StoreError};
 
 const CONSUMER: &str = "organisation, name, position, since_id, gaps, held_until_ms, attempts, retry_ms";
@@ -107,10 +108,11 @@ impl FeedStore for PostgresStore {
     ) -> Result<Option<Consumer>> {
         let sql = format!(
             "UPDATE feed_consumer SET holder = $3, held_until_ms = $5
-             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= $4)
+             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= $4 OR held_until_ms > $6)
              RETURNING {CONSUMER}"
         );
-        let rows = self.change_rows(&sql, params![key(scope), name, holder, now_ms, until_ms]).await?;
+        let latest_ms = latest_lease_ms(now_ms, until_ms);
+        let rows = self.change_rows(&sql, params![key(scope), name, holder, now_ms, until_ms, latest_ms]).await?;
         rows.first().map(consumer_at).transpose()
     }
 

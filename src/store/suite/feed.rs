@@ -137,3 +137,14 @@ pub(in crate::store) async fn progress_of_a_consumer_is_stored_by_its_holder(sto
     store.consumer_remove(scope, "c").await.unwrap();
     assert_eq!(store.consumer_list().await.unwrap(), []);
 }
+
+pub(in crate::store) async fn lease_of_a_clock_that_was_ahead_has_ended(store: Subject) {
+    const DAYS_MS: i64 = 3 * 86_400_000;
+    let (scope, ahead_ms) = (FeedScope::All, NOW_MS + DAYS_MS);
+    store.consumer_ensure(scope, "c", FeedStart::Oldest).await.unwrap();
+    assert!(store.consumer_claim(scope, "c", fresh_uuid(), ahead_ms, ahead_ms + 10).await.unwrap().is_some());
+    let taken = store.consumer_claim(scope, "c", fresh_uuid(), NOW_MS, NOW_MS + 10).await.unwrap().unwrap();
+    assert_eq!(taken.held_until_ms, NOW_MS + 10);
+    assert!(store.task_claim("sweep", ahead_ms, ahead_ms + 10).await.unwrap());
+    assert!(store.task_claim("sweep", NOW_MS, NOW_MS + 10).await.unwrap());
+}
