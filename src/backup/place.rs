@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::files::{BackupFileError, beside, cannot, finish, new_private};
 use super::names::{BackupName, CLOCK_TOLERANCE_S};
 use crate::base::clock::fresh_uuid;
+use crate::base::named_file;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageError, TransferError};
 use crate::warehouse::{InvalidSettings, StorageSettings};
 
@@ -257,7 +258,7 @@ fn object(root: &Location, name: &BackupName) -> Result<Location, PlaceError> {
 /// Reads the settings of a storage from a TOML file, as `warehouse create --storage` does.
 fn read_settings(path: &Path) -> Result<serde_json::Value, PlaceError> {
     let unusable = |problem: String| PlaceError::SettingsFile { path: path.to_owned(), problem };
-    let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let text = named_file::read_text(path).map_err(|error| unusable(error.to_string()))?;
     // The parser's whole error quotes the file, which may contain a secret.
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| unusable(error.message().to_owned()))?;
     serde_json::to_value(table).map_err(|_| unusable("a value has no form in JSON".to_owned()))

@@ -101,7 +101,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api", "auth", "config", "data_folder"]),
+    ("server", &["api", "auth", "base", "config", "data_folder"]),
     // The module that knows all others, and the command line that starts it.
     (
         "app",
