@@ -175,6 +175,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
         "prometheus_client",
         &["app", "audit", "backup", "base", "catalog", "delivery", "metadata", "telemetry", "vending"],
     ),
+    ("serde_path_to_error", &["api"]),
     ("snap", &["manifests"]),
     ("zstd", &["backup", "manifests"]),
     ("rustls", &["audit", "base", "server", "store"]),
