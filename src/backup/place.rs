@@ -14,6 +14,7 @@ use super::files::{BackupFileError, beside, cannot, finish, new_private};
 use super::names::{BackupName, CLOCK_TOLERANCE_S};
 use crate::base::clock::fresh_uuid;
 use crate::base::named_file;
+use crate::base::url_text;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageError, TransferError};
 use crate::warehouse::{InvalidSettings, StorageSettings};
 
@@ -107,7 +108,10 @@ impl Place {
         if !path.contains("://") {
             return Ok(Self(Kind::Folder(path.into())));
         }
-        let invalid = |problem: String| PlaceError::NotALocation { to: to.to_owned(), problem };
+        let invalid = |problem: String| PlaceError::NotALocation {
+            to: url_text::masked(to).into_owned(),
+            problem: url_text::masked(&problem).into_owned(),
+        };
         let root = Location::parse(to.trim_end_matches('/')).map_err(|error| invalid(error.to_string()))?;
         let StorageSettings { profile, credentials } =
             StorageSettings::parse(storage_file.map(read_settings).transpose()?, &root)?;

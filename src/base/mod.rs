@@ -10,3 +10,4 @@ pub mod named_file;
 pub mod pem_files;
 pub mod secret;
 pub mod trace;
+pub mod url_text;
