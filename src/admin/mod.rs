@@ -52,7 +52,7 @@ pub use reload::{Reload, Reloaded};
 pub use reseal::Resealed;
 pub use server::ServerStatus;
 pub use signing_keys::{SigningKeyInfo, SigningKeyState};
-pub use subscriptions::{IssuedSubscription, SubscriptionRequest, SubscriptionUpdate};
+pub use subscriptions::{IssuedSubscription, SubscriptionRequest};
 pub use tables::{CheckedTable, Finding, ShownNamespace};
 pub use usage::{Days, UsageLimits, UsedBy};
 pub use warehouses::{OwnStorage, WarehouseRequest, WarehouseUpdate};

@@ -3,7 +3,7 @@
 use super::{Admin, AdminError};
 use crate::delivery::secret_owner;
 use crate::sealing::{KeyRing, master_key};
-use crate::store::{Change, Operation, Subscription, WarehouseRef, WarehouseStorage};
+use crate::store::{Change, Operation, SecretUpdate, SubscriptionUpdate, WarehouseRef};
 
 /// The outcome of a reseal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,22 +32,23 @@ impl Admin {
         let mut done = Resealed::default();
         for organisation in self.store.organisation_list().await? {
             for warehouse in self.store.warehouse_list(organisation.id).await? {
-                let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+                let Some(known) = &warehouse.storage.sealed_credentials else { continue };
                 let name = format!("'{}' of '{}'", warehouse.name, organisation.name);
-                if key_is_lost && !keys.has_key_of(sealed) {
+                if key_is_lost && !keys.has_key_of(known) {
                     done.lost.push(name);
                     continue;
                 }
                 let warehouse_ref = WarehouseRef { organisation: organisation.id, warehouse: warehouse.id };
-                let resealed = self.access.reseal(warehouse_ref, sealed);
+                let resealed = self.access.reseal(warehouse_ref, known);
                 let resealed = resealed.map_err(|error| AdminError::Invalid(format!("Warehouse {name}: {error}")))?;
                 let Some(sealed) = resealed else {
                     done.unchanged += 1;
                     continue;
                 };
-                let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
-                self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await?;
-                done.sealed_anew += 1;
+                // Credentials that were set meanwhile stay: they are sealed with the first key.
+                let is_resealed = self.store.warehouse_reseal(warehouse_ref, known, &sealed, change).await?;
+                done.sealed_anew += u64::from(is_resealed);
+                done.unchanged += u64::from(!is_resealed);
             }
         }
         self.reseal_subscriptions(&keys, key_is_lost, change, &mut done).await?;
@@ -77,8 +78,11 @@ impl Admin {
             let resealed = keys.open(&subscription.sealed_secret, &owner);
             let resealed = resealed.and_then(|secret| keys.seal(secret.expose(), &owner));
             let sealed_secret = resealed.map_err(|error| AdminError::Invalid(format!("{name}: {error}")))?;
-            let resealed = Subscription { sealed_secret, previous_secret: None, ..subscription };
-            self.store.subscription_update(&resealed, Operation::UpdateSubscription, change).await?;
+            // A secret that was rotated meanwhile stays: it is sealed with the first key.
+            let reseal = Some(SecretUpdate::Reseal { from: subscription.sealed_secret, to: sealed_secret });
+            let update = SubscriptionUpdate { secret: reseal, ..SubscriptionUpdate::default() };
+            let (scope, id) = (subscription.scope, subscription.id);
+            self.store.subscription_update(scope, id, &update, Operation::UpdateSubscription, change).await?;
             done.sealed_anew += 1;
         }
         Ok(())

@@ -8,6 +8,7 @@ use tidewater_core::limits::Tier;
 
 use super::{Admin, AdminError, Reload, Reloaded};
 use crate::background::{Runner, TaskState};
+use crate::base::url_text;
 use crate::config::{Config, IssuerConfig};
 
 /// The status of the server.
@@ -95,7 +96,8 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
             }
         }
     }
-    let value = serde_json::to_value(config).map_err(|error| AdminError::Failed(error.to_string().into()))?;
+    let mut value = serde_json::to_value(config).map_err(|error| AdminError::Failed(error.to_string().into()))?;
+    url_text::mask_value(&mut value);
     let mut found = BTreeMap::new();
     flatten("", value, &mut found);
     // A serialized configuration has no secrets. This adds whether there is one.

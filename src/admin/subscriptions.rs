@@ -9,8 +9,8 @@ use crate::base::secret::Secret;
 use crate::delivery::{Refusal, fresh_secret, secret_owner};
 use crate::sealing::master_key;
 use crate::store::{
-    Change, DeadLetter, FeedScope, Operation, PreviousSecret, Resource, StoreError, Subscription, SubscriptionFilter,
-    SubscriptionHealth,
+    Change, DeadLetter, FeedScope, Operation, Resource, SecretUpdate, StoreError, Subscription, SubscriptionFilter,
+    SubscriptionHealth, SubscriptionUpdate,
 };
 
 /// The most objects in a filter, and the longest of them in bytes.
@@ -30,19 +30,6 @@ pub struct SubscriptionRequest {
     pub url: String,
     /// The events that it gets.
     pub filter: SubscriptionFilter,
-}
-
-/// Changes of a subscription. Fields that are `None` stay as they are.
-#[derive(Debug, Clone, Default)]
-pub struct SubscriptionUpdate {
-    /// Its new name.
-    pub name: Option<String>,
-    /// The new URL of its receiver.
-    pub url: Option<String>,
-    /// The events that it gets from now on.
-    pub filter: Option<SubscriptionFilter>,
-    /// Whether it is disabled.
-    pub disabled: Option<bool>,
 }
 
 /// A subscription with its secret, which cannot be shown again.
@@ -67,7 +54,8 @@ impl Admin {
     ) -> Result<IssuedSubscription, AdminError> {
         let SubscriptionRequest { name, url, filter } = request;
         check_key_name(&name)?;
-        self.check_subscription(&url, &filter)?;
+        self.check_url(&url)?;
+        check_objects(&filter.objects)?;
         let (id, secret) = (fresh_ordered_uuid(), fresh_secret()?);
         let subscription = Subscription {
             id,
@@ -104,41 +92,33 @@ impl Admin {
         self.store.subscription_find(scope, named).await?.ok_or_else(|| no_such_subscription(named))
     }
 
-    /// Changes a subscription.
+    /// Changes the given fields of a subscription.
     ///
     /// # Errors
     /// `Invalid`, `Exists`, `NotFound`.
     pub async fn subscription_update(
         &self,
-        subscription: Subscription,
-        update: SubscriptionUpdate,
+        of: &Subscription,
+        update: &SubscriptionUpdate,
         change: &Change,
     ) -> Result<Subscription, AdminError> {
-        let SubscriptionUpdate { name, url, filter, disabled } = update;
-        let mut new = subscription;
-        if let Some(name) = name {
-            check_key_name(&name)?;
-            new.name = name;
-        }
-        new.url = url.unwrap_or(new.url);
-        new.filter = filter.unwrap_or(new.filter);
-        self.check_subscription(&new.url, &new.filter)?;
-        match disabled {
-            Some(true) => {
-                new.disabled_ms.get_or_insert(change.at_ms);
-            }
-            Some(false) if new.disabled_ms.is_some() => {
-                new.disabled_ms = None;
-                // Otherwise the time of its failures would disable it again at once.
-                new.health = SubscriptionHealth { failing_since_ms: None, ..new.health };
-                self.store.subscription_note(new.scope, new.id, &new.health).await?;
-            }
-            _ => {}
-        }
-        let updated = self.store.subscription_update(&new, Operation::UpdateSubscription, change).await;
-        updated.map_err(|error| about(&new.name, error))?;
+        update.name.as_deref().map_or(Ok(()), check_key_name)?;
+        update.url.as_deref().map_or(Ok(()), |url| self.check_url(url))?;
+        update.objects.as_deref().map_or(Ok(()), check_objects)?;
+        self.subscription_change(of, update, Operation::UpdateSubscription, change).await
+    }
+
+    async fn subscription_change(
+        &self,
+        of: &Subscription,
+        update: &SubscriptionUpdate,
+        operation: Operation,
+        change: &Change,
+    ) -> Result<Subscription, AdminError> {
+        let updated = self.store.subscription_update(of.scope, of.id, update, operation, change).await;
+        let updated = updated.map_err(|error| about(update.name.as_ref().unwrap_or(&of.name), error))?;
         self.webhooks.note_change();
-        Ok(new)
+        Ok(updated)
     }
 
     /// Replaces the secret of a subscription. The old one signs too for `overlap_s` seconds.
@@ -147,7 +127,7 @@ impl Admin {
     /// `Invalid`, `NotFound`.
     pub async fn subscription_rotate(
         &self,
-        subscription: Subscription,
+        of: &Subscription,
         overlap_s: Option<u64>,
         change: &Change,
     ) -> Result<IssuedSubscription, AdminError> {
@@ -156,14 +136,12 @@ impl Admin {
             return Err(AdminError::Invalid(format!("`overlap-s` must be at most {MAX_OVERLAP_S}")));
         }
         let secret = fresh_secret()?;
-        let sealed_secret = self.seal_subscription(subscription.scope, subscription.id, &secret).await?;
+        let sealed = self.seal_subscription(of.scope, of.id, &secret).await?;
         let until_ms = change.at_ms.saturating_add(i64::try_from(overlap_s * 1_000).unwrap_or(i64::MAX));
-        let previous_secret = PreviousSecret { sealed: subscription.sealed_secret, until_ms };
-        let new = Subscription { sealed_secret, previous_secret: Some(previous_secret), ..subscription };
-        let updated = self.store.subscription_update(&new, Operation::RotateSubscription, change).await;
-        updated.map_err(|error| about(&new.name, error))?;
-        self.webhooks.note_change();
-        Ok(IssuedSubscription { subscription: new, secret })
+        let rotate = Some(SecretUpdate::Rotate { sealed, until_ms });
+        let update = SubscriptionUpdate { secret: rotate, ..SubscriptionUpdate::default() };
+        let subscription = self.subscription_change(of, &update, Operation::RotateSubscription, change).await?;
+        Ok(IssuedSubscription { subscription, secret })
     }
 
     /// Removes a subscription with its dead letters. Events that were not delivered are not sent.
@@ -225,22 +203,9 @@ impl Admin {
         Ok(self.store.dead_letter_remove(subscription.scope, subscription.id, events).await?)
     }
 
-    fn check_subscription(&self, url: &str, filter: &SubscriptionFilter) -> Result<(), AdminError> {
-        self.webhooks.allowed().check_url(url).map_err(|reason| AdminError::Invalid(format!("`url`: {reason}")))?;
-        if filter.objects.len() > MAX_OBJECTS {
-            return Err(AdminError::Invalid(format!("`objects` has more than {MAX_OBJECTS} names")));
-        }
-        let is_wrong = |name: &String| {
-            let exact = name.strip_suffix(".*").unwrap_or(name);
-            exact.is_empty() || exact.contains(['*', '\0']) || name.len() > MAX_OBJECT_BYTES
-        };
-        match filter.objects.iter().find(|name| is_wrong(name)) {
-            Some(name) => Err(AdminError::Invalid(format!(
-                "`objects`: '{}' is not a name, such as 'sales.orders', or a namespace with its content, such as 'sales.*'",
-                shortened(name)
-            ))),
-            None => Ok(()),
-        }
+    fn check_url(&self, url: &str) -> Result<(), AdminError> {
+        let checked = self.webhooks.allowed().check_url(url);
+        checked.map(drop).map_err(|reason| AdminError::Invalid(format!("`url`: {reason}")))
     }
 
     /// Seals the secret of a subscription. Creates the master key if the catalog has none.
@@ -254,6 +219,23 @@ impl Admin {
         let keys = master_key::check_or_make(self.store.as_ref(), &self.access.keys).await;
         let keys = keys.map_err(|error| invalid(&error))?;
         keys.seal(secret.expose().as_bytes(), &secret_owner(scope, id)).map_err(|error| invalid(&error))
+    }
+}
+
+fn check_objects(objects: &[String]) -> Result<(), AdminError> {
+    if objects.len() > MAX_OBJECTS {
+        return Err(AdminError::Invalid(format!("`objects` has more than {MAX_OBJECTS} names")));
+    }
+    let is_wrong = |name: &String| {
+        let exact = name.strip_suffix(".*").unwrap_or(name);
+        exact.is_empty() || exact.contains(['*', '\0']) || name.len() > MAX_OBJECT_BYTES
+    };
+    match objects.iter().find(|name| is_wrong(name)) {
+        Some(name) => Err(AdminError::Invalid(format!(
+            "`objects`: '{}' is not a name, such as 'sales.orders', or a namespace with its content, such as 'sales.*'",
+            shortened(name)
+        ))),
+        None => Ok(()),
     }
 }
 

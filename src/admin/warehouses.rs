@@ -16,8 +16,8 @@ use crate::sealing::KeyFileError;
 use crate::sealing::master_key::MasterKeyError;
 use crate::storage::StorageCredentials;
 use crate::store::{
-    Change, EventFilter, Operation, Organisation, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseRef,
-    WarehouseStorage,
+    Change, EventFilter, Operation, Organisation, Resource, StoreError, Warehouse, WarehouseOptions,
+    WarehouseOptionsUpdate, WarehouseRef, WarehouseStorage,
 };
 use crate::warehouse::{
     OpenWarehouse, SettingsSealError, StorageSettings, Trial, check_options, check_owner_can_write, test_storage,
@@ -170,10 +170,8 @@ impl Admin {
                 Some(wanted)
             }
         };
-        let options = WarehouseOptions {
-            purge: update.purge.unwrap_or(warehouse.options.purge),
-            no_delete: update.no_delete.unwrap_or(warehouse.options.no_delete),
-        };
+        let new_options = WarehouseOptionsUpdate { purge: update.purge, no_delete: update.no_delete };
+        let options = new_options.apply(warehouse.options);
         let profile = wanted.as_ref().map_or(&warehouse.storage.profile, |wanted| &wanted.profile);
         check_options(options, profile)?;
         let changed = async {
@@ -185,11 +183,12 @@ impl Admin {
                 let set = self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
             }
-            if options != warehouse.options {
-                let set = self.store.warehouse_set_options(organisation.id, &warehouse.name, &options, change).await;
+            if new_options != WarehouseOptionsUpdate::default() {
+                let name = &warehouse.name;
+                let set = self.store.warehouse_set_options(organisation.id, name, &new_options, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
             }
-            if update.make_default && !warehouse.is_default {
+            if update.make_default {
                 let set = self.store.warehouse_set_default(organisation.id, &warehouse.name, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
             }

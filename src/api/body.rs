@@ -108,12 +108,26 @@ impl Body {
     }
 }
 
+/// The most characters of the path of a field that a message repeats.
+const MOST_PATH_CHARS: usize = 200;
+
 fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // Derived deserializers also accept an array with the fields in order. The specification has no body of that form.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
     }
-    serde_json::from_str(text(bytes)?).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+    let text = text(bytes)?;
+    serde_json::from_str(text).map_err(|error| {
+        let field = field_of_error::<T>(text).map(|field| format!("`{field}`: ")).unwrap_or_default();
+        ApiError::bad_request(format!("Invalid request body: {field}{error}"))
+    })
+}
+
+/// Returns the path of the field with a wrong value, such as `filters[2].name`. Reads the body again, because the path costs time.
+fn field_of_error<T: DeserializeOwned>(text: &str) -> Option<String> {
+    let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+    let path = read.err()?.path().to_string();
+    (path != "." && !path.contains('?')).then(|| path.chars().take(MOST_PATH_CHARS).collect())
 }
 
 fn text(bytes: &[u8]) -> Result<&str, ApiError> {

@@ -228,7 +228,8 @@ impl GrantsCache {
         let (organisation, principal, selected) = handle.key.clone();
         let access = store.principal_access(organisation, principal, selected).await?;
         if access.granted.is_empty() && access.owned_in.is_empty() {
-            *handle.compiled.write() = Some(Compiled { generation, grants: Known::Empty });
+            let before = handle.compiled.write().replace(Compiled { generation, grants: Known::Empty });
+            self.remove_unused(before, None);
             return Ok((Arc::clone(&handle.empty), generation));
         }
         let cache = Arc::clone(&self.compiled);
@@ -244,8 +245,21 @@ impl GrantsCache {
         let (digest, grants) =
             tokio::task::spawn_blocking(compile).await.map_err(|error| unavailable(Box::new(error)))?;
         let known = Known::Cached(digest, Arc::downgrade(&grants));
-        *handle.compiled.write() = Some(Compiled { generation, grants: known });
+        let before = handle.compiled.write().replace(Compiled { generation, grants: known });
+        self.remove_unused(before, Some(digest));
         Ok((grants, generation))
+    }
+
+    /// Removes the former grants of a handle, unless they are the present ones or those of other handles too. Nobody would ask for them
+    /// again: each change has another digest.
+    fn remove_unused(&self, before: Option<Compiled>, now: Option<GrantsDigest>) {
+        let Some(Compiled { grants: Known::Cached(digest, known), .. }) = before else { return };
+        let Some(grants) = known.upgrade().filter(|_| now != Some(digest)) else { return };
+        drop(known);
+        // Each handle that knows them has a weak reference.
+        if Arc::weak_count(&grants) == 0 {
+            self.compiled.remove(&digest);
+        }
     }
 }
 
@@ -332,6 +346,33 @@ mod tests {
             assert!(!few.load(store, handle).await.unwrap().0.is_empty());
         }
         assert!(few.compiled.weight() <= few.compiled.capacity());
+    }
+
+    #[tokio::test]
+    async fn former_grants_leave_the_memory_unless_another_principal_has_them() {
+        let world = World::new("premium", &[]).await;
+        let (own, other) = (world.key(Role::None, None).await.0, world.key(Role::None, None).await.0);
+        let warehouse = warehouse(world.organisation.id);
+        world.store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
+        let warehouse_ref = WarehouseRef { organisation: world.organisation.id, warehouse: warehouse.id };
+        let (store, cache) = (world.store.as_ref(), GrantsCache::new());
+        let find = |key: &ApiKey| cache.find(store, world.organisation.id, key.principal, None);
+        let (handle, same) = (find(&own), find(&other));
+        for number in 0..20 {
+            let actor = Actor::Key { id: own.id, name: "a key".into() };
+            let ident = NamespaceIdent::new(&[format!("n{number}")]).unwrap();
+            let change = Change::by(actor, 0);
+            world.store.namespace_create(warehouse_ref, &ident, &Default::default(), &change).await.unwrap();
+            assert!(!cache.load(store, &handle).await.unwrap().0.is_empty());
+        }
+        assert_eq!(cache.compiled.len(), 1, "only the last ones");
+
+        // Another handle has the same grants.
+        let (grants, shared) = (handle.current().unwrap().0, handle.digest().unwrap());
+        let known = || Some(Compiled { generation: 0, grants: Known::Cached(shared, Arc::downgrade(&grants)) });
+        *same.compiled.write() = known();
+        cache.remove_unused(known(), None);
+        assert_eq!(cache.compiled.len(), 1);
     }
 
     #[test]

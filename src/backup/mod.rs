@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::base::clock::Clock;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, ServerLock};
 use crate::store::{self, BackupError, CopyProgress, NotInside, Proceed};
@@ -101,20 +102,21 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
     Ok(Done { size_bytes, not_inside })
 }
 
-/// Restores a backup from the folder or bucket of scheduled backups, as [`restore`] does: the one with this name, or else the newest.
-/// Returns its path or URL.
+/// Restores a backup from the folder or bucket of scheduled backups, as [`restore`] does: the one with this name, or else the newest that
+/// has no time in the future. Returns its path or URL.
 ///
 /// # Errors
-/// As for [`restore`]; `Empty`; `SeveralSeries` without a name; if the place cannot be read.
+/// As for [`restore`]; `Empty`, `OnlyFuture` or `SeveralSeries` without a name; if the place cannot be read.
 pub async fn restore_from(
     place: &Place,
     name: Option<&BackupName>,
     folder: &Path,
     database: &Path,
+    clock: &Clock,
 ) -> Result<(String, Done), PlaceError> {
     let name = match name {
         Some(name) => name.clone(),
-        None => place.newest().await?,
+        None => place.newest(clock.now_ms()).await?,
     };
     // Before a long download.
     data_folder::prepare(folder, database).map_err(BackupFileError::from)?;

@@ -16,6 +16,9 @@ const SERIES_LENGTH: usize = 8;
 
 const DAY_S: i64 = 86_400;
 
+/// How far the time of a backup may be in the future, in seconds: clocks differ a little. Later ones are of a wrong clock, or no backups.
+pub(super) const CLOCK_TOLERANCE_S: i64 = 300;
+
 /// The name of a scheduled backup: `tidewater-20270131T020000Z-3f9a2c1d.db.zst`. Names sort by their time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BackupName {

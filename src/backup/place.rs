@@ -11,8 +11,10 @@ use tidewater_core::location::Location;
 use uuid::Uuid;
 
 use super::files::{BackupFileError, beside, cannot, finish, new_private};
-use super::names::BackupName;
+use super::names::{BackupName, CLOCK_TOLERANCE_S};
 use crate::base::clock::fresh_uuid;
+use crate::base::named_file;
+use crate::base::url_text;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageError, TransferError};
 use crate::warehouse::{InvalidSettings, StorageSettings};
 
@@ -68,6 +70,11 @@ pub enum PlaceError {
     /// The place has no backup.
     #[error("there is no scheduled backup in {0}")]
     Empty(String),
+    /// All backups of the place have a time in the future.
+    #[error(
+        "the only backups have a time in the future, such as {0}: check this machine's clock, or name the backup to restore"
+    )]
+    OnlyFuture(String),
     /// The place has backups of several catalogs.
     #[error("{place} has backups of several data folders: name the backup to restore. The newest of each are {newest}")]
     SeveralSeries {
@@ -101,7 +108,10 @@ impl Place {
         if !path.contains("://") {
             return Ok(Self(Kind::Folder(path.into())));
         }
-        let invalid = |problem: String| PlaceError::NotALocation { to: to.to_owned(), problem };
+        let invalid = |problem: String| PlaceError::NotALocation {
+            to: url_text::masked(to).into_owned(),
+            problem: url_text::masked(&problem).into_owned(),
+        };
         let root = Location::parse(to.trim_end_matches('/')).map_err(|error| invalid(error.to_string()))?;
         let StorageSettings { profile, credentials } =
             StorageSettings::parse(storage_file.map(read_settings).transpose()?, &root)?;
@@ -170,12 +180,16 @@ impl Place {
         }
     }
 
-    /// Returns the newest backup.
+    /// Returns the newest backup at a time in milliseconds since 1970. Backups with a later time do not count: it is that of a wrong clock.
     ///
     /// # Errors
-    /// `Empty`; `SeveralSeries`; those of [`Self::list`].
-    pub async fn newest(&self) -> Result<BackupName, PlaceError> {
-        let all = self.list().await?;
+    /// `Empty`; `OnlyFuture`; `SeveralSeries`; those of [`Self::list`].
+    pub async fn newest(&self, now_ms: i64) -> Result<BackupName, PlaceError> {
+        let latest_s = now_ms.div_euclid(1_000).saturating_add(CLOCK_TOLERANCE_S);
+        let (all, future) = split_at(self.list().await?, latest_s);
+        if let (true, Some(latest)) = (all.is_empty(), future.last()) {
+            return Err(PlaceError::OnlyFuture(self.path_of(&latest.name)));
+        }
         let by_series: BTreeMap<&str, &BackupName> =
             all.iter().map(|backup| (backup.name.series.as_str(), &backup.name)).collect();
         match (by_series.len(), all.last()) {
@@ -248,10 +262,16 @@ fn object(root: &Location, name: &BackupName) -> Result<Location, PlaceError> {
 /// Reads the settings of a storage from a TOML file, as `warehouse create --storage` does.
 fn read_settings(path: &Path) -> Result<serde_json::Value, PlaceError> {
     let unusable = |problem: String| PlaceError::SettingsFile { path: path.to_owned(), problem };
-    let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let text = named_file::read_text(path).map_err(|error| unusable(error.to_string()))?;
     // The parser's whole error quotes the file, which may contain a secret.
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| unusable(error.message().to_owned()))?;
     serde_json::to_value(table).map_err(|_| unusable("a value has no form in JSON".to_owned()))
+}
+
+/// Divides backups, oldest first, into those up to a time in seconds since 1970, and later ones.
+pub(super) fn split_at(mut all: Vec<ListedBackup>, latest_s: i64) -> (Vec<ListedBackup>, Vec<ListedBackup>) {
+    let future = all.split_off(all.partition_point(|backup| backup.name.taken_s <= latest_s));
+    (all, future)
 }
 
 fn list_folder(folder: &Path) -> Result<Vec<ListedBackup>, PlaceError> {

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::files::{BackupFileError, beside, cannot, check_outside, new_private};
 use super::measures::{BackupMeasures, Step};
-use super::names::{BackupName, Retention};
+use super::names::{self, BackupName, Retention};
 use super::packing;
-use super::place::{ListedBackup, Place, PlaceError};
+use super::place::{ListedBackup, Place, PlaceError, split_at};
 use super::series::Series;
 use crate::background::{Task, TaskError};
 use crate::base::clock::Clock;
+use crate::base::due;
 use crate::config::BackupsConfig;
 use crate::sealing::KeySource;
 use crate::storage::Budget;
@@ -198,7 +199,7 @@ impl ScheduledBackups {
         {
             let state = self.state.lock();
             if let Some((error, until_s)) = &state.failed
-                && now_s < *until_s
+                && !due::wait(until_s * 1_000, now_s * 1_000, self.pause()).is_zero()
             {
                 return Err(error.clone().into());
             }
@@ -222,8 +223,8 @@ impl ScheduledBackups {
             Err(Failure(_, error)) if matches!(*error, FailedBackup::Stopped) => Ok(0),
             Err(Failure(step, error)) => {
                 self.measures.failed(step);
-                let pause_s = (self.interval_s / 4).clamp(1, LONGEST_PAUSE_S);
-                self.state.lock().failed = Some((error.to_string(), now_s.saturating_add(pause_s)));
+                let until_s = due::latest_ms(now_s * 1_000, self.pause()) / 1_000;
+                self.state.lock().failed = Some((error.to_string(), until_s));
                 Err(error.to_string().into())
             }
         }
@@ -236,22 +237,43 @@ impl ScheduledBackups {
     pub async fn check(&self) -> Result<String, TaskError> {
         self.place.check().await?;
         self.check_space()?;
-        let all = self.place.list().await?;
-        Ok(match all.last() {
+        let now_s = self.clock.now_ms().div_euclid(1_000);
+        let (all, future) = split_at(self.place.list().await?, self.latest_s(now_s));
+        let found = match all.last() {
             None => "can be written; there is no scheduled backup yet".to_owned(),
             Some(newest) => format!("can be written; {} backups, the newest is {}", all.len(), newest.name),
-        })
+        };
+        Ok(if future.is_empty() { found } else { format!("{found}; {} have a time in the future", future.len()) })
     }
 
-    /// Returns whether a backup that began at `newest_s` is of an earlier interval than `now_s`.
-    const fn is_due(&self, newest_s: i64, now_s: i64) -> bool {
-        (newest_s - self.offset_s).div_euclid(self.interval_s) < (now_s - self.offset_s).div_euclid(self.interval_s)
+    /// Returns the pause after a failure.
+    fn pause(&self) -> Duration {
+        Duration::from_secs((self.interval_s / 4).clamp(1, LONGEST_PAUSE_S).unsigned_abs())
+    }
+
+    /// Returns the latest time that a backup can have, in seconds since 1970.
+    fn latest_s(&self, now_s: i64) -> i64 {
+        now_s.saturating_add(self.interval_s.min(names::CLOCK_TOLERANCE_S))
+    }
+
+    /// Returns whether a backup that began at `newest_s` is of an earlier interval than `now_s`, or of a clock that was set back since.
+    fn is_due(&self, newest_s: i64, now_s: i64) -> bool {
+        newest_s > self.latest_s(now_s)
+            || (newest_s - self.offset_s).div_euclid(self.interval_s)
+                < (now_s - self.offset_s).div_euclid(self.interval_s)
     }
 
     async fn back_up_if_due(&self, now_s: i64, stop: &CancellationToken) -> Result<u64, Failure> {
         let series = Series::read_or_make(&self.data_dir).in_step(Step::Copy)?;
-        let known = self.own(&series).await.in_step(Step::Storage)?;
+        let (known, future) = self.own(&series, now_s).await.in_step(Step::Storage)?;
         self.measures.kept(known.len());
+        if let Some(latest) = future.last() {
+            tracing::warn!(
+                count = future.len(),
+                latest = self.place.path_of(&latest.name),
+                "backups have a time in the future: they do not count, and are not removed. Check the clock, and move them away"
+            );
+        }
         if let Some(newest) = known.last() {
             self.measures.newest(newest.name.taken_s, newest.size_bytes);
             if !self.is_due(newest.name.taken_s, now_s) {
@@ -262,15 +284,15 @@ impl ScheduledBackups {
         let name = BackupName { taken_s: now_s, series: series.to_string() };
         self.back_up(&series, &name, stop).await?;
         self.state.lock().newest_s = Some(now_s);
-        self.remove_expired(&series).await.in_step(Step::Removal)?;
+        self.remove_expired(&series, now_s).await.in_step(Step::Removal)?;
         Ok(1)
     }
 
-    /// Returns the backups of this catalog, oldest first.
-    async fn own(&self, series: &Series) -> Result<Vec<ListedBackup>, PlaceError> {
+    /// Returns the backups of this catalog, oldest first, and those with a time in the future.
+    async fn own(&self, series: &Series, now_s: i64) -> Result<(Vec<ListedBackup>, Vec<ListedBackup>), PlaceError> {
         let mut all = self.place.list().await?;
         all.retain(|backup| backup.name.series == series.as_str());
-        Ok(all)
+        Ok(split_at(all, self.latest_s(now_s)))
     }
 
     /// Makes a backup and reads it back.
@@ -303,8 +325,10 @@ impl ScheduledBackups {
     }
 
     /// Removes the backups of this catalog that are not kept.
-    async fn remove_expired(&self, series: &Series) -> Result<(), PlaceError> {
-        let names: Vec<BackupName> = self.own(series).await?.into_iter().map(|backup| backup.name).collect();
+    async fn remove_expired(&self, series: &Series, now_s: i64) -> Result<(), PlaceError> {
+        // Backups with a time in the future would take the places of real ones.
+        let (known, _) = self.own(series, now_s).await?;
+        let names: Vec<BackupName> = known.into_iter().map(|backup| backup.name).collect();
         let expired = self.retention.expired(&names);
         self.measures.kept(names.len() - expired.len());
         for name in &expired {

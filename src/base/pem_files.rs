@@ -1,11 +1,12 @@
 //! Certificates and keys in PEM files, for TLS to other servers.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::named_file;
 
 /// Why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,7 @@ pub fn private_key(setting: &'static str, file: &Path) -> Result<PrivateKeyDer<'
 }
 
 fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, PemFileError> {
-    fs::read(file).map_err(|cause| PemFileError::File { setting, file: file.to_owned(), cause })
+    named_file::read(file).map_err(|cause| PemFileError::File { setting, file: file.to_owned(), cause })
 }
 
 fn not_pem(setting: &'static str, file: &Path, cause: &pem::Error) -> PemFileError {
@@ -70,7 +71,7 @@ mod tests {
         let file = folder.path().join("ca.pem");
         let told = |error: PemFileError| error.to_string();
         assert!(told(certificates("x.ca_file", &file).unwrap_err()).contains("x.ca_file: the file /"));
-        fs::write(&file, "none").unwrap();
+        std::fs::write(&file, "none").unwrap();
         assert!(told(certificates("x.ca_file", &file).unwrap_err()).contains("has no usable PEM"));
         assert!(told(private_key("x.key_file", &file).unwrap_err()).starts_with("x.key_file: the file /"));
     }

@@ -13,6 +13,7 @@ use super::scheduled::{PlaceStorage, Source};
 use super::serve::stop_signal;
 use super::size::size;
 use tidewater::backup::{self, Done};
+use tidewater::base::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::{CopyProgress, NotInside};
 
@@ -136,7 +137,7 @@ pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Re
         }
         Source::Place(place, name) => {
             let place = arguments.storage.open(place, config)?;
-            backup::restore_from(&place, name.as_ref(), &folder, &database).await?
+            backup::restore_from(&place, name.as_ref(), &folder, &database, &Clock::System).await?
         }
     };
     if arguments.format.json {

@@ -1,5 +1,6 @@
 //! Output of commands: results on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
 use anyhow::{Context as _, Result};
@@ -20,7 +21,7 @@ pub(crate) struct Format {
 /// Fails if standard output cannot be written, for example because the disk is full.
 pub(crate) fn line(text: &str) -> Result<()> {
     let mut out = stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printable(text)).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
         _ => Ok(()),
     }
@@ -29,7 +30,34 @@ pub(crate) fn line(text: &str) -> Result<()> {
 /// Prints a line on standard error. For anything that is not the result.
 pub(crate) fn note(text: &str) {
     // An error here cannot be reported anywhere else.
-    let _ = writeln!(stderr().lock(), "{text}");
+    let _ = writeln!(stderr().lock(), "{}", printable(text));
+}
+
+/// Escapes control characters, so that a name or message from elsewhere cannot control the terminal. Keeps the ends of lines, and tabs.
+/// The form is that of JSON, whose texts stay valid.
+fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |one| is_unsafe(one) && !matches!(one, '\n' | '\t'))
+}
+
+/// Escapes control characters of a value within a line.
+fn in_line(text: &str) -> Cow<'_, str> {
+    escaped(text, is_unsafe)
+}
+
+/// Returns whether a character controls the terminal, or the direction of the text after it.
+const fn is_unsafe(one: char) -> bool {
+    one.is_control() || matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for one in text.chars() {
+        if is_escaped(one) { safe.push_str(&format!("\\u{:04x}", u32::from(one))) } else { safe.push(one) }
+    }
+    Cow::Owned(safe)
 }
 
 /// Returns an error's message followed by its causes. Leaves out causes that the message contains already.
@@ -59,7 +87,7 @@ pub(crate) fn done(format: Format, sentence: &str, value: &impl Serialize) -> Re
 /// Prints the fields of one object, a line each, as `label  value`.
 pub(crate) fn fields(fields: &[(&str, String)]) -> Result<()> {
     let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    fields.iter().try_for_each(|(label, value)| line(format!("{label:width$}  {value}").trim_end()))
+    fields.iter().try_for_each(|(label, value)| line(format!("{label:width$}  {}", in_line(value)).trim_end()))
 }
 
 /// Prints rows in aligned columns below `headings`. Prints `none` on standard error if there are no rows.
@@ -73,7 +101,9 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], none: &str) -> Resu
 
 fn columns(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let headings: Vec<String> = headings.iter().map(|heading| heading.to_uppercase()).collect();
-    let all = || std::iter::once(&headings).chain(rows);
+    let cells = |row: &Vec<String>| row.iter().map(|cell| in_line(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let all = || std::iter::once(&headings).chain(&rows);
     let width = |column: usize| all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..headings.len()).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
@@ -91,6 +121,23 @@ mod tests {
     fn cause_that_a_message_contains_is_not_repeated() {
         let root = anyhow::anyhow!("no room").context("cannot open a.db: no room; free some").context("cannot start");
         assert_eq!(with_causes(&root), "cannot start: cannot open a.db: no room; free some");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\u{1b}[2J\u{9b}\r\tb\nc\u{202e}"), "a\\u001b[2J\\u009b\\u000d\tb\nc\\u202e");
+        assert!(matches!(printable("é\n"), Cow::Borrowed("é\n")));
+        let rows = vec![vec!["x\r\nfake".into()]];
+        assert_eq!(columns(&["n"], &rows), ["N", "x\\u000d\\u000afake"]);
+    }
+
+    #[test]
+    fn json_with_control_characters_stays_valid() {
+        let value = serde_json::json!({"name": "\u{7f}\u{9b}\u{1b}\n\u{2066}"});
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let printed = printable(&text);
+        assert!(!printed.contains(|one| is_unsafe(one) && one != '\n'));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }
 
     #[test]

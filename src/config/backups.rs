@@ -88,6 +88,12 @@ impl BackupsConfig {
         if self.keep == 0 {
             wrong.push("`backups.keep` must be at least 1".to_owned());
         }
+        if self.to.contains("://") && self.to.contains('@') {
+            wrong.push(
+                "`backups.to` must not have a user name, password or `@`: name a file with the credentials in `backups.storage_file`"
+                    .to_owned(),
+            );
+        }
         match self.folder() {
             Some(folder) if folder.is_relative() => {
                 wrong.push(format!("`backups.to` is '{}', but must be an absolute path or a bucket's URL", self.to));

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::opentelemetry::OpenTelemetry;
 use super::{Config, IssuerConfig, ListenAddress, LogFormat, StoreUrl};
 use crate::base::secret::Secret;
+use crate::base::url_text;
 use tidewater_core::limits::default_tiers;
 
 /// The data folder if there is no home folder.
@@ -220,6 +221,7 @@ impl Config {
                 self.log.level
             ));
         }
+        let wrong: Vec<String> = wrong.iter().map(|line| url_text::masked(line).into_owned()).collect();
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
     }
 }

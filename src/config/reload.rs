@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CacheConfig, Config, LogConfig};
+use crate::base::url_text;
 
 /// A changed setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +92,10 @@ fn changes(before: &Config, now: &Config) -> Vec<SettingChange> {
     }
     let added = now.into_iter().filter(|(_, now)| !now.is_null());
     changes.extend(added.map(|(setting, now)| SettingChange { setting, before: Value::Null, now }));
+    for SettingChange { before, now, .. } in &mut changes {
+        url_text::mask_value(before);
+        url_text::mask_value(now);
+    }
     changes
 }
 

@@ -11,6 +11,10 @@ use crate::config::DeliveryConfig;
 /// The longest URL of a receiver.
 const MAX_URL_BYTES: usize = 2_000;
 
+/// The error for a name of which no address can be used. It is the same for unknown names and those of internal addresses: otherwise
+/// tenants could list the names of the server's network.
+const NO_ADDRESS: &str = "the host is unknown, or has an address inside a network (the server's log has the reason; see the setting `delivery.allow_networks`)";
+
 /// The addresses that events may be sent to.
 #[derive(Debug, Clone)]
 pub struct AllowedAddresses(Arc<DeliveryConfig>);
@@ -30,6 +34,10 @@ impl AllowedAddresses {
         if text.len() > MAX_URL_BYTES {
             return Err(format!("the URL is longer than {MAX_URL_BYTES} bytes"));
         }
+        // The parser would remove some of them, and the text is shown to people as it came.
+        if text.chars().any(char::is_control) {
+            return Err("the URL must not have control characters".to_owned());
+        }
         let url = Url::parse(text).map_err(|error| format!("the URL is not valid: {error}"))?;
         if !(url.scheme() == "https" || (url.scheme() == "http" && self.0.allow_http)) {
             let hint = if url.scheme() == "http" { " (the setting `delivery.allow_http` allows http)" } else { "" };
@@ -40,6 +48,9 @@ impl AllowedAddresses {
         }
         if url.fragment().is_some() {
             return Err("the URL must not have a fragment".to_owned());
+        }
+        if url.port() == Some(0) {
+            return Err("the URL must not have the port 0".to_owned());
         }
         match url.host() {
             Some(Host::Ipv4(ip)) => self.check(IpAddr::V4(ip))?,
@@ -71,22 +82,26 @@ impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.0.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let mut refusal = None;
-            let mut checked = Vec::new();
-            for address in found {
-                match allowed.check(address.ip()) {
-                    Ok(()) => checked.push(address),
-                    Err(reason) => refusal = Some(reason),
+            match addresses(&allowed, name.as_str()).await {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+                Err(reason) => {
+                    tracing::info!(host = name.as_str(), reason, "no address of a receiver can be used");
+                    Err(NO_ADDRESS.into())
                 }
-            }
-            match refusal {
-                // Also if another address is public: such a name is made to deceive.
-                Some(reason) => Err(reason.into()),
-                None => Ok(Box::new(checked.into_iter()) as Addrs),
             }
         })
     }
+}
+
+/// Returns the addresses of a name.
+///
+/// # Errors
+/// The reason, for the operator only: the name is unknown, or one of its addresses is internal.
+async fn addresses(allowed: &AllowedAddresses, name: &str) -> Result<Vec<SocketAddr>, String> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await.map_err(|error| error.to_string())?.collect();
+    // Also if another address is public: such a name is made to deceive.
+    found.iter().try_for_each(|address| allowed.check(address.ip()))?;
+    if found.is_empty() { Err("the name has no address".to_owned()) } else { Ok(found) }
 }
 
 /// Returns the IPv4 address within an IPv6 address that stands for it.
@@ -198,6 +213,12 @@ mod tests {
             "https://a@example.com",
             "x",
             "https://e.com/#f",
+            "https://e.com:0/",
+            "https://e.com/\u{1b}[2J",
+            "https://e.com/\r\nline",
+            "\thttps://e.com/",
+            "https://e.com/\u{9b}",
+            "https://e.com/\0",
         ] {
             assert!(rules.check_url(url).is_err(), "{url}");
         }
@@ -221,7 +242,10 @@ mod tests {
             let resolver = CheckedResolver(allowed(config));
             resolver.resolve("localhost".parse().unwrap()).await.map(Iterator::count)
         };
-        assert!(resolve(DeliveryConfig::default()).await.is_err());
+        let refused = resolve(DeliveryConfig::default()).await.unwrap_err().to_string();
+        assert_eq!(refused, NO_ADDRESS);
+        let unknown = CheckedResolver(allowed(DeliveryConfig::default())).resolve("unknown.invalid".parse().unwrap());
+        assert_eq!(unknown.await.map(Iterator::count).unwrap_err().to_string(), refused, "tenants learn no names");
         let networks = serde_json::from_str(r#"["127.0.0.0/8", "::1"]"#).unwrap();
         let config = DeliveryConfig { allow_networks: networks, ..DeliveryConfig::default() };
         assert!(resolve(config).await.is_ok_and(|addresses| addresses > 0));

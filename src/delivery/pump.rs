@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::sink::{Delivery, Sink, SinkResult};
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::base::due;
 use crate::store::{Claim, Consumer, Event, FeedPage, FeedScope, Store, StoreError};
 
 /// The result of one step of a [`Pump`].
@@ -114,6 +115,9 @@ impl Pump {
     /// How often a lease is extended during a send. A holder that waits for the time of the next attempt takes a step as often.
     pub const RENEWAL: Duration = Duration::from_secs(5);
 
+    /// The longest pause that a sink can ask for.
+    pub const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
+
     /// Creates the pump of a consumer that exists, for batches of up to `at_most` events.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, scope: FeedScope, name: impl Into<String>, at_most: u32) -> Self {
@@ -191,6 +195,10 @@ impl Pump {
         }
     }
 
+    fn longest_pause(&self) -> Duration {
+        self.policy.longest_pause.max(Self::LONGEST_ASKED)
+    }
+
     /// Takes or extends the lease, and sends the next batch of events.
     ///
     /// # Errors
@@ -210,8 +218,8 @@ impl Pump {
             Claim::Missing => return Ok(NOT_HELD),
         };
         let now_ms = self.clock.now_ms();
-        if consumer.retry_ms > now_ms {
-            let after = Duration::from_millis((consumer.retry_ms - now_ms).unsigned_abs());
+        let after = due::wait(consumer.retry_ms, now_ms, self.longest_pause());
+        if after > Duration::ZERO {
             return Ok(Step::Later { accepted: 0, reason: String::new(), after });
         }
         let page = self.store.feed_read(self.scope, consumer.position, self.at_most).await?;
@@ -252,7 +260,7 @@ impl Pump {
         if reached != position && !self.advance(reached, false).await? {
             return Ok(NOT_HELD);
         }
-        let after = after.max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
+        let after = after.min(Self::LONGEST_ASKED).max(self.policy.pause(attempts, fresh_uuid().as_u64_pair().1));
         let retry_ms = self.clock.now_ms().saturating_add(millis(after));
         let is_held = self.store.consumer_postpone(self.scope, &self.name, self.holder, attempts, retry_ms).await?;
         self.waiting_ms.store(next.event.at_ms, Ordering::Relaxed);

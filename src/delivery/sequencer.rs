@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::background::Task;
 use crate::base::clock::Clock;
+use crate::base::due;
 use crate::store::{Store, StoreError, claim_run};
 
 /// How often events get positions. Readers of the feed see a change at most this long after its commit.
@@ -43,7 +44,7 @@ impl Sequencer {
             return Ok(true);
         }
         let now_ms = self.clock.now_ms();
-        if now_ms.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) < LOOK_MS {
+        if !due::has_passed(self.looked_ms.load(Ordering::Relaxed), now_ms, LOOK_MS) {
             return Ok(false);
         }
         self.looked_ms.store(now_ms, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidewater_core::ids::OrganisationId;
 
 use self::receiver::{Answer, Receiver};
+use super::courier::consumer_name;
 use super::{Sequencer, Webhooks, fresh_secret, secret_owner};
 use crate::background::Runner;
 use crate::base::clock::{Clock, fresh_uuid};
@@ -356,4 +357,20 @@ async fn one_of_two_servers_delivers_and_the_other_continues_after_its_stop() {
     eventually("the rest", async || receiver.accepted().len() >= 60).await;
     second.runner.stop(PATIENCE).await.unwrap();
     assert_eq!(receiver.accepted(), (1..=60).collect::<Vec<_>>(), "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_is_sent_although_its_next_attempt_was_stored_with_a_clock_days_ahead() {
+    let world = World::new().await;
+    let receiver = Receiver::start(|_, _| Answer::Status(204)).await;
+    let off = world.server(|config| config.enabled = false);
+    let (subscription, _) = world.subscribe(&off, "all", &receiver.url("/hook")).await;
+    let (scope, name, holder) = (subscription.scope, consumer_name(subscription.id), fresh_uuid());
+    let ahead_ms = Clock::System.now_ms() + 3 * 86_400_000;
+    let held = world.store.consumer_claim(scope, &name, holder, ahead_ms, ahead_ms + 60_000).await.unwrap();
+    assert!(held.is_some());
+    assert!(world.store.consumer_postpone(scope, &name, holder, 1, ahead_ms + 1_000).await.unwrap());
+    world.change([1]).await;
+    let _server = world.server(|_| {});
+    eventually("the event", async || receiver.accepted() == [1]).await;
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::address::{AllowedAddresses, CheckedResolver};
 use super::cloud_event::CloudEvent;
 use super::measures::DeliveryMeasures;
+use super::pump::Pump;
 use super::signature::signature;
 use super::sink::{Delivery, Sink, SinkResult};
 use crate::base::clock::Clock;
@@ -29,7 +30,7 @@ use crate::store::{DeadLetter, FeedScope, Store, StoreError};
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// The longest `Retry-After` that is honoured.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+const MAX_RETRY_AFTER: Duration = Pump::LONGEST_ASKED;
 
 /// How long a batch may take before no further event of it is sent. One more time-out fits before `Pump::SEND_LIMIT`.
 const BATCH_TIME: Duration = Duration::from_secs(8);

@@ -17,6 +17,7 @@ use super::webhook::Refusal;
 use super::worker::Worker;
 use crate::background::{Task, TaskError};
 use crate::base::clock::{Clock, fresh_uuid};
+use crate::base::due;
 use crate::config::DeliveryConfig;
 use crate::sealing::KeySource;
 use crate::store::{FeedScope, FeedStart, Store, StoreError, Subscription, SubscriptionHealth, claim_run};
@@ -204,7 +205,7 @@ impl Webhooks {
             let seen = self.seen.lock();
             (seen.listed_ms, seen.listed)
         };
-        let is_due = listed_ms.is_none_or(|listed_ms| now_ms.saturating_sub(listed_ms) >= LIST_MS);
+        let is_due = listed_ms.is_none_or(|listed_ms| due::has_passed(listed_ms, now_ms, LIST_MS));
         // A change that comes too soon stays noted until the next round.
         let may_list = listed.is_none_or(|listed| listed.elapsed() >= LISTS_APART);
         if is_due || (may_list && self.courier.take_change()) {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::courier::{Courier, consumer_name};
 use super::pump::{Pump, RetryPolicy, Step};
 use super::webhook::WebhookSink;
-use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth};
+use crate::base::due;
+use crate::store::{Change, DeadLetter, Operation, StoreError, Subscription, SubscriptionHealth, SubscriptionUpdate};
 
 /// The most events of a batch.
 const BATCH: u32 = 50;
@@ -220,7 +221,7 @@ impl Worker {
         let now_ms = self.courier.clock.now_ms();
         let health = {
             let mut health = self.health.lock();
-            let is_recent = health.delivered_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NOTE_MS);
+            let is_recent = health.delivered_ms.is_some_and(|at_ms| !due::has_passed(at_ms, now_ms, NOTE_MS));
             if is_recent && health.failing_since_ms.is_none() {
                 return Ok(());
             }
@@ -235,7 +236,8 @@ impl Worker {
         let now_ms = self.courier.clock.now_ms();
         let health = {
             let mut health = self.health.lock();
-            health.failing_since_ms.get_or_insert(now_ms);
+            // A time in the future is of a clock that was set back.
+            health.failing_since_ms = Some(health.failing_since_ms.map_or(now_ms, |since_ms| since_ms.min(now_ms)));
             health.last_error = Some(reason.to_owned());
             health.clone()
         };
@@ -257,8 +259,9 @@ impl Worker {
             reason,
             "a subscription is disabled: its receiver accepted nothing for delivery.disable_after_s"
         );
-        let disabled = Subscription { disabled_ms: Some(now_ms), ..now };
-        store.subscription_update(&disabled, Operation::DisableSubscription, &Change::by_catalog(now_ms)).await?;
+        let disabled = SubscriptionUpdate { disabled: Some(true), ..SubscriptionUpdate::default() };
+        let change = Change::by_catalog(now_ms);
+        store.subscription_update(now.scope, now.id, &disabled, Operation::DisableSubscription, &change).await?;
         self.courier.note_change();
         Ok(())
     }

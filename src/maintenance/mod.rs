@@ -20,13 +20,14 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use tidewater_core::ids::TableId;
-use tidewater_core::purge::retry_after_ms;
+use tidewater_core::purge::{LONGEST_RETRY_MS, retry_after_ms};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Task;
 use crate::base::clock::Clock;
+use crate::base::due;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Change, Dropped, Progress, Store, StoreError, WarehouseRef};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
@@ -37,6 +38,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The duration of a lease, in milliseconds. After that another server takes over.
 const LEASE_MS: i64 = 30_000;
+
+/// The longest pause between two attempts, and longer than a lease.
+const LONGEST_PAUSE: Duration = Duration::from_millis(LONGEST_RETRY_MS.unsigned_abs());
+
+/// How often begun removals are looked for whose time was stored with a wrong clock.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often a lease is renewed.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
@@ -126,7 +133,8 @@ impl Maintenance {
     }
 
     /// Returns the background tasks. At the stop they release the leases of unfinished work, so that another server can continue it.
-    pub fn tasks(self: &Arc<Self>) -> [Task; 3] {
+    pub fn tasks(self: &Arc<Self>) -> [Task; 4] {
+        let clock = |this: Arc<Self>, _| async move { Ok(this.bring_forward().await?) };
         let dropped = |this: Arc<Self>, stop| async move { Ok(this.end_dropped(&stop).await?) };
         let documents = |this: Arc<Self>, stop| async move { Ok(this.remove_old_documents(&stop).await?) };
         let organisations = |this: Arc<Self>, stop| async move { Ok(this.remove_organisations(&stop).await?) };
@@ -138,7 +146,25 @@ impl Maintenance {
                 .while_failing("Old metadata files stay until then: check the database and its disk"),
             Task::every("deleted-organisations", LOOK_INTERVAL, self, organisations)
                 .while_failing("The rows of deleted organisations stay until then: check the database and its disk"),
+            Task::every("future-removals", CLOCK_INTERVAL, self, clock)
+                .while_failing("Removals that were begun with a wrong clock wait until then: check the database"),
         ]
+    }
+
+    /// Makes begun removals due whose lease or pause is longer than any: they were stored before the clock was set back. Returns their
+    /// number.
+    async fn bring_forward(&self) -> Result<u64, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let latest_ms = due::latest_ms(now_ms, LONGEST_PAUSE * 2);
+        let count = self.store.dropped_bring_forward(now_ms, latest_ms).await?
+            + self.store.old_document_bring_forward(now_ms, latest_ms).await?;
+        if count > 0 {
+            tracing::warn!(
+                count,
+                "removals of files were planned too far in the future, as if with a wrong clock: they are due now"
+            );
+        }
+        Ok(count)
     }
 
     /// Completes all due work. Logs failures; failed work stays due.

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::derive::KEY_BYTES;
 use super::error::SealError;
 use super::ring::KeyRing;
+use crate::base::named_file;
 use crate::base::secret::Secret;
 use crate::data_folder::owner::give_to_owner_of;
 
@@ -123,12 +124,12 @@ pub fn fresh_key() -> Result<Secret<String>, SealError> {
 /// Reads the keys in the file at `path`. With `make`, creates a missing file with a new key, readable by its owner only.
 fn read_or_make(path: &Path, make: bool) -> Result<KeyRing, KeyFileError> {
     let file = |source| KeyFileError::File { path: path.to_owned(), source };
-    let text = match fs::read_to_string(path) {
+    let text = match named_file::read_text(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && make => {
             let key = fresh_key().map_err(KeyFileError::Fresh)?;
             write_new(path, &format!("{}\n", key.expose())).map_err(file)?;
             // Another process may have created the file first: its key counts.
-            fs::read_to_string(path).map_err(file)?
+            named_file::read_text(path).map_err(file)?
         }
         read => read.map_err(file)?,
     };

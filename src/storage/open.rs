@@ -16,6 +16,7 @@ use super::budget::Budget;
 use super::http::TracedConnector;
 use super::{Backend, Storage, StorageCredentials};
 use crate::base::measure::{Calls, Subject};
+use crate::base::named_file;
 use crate::base::secret::Secret;
 
 /// Why a warehouse's storage cannot be used with its settings.
@@ -225,7 +226,7 @@ fn service_account_key(builder: &GoogleCloudStorageBuilder) -> Option<Secret<Str
     }
     let files = [GoogleConfigKey::ServiceAccount, GoogleConfigKey::ApplicationCredentials];
     let file = files.iter().find_map(|named| builder.get_config_value(named))?;
-    std::fs::read_to_string(file).ok().map(Secret::new)
+    named_file::read_text(file.as_ref()).ok().map(Secret::new)
 }
 
 /// Returns the HTTP options of a store's client. Allows plain HTTP only if the endpoint begins with `http://`.

@@ -202,6 +202,10 @@ pub trait DroppedStore: Send + Sync + 'static {
     /// `now_ms` and that no other server has leased. From then on they cannot be restored.
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>>;
 
+    /// Makes removals of files due at `now_ms` whose lease or pause ends after `latest_ms`: the clock was set back since. Returns their
+    /// number.
+    async fn dropped_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64>;
+
     /// Records the progress of the holder of a lease; `attempt` is the lease's number. Returns false, and does nothing, when
     /// another server has the lease now, or the row is gone.
     async fn dropped_progress(

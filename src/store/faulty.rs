@@ -285,7 +285,8 @@ stores_with_faults! {
         fn warehouse_create(new: &Warehouse, change: &Change) -> ();
         fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
         fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage, change: &Change) -> ();
-        fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions, change: &Change) -> ();
+        fn warehouse_reseal(warehouse_ref: WarehouseRef, from: &[u8], to: &[u8], change: &Change) -> bool;
+        fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptionsUpdate, change: &Change) -> ();
         fn warehouse_set_default(organisation: OrganisationId, name: &str, change: &Change) -> ();
         fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
     }
@@ -315,6 +316,7 @@ stores_with_faults! {
         fn dropped_restore(warehouse_ref: WarehouseRef, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
         fn dropped_remove(warehouse_ref: WarehouseRef, id: TableId, purge: Option<bool>, change: &Change) -> bool;
         fn dropped_forget_due(at_most: u32, change: &Change) -> u64;
+        fn dropped_bring_forward(now_ms: i64, latest_ms: i64) -> u64;
         fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
         fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
     }
@@ -324,6 +326,7 @@ stores_with_faults! {
     }
     OldDocumentStore {
         fn table_origin(warehouse_ref: WarehouseRef, id: TableId) -> Option<String>;
+        fn old_document_bring_forward(now_ms: i64, latest_ms: i64) -> u64;
         fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
         fn old_document_end(ended: &[EndedDocument]) -> ();
     }
@@ -373,7 +376,7 @@ stores_with_faults! {
         fn subscription_list(scope: FeedScope) -> Vec<Subscription>;
         fn subscription_find(scope: FeedScope, named: &str) -> Option<Subscription>;
         fn subscription_list_all() -> Vec<Subscription>;
-        fn subscription_update(new: &Subscription, operation: Operation, change: &Change) -> ();
+        fn subscription_update(scope: FeedScope, id: Uuid, update: &SubscriptionUpdate, operation: Operation, change: &Change) -> Subscription;
         fn subscription_delete(scope: FeedScope, id: Uuid, change: &Change) -> ();
         fn subscription_note(scope: FeedScope, id: Uuid, health: &SubscriptionHealth) -> ();
         fn dead_letter_add(new: &DeadLetter, most: u32) -> u64;

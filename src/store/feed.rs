@@ -152,7 +152,7 @@ pub trait FeedStore: Send + Sync + 'static {
     async fn consumer_list(&self) -> Result<Vec<Consumer>>;
 
     /// Takes or extends the lease of a consumer for a holder. It ends after `lease` by the clock of the database, so the clocks of servers may
-    /// differ. In a store that only one process uses, a lease of another holder has always ended: its process is gone.
+    /// differ. A lease that ends later than after twice `lease` has ended: the clock was set back. In a store that only one process uses, a lease of another holder has always ended: its process is gone.
     async fn consumer_claim(&self, scope: FeedScope, name: &str, holder: Uuid, lease: Duration) -> Result<Claim>;
 
     /// Stores the progress of a consumer, and with `gap` that events were removed before it read them. Its attempts start anew. Returns

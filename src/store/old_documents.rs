@@ -67,6 +67,9 @@ pub trait OldDocumentStore: Send + Sync + 'static {
         of_each: u32,
     ) -> Result<Vec<OldDocument>>;
 
+    /// Makes old documents due at `now_ms` whose lease or pause ends after `latest_ms`: the clock was set back since. Returns their number.
+    async fn old_document_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64>;
+
     /// Ends leases of old documents. Ignores documents that another server has leased since.
     async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()>;
 }

@@ -84,6 +84,80 @@ impl SubscriptionFilter {
     }
 }
 
+/// Changes of a subscription. Fields that are `None` stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubscriptionUpdate {
+    /// Its new name.
+    pub name: Option<String>,
+    /// The new URL of its receiver.
+    pub url: Option<String>,
+    /// The new warehouse of its filter; `Some(None)` for all warehouses.
+    pub warehouse: Option<Option<WarehouseId>>,
+    /// The new names of its filter.
+    pub objects: Option<Vec<String>>,
+    /// The new operations of its filter.
+    pub operations: Option<Vec<Operation>>,
+    /// Whether it is disabled.
+    pub disabled: Option<bool>,
+    /// The new form of its secret.
+    pub secret: Option<SecretUpdate>,
+}
+
+/// A change of a subscription's secret. Secrets are sealed with the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretUpdate {
+    /// Another secret. The one before signs too until the time.
+    Rotate {
+        /// The new secret.
+        sealed: Vec<u8>,
+        /// When the former secret signs no longer.
+        until_ms: i64,
+    },
+    /// The same secret in another form, and no previous one. Changes nothing if the stored form is not `from`.
+    Reseal {
+        /// The form that was read.
+        from: Vec<u8>,
+        /// The new form.
+        to: Vec<u8>,
+    },
+}
+
+impl SubscriptionUpdate {
+    /// Returns the subscription after the change. A store calls it in the transaction that has read the row.
+    #[must_use]
+    pub(super) fn apply(&self, before: Subscription, now_ms: i64) -> Subscription {
+        let mut new = before;
+        new.name = self.name.clone().unwrap_or(new.name);
+        new.url = self.url.clone().unwrap_or(new.url);
+        new.filter.warehouse = self.warehouse.unwrap_or(new.filter.warehouse);
+        new.filter.objects = self.objects.clone().unwrap_or(new.filter.objects);
+        new.filter.operations = self.operations.clone().unwrap_or(new.filter.operations);
+        match self.disabled {
+            Some(true) => {
+                new.disabled_ms.get_or_insert(now_ms);
+            }
+            Some(false) if new.disabled_ms.is_some() => {
+                new.disabled_ms = None;
+                // Otherwise the time of its failures would disable it again at once.
+                new.health.failing_since_ms = None;
+            }
+            Some(false) | None => {}
+        }
+        match &self.secret {
+            Some(SecretUpdate::Rotate { sealed, until_ms }) => {
+                let former = std::mem::replace(&mut new.sealed_secret, sealed.clone());
+                new.previous_secret = Some(PreviousSecret { sealed: former, until_ms: *until_ms });
+            }
+            Some(SecretUpdate::Reseal { from, to }) if new.sealed_secret == *from => {
+                new.sealed_secret.clone_from(to);
+                new.previous_secret = None;
+            }
+            Some(SecretUpdate::Reseal { .. }) | None => {}
+        }
+        new
+    }
+}
+
 /// An event that a subscription's receiver did not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -123,11 +197,19 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// Lists the subscriptions of all organisations and of the operators.
     async fn subscription_list_all(&self) -> Result<Vec<Subscription>>;
 
-    /// Replaces a subscription's name, address, filter, secrets and state, but not its health. `operation` is that of the event.
+    /// Changes the given fields of a subscription, and returns it. Concurrent changes of other fields stay. `operation` is that of
+    /// the event.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` when the name is taken.
-    async fn subscription_update(&self, new: &Subscription, operation: Operation, change: &Change) -> Result<()>;
+    async fn subscription_update(
+        &self,
+        scope: FeedScope,
+        id: Uuid,
+        update: &SubscriptionUpdate,
+        operation: Operation,
+        change: &Change,
+    ) -> Result<Subscription>;
 
     /// Removes a subscription with its dead letters.
     ///

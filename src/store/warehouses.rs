@@ -38,6 +38,32 @@ pub struct WarehouseOptions {
     pub no_delete: bool,
 }
 
+/// Changes of a warehouse's options. Fields that are `None` stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WarehouseOptionsUpdate {
+    /// When the files of a purged table are removed.
+    pub purge: Option<PurgeTime>,
+    /// Whether credentials vended for its tables cannot delete files.
+    pub no_delete: Option<bool>,
+}
+
+impl WarehouseOptionsUpdate {
+    /// Returns the options after the change. A store calls it in the transaction that has read the row.
+    #[must_use]
+    pub fn apply(self, before: WarehouseOptions) -> WarehouseOptions {
+        WarehouseOptions {
+            purge: self.purge.unwrap_or(before.purge),
+            no_delete: self.no_delete.unwrap_or(before.no_delete),
+        }
+    }
+}
+
+impl From<WarehouseOptions> for WarehouseOptionsUpdate {
+    fn from(WarehouseOptions { purge, no_delete }: WarehouseOptions) -> Self {
+        Self { purge: Some(purge), no_delete: Some(no_delete) }
+    }
+}
+
 /// How a warehouse's storage is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarehouseStorage {
@@ -92,7 +118,19 @@ pub trait WarehouseStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Changes a warehouse's options. Writes no event if it has these options already.
+    /// Replaces the sealed credentials of a warehouse if they are still `from`. Returns whether they were.
+    ///
+    /// # Errors
+    /// Only those of every change.
+    async fn warehouse_reseal(
+        &self,
+        warehouse_ref: WarehouseRef,
+        from: &[u8],
+        to: &[u8],
+        change: &Change,
+    ) -> Result<bool>;
+
+    /// Changes the given options of a warehouse. Writes no event if it has these options already.
     ///
     /// # Errors
     /// `NotFound`.
@@ -100,7 +138,7 @@ pub trait WarehouseStore: Send + Sync + 'static {
         &self,
         organisation: OrganisationId,
         name: &str,
-        options: &WarehouseOptions,
+        options: &WarehouseOptionsUpdate,
         change: &Change,
     ) -> Result<()>;
 

@@ -107,7 +107,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api", "auth", "config", "data_folder"]),
+    ("server", &["api", "auth", "base", "config", "data_folder"]),
     // The module that knows all others, and the command line that starts it.
     (
         "app",
@@ -195,6 +195,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
             "vending",
         ],
     ),
+    ("serde_path_to_error", &["api"]),
     ("zstd", &["backup"]),
     ("rustls", &["audit", "base", "server", "store"]),
     ("tokio_rustls", &["audit", "server"]),

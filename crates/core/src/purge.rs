@@ -157,14 +157,16 @@ impl FromStr for PurgeTime {
 /// The number of attempts after which a purge is not repeated automatically.
 const ATTEMPTS: u32 = 30;
 
+/// The longest wait between two attempts of a purge, in milliseconds.
+pub const LONGEST_RETRY_MS: i64 = 3_600_000;
+
 /// Returns how long to wait after `attempts` failed attempts, in milliseconds: 30 seconds, doubled each time, up to an
 /// hour. `None` after the last attempt.
 #[must_use]
 pub fn retry_after_ms(attempts: u32) -> Option<i64> {
     const FIRST_MS: i64 = 30_000;
-    const LONGEST_MS: i64 = 3_600_000;
     let doublings = attempts.saturating_sub(1).min(10);
-    (attempts < ATTEMPTS).then(|| (FIRST_MS << doublings).min(LONGEST_MS))
+    (attempts < ATTEMPTS).then(|| (FIRST_MS << doublings).min(LONGEST_RETRY_MS))
 }
 
 #[cfg(test)]

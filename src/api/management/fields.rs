@@ -27,6 +27,11 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Api>> for Fields<T> {
     }
 }
 
+/// The body of a request that takes no fields: empty, or an empty object. Otherwise a caller might believe that a field counts.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct NoFields {}
+
 /// Deserializes a field that may be null: `None` if it is absent, `Some(None)` if it is null.
 ///
 /// # Errors

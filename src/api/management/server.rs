@@ -11,6 +11,7 @@ use tidewater_core::burst::BurstLimit;
 use tidewater_core::limits::Tier;
 
 use super::administrator::{Administrator, Manager};
+use super::fields::{Fields, NoFields};
 use crate::admin::{Reloaded, ServerStatus};
 use crate::api::Api;
 use crate::api::error::ApiError;
@@ -141,7 +142,11 @@ pub(in crate::api) async fn settings(State(api): State<Arc<Api>>, _: Manager) ->
 }
 
 /// Reads the settings again.
-pub(in crate::api) async fn reload(State(api): State<Arc<Api>>, _: Manager) -> Result<Json<ReloadAnswer>, ApiError> {
+pub(in crate::api) async fn reload(
+    State(api): State<Arc<Api>>,
+    _: Manager,
+    _: Fields<NoFields>,
+) -> Result<Json<ReloadAnswer>, ApiError> {
     let Reloaded { taken, needs_restart } = api.admin.reload().await?;
     Ok(Json(ReloadAnswer { taken, needs_restart }))
 }

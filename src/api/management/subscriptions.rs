@@ -14,13 +14,15 @@ use uuid::Uuid;
 use super::administrator::{Asking, Manager, OfOrganisation};
 use super::fields::{Fields, nullable};
 use super::paging::ListPaging;
-use crate::admin::{IssuedSubscription, SubscriptionRequest, SubscriptionUpdate};
+use crate::admin::{IssuedSubscription, SubscriptionRequest};
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::api::paging::token_after;
 use crate::api::path::PathParameters;
-use crate::store::{DeadLetter, FeedScope, Organisation, Subscription, SubscriptionFilter, UnknownOperation};
+use crate::store::{
+    DeadLetter, FeedScope, Organisation, Subscription, SubscriptionFilter, SubscriptionUpdate, UnknownOperation,
+};
 
 /// The owner of subscriptions: the path's organisation, or the operators.
 pub(in crate::api) struct Owner {
@@ -240,17 +242,20 @@ pub(in crate::api) async fn update(
     Fields(update): Fields<Update>,
 ) -> Result<Json<SubscriptionEntry>, ApiError> {
     let subscription = owner.subscription(&api, &parts).await?;
-    let mut filter = subscription.filter.clone();
-    if let Some(warehouse) = update.warehouse {
-        filter.warehouse = owner.warehouse(&api, warehouse.as_deref()).await?;
-    }
-    filter.objects = update.objects.unwrap_or(filter.objects);
-    if let Some(names) = update.operations {
-        filter.operations = operations(&names)?;
-    }
-    let update =
-        SubscriptionUpdate { name: update.name, url: update.url, filter: Some(filter), disabled: update.disabled };
-    let updated = api.admin.subscription_update(subscription, update, &owner.asking.change(&api)).await?;
+    let warehouse = match update.warehouse {
+        Some(warehouse) => Some(owner.warehouse(&api, warehouse.as_deref()).await?),
+        None => None,
+    };
+    let update = SubscriptionUpdate {
+        name: update.name,
+        url: update.url,
+        warehouse,
+        objects: update.objects,
+        operations: update.operations.as_deref().map(operations).transpose()?,
+        disabled: update.disabled,
+        secret: None,
+    };
+    let updated = api.admin.subscription_update(&subscription, &update, &owner.asking.change(&api)).await?;
     Ok(Json(updated.into()))
 }
 
@@ -262,7 +267,7 @@ pub(in crate::api) async fn rotate(
     Fields(Rotate { overlap_s }): Fields<Rotate>,
 ) -> Result<Json<SubscriptionEntry>, ApiError> {
     let subscription = owner.subscription(&api, &parts).await?;
-    let issued = api.admin.subscription_rotate(subscription, overlap_s, &owner.asking.change(&api)).await?;
+    let issued = api.admin.subscription_rotate(&subscription, overlap_s, &owner.asking.change(&api)).await?;
     Ok(Json(issued.into()))
 }
 

@@ -1,5 +1,7 @@
 //! What a check finds.
 
+use crate::base::url_text::masked;
+
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckOutcome {
@@ -41,15 +43,21 @@ pub(super) struct Found(pub(super) String, pub(super) CheckOutcome, pub(super) S
 
 impl Found {
     pub(super) fn ok(object: impl ToString, detail: impl ToString) -> Self {
-        Self(object.to_string(), CheckOutcome::Ok, detail.to_string())
+        Self::new(object, CheckOutcome::Ok, detail)
     }
 
     pub(super) fn warning(object: impl ToString, detail: impl ToString) -> Self {
-        Self(object.to_string(), CheckOutcome::Warning, detail.to_string())
+        Self::new(object, CheckOutcome::Warning, detail)
     }
 
     pub(super) fn failed(object: impl ToString, detail: impl ToString) -> Self {
-        Self(object.to_string(), CheckOutcome::Failed, detail.to_string())
+        Self::new(object, CheckOutcome::Failed, detail)
+    }
+
+    /// Leaves out the passwords of URLs: people put the outcome into tickets.
+    fn new(object: impl ToString, outcome: CheckOutcome, detail: impl ToString) -> Self {
+        let shown = |text: String| masked(&text).into_owned();
+        Self(shown(object.to_string()), outcome, shown(detail.to_string()))
     }
 }
 

@@ -9,12 +9,13 @@ use crate::auth::error::AuthError;
 use crate::auth::signing::OlderKeys;
 use crate::auth::standing::Standing;
 use crate::background::Task;
+use crate::base::due;
 use crate::store::{Change, StoreError};
 
 impl Authenticator {
     pub(super) fn note_use(&self, standing: &Standing, principal: &Identity, now_ms: i64) {
         let noted_ms = standing.noted_ms.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(noted_ms) < NOTE_INTERVAL_MS {
+        if !due::has_passed(noted_ms, now_ms, NOTE_INTERVAL_MS) {
             return;
         }
         standing.noted_ms.store(now_ms, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::key_set::KeySet;
+use crate::base::named_file;
 use crate::base::secret::Secret;
 use crate::base::trace;
 use crate::config::IssuerConfig;
@@ -136,11 +137,9 @@ impl Connection {
 
 async fn read_file(file: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
-    let length = tokio::fs::metadata(file).await.map_err(|error| cannot(&error))?.len();
-    if length > MAX_DOCUMENT_BYTES as u64 {
-        return Err(cannot(&format!("it has more than {MAX_DOCUMENT_BYTES} bytes")));
-    }
-    tokio::fs::read(file).await.map_err(|error| cannot(&error))
+    let path = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || named_file::read(&path)).await;
+    read.map_err(|error| cannot(&error))?.map_err(|error| cannot(&error))
 }
 
 async fn read_certificates(file: &Path) -> Result<Vec<Certificate>, String> {

@@ -66,7 +66,7 @@ impl World {
     /// Returns when the backups of this catalog began, in hours after Monday.
     async fn hours(&self) -> Vec<i64> {
         let series = Series::read_or_make(&self.backups.data_dir).unwrap();
-        let own = self.backups.own(&series).await.unwrap();
+        let (own, _) = self.backups.own(&series, i64::MAX).await.unwrap();
         own.iter().map(|backup| (backup.name.taken_s - MONDAY_S) / HOUR_S).collect()
     }
 
@@ -74,7 +74,7 @@ impl World {
     async fn restored(&self, name: &str) -> Vec<String> {
         let folder = self.folder.path().join(name);
         let database = folder.join("tidewater.db");
-        restore_from(&self.backups.place, None, &folder, &database).await.unwrap();
+        restore_from(&self.backups.place, None, &folder, &database, &self.backups.clock).await.unwrap();
         let store = store::open(&database).unwrap();
         store.organisation_list().await.unwrap().into_iter().map(|organisation| organisation.name).collect()
     }
@@ -128,6 +128,58 @@ async fn restarted_server_waits_for_the_next_interval() {
 }
 
 #[tokio::test]
+async fn backup_with_a_time_in_the_future_neither_stops_the_others_nor_takes_their_places() {
+    let world = World::new().await;
+    let ahead_s = MONDAY_S + 400 * 24 * HOUR_S;
+    world.set_time(ahead_s);
+    assert_eq!(world.run().await, Ok(1));
+    // The clock is set right while the server runs.
+    for hour in 0..3 {
+        world.set_time(MONDAY_S + hour * HOUR_S);
+        assert_eq!(world.run().await, Ok(1), "hour {hour}");
+        assert_eq!(world.run().await, Ok(0), "hour {hour}");
+    }
+    let newest = format!("tidewater_backup_last_success_timestamp_seconds {}.0\n", MONDAY_S + 2 * HOUR_S);
+    let text = world.metrics();
+    assert!(text.contains(&newest) && text.contains("tidewater_backups 2\n"), "{text}");
+    assert_eq!(world.hours().await, [1, 2, 400 * 24]);
+    // And a restarted server with files that are no backups.
+    let series = Series::read_or_make(&world.backups.data_dir).unwrap();
+    let folder = world.backups.place.folder().unwrap();
+    for year in [2998, 2999] {
+        fs::write(folder.join(format!("tidewater-{year}0102T000000Z-{series}.db.zst")), "garbage").unwrap();
+    }
+    *world.backups.state.lock() = State::default();
+    world.add("second").await;
+    world.set_time(MONDAY_S + 3 * HOUR_S);
+    assert_eq!(world.run().await, Ok(1));
+    assert_eq!(world.hours().await[..2], [2, 3]);
+    assert_eq!(file_names(folder).len(), 5, "files with a time in the future are not removed");
+    assert!(world.backups.check().await.unwrap().ends_with("3 have a time in the future"));
+    assert_eq!(world.restored("restored").await, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn failure_of_a_clock_that_was_ahead_does_not_put_off_the_next_backup() {
+    let world = World::new().await;
+    let folder = world.backups.place.folder().unwrap().to_owned();
+    fs::remove_dir(&folder).unwrap();
+    world.set_time(MONDAY_S + 400 * 24 * HOUR_S);
+    world.run().await.unwrap_err();
+    fs::create_dir(&folder).unwrap();
+    world.set_time(MONDAY_S);
+    assert_eq!(world.run().await, Ok(1));
+}
+
+#[tokio::test]
+async fn restore_without_a_name_refuses_a_folder_that_has_only_backups_of_the_future() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let refused = world.backups.place.newest((MONDAY_S - HOUR_S) * 1_000).await.unwrap_err().to_string();
+    assert!(refused.contains("time in the future"), "{refused}");
+}
+
+#[tokio::test]
 async fn two_catalogs_in_one_folder_keep_their_own_backups() {
     let one = World::new().await;
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +191,7 @@ async fn two_catalogs_in_one_folder_keep_their_own_backups() {
         }
     }
     assert_eq!((one.hours().await, other.hours().await), (vec![2, 3], vec![2, 3]));
-    let refused = one.backups.place.newest().await.unwrap_err().to_string();
+    let refused = one.backups.place.newest(MONDAY_S * 2_000).await.unwrap_err().to_string();
     assert!(refused.contains("several data folders") && refused.matches(".db.zst").count() == 2, "{refused}");
 }
 

@@ -8,6 +8,7 @@ use krafka::error::ErrorCode;
 use krafka::producer::{Acks, DeliveryHandle, Producer, Record};
 use krafka::{CloseOptions, Compression, Kafka, KrafkaError};
 
+use crate::base::named_file;
 use crate::config::{KafkaCompression, KafkaConfig, KafkaSasl};
 
 /// The client's name in the broker's logs and quotas.
@@ -160,5 +161,5 @@ fn password(config: &KafkaConfig) -> Result<String, String> {
 }
 
 fn read(setting: &str, file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("{setting}: {} cannot be read: {error}", file.display()))
+    named_file::read(file).map_err(|error| format!("{setting}: {} cannot be read: {error}", file.display()))
 }

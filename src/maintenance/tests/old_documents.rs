@@ -229,7 +229,7 @@ async fn warehouse_chooses_when_a_purge_removes_files() {
     let warehouse_ref = fixture.warehouse.warehouse_ref;
     fixture
         .store
-        .warehouse_set_options(warehouse_ref.organisation, "main", &at_once, &Change::by_catalog(0))
+        .warehouse_set_options(warehouse_ref.organisation, "main", &at_once.into(), &Change::by_catalog(0))
         .await
         .unwrap();
     let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);

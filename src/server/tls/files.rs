@@ -1,6 +1,5 @@
 //! The files of the server's certificate, its key and the clients' authorities.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::time::Time;
 
+use crate::base::named_file;
 use crate::config::{ClientAuth, TlsConfig, TlsVersion};
 
 /// The protocols that the server offers, the preferred one first. It recognises them by their first bytes too.
@@ -219,7 +219,7 @@ fn check_chain(file: &Path, chain: &[CertificateDer<'_>], now_ms: i64) -> Result
 }
 
 fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(file).map_err(|cause| TlsError::Unreadable { setting, file: file.to_owned(), cause })
+    named_file::read(file).map_err(|cause| TlsError::Unreadable { setting, file: file.to_owned(), cause })
 }
 
 fn unusable(setting: &'static str, file: &Path, cause: &dyn std::fmt::Display) -> TlsError {

@@ -14,6 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::convert::{may_connect_later, message};
 use super::settings::{PostgresSettings, Target, UrlError, Verification};
 use super::tls::{Tls, TlsError};
+use crate::base::named_file;
 use crate::base::secret::Secret;
 
 /// Why no connection was opened.
@@ -121,7 +122,7 @@ impl Connector {
     /// Returns the password, if it is not that of the URL.
     fn password(&self) -> Result<Option<Secret<String>>, ConnectError> {
         let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
-        let read = std::fs::read_to_string(file);
+        let read = named_file::read_text(file);
         let text = read.map_err(|cause| ConnectError::Password { file: file.clone(), cause })?;
         Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
     }

@@ -285,6 +285,13 @@ impl DroppedStore for PostgresStore {
         Ok(forgotten)
     }
 
+    async fn dropped_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64> {
+        let sql = "UPDATE dropped SET due_ms = $1 WHERE (organisation, id) IN
+                       (SELECT organisation, id FROM dropped WHERE due_ms > $2 AND state IN ('removing', 'finishing')
+                        FOR UPDATE SKIP LOCKED) RETURNING 1";
+        Ok(self.change_rows(sql, params![now_ms, latest_ms]).await?.len() as u64)
+    }
+
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
         transact!(self, transaction => claim(transaction, (now_ms, until_ms), at_most))
     }

@@ -108,7 +108,8 @@ impl FeedStore for PostgresStore {
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         let sql = format!(
             "UPDATE feed_consumer SET holder = $3, held_until_ms = {NOW_MS} + $4
-             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= {NOW_MS})
+             WHERE organisation = $1 AND name = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= {NOW_MS}
+                 OR held_until_ms > {NOW_MS} + 2 * $4)
              RETURNING {CONSUMER}"
         );
         let rows = self.change_rows(&sql, params![key(scope), name, holder, lease_ms]).await?;

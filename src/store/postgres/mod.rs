@@ -78,6 +78,7 @@ use self::counters::Generations;
 use self::params::{Param, organisation_of, params};
 use self::waiting_reads::Together;
 use super::{MeasuredStore, Result, Store};
+use crate::base::due::latest_lease_ms;
 use crate::base::measure::Calls;
 
 pub(super) use self::copy::PostgresCopy;
@@ -146,8 +147,9 @@ impl Store for PostgresStore {
         let claimed = self
             .change_rows(
                 "INSERT INTO task_claim AS known (task, until_ms) VALUES ($1, $3)
-                 ON CONFLICT (task) DO UPDATE SET until_ms = $3 WHERE known.until_ms <= $2 RETURNING 1",
-                params![task, now_ms, until_ms],
+                 ON CONFLICT (task) DO UPDATE SET until_ms = $3
+                 WHERE known.until_ms <= $2 OR known.until_ms > $4 RETURNING 1",
+                params![task, now_ms, until_ms, latest_lease_ms(now_ms, until_ms)],
             )
             .await?;
         Ok(!claimed.is_empty())

@@ -231,6 +231,13 @@ impl OldDocumentStore for PostgresStore {
         row.map_or(Ok(None), |row| get(&row, 0))
     }
 
+    async fn old_document_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64> {
+        let sql = "UPDATE old_document SET due_ms = $1 WHERE (organisation, digest) IN
+                       (SELECT organisation, digest FROM old_document WHERE due_ms > $2 AND attempts > 0
+                        FOR UPDATE SKIP LOCKED) RETURNING 1";
+        Ok(self.change_rows(sql, params![now_ms, latest_ms]).await?.len() as u64)
+    }
+
     async fn old_document_claim(
         &self,
         now_ms: i64,

@@ -14,7 +14,7 @@ use super::params::params;
 use crate::store::subscriptions::{filter_of, filter_text};
 use crate::store::{
     Change, DeadLetter, EventDetails, EventObject, FeedScope, ObjectKind, Operation, PreviousSecret, Resource, Result,
-    StoreError, Subscription, SubscriptionHealth, SubscriptionStore,
+    StoreError, Subscription, SubscriptionHealth, SubscriptionStore, SubscriptionUpdate,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -111,14 +111,25 @@ async fn create(transaction: &Transaction, new: &Subscription, most: u32, change
     note_event(transaction, (new.scope, new.id, &new.name), Operation::CreateSubscription, change).await
 }
 
-async fn update(transaction: &Transaction, new: &Subscription, operation: Operation, change: &Change) -> Outcome<()> {
+async fn update(
+    transaction: &Transaction,
+    of: (FeedScope, Uuid),
+    update: &SubscriptionUpdate,
+    operation: Operation,
+    change: &Change,
+) -> Outcome<Subscription> {
+    // The lock lets concurrent changes of other fields wait for this one.
+    let sql = format!("{SUBSCRIPTION} WHERE organisation = $1 AND id = $2 FOR NO KEY UPDATE");
+    let known = transaction.query_first(&sql, params![key(of.0), of.1]).await?;
+    let known = subscription_at(&known.ok_or(StoreError::NotFound(Resource::Subscription))?)?;
+    let new = update.apply(known, change.at_ms);
     let filter = filter_text(&new.filter)?;
     let previous = new.previous_secret.as_ref();
     let sql = "UPDATE subscription SET name = $3, url = $4, filter = $5, sealed_secret = $6, previous_secret = $7,
-                                       previous_until_ms = $8, disabled_ms = $9
-               WHERE organisation = $1 AND id = $2 RETURNING 1";
-    match transaction
-        .count(
+                                       previous_until_ms = $8, disabled_ms = $9, failing_since_ms = $10
+               WHERE organisation = $1 AND id = $2";
+    let changed = transaction
+        .query(
             sql,
             params![
                 key(new.scope),
@@ -129,18 +140,19 @@ async fn update(transaction: &Transaction, new: &Subscription, operation: Operat
                 new.sealed_secret,
                 previous.map(|previous| previous.sealed.clone()),
                 previous.map(|previous| previous.until_ms),
-                new.disabled_ms
+                new.disabled_ms,
+                new.health.failing_since_ms
             ],
         )
-        .await
-    {
-        Ok(0) => return Err(StoreError::NotFound(Resource::Subscription).into()),
+        .await;
+    match changed {
         Err(failure) if violation(&failure) == Some(Violation::Unique) => {
             return Err(StoreError::AlreadyExists(Resource::Subscription).into());
         }
         changed => changed?,
     };
-    note_event(transaction, (new.scope, new.id, &new.name), operation, change).await
+    note_event(transaction, (new.scope, new.id, &new.name), operation, change).await?;
+    Ok(new)
 }
 
 async fn delete(transaction: &Transaction, scope: FeedScope, id: Uuid, change: &Change) -> Outcome<()> {
@@ -218,8 +230,15 @@ impl SubscriptionStore for PostgresStore {
         self.read(&sql, &[]).await?.iter().map(subscription_at).collect()
     }
 
-    async fn subscription_update(&self, new: &Subscription, operation: Operation, change: &Change) -> Result<()> {
-        transact!(self, transaction => update(transaction, new, operation, change))
+    async fn subscription_update(
+        &self,
+        scope: FeedScope,
+        id: Uuid,
+        wanted: &SubscriptionUpdate,
+        operation: Operation,
+        change: &Change,
+    ) -> Result<Subscription> {
+        transact!(self, transaction => update(transaction, (scope, id), wanted, operation, change))
     }
 
     async fn subscription_delete(&self, scope: FeedScope, id: Uuid, change: &Change) -> Result<()> {

@@ -22,7 +22,7 @@ use super::roles::remove_catalog_role;
 use super::state_rows::{self, Added, Affected, CatalogLock};
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Resource, Result, StoreError, Warehouse,
-    WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
+    WarehouseOptions, WarehouseOptionsUpdate, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 
 /// The columns of a warehouse.
@@ -175,14 +175,37 @@ async fn warehouse_set_storage(
     finish(transaction, warehouse_ref, name, Operation::SetWarehouseStorage, &EventDetails::new(), change).await
 }
 
+async fn warehouse_reseal(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    from: &[u8],
+    to: &[u8],
+    change: &Change,
+) -> std::result::Result<bool, Failure> {
+    let WarehouseRef { organisation, warehouse } = warehouse_ref;
+    state_rows::lock_for(transaction, organisation, Resource::Warehouse).await?;
+    let changed = transaction
+        .query_first(
+            "UPDATE warehouse SET sealed_credentials = $4
+             WHERE organisation = $1 AND id = $2 AND sealed_credentials = $3 RETURNING name",
+            params![organisation.0, warehouse.0, from.to_vec(), to.to_vec()],
+        )
+        .await?;
+    let Some(row) = changed else { return Ok(false) };
+    let (operation, details) = (Operation::SetWarehouseStorage, EventDetails::new());
+    finish(transaction, warehouse_ref, get(&row, 0)?, operation, &details, change).await?;
+    Ok(true)
+}
+
 async fn warehouse_set_options(
     transaction: &Transaction,
     organisation: OrganisationId,
     name: &str,
-    options: WarehouseOptions,
+    update: WarehouseOptionsUpdate,
     change: &Change,
 ) -> std::result::Result<(), Failure> {
     let known = lock_warehouse(transaction, organisation, name).await?;
+    let options = update.apply(known.options);
     if known.options == options {
         return Ok(());
     }
@@ -309,11 +332,23 @@ impl WarehouseStore for PostgresStore {
         })
     }
 
+    async fn warehouse_reseal(
+        &self,
+        warehouse_ref: WarehouseRef,
+        from: &[u8],
+        to: &[u8],
+        change: &Change,
+    ) -> Result<bool> {
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            warehouse_reseal(transaction, warehouse_ref, from, to, change)
+        })
+    }
+
     async fn warehouse_set_options(
         &self,
         organisation: OrganisationId,
         name: &str,
-        options: &WarehouseOptions,
+        options: &WarehouseOptionsUpdate,
         change: &Change,
     ) -> Result<()> {
         transact!(self, for organisation, transaction => {

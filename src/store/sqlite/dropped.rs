@@ -387,6 +387,14 @@ impl DroppedStore for SqliteStore {
         self.write(move |connection| dropped_forget_due(connection, at_most, &change)).await
     }
 
+    async fn dropped_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64> {
+        self.write(move |connection| {
+            let sql = "UPDATE dropped SET due_ms = ?1 WHERE due_ms > ?2 AND state IN ('removing', 'finishing')";
+            Ok(connection.prepare_cached(sql)?.execute(params![now_ms, latest_ms])? as u64)
+        })
+        .await
+    }
+
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
         self.write(move |connection| dropped_claim(connection, now_ms, until_ms, at_most)).await
     }

@@ -232,6 +232,14 @@ impl OldDocumentStore for SqliteStore {
         self.read(|connection| table_origin(connection, warehouse_ref, id))
     }
 
+    async fn old_document_bring_forward(&self, now_ms: i64, latest_ms: i64) -> Result<u64> {
+        self.write(move |connection| {
+            let sql = "UPDATE old_document SET due_ms = ?1 WHERE due_ms > ?2 AND attempts > 0";
+            Ok(connection.prepare_cached(sql)?.execute(params![now_ms, latest_ms])? as u64)
+        })
+        .await
+    }
+
     async fn old_document_claim(
         &self,
         now_ms: i64,

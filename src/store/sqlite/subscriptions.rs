@@ -11,7 +11,7 @@ use super::feed::{key, scope_of};
 use crate::store::subscriptions::{filter_of, filter_text};
 use crate::store::{
     Change, DeadLetter, EventDetails, EventObject, FeedScope, ObjectKind, Operation, PreviousSecret, Resource, Result,
-    StoreError, Subscription, SubscriptionHealth, SubscriptionStore,
+    StoreError, Subscription, SubscriptionHealth, SubscriptionStore, SubscriptionUpdate,
 };
 
 const SUBSCRIPTION: &str =
@@ -104,12 +104,26 @@ fn create(connection: &Connection, new: &Subscription, most: u32, change: &Chang
     note_event(connection, new, Operation::CreateSubscription, change)
 }
 
-fn update(connection: &Connection, new: &Subscription, operation: Operation, change: &Change) -> Result<()> {
+fn get(connection: &Connection, scope: FeedScope, id: Uuid) -> Result<Subscription> {
+    let mut statement = connection.prepare_cached(&format!("{SUBSCRIPTION} WHERE organisation = ?1 AND id = ?2"))?;
+    let found = statement.query_row(params![key(scope), id.as_bytes()], |row| Ok(subscription_at(row))).optional()?;
+    found.ok_or(StoreError::NotFound(Resource::Subscription))?
+}
+
+fn update(
+    connection: &Connection,
+    of: (FeedScope, Uuid),
+    update: &SubscriptionUpdate,
+    operation: Operation,
+    change: &Change,
+) -> Result<Subscription> {
+    let new = update.apply(get(connection, of.0, of.1)?, change.at_ms);
     let previous = new.previous_secret.as_ref();
-    let changed = connection
+    connection
         .prepare_cached(
             "UPDATE subscription SET name = ?3, url = ?4, filter = ?5, sealed_secret = ?6, previous_secret = ?7,
-                                     previous_until_ms = ?8, disabled_ms = ?9 WHERE organisation = ?1 AND id = ?2",
+                                     previous_until_ms = ?8, disabled_ms = ?9, failing_since_ms = ?10
+             WHERE organisation = ?1 AND id = ?2",
         )?
         .execute(params![
             key(new.scope),
@@ -121,18 +135,15 @@ fn update(connection: &Connection, new: &Subscription, operation: Operation, cha
             previous.map(|previous| &previous.sealed),
             previous.map(|previous| previous.until_ms),
             new.disabled_ms,
+            new.health.failing_since_ms,
         ])
         .map_err(|error| not_inserted(error, Resource::Subscription))?;
-    if changed == 0 {
-        return Err(StoreError::NotFound(Resource::Subscription));
-    }
-    note_event(connection, new, operation, change)
+    note_event(connection, &new, operation, change)?;
+    Ok(new)
 }
 
 fn delete(connection: &Connection, scope: FeedScope, id: Uuid, change: &Change) -> Result<()> {
-    let mut statement = connection.prepare_cached(&format!("{SUBSCRIPTION} WHERE organisation = ?1 AND id = ?2"))?;
-    let known = statement.query_row(params![key(scope), id.as_bytes()], |row| Ok(subscription_at(row))).optional()?;
-    let known = known.ok_or(StoreError::NotFound(Resource::Subscription))??;
+    let known = get(connection, scope, id)?;
     for sql in [
         "DELETE FROM dead_letter WHERE organisation = ?1 AND subscription = ?2",
         "DELETE FROM subscription WHERE organisation = ?1 AND id = ?2",
@@ -205,9 +216,16 @@ impl SubscriptionStore for SqliteStore {
         self.read_list(None, |connection| list(connection, None)).await
     }
 
-    async fn subscription_update(&self, new: &Subscription, operation: Operation, change: &Change) -> Result<()> {
-        let (new, change) = (new.clone(), change.clone());
-        self.write(move |connection| update(connection, &new, operation, &change)).await
+    async fn subscription_update(
+        &self,
+        scope: FeedScope,
+        id: Uuid,
+        wanted: &SubscriptionUpdate,
+        operation: Operation,
+        change: &Change,
+    ) -> Result<Subscription> {
+        let (wanted, change) = (wanted.clone(), change.clone());
+        self.write(move |connection| update(connection, (scope, id), &wanted, operation, &change)).await
     }
 
     async fn subscription_delete(&self, scope: FeedScope, id: Uuid, change: &Change) -> Result<()> {

@@ -12,7 +12,7 @@ use super::entities::entity_touch;
 use super::events::{details, event_add};
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Resource, Result, StoreError, Warehouse,
-    WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
+    WarehouseOptions, WarehouseOptionsUpdate, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 
 pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change: &Change) -> Result<()> {
@@ -128,26 +128,48 @@ pub(super) fn warehouse_set_options(
     connection: &Connection,
     organisation: OrganisationId,
     name: &str,
-    options: WarehouseOptions,
+    update: WarehouseOptionsUpdate,
     change: &Change,
 ) -> Result<()> {
-    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
     let known = connection
         .prepare_cached("SELECT id, purge, no_delete FROM warehouse WHERE organisation = ?1 AND name = ?2")?
         .query_row(params![organisation.0.as_bytes(), name], |row| {
-            let is_same = row.get_ref(1)?.as_str()? == purge && row.get::<_, bool>(2)? == no_delete;
-            Ok((id(WarehouseId, row.get(0)?), is_same))
+            Ok((id(WarehouseId, row.get(0)?), row.get::<_, String>(1)?, row.get(2)?))
         })
         .optional()?;
-    let (id, is_same) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
-    if is_same {
+    let (id, purge, no_delete) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let known = WarehouseOptions { purge: purge_time(&purge)?, no_delete };
+    let options = update.apply(known);
+    if options == known {
         return Ok(());
     }
+    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
     connection
         .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
         .execute(params![organisation.0.as_bytes(), name, purge, no_delete])?;
     let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
     add_warehouse_event(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
+}
+
+fn warehouse_reseal(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    from: &[u8],
+    to: &[u8],
+    change: &Change,
+) -> Result<bool> {
+    let WarehouseRef { organisation, warehouse } = warehouse_ref;
+    let name = connection
+        .prepare_cached(
+            "UPDATE warehouse SET sealed_credentials = ?4
+             WHERE organisation = ?1 AND id = ?2 AND sealed_credentials = ?3 RETURNING name",
+        )?
+        .query_row(params![organisation.0.as_bytes(), warehouse.0.as_bytes(), from, to], |row| row.get::<_, String>(0))
+        .optional()?;
+    let Some(name) = name else { return Ok(false) };
+    let (operation, details) = (Operation::SetWarehouseStorage, EventDetails::new());
+    add_warehouse_event(connection, organisation, (warehouse, &name), operation, &details, change)?;
+    Ok(true)
 }
 
 /// Fails if the root overlaps the root of another warehouse. Compares with all of them: there are few, and creations are rare.
@@ -261,11 +283,22 @@ impl WarehouseStore for SqliteStore {
         self.write(move |connection| warehouse_set_storage(connection, organisation, &name, &storage, &change)).await
     }
 
+    async fn warehouse_reseal(
+        &self,
+        warehouse_ref: WarehouseRef,
+        from: &[u8],
+        to: &[u8],
+        change: &Change,
+    ) -> Result<bool> {
+        let (from, to, change) = (from.to_vec(), to.to_vec(), change.clone());
+        self.write(move |connection| warehouse_reseal(connection, warehouse_ref, &from, &to, &change)).await
+    }
+
     async fn warehouse_set_options(
         &self,
         organisation: OrganisationId,
         name: &str,
-        options: &WarehouseOptions,
+        options: &WarehouseOptionsUpdate,
         change: &Change,
     ) -> Result<()> {
         let (name, options, change) = (name.to_owned(), *options, change.clone());

@@ -344,6 +344,26 @@ pub(in crate::store) async fn dropped_table_without_purge_is_forgotten_when_due(
     assert_eq!(listed(&store, warehouse_ref).await, [purged], "a table with a purge is left to the purge");
 }
 
+pub(in crate::store) async fn begun_purge_of_a_clock_that_was_ahead_is_brought_forward(store: Subject) {
+    let (warehouse_ref, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, warehouse_ref, &orders).await;
+    dropped(&store, warehouse_ref, &orders, true).await;
+    let days_ahead_ms = NOW_MS + 100 * HOUR_MS;
+    assert_eq!(store.dropped_claim(days_ahead_ms, days_ahead_ms + 100, 9).await.unwrap().len(), 1);
+    let waiting = ident(&sales, "waiting");
+    stored_table(&store, warehouse_ref, &waiting).await;
+    dropped(&store, warehouse_ref, &waiting, true).await;
+    assert_eq!(store.dropped_bring_forward(NOW_MS, days_ahead_ms + 100).await.unwrap(), 0, "nobody waits longer");
+    assert_eq!(store.dropped_claim(NOW_MS, NOW_MS + 100, 9).await.unwrap(), []);
+    assert_eq!(
+        store.dropped_bring_forward(NOW_MS, NOW_MS + 99).await.unwrap(),
+        1,
+        "the restore time of the other table stays"
+    );
+    let [again] = store.dropped_claim(NOW_MS, NOW_MS + 100, 9).await.unwrap().try_into().unwrap();
+    assert_eq!((again.id, again.attempts), (id, 2));
+}
+
 pub(in crate::store) async fn purge_is_leased_to_one_server_at_a_time(store: Subject) {
     let (warehouse_ref, sales, orders) = sales(&store).await;
     let id = stored_table(&store, warehouse_ref, &orders).await;

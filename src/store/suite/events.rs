@@ -108,11 +108,11 @@ pub(in crate::store) async fn setting_to_its_present_value_leaves_no_event(store
     store_warehouse_of(&store, acme.id, "lake").await;
     let before = operations_of(&store, acme.id).await;
     store.organisation_set_tier(acme.id, &acme.tier, &change()).await.unwrap();
-    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default(), &change()).await.unwrap();
+    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default().into(), &change()).await.unwrap();
     store.warehouse_set_default(acme.id, "lake", &change()).await.unwrap();
     assert_eq!(operations_of(&store, acme.id).await, before);
     let options = WarehouseOptions { no_delete: true, ..WarehouseOptions::default() };
-    store.warehouse_set_options(acme.id, "lake", &options, &change()).await.unwrap();
+    store.warehouse_set_options(acme.id, "lake", &options.into(), &change()).await.unwrap();
     assert_eq!(operations_of(&store, acme.id).await.len(), before.len() + 1, "a change leaves its event");
 }
 

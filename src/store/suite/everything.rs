@@ -21,7 +21,7 @@ use crate::store::{
     Actor, Answer, ApiKey, AuditDecision, AuditEntry, AuditFilter, AuditPosition, AuditRecord, AuditType, CatalogRole,
     Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope,
     Grant, KeyUsage, NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past,
-    PreviousSecret, PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SigningKey,
+    PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SecretUpdate, SigningKey,
     SubscriptionHealth, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse, WarehouseRef, WarehouseStorage,
 };
 
@@ -309,12 +309,16 @@ const fn entities(
 /// Stores a failing subscription with a previous secret and two dead letters, and a plain one.
 async fn fill_subscriptions(store: &Subject, scope: FeedScope) {
     for (name, until_ms) in [("plain", None), ("failing", Some(NOW_MS + 9))] {
-        let mut new = subscription(scope, name);
+        let new = subscription(scope, name);
         store.subscription_create(&new, 9, &change()).await.unwrap();
         let Some(until_ms) = until_ms else { continue };
-        new.previous_secret = Some(PreviousSecret { sealed: vec![0, 255], until_ms });
-        new.disabled_ms = Some(NOW_MS + 8);
-        store.subscription_update(&new, Operation::RotateSubscription, &change()).await.unwrap();
+        let update = SubscriptionUpdate {
+            disabled: Some(true),
+            secret: Some(SecretUpdate::Rotate { sealed: vec![0, 255], until_ms }),
+            ..SubscriptionUpdate::default()
+        };
+        let operation = Operation::RotateSubscription;
+        store.subscription_update(scope, new.id, &update, operation, &change()).await.unwrap();
         let health = SubscriptionHealth {
             delivered_ms: Some(NOW_MS),
             failing_since_ms: Some(NOW_MS + 1),

@@ -150,3 +150,14 @@ pub(in crate::store) async fn progress_of_a_consumer_is_stored_by_its_holder(sto
 
 /// A lease that does not end during a test.
 const LEASE: Duration = Duration::from_secs(3_600);
+
+pub(in crate::store) async fn lease_of_a_clock_that_was_ahead_has_ended(store: Subject) {
+    const DAYS_MS: i64 = 3 * 86_400_000;
+    const DAYS: Duration = Duration::from_secs(3 * 86_400);
+    let (scope, ahead_ms) = (FeedScope::All, NOW_MS + DAYS_MS);
+    store.consumer_ensure(scope, "c", FeedStart::Oldest).await.unwrap();
+    assert!(matches!(store.consumer_claim(scope, "c", fresh_uuid(), DAYS).await.unwrap(), Claim::Held(_)));
+    assert!(matches!(store.consumer_claim(scope, "c", fresh_uuid(), LEASE).await.unwrap(), Claim::Held(_)));
+    assert!(store.task_claim("sweep", ahead_ms, ahead_ms + 10).await.unwrap());
+    assert!(store.task_claim("sweep", NOW_MS, NOW_MS + 10).await.unwrap());
+}

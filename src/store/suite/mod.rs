@@ -140,7 +140,10 @@ macro_rules! conformance {
             feed_tells_that_events_were_removed,
             new_consumer_reads_from_its_start,
             progress_of_a_consumer_is_stored_by_its_holder,
+            lease_of_a_clock_that_was_ahead_has_ended,
             subscription_is_stored_changed_and_removed_by_its_owner,
+            concurrent_changes_of_a_subscription_all_stay,
+            concurrent_changes_of_a_warehouse_all_stay,
             dead_letters_are_listed_replayed_and_limited,
             // Audit records
             audit_records_are_listed_as_added_and_by_organisation,
@@ -232,6 +235,7 @@ macro_rules! conformance {
             drops_are_listed_newest_first_in_pages,
             dropped_table_without_purge_is_forgotten_when_due,
             purge_is_leased_to_one_server_at_a_time,
+            begun_purge_of_a_clock_that_was_ahead_is_brought_forward,
             purge_progress_is_stored,
             dropped_table_is_removed_on_request,
             keyed_drops_and_restores_happen_once,
@@ -245,6 +249,7 @@ macro_rules! conformance {
             registered_document_is_the_origin_also_after_drop_and_restore,
             registered_old_document_stays_unless_a_server_removes_it,
             registration_over_a_table_keeps_its_old_documents,
+            claimed_old_document_of_a_clock_that_was_ahead_is_brought_forward,
             old_documents_of_organisations_take_turns,
             // Reports
             reports_are_listed_newest_first_in_pages,

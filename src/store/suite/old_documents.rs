@@ -197,6 +197,16 @@ pub(in crate::store) async fn registered_old_document_stays_unless_a_server_remo
     assert_eq!(claim(&store, UNTIL_MS).await, []);
 }
 
+pub(in crate::store) async fn claimed_old_document_of_a_clock_that_was_ahead_is_brought_forward(store: Subject) {
+    let (warehouse_ref, _, id) = table(&store).await;
+    commit(&store, warehouse_ref, id, 0, &removed(&[7])).await.unwrap();
+    assert_eq!(claimed(&store, UNTIL_MS * 2).await, [old(7)]);
+    assert_eq!(claim(&store, LATER_MS).await, []);
+    assert_eq!(store.old_document_bring_forward(LATER_MS, UNTIL_MS * 2 + 1_000).await.unwrap(), 0);
+    assert_eq!(store.old_document_bring_forward(LATER_MS, UNTIL_MS).await.unwrap(), 1);
+    assert_eq!(claimed(&store, LATER_MS).await, [old(7)]);
+}
+
 pub(in crate::store) async fn registration_over_a_table_keeps_its_old_documents(store: Subject) {
     let (warehouse_ref, _, id) = table(&store).await;
     commit(&store, warehouse_ref, id, 0, &removed(&[7])).await.unwrap();

@@ -5,8 +5,8 @@ use tidewater_core::ids::{OrganisationId, WarehouseId};
 use super::fixture::{NOW_MS, Subject, assert_refused, change, organisation};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DeadLetter, EventFilter, FeedScope, Operation, PreviousSecret, Resource, StoreError, Subscription,
-    SubscriptionFilter, SubscriptionHealth,
+    DeadLetter, EventFilter, FeedScope, Operation, PreviousSecret, Resource, SecretUpdate, StoreError, Subscription,
+    SubscriptionFilter, SubscriptionHealth, SubscriptionUpdate,
 };
 
 /// Returns a subscription that is not yet stored.
@@ -46,7 +46,7 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let own = FeedScope::Organisation(acme.id);
-    let (mut first, all) = (subscription(own, "first"), subscription(FeedScope::All, "first"));
+    let (first, all) = (subscription(own, "first"), subscription(FeedScope::All, "first"));
     store.subscription_create(&first, 2, &change()).await.unwrap();
     store.subscription_create(&all, 2, &change()).await.unwrap();
     let same_name = store.subscription_create(&subscription(own, "first"), 2, &change()).await;
@@ -82,17 +82,34 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
         last_error: Some("no answer".to_owned()),
     };
     store.subscription_note(own, first.id, &health).await.unwrap();
-    first.name = "renamed".to_owned();
-    first.disabled_ms = Some(NOW_MS + 5);
-    first.previous_secret = Some(PreviousSecret { sealed: vec![1, 2, 3], until_ms: NOW_MS + 9 });
-    first.sealed_secret = vec![4];
-    first.filter = SubscriptionFilter::default();
-    store.subscription_update(&first, Operation::DisableSubscription, &change()).await.unwrap();
-    first.health = health;
+    let update = SubscriptionUpdate {
+        name: Some("renamed".to_owned()),
+        warehouse: Some(None),
+        objects: Some(Vec::new()),
+        operations: Some(Vec::new()),
+        disabled: Some(true),
+        secret: Some(SecretUpdate::Rotate { sealed: vec![4], until_ms: NOW_MS + 9 }),
+        url: None,
+    };
+    let operation = Operation::DisableSubscription;
+    let updated = store.subscription_update(own, first.id, &update, operation, &change()).await.unwrap();
+    let first = Subscription {
+        name: "renamed".to_owned(),
+        disabled_ms: Some(change().at_ms),
+        previous_secret: Some(PreviousSecret { sealed: vec![1, 2, 3], until_ms: NOW_MS + 9 }),
+        sealed_secret: vec![4],
+        filter: SubscriptionFilter::default(),
+        health,
+        ..first
+    };
+    assert_eq!(updated, first);
     assert_eq!(store.subscription_list(own).await.unwrap(), [first.clone(), second.clone()], "by name");
-    let taken = Subscription { name: "second".to_owned(), ..first.clone() };
-    let taken = store.subscription_update(&taken, Operation::UpdateSubscription, &change()).await;
-    assert_refused!(taken, StoreError::AlreadyExists(Resource::Subscription));
+    let taken = SubscriptionUpdate { name: Some("second".to_owned()), ..SubscriptionUpdate::default() };
+    let operation = Operation::UpdateSubscription;
+    let refused = store.subscription_update(own, first.id, &taken, operation, &change()).await;
+    assert_refused!(refused, StoreError::AlreadyExists(Resource::Subscription));
+    let missing = store.subscription_update(own, fresh_uuid(), &taken, operation, &change()).await;
+    assert_refused!(missing, StoreError::NotFound(Resource::Subscription));
     let elsewhere = store.subscription_delete(FeedScope::All, first.id, &change()).await;
     assert_refused!(elsewhere, StoreError::NotFound(Resource::Subscription));
     store.dead_letter_add(&letter(&first, "e", NOW_MS), 9).await.unwrap();
@@ -109,6 +126,48 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
         ("create-organisation", "acme"),
     ];
     assert_eq!(told, expected);
+}
+
+pub(in crate::store) async fn concurrent_changes_of_a_subscription_all_stay(store: Subject) {
+    let of = subscription(FeedScope::All, "own");
+    store.subscription_create(&of, 9, &change()).await.unwrap();
+    let plain = SubscriptionUpdate::default;
+    let updates = [
+        SubscriptionUpdate { name: Some("renamed".to_owned()), ..plain() },
+        SubscriptionUpdate { url: Some("https://example.com/new".to_owned()), ..plain() },
+        SubscriptionUpdate { warehouse: Some(None), ..plain() },
+        SubscriptionUpdate { objects: Some(vec!["z".to_owned()]), ..plain() },
+        SubscriptionUpdate { operations: Some(Vec::new()), ..plain() },
+        SubscriptionUpdate { disabled: Some(true), ..plain() },
+        SubscriptionUpdate { secret: Some(SecretUpdate::Rotate { sealed: vec![9], until_ms: 7 }), ..plain() },
+    ];
+    let change = change();
+    let update = |update| store.subscription_update(of.scope, of.id, update, Operation::UpdateSubscription, &change);
+    let done = futures_util::future::join_all(updates.iter().map(update)).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    let expected = Subscription {
+        name: "renamed".to_owned(),
+        url: "https://example.com/new".to_owned(),
+        filter: SubscriptionFilter { objects: vec!["z".to_owned()], ..SubscriptionFilter::default() },
+        disabled_ms: Some(change.at_ms),
+        sealed_secret: vec![9],
+        previous_secret: Some(PreviousSecret { sealed: of.sealed_secret.clone(), until_ms: 7 }),
+        ..of.clone()
+    };
+    assert_eq!(store.subscription_list(of.scope).await.unwrap(), std::slice::from_ref(&expected));
+
+    let reseal = |from: &[u8], to: &[u8]| SubscriptionUpdate {
+        secret: Some(SecretUpdate::Reseal { from: from.to_vec(), to: to.to_vec() }),
+        ..plain()
+    };
+    let stale = update(&reseal(&of.sealed_secret, &[1])).await.unwrap();
+    assert_eq!(stale, expected, "a rotated secret stays");
+    let resealed = update(&reseal(&[9], &[10])).await.unwrap();
+    assert_eq!((resealed.sealed_secret, resealed.previous_secret), (vec![10], None));
+    let health = SubscriptionHealth { failing_since_ms: Some(5), ..SubscriptionHealth::default() };
+    store.subscription_note(of.scope, of.id, &health).await.unwrap();
+    let enabled = update(&SubscriptionUpdate { disabled: Some(false), ..plain() }).await.unwrap();
+    assert_eq!((enabled.disabled_ms, enabled.health.failing_since_ms), (None, None));
 }
 
 pub(in crate::store) async fn dead_letters_are_listed_replayed_and_limited(store: Subject) {

@@ -8,7 +8,9 @@ use super::fixture::{
     warehouse,
 };
 use crate::base::clock::fresh_uuid;
-use crate::store::{ApiKey, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
+use crate::store::{
+    ApiKey, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseOptionsUpdate, WarehouseRef, WarehouseStorage,
+};
 
 pub(in crate::store) async fn first_warehouse_is_the_default(store: Subject) {
     let acme = organisation("acme");
@@ -143,6 +145,33 @@ pub(in crate::store) async fn only_an_empty_warehouse_can_be_dropped(store: Subj
     store.namespace_create(spare, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
 }
 
+pub(in crate::store) async fn concurrent_changes_of_a_warehouse_all_stay(store: Subject) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme, &change()).await.unwrap();
+    let sealed = WarehouseStorage { sealed_credentials: Some(vec![1]), ..WarehouseStorage::local() };
+    let lake = Warehouse { storage: sealed, ..warehouse(acme.id, "lake") };
+    store.warehouse_create(&lake, &change()).await.unwrap();
+    let (purge, no_delete) = (
+        WarehouseOptionsUpdate { purge: Some(PurgeTime::AtOnce), no_delete: None },
+        WarehouseOptionsUpdate { purge: None, no_delete: Some(true) },
+    );
+    let change = change();
+    let set = |options| store.warehouse_set_options(acme.id, "lake", options, &change);
+    let (one, other) = tokio::join!(set(&purge), set(&no_delete));
+    (one.unwrap(), other.unwrap());
+    let found = || async { store.warehouse_list(acme.id).await.unwrap().remove(0) };
+    assert_eq!(found().await.options, WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true });
+
+    let lake_ref = WarehouseRef { organisation: acme.id, warehouse: lake.id };
+    assert!(
+        !store.warehouse_reseal(lake_ref, &[7], &[8], &change).await.unwrap(),
+        "other credentials were set meanwhile"
+    );
+    assert_eq!(found().await.storage, lake.storage);
+    assert!(store.warehouse_reseal(lake_ref, &[1], &[2], &change).await.unwrap());
+    assert_eq!(found().await.storage.sealed_credentials, Some(vec![2]));
+}
+
 pub(in crate::store) async fn options_of_warehouses_and_keys_are_stored(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
@@ -151,10 +180,10 @@ pub(in crate::store) async fn options_of_warehouses_and_keys_are_stored(store: S
     store.warehouse_create(&lake, &change()).await.unwrap();
     store.warehouse_create(&warehouse(acme.id, "other"), &change()).await.unwrap();
     assert_eq!(store.warehouse_list(acme.id).await.unwrap()[0], lake);
-    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default(), &change()).await.unwrap();
+    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default().into(), &change()).await.unwrap();
     let changed = Warehouse { options: WarehouseOptions::default(), ..lake };
     assert_eq!(store.warehouse_list(acme.id).await.unwrap()[0], changed);
-    let missing = store.warehouse_set_options(acme.id, "none", &options, &change()).await;
+    let missing = store.warehouse_set_options(acme.id, "none", &options.into(), &change()).await;
     assert_refused!(missing, StoreError::NotFound(Resource::Warehouse));
 
     let keeper = ApiKey { no_delete: true, ..key(acme.id, "keeper") };

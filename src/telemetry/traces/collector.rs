@@ -3,7 +3,6 @@
 //! OTLP over gRPC is one message in a POST over HTTP/2, with the outcome in the trailers. That is little enough to need no gRPC
 //! library (decision 0074).
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::redirect::Policy;
 use reqwest::{Body, Certificate, Client, StatusCode, Url};
 
+use crate::base::named_file;
 use crate::config::{TracesConfig, TracesProtocol, pairs};
 
 /// The largest answer of a collector that is read.
@@ -164,7 +164,7 @@ fn pause(headers: &HeaderMap) -> Duration {
 fn headers(config: &TracesConfig) -> Result<HeaderMap, String> {
     let mut texts = vec![("traces.headers".to_owned(), config.headers.expose().clone())];
     if !config.headers_file.as_os_str().is_empty() {
-        let text = fs::read_to_string(&config.headers_file);
+        let text = named_file::read_text(&config.headers_file);
         let text = text.map_err(|error| format!("cannot read {}: {error}", config.headers_file.display()))?;
         texts.push((config.headers_file.display().to_string(), text));
     }
@@ -187,7 +187,7 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {
     if file.as_os_str().is_empty() {
         return Ok(Vec::new());
     }
-    let text = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let text = named_file::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let found = Certificate::from_pem_bundle(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     if found.is_empty() {
         return Err(format!("{} has no certificate in PEM", file.display()));

@@ -138,6 +138,8 @@ async fn invalid_request_is_refused() {
         (json!({ "continuation-token": "abc" }), "did not issue continuation-token"),
         (json!({ "continuation-token": token }), "belongs to another warehouse"),
         (json!([]), "must be a JSON object"),
+        (json!({ "page-size": "many" }), "`page-size`: "),
+        (json!({ "catalog-objects-by-uuid": ["7", 7] }), "`catalog-objects-by-uuid[1]`: "),
     ] {
         let message = catalog.post(&tenant.key, EVENTS, &query).await.error(400, "BadRequestException");
         assert!(message.contains(says), "{query}: {message}");

@@ -95,6 +95,9 @@ async fn reload_reads_the_settings_again_if_the_program_supports_it() {
     }));
     let told = catalog.post(&operator, path, &json!({})).await.ok(200);
     assert_eq!(told, json!({ "taken": [change], "needs-restart": [] }));
+    for body in [json!({ "config": "/etc/other.toml" }), json!(null), json!([1])] {
+        catalog.post(&operator, path, &body).await.error(400, "BadRequestException");
+    }
 }
 
 #[tokio::test]
