@@ -16,7 +16,7 @@ use crate::base::secret::Secret;
 use crate::config::DeliveryConfig;
 use crate::sealing::{KeySource, fresh_key};
 use crate::store::{
-    Change, EventFilter, FeedScope, Operation, Organisation, Store, Subscription, SubscriptionFilter,
+    Change, Claim, EventFilter, FeedScope, Operation, Organisation, Store, Subscription, SubscriptionFilter,
     SubscriptionHealth,
 };
 
@@ -367,8 +367,8 @@ async fn event_is_sent_although_its_next_attempt_was_stored_with_a_clock_days_ah
     let (subscription, _) = world.subscribe(&off, "all", &receiver.url("/hook")).await;
     let (scope, name, holder) = (subscription.scope, consumer_name(subscription.id), fresh_uuid());
     let ahead_ms = Clock::System.now_ms() + 3 * 86_400_000;
-    let held = world.store.consumer_claim(scope, &name, holder, ahead_ms, ahead_ms + 60_000).await.unwrap();
-    assert!(held.is_some());
+    let held = world.store.consumer_claim(scope, &name, holder, Duration::from_secs(3 * 86_400)).await.unwrap();
+    assert!(matches!(held, Claim::Held(_)));
     assert!(world.store.consumer_postpone(scope, &name, holder, 1, ahead_ms + 1_000).await.unwrap());
     world.change([1]).await;
     let _server = world.server(|_| {});

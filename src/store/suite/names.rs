@@ -10,7 +10,7 @@ use super::concurrency::{at_once, winners};
 use super::fixture::{
     NOW_MS, Subject, assert_refused, change, change_at, key, organisation, store_warehouse, warehouse,
 };
-use super::subscriptions::subscription;
+use super::subscriptions::{renamed, subscription};
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
     ApiKey, CatalogRole, FeedScope, KeyUpdate, Operation, OrganisationUpdate, PageRequest, PrincipalRole, Resource,
@@ -177,13 +177,13 @@ pub(in crate::store) async fn concurrent_roles_and_subscriptions_of_one_name_hav
         store.subscription_create(other, 100, &change()).await.unwrap();
     }
     let subscriptions = at_once(CALLERS, |number| {
-        let (store, mut own_one) = (Arc::clone(&store), others[number].clone());
+        let (store, id) = (Arc::clone(&store), others[number].id);
         async move {
             if number % 4 == 0 {
                 store.subscription_create(&subscription(own, "wanted"), 100, &change()).await
             } else {
-                "wanted".clone_into(&mut own_one.name);
-                store.subscription_update(&own_one, Operation::UpdateSubscription, &change()).await
+                let operation = Operation::UpdateSubscription;
+                store.subscription_update(own, id, &renamed("wanted"), operation, &change()).await.map(drop)
             }
         }
     })

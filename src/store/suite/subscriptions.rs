@@ -42,6 +42,11 @@ pub(super) fn letter(of: &Subscription, event: &str, at_ms: i64) -> DeadLetter {
     }
 }
 
+/// Returns an update of the name alone.
+pub(super) fn renamed(name: &str) -> SubscriptionUpdate {
+    SubscriptionUpdate { name: Some(name.to_owned()), ..SubscriptionUpdate::default() }
+}
+
 pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_owner(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
@@ -63,7 +68,8 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
     assert_eq!(store.subscription_list_all().await.unwrap().len(), 3);
     let mut named_like_first = second.clone();
     named_like_first.name = first.id.to_string();
-    store.subscription_update(&named_like_first, Operation::UpdateSubscription, &change()).await.unwrap();
+    let (update, operation) = (renamed(&named_like_first.name), Operation::UpdateSubscription);
+    store.subscription_update(own, second.id, &update, operation, &change()).await.unwrap();
     for (scope, named, found) in [
         (own, first.id.to_string(), Some(&first)),
         (own, "first".to_owned(), Some(&first)),
@@ -74,7 +80,7 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
     ] {
         assert_eq!(store.subscription_find(scope, &named).await.unwrap().as_ref(), found, "{named}");
     }
-    store.subscription_update(&second, Operation::UpdateSubscription, &change()).await.unwrap();
+    store.subscription_update(own, second.id, &renamed(&second.name), operation, &change()).await.unwrap();
 
     let health = SubscriptionHealth {
         delivered_ms: Some(NOW_MS),
