@@ -45,7 +45,7 @@ fn in_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether a character controls the terminal, or the direction of the text after it.
-const fn is_unsafe(one: char) -> bool {
+fn is_unsafe(one: char) -> bool {
     one.is_control() || matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -65,9 +65,8 @@ async fn access_pointers_and_changes_do_not_wait_for_lists() {
     assert_eq!(store.table_get_all(warehouse_ref, &idents).await.unwrap().len(), 200);
     let updates = [("a".to_owned(), "b".to_owned())].into();
     let limits = tidewater_core::request_limits::RequestLimits::default();
-    let update =
-        store.namespace_update_properties(warehouse_ref, &sales, &updates, &[], &limits, &Change::by_catalog(2));
-    update.await.unwrap();
+    let change = Change::by_catalog(2);
+    store.namespace_update_properties(warehouse_ref, &sales, &updates, &[], &limits, &change).await.unwrap();
 
     assert!(!list.is_finished(), "the list waits for a place");
     drop(held);
