@@ -10,7 +10,7 @@ use super::concurrency::{at_once, winners};
 use super::fixture::{
     NOW_MS, Subject, assert_refused, change, change_at, key, organisation, store_warehouse, warehouse,
 };
-use super::subscriptions::{renamed, subscription};
+use super::subscriptions::{renamed as renamed_subscription, subscription};
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
     ApiKey, CatalogRole, FeedScope, KeyUpdate, Operation, OrganisationUpdate, PageRequest, PrincipalRole, Resource,
@@ -182,8 +182,8 @@ pub(in crate::store) async fn concurrent_roles_and_subscriptions_of_one_name_hav
             if number % 4 == 0 {
                 store.subscription_create(&subscription(own, "wanted"), 100, &change()).await
             } else {
-                let operation = Operation::UpdateSubscription;
-                store.subscription_update(own, id, &renamed("wanted"), operation, &change()).await.map(drop)
+                let (update, operation) = (renamed_subscription("wanted"), Operation::UpdateSubscription);
+                store.subscription_update(own, id, &update, operation, &change()).await.map(drop)
             }
         }
     })
