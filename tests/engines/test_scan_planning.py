@@ -119,7 +119,7 @@ FILTERS: list[str | BooleanExpression] = [
     "real > 12.25",
     "size <= 3.5",
     "price == 2.25",
-    "price < 1.5",
+    "price < 1.50",
     "seen == '1969-12-31'",
     "seen > '1969-12-31'",
     "at >= '20:00:00'",
@@ -157,10 +157,10 @@ def ids(table: Table, **scan: object) -> list[int]:
     return sorted(table.scan(**scan).to_arrow()["id"].to_pylist())  # type: ignore[arg-type]
 
 
-def files(table: Table, **scan: object) -> dict[str, tuple[int, list[str]]]:
-    """The data files of a scan: their partitions, and the paths of their deletes."""
+def files(table: Table, **scan: object) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """The data files of a scan: their numbers of rows, and the paths of their deletes."""
     return {
-        task.file.file_path: (task.file.record_count, sorted(deletes.file_path for deletes in task.delete_files))
+        task.file.file_path: (task.file.record_count, tuple(sorted(deletes.file_path for deletes in task.delete_files)))
         for task in table.scan(**scan).plan_files()  # type: ignore[arg-type]
     }
 
@@ -188,7 +188,8 @@ def test_each_kind_of_filter_reads_the_same_files_and_rows(
         assert ids(by_server, row_filter=row_filter) == expected, row_filter
         assert planned, "the server plans"
         planned.clear()
-        assert files(by_server, row_filter=row_filter) == files(by_client, row_filter=row_filter), row_filter
+        # The server leaves out files that PyIceberg keeps, such as those with only the value that is not wanted.
+        assert files(by_server, row_filter=row_filter).items() <= files(by_client, row_filter=row_filter).items(), row_filter
         planned.clear()
     assert ids(by_server) == [number for number in range(64) if number != 17]
 

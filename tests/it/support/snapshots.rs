@@ -119,7 +119,8 @@ impl Written<'_> {
         manifest_list: &str,
         parent: Option<i64>,
     ) {
-        let mut snapshot = json!({ "snapshot-id": id, "sequence-number": sequence, "timestamp-ms": 4_000_000_000_000_i64 + sequence,
+        let timestamp_ms = self.metadata().await.last_updated_ms() + 1;
+        let mut snapshot = json!({ "snapshot-id": id, "sequence-number": sequence, "timestamp-ms": timestamp_ms,
             "manifest-list": manifest_list, "summary": { "operation": operation }, "schema-id": 0 });
         if let Some(parent) = parent {
             snapshot["parent-snapshot-id"] = json!(parent);

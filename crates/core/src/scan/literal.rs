@@ -178,11 +178,14 @@ fn from_text(text: &str, value_type: ValueType) -> Result<Outcome, String> {
             bytes(text).map(|bytes| Converted::Value(Value::Binary(bytes))),
             "send two hexadecimal digits for each byte",
         ),
-        // JSON has no numbers for these. Java writes them as strings.
-        ValueType::Float => (infinity(text).map(|sign| Converted::Value(Value::Float(f32::INFINITY * sign))), NUMBER),
+        // JSON has no infinities: Java writes them as strings. PyIceberg sends the number of a filter in text as a string.
+        ValueType::Float => match infinity(text) {
+            Some(sign) => (Some(Converted::Value(Value::Float(f32::INFINITY * sign))), NUMBER),
+            None => (float(text)?, NUMBER),
+        },
         ValueType::Double => {
-            let value = infinity(text).map(|sign| Converted::Value(Value::Double(f64::INFINITY * f64::from(sign))));
-            (value, NUMBER)
+            let infinite = infinity(text).map(|sign| f64::INFINITY * f64::from(sign));
+            (infinite.or_else(|| double(text)).map(|value| Converted::Value(Value::Double(value))), NUMBER)
         }
         ValueType::Boolean => (None, "send true or false, without quotes"),
         ValueType::Int | ValueType::Long => (None, "send an integer, without quotes"),

@@ -69,6 +69,8 @@ fn literals_of_pyiceberg_are_converted() {
         (r#""2017-11-16T23:31:08.123456+01:00""#, "timestamptz", Value::Timestamp(INSTANT)),
         (r#""2017-11-16T22:31:08.123456789""#, "timestamp_ns", Value::TimestampNano(INSTANT * 1_000 + 789)),
         (r#""00ff""#, "binary", Value::Binary([0, 255].into())),
+        (r#""12.25""#, "float", Value::Float(12.25)),
+        (r#""-3.5""#, "double", Value::Double(-3.5)),
         (r#""F79C3E09-677C-4BBD-A479-3F349CB785E7""#, "uuid", Value::Uuid(UUID)),
     ] {
         assert_eq!(value(json, name), expected, "{json} as {name}");
@@ -96,7 +98,7 @@ fn mismatched_literals_are_refused() {
         ("1.0", "int"),
         ("1e3", "long"),
         (r#""1""#, "long"),
-        (r#""1.5""#, "double"),
+        (r#""1,5""#, "double"),
         (r#""NaN""#, "double"),
         ("1e400", "double"),
         (r#""1.2.3""#, "decimal(9,2)"),
