@@ -87,17 +87,17 @@ async fn slow_receiver_gets_each_record_once_in_batches_that_move_the_position()
                 read = receiver.recv(&mut buffer) => drop(read.unwrap()),
                 _ = &mut ended => return,
             }
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     assert_eq!(export.run().await.unwrap(), 60);
-    while received.load(std::sync::atomic::Ordering::Relaxed) < 60 {
+    while received.load(Ordering::Relaxed) < 60 {
         tokio::task::yield_now().await;
     }
     end.send(()).unwrap();
     reader.await.unwrap();
-    assert_eq!(received.load(std::sync::atomic::Ordering::Relaxed), 60);
+    assert_eq!(received.load(Ordering::Relaxed), 60);
 }
 
 #[test]
