@@ -45,7 +45,7 @@ fn in_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether a character controls the terminal, or the direction of the text after it.
-const fn is_unsafe(one: char) -> bool {
+fn is_unsafe(one: char) -> bool {
     one.is_control() || matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -136,7 +136,7 @@ mod tests {
         let value = serde_json::json!({"name": "\u{7f}\u{9b}\u{1b}\n\u{2066}"});
         let text = serde_json::to_string_pretty(&value).unwrap();
         let printed = printable(&text);
-        assert!(!printed.contains(|one| is_unsafe(one) && one != '\n'));
+        assert!(!printed.contains(|one: char| is_unsafe(one) && one != '\n'));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }
 

@@ -22,7 +22,8 @@ use crate::store::{
     Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope,
     Grant, KeyUsage, NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past,
     PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SecretUpdate, SigningKey,
-    SubscriptionHealth, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse, WarehouseRef, WarehouseStorage,
+    SubscriptionHealth, SubscriptionUpdate, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse,
+    WarehouseRef, WarehouseStorage,
 };
 
 /// Names whose order by bytes is not that of a language, and which need care in texts.
