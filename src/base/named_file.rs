@@ -117,7 +117,7 @@ mod tests {
             0,
         )
         .unwrap();
-        for path in [&pipe, folder.path(), Path::new("/dev/zero")] {
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
             assert_eq!(read(path).unwrap_err().to_string(), "it is not a regular file", "{}", path.display());
         }
     }

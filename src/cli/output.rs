@@ -136,7 +136,7 @@ mod tests {
         let value = serde_json::json!({"name": "\u{7f}\u{9b}\u{1b}\n\u{2066}"});
         let text = serde_json::to_string_pretty(&value).unwrap();
         let printed = printable(&text);
-        assert!(!printed.contains(|one| is_unsafe(one) && one != '\n'));
+        assert!(!printed.contains(|one: char| is_unsafe(one) && one != '\n'));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }
 

@@ -148,8 +148,9 @@ pub(in crate::store) async fn concurrent_changes_of_a_subscription_all_stay(stor
         SubscriptionUpdate { secret: Some(SecretUpdate::Rotate { sealed: vec![9], until_ms: 7 }), ..plain() },
     ];
     let change = change();
-    let update = |update| store.subscription_update(of.scope, of.id, update, Operation::UpdateSubscription, &change);
-    let done = futures_util::future::join_all(updates.iter().map(update)).await;
+    let operation = Operation::UpdateSubscription;
+    let all = updates.iter().map(|update| store.subscription_update(of.scope, of.id, update, operation, &change));
+    let done = futures_util::future::join_all(all).await;
     assert!(done.iter().all(Result::is_ok), "{done:?}");
     let expected = Subscription {
         name: "renamed".to_owned(),
@@ -162,17 +163,20 @@ pub(in crate::store) async fn concurrent_changes_of_a_subscription_all_stay(stor
     };
     assert_eq!(store.subscription_list(of.scope).await.unwrap(), std::slice::from_ref(&expected));
 
+    let update = async |update: SubscriptionUpdate| {
+        store.subscription_update(of.scope, of.id, &update, operation, &change).await.unwrap()
+    };
     let reseal = |from: &[u8], to: &[u8]| SubscriptionUpdate {
         secret: Some(SecretUpdate::Reseal { from: from.to_vec(), to: to.to_vec() }),
         ..plain()
     };
-    let stale = update(&reseal(&of.sealed_secret, &[1])).await.unwrap();
+    let stale = update(reseal(&of.sealed_secret, &[1])).await;
     assert_eq!(stale, expected, "a rotated secret stays");
-    let resealed = update(&reseal(&[9], &[10])).await.unwrap();
+    let resealed = update(reseal(&[9], &[10])).await;
     assert_eq!((resealed.sealed_secret, resealed.previous_secret), (vec![10], None));
     let health = SubscriptionHealth { failing_since_ms: Some(5), ..SubscriptionHealth::default() };
     store.subscription_note(of.scope, of.id, &health).await.unwrap();
-    let enabled = update(&SubscriptionUpdate { disabled: Some(false), ..plain() }).await.unwrap();
+    let enabled = update(SubscriptionUpdate { disabled: Some(false), ..plain() }).await;
     assert_eq!((enabled.disabled_ms, enabled.health.failing_since_ms), (None, None));
 }
 

@@ -158,7 +158,8 @@ pub(in crate::store) async fn concurrent_changes_of_a_warehouse_all_stay(store: 
     let change = change();
     let set = |options| store.warehouse_set_options(acme.id, "lake", options, &change);
     let (one, other) = tokio::join!(set(&purge), set(&no_delete));
-    (one.unwrap(), other.unwrap());
+    one.unwrap();
+    other.unwrap();
     let found = || async { store.warehouse_list(acme.id).await.unwrap().remove(0) };
     assert_eq!(found().await.options, WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true });
 
