@@ -30,8 +30,7 @@ impl ObjectName {
     }
 
     /// Returns whether the name begins with the levels of one of these names. The time does not depend on their number.
-    #[must_use]
-    pub fn begins_with_any(&self, names: &HashSet<&[String]>) -> bool {
+    pub(crate) fn begins_with_any(&self, names: &HashSet<&[String]>) -> bool {
         let (namespace, name) = match self {
             Self::Namespace(ident) => (ident, None),
             Self::Table(ident) | Self::View(ident) => (&ident.namespace, Some(ident.name())),
