@@ -82,7 +82,7 @@ class Server:
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATER_")}
         kept |= dict(setting.split("=", 1) for setting in self.options.env)
-        return {**kept, "TIDEWATER_MASTER_KEY_FILE": str(self.folder / "master.key"), "TIDEWATER_LOG__LEVEL": "warn"}
+        return {**kept, "TIDEWATER_STORAGE__MASTER_KEY_FILE": str(self.folder / "master.key"), "TIDEWATER_LOG__LEVEL": "warn"}
 
     def command(self, *args: str) -> list[str]:
         return [str(self.options.tidewater), *args, "--data-dir", str(self.folder / "data")]

@@ -46,6 +46,9 @@ final class Contents {
   /** The data files that a position delete file names, by {@link #key}. */
   final Map<String, Set<String>> deletes = new HashMap<>();
 
+  /** The rows of equality delete files, by location. */
+  final Map<String, List<Row>> deletedRows = new HashMap<>();
+
   Contents(Values values, String folder) {
     this.values = values;
     this.folder = folder;
@@ -172,8 +175,10 @@ final class Contents {
       by.add(leaves.remove(values.below(leaves.size())));
     }
     int[] ids = by.stream().mapToInt(Columns.Leaf::id).toArray();
+    String location = location("deletes", "parquet");
+    deletedRows.put(location, of);
     return withPartition(FileMetadata.deleteFileBuilder(spec).ofEqualityDeletes(ids), spec, partition(schema, spec, of.get(0)))
-        .withPath(location("deletes", "parquet"))
+        .withPath(location)
         .withFormat(FileFormat.PARQUET)
         .withFileSizeInBytes(700)
         .withMetrics(metrics(by, of))

@@ -2,6 +2,7 @@ package tidewater.planning;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -163,7 +164,11 @@ public final class Planning {
     line.put("metadata-location", ((BaseTable) made.table()).operations().current().metadataFileLocation());
     line.set("request", request);
     if (expected != null) {
-      expected.forEach(answer -> line.withArray("files").add(answer.file().location()));
+      ObjectNode files = line.putObject("files");
+      for (Answer answer : expected) {
+        ArrayNode deletes = files.putArray(answer.file().location());
+        answer.deletes().forEach(delete -> deletes.add(delete.location()));
+      }
     }
     scans.println(line);
   }

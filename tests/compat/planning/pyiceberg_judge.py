@@ -133,16 +133,18 @@ def compare(tables: dict[str, Table], scan: dict, counts: Counter, differs: Diff
         differs("pyiceberg: fails", table=scan["table"], request=request, filter=str(row_filter), detail=str(error)[:2000])
         return
     counts["plans of PyIceberg"] += 1
-    of_library = set(scan.get("files", ()))
+    of_library = {path: set(deletes) for path, deletes in scan.get("files", {}).items()}
     for path in client.keys() | planned.keys():
         where = {"table": scan["table"], "request": request, "filter": str(row_filter), "detail": path}
         if path not in planned:
-            # PyIceberg prunes less than the library in places, and more nowhere.
-            kind = "file missing" if path in of_library or "files" not in scan else "file pruned that PyIceberg keeps"
+            # The other judge has found by the rows of the file whether it is needed.
+            kind = "file pruned that the library keeps" if path in of_library else "file pruned that PyIceberg keeps"
             differs(f"pyiceberg: {kind}", **where)
         elif path not in client:
-            kind = "file that PyIceberg loses" if path in of_library else "file kept that PyIceberg prunes"
+            kind = "file that PyIceberg loses" if path in of_library else "file kept that PyIceberg prunes too"
             differs(f"pyiceberg: {kind}", **where)
+        elif client[path] != planned[path] and planned[path] == of_library.get(path):
+            differs("pyiceberg: deletes that PyIceberg chooses otherwise", **where)
         elif client[path] != planned[path]:
             differs("pyiceberg: deletes differ", **where, client=sorted(client[path]), server=sorted(planned[path]))
 
