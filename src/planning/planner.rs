@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tidewater_core::document::TableMetadata;
+use tidewater_core::scan::columns::is_metadata_column;
 use tidewater_core::scan::range::resolve;
 use tidewater_core::scan::request::{PlanRequest, SnapshotRange};
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use super::error::PlanError;
 use super::measures::PlanningMeasures;
 use super::parts::{Parts, Sink, channel};
 use super::position::{Position, split};
-use super::prepared::{Prepared, column_ids};
+use super::prepared::{Prepared, check_filter, column_ids};
 use super::reader::TableReader;
 use super::scan::{Pause, Scan};
 use super::source::{SnapshotLists, Source};
@@ -331,16 +332,19 @@ impl Wanted {
     fn from_request(table: &TableMetadata, request: PlanRequest) -> Result<Self, PlanError> {
         let bad = |error: &dyn std::fmt::Display| PlanError::BadRequest(error.to_string());
         let source = resolve(request.snapshots, request.use_snapshot_schema, table).map_err(|error| bad(&error))?;
-        let schema_id = source.schema.id();
         let range = match request.snapshots {
             SnapshotRange::Current => table.current_snapshot_id().map(Range::At),
             SnapshotRange::At(id) => Some(Range::At(id)),
             SnapshotRange::Appended { after, until } => Some(Range::Between(after, until)),
         };
+        let (schema_id, current) = (source.schema.id(), table.current_schema_id());
+        let (schema_id, statistics) = match check_names(table, schema_id, &request) {
+            Ok(statistics) => (schema_id, statistics),
+            // Java's client asks for the snapshot's schema also where it names the columns of the current one.
+            Err(error) if schema_id == current => return Err(error),
+            Err(error) => (current, check_names(table, current, &request).map_err(|_| error)?),
+        };
         let case_sensitive = request.case_sensitive;
-        // Only checked: the answer has whole files.
-        column_ids(table, schema_id, request.select.as_deref().unwrap_or_default(), case_sensitive)?;
-        let statistics = column_ids(table, schema_id, &request.stats_fields, case_sensitive)?;
         let filter = request.filter.map(|text| RawValue::from_string(text.into())).transpose();
         Ok(Self { range, schema_id, filter: filter.map_err(|error| bad(&error))?, case_sensitive, statistics })
     }
@@ -363,6 +367,22 @@ impl Wanted {
         let source = resolve(range, false, table).map_err(|_| PlanError::NoSuchTask)?;
         SnapshotLists::new(&source.snapshots)
     }
+}
+
+/// Checks that the columns that a request names are in a schema. Returns the field ids of those whose statistics are wanted.
+///
+/// # Errors
+/// `BadRequest` if a name is unknown or ambiguous, or the filter does not fit the columns.
+fn check_names(table: &TableMetadata, schema_id: i32, request: &PlanRequest) -> Result<Vec<i32>, PlanError> {
+    let case_sensitive = request.case_sensitive;
+    let selected = request.select.as_deref().unwrap_or_default();
+    // Only checked: the answer has whole files.
+    let selected: Vec<String> = selected.iter().filter(|name| !is_metadata_column(name)).cloned().collect();
+    column_ids(table, schema_id, &selected, case_sensitive)?;
+    if let Some(filter) = &request.filter {
+        check_filter(table, schema_id, filter, case_sensitive)?;
+    }
+    column_ids(table, schema_id, &request.stats_fields, case_sensitive)
 }
 
 impl Planned {

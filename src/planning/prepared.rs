@@ -46,10 +46,7 @@ impl Prepared {
         statistics: Vec<i32>,
     ) -> Result<Self, PlanError> {
         let index = index_of(table, schema_id)?;
-        let bound = match filter {
-            None => Bound::True,
-            Some(text) => bind(&Expression::parse(text).map_err(bad)?, &index, case_sensitive).map_err(bad)?,
-        };
+        let bound = filter.map_or(Ok(Bound::True), |text| bind_filter(text, &index, case_sensitive))?;
         // Clients know the partition specs with the current schema.
         let current = index_of(table, table.current_schema_id())?;
         let prepare = |spec: &PartitionSpec| {
@@ -72,6 +69,23 @@ impl Prepared {
         };
         self.specs.get(&spec_id).ok_or_else(unknown)
     }
+}
+
+fn bind_filter(text: &str, index: &SchemaIndex<'_>, case_sensitive: bool) -> Result<Bound, PlanError> {
+    bind(&Expression::parse(text).map_err(bad)?, index, case_sensitive).map_err(bad)
+}
+
+/// Checks that a filter can be bound to a schema.
+///
+/// # Errors
+/// `BadRequest` if the filter is malformed or does not fit the schema.
+pub(super) fn check_filter(
+    table: &TableMetadata,
+    schema_id: i32,
+    filter: &str,
+    case_sensitive: bool,
+) -> Result<(), PlanError> {
+    bind_filter(filter, &index_of(table, schema_id)?, case_sensitive).map(drop)
 }
 
 /// Returns the ids of columns by their names in a schema.

@@ -48,11 +48,13 @@ impl Source {
             check(snapshots.lists.len() as u64, limits.max_manifests, "manifest lists", "planning.max_manifests")?;
         }
         let (mut files, mut delete_files) = (0, 0);
-        for (snapshot_id, path) in &snapshots.lists {
+        let mut seen = HashSet::new();
+        for (_, path) in &snapshots.lists {
             let list = reader.list(path).await?;
             let number = u32::try_from(source.lists.len()).unwrap_or(u32::MAX);
             for (index, file) in (0..).zip(list.files()) {
-                if snapshots.is_incremental && file.added_snapshot_id != Some(*snapshot_id) {
+                // The newest list comes first: it has the row ids that an older one may lack.
+                if source.is_from_elsewhere(file) || !seen.insert(file.path.clone()) {
                     continue;
                 }
                 match file.content {
@@ -74,6 +76,12 @@ impl Source {
             check(delete_files, limits.max_delete_files, "delete files", "planning.max_delete_files")?;
         }
         Ok(source)
+    }
+
+    /// Returns whether an incremental scan leaves out a manifest, because none of its snapshots added it.
+    fn is_from_elsewhere(&self, file: &ManifestFile) -> bool {
+        let added_in = |ids: &HashSet<i64>| file.added_snapshot_id.is_some_and(|id| ids.contains(&id));
+        self.added_in.as_ref().is_some_and(|ids| !added_in(ids))
     }
 
     /// Returns a data manifest.

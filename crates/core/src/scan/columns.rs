@@ -9,6 +9,27 @@ use crate::document::{SchemaIndex, Type};
 /// The columns that an error lists. A wide table has thousands.
 const MAX_LISTED: usize = 30;
 
+/// The metadata columns that a query can select (specification, "Reserved Field IDs"). Readers make their values.
+const METADATA_COLUMNS: [&str; 10] = [
+    "_file",
+    "_pos",
+    "_deleted",
+    "_spec_id",
+    "_partition",
+    "_change_type",
+    "_change_ordinal",
+    "_commit_snapshot_id",
+    "_row_id",
+    "_last_updated_sequence_number",
+];
+
+/// Returns whether a name is that of a metadata column, or of a field of one. No schema has it.
+#[must_use]
+pub fn is_metadata_column(name: &str) -> bool {
+    let first = name.split_once('.').map_or(name, |(first, _)| first);
+    METADATA_COLUMNS.iter().any(|one| first.eq_ignore_ascii_case(one))
+}
+
 /// The names of a schema's columns, for many lookups.
 #[derive(Debug)]
 pub struct ColumnNames<'i> {
