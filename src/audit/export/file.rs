@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::own_file;
-use crate::base::due;
 use crate::config::AuditFileConfig;
 
 /// The mode of a new file: collectors read it as members of its group.
@@ -68,7 +67,7 @@ impl FileSink {
         };
         let max_age_ms = i64::try_from(settings.max_age_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let is_full = settings.max_bytes > 0 && open.bytes >= settings.max_bytes;
-        let is_old = settings.max_age_s > 0 && due::has_passed(open.begun_ms, now_ms, max_age_ms);
+        let is_old = settings.max_age_s > 0 && now_ms.saturating_sub(open.begun_ms) >= max_age_ms;
         let open = if open.bytes > 0 && (is_full || is_old) {
             drop(open);
             rotate(path, settings.max_files)?;

@@ -157,9 +157,10 @@ async fn repeated_change_gets_the_same_response_and_happens_once() {
         }
     }
     // Requests without a lasting change take no key.
-    for path in ["metrics", "sign"] {
+    for path in ["metrics", "sign", "plan", "tasks"] {
         tried.insert(format!("POST /v1/{{prefix}}/namespaces/{{namespace}}/tables/{{table}}/{path}"));
     }
+    tried.insert("DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}".to_owned());
     tried.insert("POST /v1/{prefix}/events".to_owned());
     let config = catalog.get(key, "/v1/config").await.ok(200);
     let advertised =

@@ -145,7 +145,8 @@ impl Catalog {
         let store = self.app.store();
         let now_ms = expires_ms.map_or_else(|| Clock::System.now_ms(), |expires_ms| expires_ms - 1);
         let random = entropy().expect("random bytes");
-        let new = NewKey { name: "test", role, no_delete: false, expires_ms };
+        let name = format!("test-{}", fresh_uuid());
+        let new = NewKey { name: &name, role, no_delete: false, expires_ms };
         let issued = issue_key(store.as_ref(), organisation, &new, &Change::by_catalog(now_ms), &random).await;
         issued.expect("a key").1.expose().clone()
     }
