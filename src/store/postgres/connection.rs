@@ -165,6 +165,15 @@ impl Pool {
         let client = self.0.shared_client(shared).await?;
         Ok(client.query(sql, params).await)
     }
+
+    /// Opens all shared connections, and prepares a statement on each.
+    #[cfg(test)]
+    pub(super) async fn prepare_on_shared(&self, sql: &str, params: &[Param<'_>]) {
+        for shared in &self.0.shared {
+            let client = self.0.shared_client(shared).await.unwrap_or_else(|error| panic!("{error}"));
+            drop(client.prepare(sql, params).await.unwrap_or_else(|error| panic!("{error:?}")));
+        }
+    }
 }
 
 impl Connections {

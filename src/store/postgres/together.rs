@@ -100,6 +100,17 @@ impl PostgresStore {
         self.record_seen(warehouse_ref.organisation, row.as_ref()).await
     }
 
+    /// Prepares the statements of reads on all shared connections. A lock of the table would stop that, not only the reads.
+    #[cfg(test)]
+    pub(super) async fn prepare_reads(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) {
+        let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+        let (namespace, digest) = (ident.namespace.as_key(), namespace_digest(&ident.namespace));
+        let one = params![organisation, warehouse, namespace, ident.name(), digest];
+        self.pool.prepare_on_shared(GET, one).await;
+        let several = params![organisation, vec![warehouse], vec![namespace], vec![ident.name()], vec![digest]];
+        self.pool.prepare_on_shared(GET_TOGETHER, several).await;
+    }
+
     /// Reads the tables and views of several reads, in their order.
     async fn get_together(&self, organisation: OrganisationId, reads: &[Waiting]) -> Result<Vec<Answer>> {
         let warehouses: Vec<_> = reads.iter().map(|read| read.warehouse).collect();

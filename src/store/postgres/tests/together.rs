@@ -37,10 +37,7 @@ async fn catalog_with(tables: usize, slow: Duration) -> Catalog {
     for number in 0..tables {
         catalog.table(&format!("t{number}")).await;
     }
-    // Opens the shared connections.
-    let ident = catalog.ident("t0");
-    let warm = (0..4).map(|_| catalog.store.table_get(catalog.warehouse_ref, &ident));
-    join_all(warm).await.into_iter().for_each(|read| drop(read.unwrap()));
+    catalog.store.prepare_reads(catalog.warehouse_ref, &catalog.ident("t0")).await;
     catalog.store.together = Arc::new(Together::new(slow));
     catalog
 }

@@ -29,7 +29,10 @@ fn fault(expected: &Expected, answer: &Answer, is_head: bool) -> Option<String> 
     let error = || if is_head { serde_json::Value::Null } else { answer.json()["error"].clone() };
     let wrong = match expected {
         // That a function does not exist is also an answer to an allowed request.
-        Expected::Allowed(404) => status != 404 || error()["type"] != "NoSuchFunctionException",
+        Expected::Allowed(404) => {
+            let kinds = ["NoSuchFunctionException", "NoSuchPlanIdException", "NoSuchPlanTaskException"];
+            status != 404 || !kinds.iter().any(|kind| error()["type"] == *kind)
+        }
         Expected::Allowed(allowed) => status != *allowed,
         Expected::Missing(privilege) => {
             let message = format!("You lack the privilege {privilege} on ");
