@@ -232,7 +232,8 @@ impl Pump {
             .map(|entry| Delivery { position: entry.position, event: entry.event })
             .collect();
         let Some(result) = self.send(sink, &batch).await? else { return Ok(NOT_HELD) };
-        let reached = |accepted: usize| batch.iter().take(accepted).last().map_or(position, |event| event.position);
+        let reached =
+            |accepted: usize| batch[..accepted.min(batch.len())].last().map_or(position, |event| event.position);
         let (accepted, reason, after, is_rejected) = match result {
             SinkResult::Accepted => {
                 return self.advanced(last, Step::Delivered(batch.len())).await;

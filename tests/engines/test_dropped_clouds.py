@@ -152,7 +152,7 @@ def test_purge_interrupted_by_a_kill_ends_after_the_next_start(place: Place, nam
     empty(place.dropped().delete(f"{place.management}/{entry['id']}"))
     until(lambda: place.proxy.spoilt > 0)
     place.server.kill()
-    place.proxy.wait_until_unused()
+    place.proxy.wait_until_quiet()
     left = place.cloud.objects(location)
     assert 0 < len(left) < len(before), "the kill did not interrupt the purge"
     assert left.items() <= before.items()

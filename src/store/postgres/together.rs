@@ -105,10 +105,11 @@ impl PostgresStore {
     pub(super) async fn prepare_reads(&self, warehouse_ref: WarehouseRef, ident: &TableIdent) {
         let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
         let (namespace, digest) = (ident.namespace.as_key(), namespace_digest(&ident.namespace));
-        let one = params![organisation, warehouse, namespace, ident.name(), digest];
-        self.pool.prepare_on_shared(GET, one).await;
-        let several = params![organisation, vec![warehouse], vec![namespace], vec![ident.name()], vec![digest]];
-        self.pool.prepare_on_shared(GET_TOGETHER, several).await;
+        self.pool.prepare_on_shared(GET, params![organisation, warehouse, namespace, ident.name(), digest]).await;
+        let (warehouses, namespaces) = (vec![warehouse], vec![namespace]);
+        let (names, digests) = (vec![ident.name()], vec![digest]);
+        let values = params![organisation, warehouses, namespaces, names, digests];
+        self.pool.prepare_on_shared(GET_TOGETHER, values).await;
     }
 
     /// Reads the tables and views of several reads, in their order.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -39,11 +40,12 @@ class FaultyProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._lock = threading.Lock()
-        self._closed = threading.Condition(self._lock)
+        self._ended = threading.Condition(self._lock)
         self._fault: Fault | None = None
         self._left = 0
         self.spoilt = 0
         self._open: set[socket.socket] = set()
+        self._busy: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def spoil(self, fault: Fault | None) -> None:
@@ -52,10 +54,13 @@ class FaultyProxy:
             self._fault, self.spoilt = fault, 0
             self._left = fault.times if fault and fault.times is not None else -1
 
-    def wait_until_unused(self, timeout_s: float = 60) -> None:
-        """Waits until each connection has ended, so that requests of a killed client have reached the storage, or never will."""
-        with self._closed:
-            assert self._closed.wait_for(lambda: not self._open, timeout_s), "connections to the proxy remain open"
+    def wait_until_quiet(self, timeout_s: float = 60) -> None:
+        """Waits until no request is under way, so that those of a killed client have reached the storage, or never will."""
+        end = time.monotonic() + timeout_s
+        with self._ended:
+            while self._busy or not all(is_waiting(one) for one in self._open):
+                assert time.monotonic() < end, "requests through the proxy do not end"
+                self._ended.wait(0.05)
 
     def close(self) -> None:
         self._listener.close()
@@ -77,14 +82,28 @@ class FaultyProxy:
     def _serve(self, client: socket.socket) -> None:
         try:
             with client:
-                while self._one(client):
+                while self._next(client):
                     pass
         except OSError:
             pass
         finally:
-            with self._closed:
+            with self._ended:
                 self._open.discard(client)
-                self._closed.notify_all()
+                self._ended.notify_all()
+
+    def _next(self, client: socket.socket) -> bool:
+        """Waits for a request and forwards it. Returns whether another may follow."""
+        # The request is busy before it is read, so `wait_until_quiet` never misses it.
+        if not client.recv(1, socket.MSG_PEEK):
+            return False
+        with self._lock:
+            self._busy.add(client)
+        try:
+            return self._one(client)
+        finally:
+            with self._ended:
+                self._busy.discard(client)
+                self._ended.notify_all()
 
     def _fault_for(self, request: Request) -> Fault | None:
         with self._lock:
@@ -138,6 +157,17 @@ class FaultyProxy:
         start = answer.index(b"\r\n\r\n")
         kept = [line for line in answer[:start].split(b"\r\n") if not line.lower().startswith(b"connection:")]
         return b"\r\n".join(kept) + answer[start:]
+
+
+def is_waiting(client: socket.socket) -> bool:
+    """Returns whether a connection is open, and its client has sent nothing that is not read."""
+    try:
+        client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def read_head(client: socket.socket) -> tuple[bytes, bytes]:
