@@ -320,7 +320,8 @@ mod tests {
         };
         assert_eq!(check(|_| ()), "");
         assert_eq!(check(|config| (config.repeat_s, config.file.max_bytes, config.file.max_files) = (0, 0, 0)), "");
-        let wrong: [(fn(&mut AuditConfig), &str); 9] = [
+        type Change = fn(&mut AuditConfig);
+        let wrong: [(Change, &str); 9] = [
             (|config| config.queue = 0, "`audit.queue` must be from 100 to 1000000"),
             (|config| config.queue = usize::MAX, "audit.queue"),
             (|config| config.retention_s = 0, "audit.retention_s"),

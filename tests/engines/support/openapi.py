@@ -33,6 +33,7 @@ AT = {
     "table": "t",
     "view": "v",
     "function": "f",
+    "plan-id": "01980000-0000-7000-8000-000000000001",
     "organisation": "quickstart",
     "key": "another",
     "operator": "ops",
@@ -143,7 +144,9 @@ BODIES: dict[str, Any] = {
         "updates": [documents.set_properties(a="b")],
     },
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics": REPORT,
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan": {"case-sensitive": True, "stats-fields": ["id"]},
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign": TO_SIGN,
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks": {"plan-task": "a plan task"},
     "POST /v1/{prefix}/tables/rename": rename("t", "another"),
     PULL: {"page-size": 10, "object-types": ["table"], "catalog-objects-by-name": [["ns"]]},
     "POST /v1/{prefix}/transactions/commit": {
