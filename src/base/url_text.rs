@@ -34,10 +34,23 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns whether the user of a URL is shown: that of a database without its password.
+/// Returns whether the text before the `@` of a URL is shown: the user of a database without its password, or a container of Azure.
 fn is_without_password(scheme: &str, user: &str) -> bool {
     let is_database = matches!(scheme, "postgres" | "postgresql");
-    is_database && user.split_once(':').is_none_or(|(_, password)| password == MASK)
+    is_database && user.split_once(':').is_none_or(|(_, password)| password == MASK) || is_container(scheme, user)
+}
+
+/// Returns whether the text before the `@` of a URL is a container of Azure's, as in `abfss://container@account.dfs.core.windows.net`.
+fn is_container(scheme: &str, user: &str) -> bool {
+    let is_name = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-' || one == '$';
+    matches!(scheme, "abfs" | "abfss" | "wasb" | "wasbs") && user.chars().all(is_name)
+}
+
+/// Returns whether a URL has a user name or password.
+#[must_use]
+pub fn has_user(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    rest.rsplit_once('@').is_some_and(|(user, _)| !is_container(scheme, user))
 }
 
 /// Masks the URLs in all texts of a value. See [`masked`].
@@ -71,6 +84,8 @@ mod tests {
             ("postgres://tide@h/d", "postgres://tide@h/d"),
             ("postgres://tide:***@h/d", "postgres://tide:***@h/d"),
             ("postgres://tide:hush@h/d", "postgres://***@h/d"),
+            ("abfss://lake@account.dfs/x", "abfss://lake@account.dfs/x"),
+            ("abfss://key:hush@account.dfs/x", "abfss://***@account.dfs/x"),
             ("no URL: a@b", "no URL: a@b"),
             ("://@", "://@"),
         ] {
@@ -79,6 +94,20 @@ mod tests {
         let mut value = serde_json::json!({"a": ["s3://k:hush@b", 1, null], "b": {"c": "http://hush@x"}});
         mask_value(&mut value);
         assert_eq!(value, serde_json::json!({"a": ["s3://***@b", 1, null], "b": {"c": "http://***@x"}}));
+    }
+
+    #[test]
+    fn container_of_azure_is_no_user() {
+        for (url, has) in [
+            ("s3://key:hush@bucket/x", true),
+            ("s3://bucket/x@y", true),
+            ("s3://bucket/x", false),
+            ("abfss://lake@account.dfs/x", false),
+            ("abfss://key:hush@account.dfs/x", true),
+            ("/folder/a@b", false),
+        ] {
+            assert_eq!(has_user(url), has, "{url}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::store_url::StoreUrl;
+use crate::base::url_text;
 
 /// The shortest interval between scheduled backups, in seconds.
 const LEAST_INTERVAL_S: u64 = 10;
@@ -88,7 +89,7 @@ impl BackupsConfig {
         if self.keep == 0 {
             wrong.push("`backups.keep` must be at least 1".to_owned());
         }
-        if self.to.contains("://") && self.to.contains('@') {
+        if url_text::has_user(&self.to) {
             wrong.push(
                 "`backups.to` must not have a user name, password or `@`: name a file with the credentials in `backups.storage_file`"
                     .to_owned(),

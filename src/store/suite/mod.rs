@@ -142,6 +142,7 @@ macro_rules! conformance {
             progress_of_a_consumer_is_stored_by_its_holder,
             lease_of_a_clock_that_was_ahead_has_ended,
             subscription_is_stored_changed_and_removed_by_its_owner,
+            subscription_is_found_by_id_before_name,
             concurrent_changes_of_a_subscription_all_stay,
             concurrent_changes_of_a_warehouse_all_stay,
             dead_letters_are_listed_replayed_and_limited,

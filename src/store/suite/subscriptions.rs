@@ -47,27 +47,29 @@ pub(super) fn renamed(name: &str) -> SubscriptionUpdate {
     SubscriptionUpdate { name: Some(name.to_owned()), ..SubscriptionUpdate::default() }
 }
 
-/// Finds subscriptions by id and by name. An id comes before a name that looks like it.
-async fn check_find(
-    store: &Subject,
-    own: FeedScope,
-    (first, second, all): (&Subscription, &Subscription, &Subscription),
-) {
+pub(in crate::store) async fn subscription_is_found_by_id_before_name(store: Subject) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme, &change()).await.unwrap();
+    let own = FeedScope::Organisation(acme.id);
+    let (first, second) = (subscription(own, "first"), subscription(own, "second"));
+    let all = subscription(FeedScope::All, "first");
+    for one in [&first, &second, &all] {
+        store.subscription_create(one, 2, &change()).await.unwrap();
+    }
     let mut named_like_first = second.clone();
     named_like_first.name = first.id.to_string();
     let (update, operation) = (renamed(&named_like_first.name), Operation::UpdateSubscription);
     store.subscription_update(own, second.id, &update, operation, &change()).await.unwrap();
     for (scope, named, found) in [
-        (own, first.id.to_string(), Some(first)),
-        (own, "first".to_owned(), Some(first)),
+        (own, first.id.to_string(), Some(&first)),
+        (own, "first".to_owned(), Some(&first)),
         (own, second.id.to_string(), Some(&named_like_first)),
         (own, all.id.to_string(), None),
-        (FeedScope::All, "first".to_owned(), Some(all)),
+        (FeedScope::All, "first".to_owned(), Some(&all)),
         (own, "a\0b".to_owned(), None),
     ] {
         assert_eq!(store.subscription_find(scope, &named).await.unwrap().as_ref(), found, "{named}");
     }
-    store.subscription_update(own, second.id, &renamed(&second.name), operation, &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_owner(store: Subject) {
@@ -89,8 +91,6 @@ pub(in crate::store) async fn subscription_is_stored_changed_and_removed_by_its_
     assert_eq!(store.subscription_list(own).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(store.subscription_list(FeedScope::All).await.unwrap(), std::slice::from_ref(&all));
     assert_eq!(store.subscription_list_all().await.unwrap().len(), 3);
-    check_find(&store, own, (&first, &second, &all)).await;
-
     let health = SubscriptionHealth {
         delivered_ms: Some(NOW_MS),
         failing_since_ms: Some(NOW_MS + 1),
