@@ -81,7 +81,7 @@ pub(crate) struct Options {
     oracle: oracle::Amount,
 
     #[command(flatten)]
-    planning: planning::Amount,
+    planning: planning::Scans,
 }
 
 /// Runs the judges in order; stops at the first failure.
@@ -105,7 +105,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
-    plans(workspace, planning::Amount { long: true }, options)?;
+    plans(workspace, planning::Scans { long: true }, options)?;
     // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {
         kit(workspace, iceberg, options.store)?;
@@ -119,7 +119,7 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// Compares plans of scans.
-fn plans(workspace: &Workspace, amount: planning::Amount, options: &Options) -> Result<()> {
+fn plans(workspace: &Workspace, amount: planning::Scans, options: &Options) -> Result<()> {
     let store = TestStore::start(workspace, options.store)?;
     planning::run(workspace, amount, options.oracle.seed, &store)
 }

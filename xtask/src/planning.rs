@@ -12,14 +12,14 @@ const FOLDER: &str = "tests/compat/planning";
 
 /// How much is compared.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Amount {
+pub(crate) struct Scans {
     /// Compare thousands of scans, instead of a few hundred
     #[arg(long)]
     pub(crate) long: bool,
 }
 
 /// Prepares Java and PyIceberg, and runs the script.
-pub(crate) fn run(workspace: &Workspace, amount: Amount, seed: u64, store: &TestStore) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, amount: Scans, seed: u64, store: &TestStore) -> Result<()> {
     // The same library as the oracle's.
     let jars = compat::artifacts(workspace, "oracle", None)?;
     let java = oracle::java();
