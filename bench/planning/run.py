@@ -318,7 +318,7 @@ def main() -> None:
         if not needed.exists():
             raise SystemExit(f"{needed} does not exist: build it, or name another one")
     with tempfile.TemporaryDirectory(prefix="tidewater-bench-", dir=options.folder) as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         classes, server = compiled(options, folder), Server(options, folder)
         server.create()
         server.start()
