@@ -70,8 +70,8 @@ def test_packaged_settings_expose_nothing(content: Path) -> None:
 def test_package_passes_lintian(deb: Path) -> None:
     if not shutil.which("lintian"):
         pytest.skip("lintian is not installed (apt-get install lintian)")
-    # Of a program that is not static, which only trials package.
-    suppressed = "missing-dependency-on-libc"
+    # Of a program that is not static, or has its symbols, which only trials package: the profile `dist` removes them.
+    suppressed = "missing-dependency-on-libc,unstripped-binary-or-object"
     command = ["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags", suppressed, deb]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
