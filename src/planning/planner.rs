@@ -169,9 +169,11 @@ impl Planning {
             rows: request.min_rows_requested.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0),
         };
         let (started, owner) = (Instant::now(), table.warehouse.warehouse_ref.organisation.0);
+        // The filter is bound too, so a long one goes to a worker.
+        let bytes = document.json.len() as u64 + request.filter.as_ref().map_or(0, |filter| filter.len() as u64);
         let resolved = Arc::clone(document);
         let resolve = move || Wanted::from_request(&resolved.metadata, request);
-        let wanted = self.heavy.run(owner, document.json.len() as u64, resolve).await??;
+        let wanted = self.heavy.run(owner, bytes, resolve).await??;
         // Held until the answer is complete.
         let departure = Departure::default();
         let end = Position::before(u32::MAX);

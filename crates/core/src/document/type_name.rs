@@ -13,7 +13,6 @@ const MAX_PRECISION: u8 = 38;
 ///
 /// Returns the type and its canonical spelling, which has a space only after the comma of a geography. Keeps unknown names
 /// and unreadable parameters unchanged.
-/// stays as it came, and so do parameters that cannot be read.
 pub(super) fn parse(name: &str) -> (Primitive, String) {
     let trimmed = name.trim();
     let lower = trimmed.to_ascii_lowercase();
