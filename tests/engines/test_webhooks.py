@@ -36,7 +36,8 @@ class Receiver:
     """Accepts events whose signatures are right. `status` decides the answer of each request, by its number and its event."""
 
     def __init__(self, status: Callable[[int, dict], int]):
-        self.secret = ""
+        self._secret = ""
+        self._knows_secret = threading.Event()
         self.accepted: list[dict] = []
         self.wrong: list[str] = []
         self.requests = 0
@@ -60,7 +61,18 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
 
+    @property
+    def secret(self) -> str:
+        return self._secret
+
+    @secret.setter
+    def secret(self, secret: str) -> None:
+        self._secret = secret
+        self._knows_secret.set()
+
     def take(self, headers: Any, body: bytes) -> int:
+        # The first event may arrive before the command that created the subscription has ended.
+        self._knows_secret.wait(ARRIVES_WITHIN_S)
         with self._lock:
             number, self.requests = self.requests, self.requests + 1
             try:
