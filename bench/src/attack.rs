@@ -36,11 +36,13 @@ pub enum Attack {
     Silent,
     /// Eight connections send malformed bodies and unknown keys, as fast as the server refuses them
     Rubbish,
+    /// Sixty-four connections repeat the request of `--request`
+    Requests,
 }
 
 impl Attack {
     /// All attacks.
-    pub const ALL: [Self; 4] = [Self::Columns, Self::Updates, Self::Silent, Self::Rubbish];
+    pub const ALL: [Self; 5] = [Self::Columns, Self::Updates, Self::Silent, Self::Rubbish, Self::Requests];
 
     /// Returns its name on the command line and in reports.
     #[must_use]
@@ -50,6 +52,7 @@ impl Attack {
             Self::Updates => "updates",
             Self::Silent => "silent",
             Self::Rubbish => "rubbish",
+            Self::Requests => "requests",
         }
     }
 
@@ -58,8 +61,20 @@ impl Attack {
             Self::Columns | Self::Updates => 2,
             Self::Silent => 200,
             Self::Rubbish => 8,
+            Self::Requests => 64,
         }
     }
+}
+
+/// Whom an attack reaches, and with what.
+#[derive(Clone, Debug)]
+pub struct Attacker {
+    /// The catalog, as the attacking organisation reaches it.
+    pub target: Target,
+    /// The namespace of the attackers' tables.
+    pub namespace: String,
+    /// The request of [`Attack::Requests`].
+    pub request: Option<Outgoing>,
 }
 
 /// The number of responses to the attackers by status; `closed` and `lost` count connections.
@@ -73,11 +88,12 @@ fn count(answers: &Answers, what: &str) {
 ///
 /// # Errors
 /// Fails if a request cannot be built.
-pub async fn run(attack: Attack, target: Target, namespace: String, stop: Stop, answers: Answers) -> Result<()> {
+pub async fn run(attack: Attack, attacker: Attacker, stop: Stop, answers: Answers) -> Result<()> {
     let mut attackers = JoinSet::new();
     for number in 0..attack.connections() {
-        let (target, stop, answers) = (target.clone(), stop.clone(), Arc::clone(&answers));
-        let table = TableName { namespace: namespace.clone(), name: format!("{}_{number}", attack.name()) };
+        let (Attacker { target, namespace, request }, stop, answers) =
+            (attacker.clone(), stop.clone(), Arc::clone(&answers));
+        let table = TableName { namespace, name: format!("{}_{number}", attack.name()) };
         attackers.spawn(async move {
             match attack {
                 Attack::Columns => heavy(&target, &table, columns(), &stop, &answers).await,
@@ -87,6 +103,7 @@ pub async fn run(attack: Attack, target: Target, namespace: String, stop: Stop, 
                     Ok(())
                 }
                 Attack::Rubbish => rubbish(&target, &stop, &answers).await,
+                Attack::Requests => repeat(&target, request.as_slice(), &stop, &answers, 1).await,
             }
         });
     }
@@ -137,7 +154,7 @@ async fn rubbish(target: &Target, stop: &Stop, answers: &Answers) -> Result<()> 
 /// Sends the steps in turn until the stop, then the rest of the present `turn`.
 async fn repeat(target: &Target, steps: &[Outgoing], stop: &Stop, answers: &Answers, turn: usize) -> Result<()> {
     let mut connection: Option<Connection> = None;
-    for number in 0.. {
+    for (number, step) in steps.iter().cycle().enumerate() {
         if number % turn == 0 && stop.requested() {
             break;
         }
@@ -152,7 +169,7 @@ async fn repeat(target: &Target, steps: &[Outgoing], stop: &Stop, answers: &Answ
                 }
             },
         };
-        match open.send(&steps[number % steps.len()]).await {
+        match open.send(step).await {
             Ok(response) => {
                 count(answers, response.status().as_str());
                 let is_last = client::is_last(&response);

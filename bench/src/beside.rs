@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::attack::{self, Answers, Attack};
+use crate::attack::{self, Answers, Attack, Attacker};
 use crate::catalog::{Catalog, TableName};
 use crate::cli::BesideArgs;
 use crate::client::{self, Connection, Outgoing};
@@ -83,7 +83,9 @@ pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) ->
         attack::prepare(&attacker, &format!("{namespace}_attack")).await
     })?;
     let load = quiet.at_prefix(Method::GET, &table.path(), Bytes::new())?;
-    let measured = measure(args, &runtime, &quiet, &load, &attacker, &format!("{namespace}_attack"), stop, tell);
+    let request = args.request.as_ref().map(|path| attacker.at(Method::GET, path, Bytes::new())).transpose()?;
+    let theirs = Attacker { target: attacker.clone(), namespace: format!("{namespace}_attack"), request };
+    let measured = measure(args, &runtime, &quiet, &load, &theirs, stop, tell);
     let cleaned = runtime.block_on(async {
         let mut catalog = Catalog::open(&quiet).await?;
         catalog.table_drop(&table).await?;
@@ -106,14 +108,12 @@ pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) ->
 
 type Measured = (Vec<BesideAttack>, BTreeMap<String, u64>);
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one run, passed once")]
 fn measure(
     args: &BesideArgs,
     runtime: &Runtime,
     quiet: &Target,
     load: &Outgoing,
-    attacker: &Target,
-    namespace: &str,
+    attacker: &Attacker,
     stop: &Stop,
     tell: &dyn Fn(&str),
 ) -> Result<Measured> {
@@ -128,7 +128,7 @@ fn measure(
             }
             tell(&format!("{}, round {} of {}", kind.name(), round + 1, args.rounds));
             alone_rounds.push(runtime.block_on(loads(quiet, load, args.seconds))?);
-            let under_attack = Under::attack(kind, attacker, namespace, &answers)?;
+            let under_attack = Under::attack(kind, attacker, &answers)?;
             std::thread::sleep(SETTLE);
             beside_rounds.push(runtime.block_on(loads(quiet, load, args.seconds))?);
             under_attack.end()?;
@@ -218,14 +218,13 @@ struct Under {
 }
 
 impl Under {
-    fn attack(kind: Attack, target: &Target, namespace: &str, answers: &Answers) -> Result<Self> {
-        let (stop, target, namespace, answers) =
-            (Stop::default(), target.clone(), namespace.to_owned(), Arc::clone(answers));
+    fn attack(kind: Attack, attacker: &Attacker, answers: &Answers) -> Result<Self> {
+        let (stop, attacker, answers) = (Stop::default(), attacker.clone(), Arc::clone(answers));
         let seen = stop.clone();
         let thread = std::thread::Builder::new().name("attack".into()).spawn(move || {
             stand_back();
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(attack::run(kind, target, namespace, seen, answers))
+            runtime.block_on(attack::run(kind, attacker, seen, answers))
         })?;
         Ok(Self { stop, thread })
     }

@@ -124,9 +124,12 @@ pub struct BesideArgs {
     /// Token of the attacking organisation, also a writer's
     #[arg(long, env = "TIDEWATER_BENCH_ATTACKER_TOKEN", hide_env_values = true)]
     pub attacker_token: String,
-    /// The attacks; default: all
+    /// The attacks; default: all, `requests` only with `--request`
     #[arg(long, value_delimiter = ',')]
     pub attack: Vec<Attack>,
+    /// The path that the attack `requests` gets, with its query, such as /v1/namespaces?pageSize=1000
+    #[arg(long, value_name = "PATH", required_if_eq("attack", "requests"))]
+    pub request: Option<String>,
     /// Seconds of each measurement: alone, then during the attack
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
@@ -142,7 +145,11 @@ impl BesideArgs {
     /// Returns the attacks in the order of measurement, each once.
     #[must_use]
     pub fn attacks(&self) -> Vec<Attack> {
-        let asked = |attack: &Attack| self.attack.is_empty() || self.attack.contains(attack);
+        let by_default = |attack: Attack| attack != Attack::Requests || self.request.is_some();
+        let asked = |attack: &Attack| match self.attack.as_slice() {
+            [] => by_default(*attack),
+            named => named.contains(attack),
+        };
         Attack::ALL.into_iter().filter(asked).collect()
     }
 }

@@ -205,7 +205,15 @@ impl Target {
     /// # Errors
     /// Fails if the path is not valid in a URI.
     pub fn at_root(&self, method: Method, path: &str, body: Bytes) -> Result<Outgoing> {
-        let uri = format!("{}/v1/{path}", self.base.path);
+        self.at(method, &format!("/v1/{path}"), body)
+    }
+
+    /// Builds a request below the catalog's address. `path` begins with a slash, and may have a query.
+    ///
+    /// # Errors
+    /// Same as [`Self::at_root`].
+    pub fn at(&self, method: Method, path: &str, body: Bytes) -> Result<Outgoing> {
+        let uri = format!("{}{path}", self.base.path);
         let uri = uri.parse().with_context(|| format!("{uri:?} is no path"))?;
         let mut headers = self.headers.clone();
         if !body.is_empty() {
