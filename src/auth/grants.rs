@@ -16,6 +16,7 @@ use tidewater_core::ids::{OrganisationId, PrincipalId, PrincipalRoleId};
 use tokio::sync::Semaphore;
 
 use crate::base::flight::{Flight, Joined};
+use crate::base::keyed_lock::KeyedLock;
 use crate::store::{PrincipalAccess, Store, StoreError};
 
 /// The principal roles that a token is narrowed to, sorted. `None` for all roles, the built-in one included.
@@ -33,7 +34,8 @@ const CAPACITY_BYTES: u64 = 128 << 20;
 /// What an entry of the cache takes beside the grants, in bytes.
 const ENTRY_BYTES: u64 = 256;
 
-/// The number of grants that are read and compiled at the same time, so that requests of other callers keep their threads.
+/// The number of grants that are read and compiled at the same time, so that requests of other callers keep their threads. Those of one
+/// organisation are compiled one after the other, so that the others never wait for more than one of them.
 const COMPILED_AT_ONCE: usize = 2;
 
 /// The number of handles from which unused ones are removed.
@@ -146,6 +148,7 @@ pub(super) struct GrantsCache {
     handles: Mutex<Handles>,
     compiled: Arc<Cache<GrantsDigest, Arc<Grants>, ByBytes>>,
     empty: Arc<Grants>,
+    in_organisation: KeyedLock<OrganisationId>,
     turns: Semaphore,
 }
 
@@ -166,7 +169,13 @@ impl GrantsCache {
     fn with_capacity(bytes: u64) -> Self {
         // Few expected entries make one part, so that the grants of one principal may take all of it.
         let compiled = Arc::new(Cache::with_weighter(1, bytes, ByBytes));
-        Self { handles: Mutex::default(), compiled, empty: Arc::default(), turns: Semaphore::new(COMPILED_AT_ONCE) }
+        Self {
+            handles: Mutex::default(),
+            compiled,
+            empty: Arc::default(),
+            in_organisation: KeyedLock::default(),
+            turns: Semaphore::new(COMPILED_AT_ONCE),
+        }
     }
 
     /// Returns the handle of a principal's grants, or of those through some of its roles.
@@ -222,6 +231,7 @@ impl GrantsCache {
 
     async fn read(&self, store: &dyn Store, handle: &PrincipalGrants) -> Result<(Arc<Grants>, u64), StoreError> {
         let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(error);
+        let _before_others = self.in_organisation.enter(handle.key.0).await;
         let _turn = self.turns.acquire().await.map_err(|error| unavailable(Box::new(error)))?;
         // Loaded before the read, so that the next request reads again what changes meanwhile.
         let generation = handle.generation.load(Ordering::Acquire);
@@ -373,6 +383,22 @@ mod tests {
         *same.compiled.write() = known();
         cache.remove_unused(known(), None);
         assert_eq!(cache.compiled.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn grants_wait_for_those_of_their_organisation_and_not_for_those_of_others() {
+        let world = World::new("premium", &[]).await;
+        let (key, _) = world.key(Role::None, None).await;
+        let (store, cache) = (world.store.as_ref(), GrantsCache::new());
+        let own = cache.find(store, key.organisation, key.principal, None);
+        let other = cache.find(store, OrganisationId(fresh_uuid()), PrincipalId(fresh_uuid()), None);
+        let before = cache.in_organisation.enter(key.organisation).await;
+        let mut waiting = Box::pin(cache.load(store, &own));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(cache.load(store, &other).await.unwrap().0.is_empty());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(before);
+        assert!(waiting.await.is_ok());
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::base::secret::Secret;
 use crate::config::DeliveryConfig;
 use crate::sealing::{KeySource, fresh_key};
 use crate::store::{
-    Change, Claim, EventFilter, FeedScope, Operation, Organisation, Store, Subscription, SubscriptionFilter,
-    SubscriptionHealth,
+    Change, Claim, EventFilter, FeedScope, Operation, Organisation, SecretUpdate, Store, Subscription,
+    SubscriptionFilter, SubscriptionHealth, SubscriptionUpdate,
 };
 
 /// How long a test waits for something that happens.
@@ -139,6 +139,32 @@ async fn events_arrive_once_signed_and_in_order() {
     assert_eq!((server.webhooks.measures().sent.get(), server.webhooks.measures().failed.get()), (59, 0));
     server.webhooks.ping(&subscription).await.unwrap();
     assert_eq!(receiver.requests().last().unwrap().json()["type"], "io.tidewater.ping.v1");
+    server.runner.stop(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_after_a_rotation_on_another_server_have_both_signatures() {
+    let world = World::new().await;
+    let receiver = Receiver::start(|_, _| Answer::Status(204)).await;
+    let server = world.server(|_| {});
+    let (subscription, _) = world.subscribe(&server, "all", &receiver.url("/")).await;
+    world.change([1]).await;
+    eventually("the first event", async || receiver.accepted() == [1]).await;
+    // Without a note for this server's workers, which look for changes from time to time.
+    let (scope, id, secret) = (subscription.scope, subscription.id, fresh_secret().unwrap());
+    let sealed = world.keys.read().unwrap().seal(secret.expose().as_bytes(), &secret_owner(scope, id)).unwrap();
+    let rotated =
+        SubscriptionUpdate { secret: Some(SecretUpdate::Rotate { sealed, until_ms: i64::MAX }), ..Default::default() };
+    let change = Change::by_catalog(2);
+    world.store.subscription_update(scope, id, &rotated, Operation::RotateSubscription, &change).await.unwrap();
+    world.change([3]).await;
+    eventually("the second event", async || receiver.accepted() == [1, 3]).await;
+    let signatures = receiver
+        .requests()
+        .iter()
+        .map(|request| request.header("webhook-signature").split(' ').count())
+        .collect::<Vec<_>>();
+    assert_eq!(signatures, [1, 2]);
     server.runner.stop(PATIENCE).await.unwrap();
 }
 

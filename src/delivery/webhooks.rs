@@ -20,7 +20,7 @@ use crate::base::clock::{Clock, fresh_uuid};
 use crate::base::due;
 use crate::config::DeliveryConfig;
 use crate::sealing::KeySource;
-use crate::store::{FeedScope, FeedStart, Store, StoreError, Subscription, SubscriptionHealth, claim_run};
+use crate::store::{FeedScope, FeedStart, Store, StoreError, Subscription, claim_run};
 
 /// How often the feed is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -48,7 +48,8 @@ pub struct Webhooks {
 /// A worker that runs, and the subscription that it was started for.
 struct Running {
     worker: Arc<Worker>,
-    of: Subscription,
+    id: Uuid,
+    scope: FeedScope,
     stop: CancellationToken,
 }
 
@@ -161,10 +162,7 @@ impl Webhooks {
             .filter(|subscription| subscription.disabled_ms.is_none())
             .map(|subscription| (subscription.id, subscription))
             .collect();
-        let known = |running: &Running| {
-            let of = wanted.get(&running.of.id);
-            of.is_some_and(|of| Subscription { health: SubscriptionHealth::default(), ..of.clone() } == running.of)
-        };
+        let known = |running: &Running| wanted.get(&running.id).is_some_and(|of| running.worker.is_for(of));
         let removed: Vec<Running> =
             self.workers.lock().extract_if(|_, running| !known(running)).map(|(_, one)| one).collect();
         for running in &removed {
@@ -181,11 +179,10 @@ impl Webhooks {
         for of in missing {
             self.courier.store.consumer_ensure(of.scope, &consumer_name(of.id), FeedStart::Latest).await?;
             self.sequencer.note_reader();
-            let (worker, stop) =
-                (Arc::new(Worker::new(Arc::clone(&self.courier), of.clone())), CancellationToken::new());
+            let (id, scope) = (of.id, of.scope);
+            let (worker, stop) = (Arc::new(Worker::new(Arc::clone(&self.courier), of)), CancellationToken::new());
             tokio::spawn(Arc::clone(&worker).run(stop.clone()));
-            let of = Subscription { health: SubscriptionHealth::default(), ..of };
-            self.workers.lock().insert(of.id, Running { worker, of, stop });
+            self.workers.lock().insert(id, Running { worker, id, scope, stop });
         }
         let replays: HashSet<Uuid> = self.courier.store.dead_letter_replays(MOST_CHANGED).await?.into_iter().collect();
         for (id, running) in &*self.workers.lock() {
@@ -223,7 +220,7 @@ impl Webhooks {
         let changed: HashSet<FeedScope> = changed.into_iter().collect();
         let mut woken = 0;
         for running in self.workers.lock().values() {
-            if are_all || running.of.scope == FeedScope::All || changed.contains(&running.of.scope) {
+            if are_all || running.scope == FeedScope::All || changed.contains(&running.scope) {
                 running.worker.wake();
                 woken += 1;
             }

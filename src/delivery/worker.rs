@@ -105,6 +105,22 @@ impl Worker {
         self.pump.is_held() && self.health.lock().failing_since_ms.is_some()
     }
 
+    /// Returns whether the worker was started for a subscription with these settings.
+    pub(super) fn is_for(&self, now: &Subscription) -> bool {
+        Subscription { health: self.of.health.clone(), ..now.clone() } == self.of
+    }
+
+    /// Returns whether the subscription is as it was when the worker was started. Otherwise another worker replaces this one soon, and
+    /// nothing must be sent before: not to a former address, and not without the signature of a new secret.
+    async fn is_current(&self) -> Result<bool, StoreError> {
+        let found = self.courier.store.subscription_find(self.of.scope, &self.of.id.to_string()).await?;
+        let is_current = found.is_some_and(|now| self.is_for(&now));
+        if !is_current {
+            self.courier.note_change();
+        }
+        Ok(is_current)
+    }
+
     /// Waits until the worker has ended.
     pub(super) async fn stopped(&self) {
         self.ended.cancelled().await;
@@ -162,6 +178,9 @@ impl Worker {
         };
         let until = Instant::now() + TURN;
         while Instant::now() < until {
+            if !self.is_current().await? {
+                return Ok(Next::Wait);
+            }
             match self.pump.step(&sink).await? {
                 Step::NotHeld(left) => {
                     return Ok(Next::Pause(left.min(Pump::LEASE) + HANDOVER));
@@ -200,6 +219,9 @@ impl Worker {
         let letters = store.dead_letter_list(scope, id, true, None, MOST_REPLAYED).await?;
         let more = letters.len() == MOST_REPLAYED as usize;
         for letter in letters {
+            if !self.is_current().await? {
+                return Ok(Next::Wait);
+            }
             match sink.receiver.post(&letter.event, &letter.body).await {
                 Ok(()) => {
                     self.courier.measures.sent.inc();

@@ -3,98 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
 
 from support import documents
 from support.rest import Rest, answer
-from support.server import REPOSITORY, Server
+from support.server import Server
+from support.webhook_receiver import ARRIVES_WITHIN_S, LOCAL, Receiver
 
-ARRIVES_WITHIN_S = 90.0
 KILLS = 3
 COMMITS = 12
 TABLES = ("orders", "returns")
-LOCAL = {"TIDEWATER_DELIVERY__ALLOW_HTTP": "true", "TIDEWATER_DELIVERY__ALLOW_NETWORKS": "127.0.0.0/8"}
-
-
-def documented_check() -> Callable[..., None]:
-    """Returns the function in docs/events.md that checks a signature."""
-    page = (REPOSITORY / "docs/events.md").read_text()
-    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
-    assert code
-    names: dict[str, Any] = {}
-    exec(compile(code.group(1), "docs/events.md", "exec"), names)
-    return names["check"]
-
-
-class Receiver:
-    """Accepts events whose signatures are right. `status` decides the answer of each request, by its number and its event."""
-
-    def __init__(self, status: Callable[[int, dict], int]):
-        self._secret = ""
-        self._knows_secret = threading.Event()
-        self.accepted: list[dict] = []
-        self.wrong: list[str] = []
-        self.requests = 0
-        self._status = status
-        self._lock = threading.Lock()
-        self._check = documented_check()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                self.send_response(receiver.take(self.headers, body))
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Prints nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-
-    @property
-    def secret(self) -> str:
-        return self._secret
-
-    @secret.setter
-    def secret(self, secret: str) -> None:
-        self._secret = secret
-        self._knows_secret.set()
-
-    def take(self, headers: Any, body: bytes) -> int:
-        # The first event may arrive before the command that created the subscription has ended.
-        self._knows_secret.wait(ARRIVES_WITHIN_S)
-        with self._lock:
-            number, self.requests = self.requests, self.requests + 1
-            try:
-                self._check(self.secret, headers, body)
-            except ValueError as error:
-                self.wrong.append(str(error))
-            event = json.loads(body)
-            status = self._status(number, event)
-            if status < 300:
-                self.accepted.append(event)
-            return status
-
-    @contextmanager
-    def serving(self) -> Iterator[Receiver]:
-        thread = threading.Thread(target=self._server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -102,12 +22,6 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {ARRIVES_WITHIN_S} s"
         time.sleep(0.05)
-
-
-def counts(events: list[dict], table: str) -> list[str]:
-    """Returns the first arrivals of a table's events, by their numbers."""
-    mine = [event for event in events if event["subject"] == f"ns.{table}"]
-    return list(dict.fromkeys(event["sequence"] for event in mine))
 
 
 def test_commits_arrive_signed_and_in_order_although_receiver_fails_and_server_is_killed(
@@ -130,10 +44,11 @@ def test_commits_arrive_signed_and_in_order_although_receiver_fails_and_server_i
                     answer(rest.commit("ns", table, [documents.set_properties(count=str(made))]))
             server.kill()
             server.start()
-        eventually(lambda: all(len(counts(receiver.accepted, table)) == made for table in TABLES))
+        eventually(lambda: all(len(receiver.numbers(f"ns.{table}")) == made for table in TABLES))
         assert not receiver.wrong
         for table in TABLES:
-            assert counts(receiver.accepted, table) == sorted(counts(receiver.accepted, table))
+            numbers = receiver.numbers(f"ns.{table}")
+            assert numbers == sorted(numbers)
         ids = {event["id"] for event in receiver.accepted}
         assert len(ids) == made * len(TABLES), "an event that was sent again has the same id"
         assert {event["type"] for event in receiver.accepted} == {"io.tidewater.table.updated.v1"}
