@@ -29,7 +29,7 @@ impl Manifest {
     /// All of [`ManifestError`].
     pub fn parse(bytes: &[u8], limits: &Limits, stop: Stop<'_>) -> Result<Self, ManifestError> {
         check_plain(bytes)?;
-        let file = AvroFile::open(bytes, limits.depth)?;
+        let mut file = AvroFile::open(bytes, limits.depth)?;
         let content = match file.metadata("content") {
             None | Some(b"data") => ManifestContent::Data,
             Some(b"deletes") => ManifestContent::Deletes,
@@ -44,7 +44,7 @@ impl Manifest {
             format_version,
             spec_id: number(&file, "partition-spec-id")?,
             schema_id: number(&file, "schema-id")?,
-            columns: Columns::read(&file, limits, stop)?,
+            columns: file.read_either_form(|file| Columns::read(file, limits, stop))?,
         })
     }
 

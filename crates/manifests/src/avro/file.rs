@@ -65,6 +65,29 @@ impl<'a> AvroFile<'a> {
         &self.schema
     }
 
+    /// Returns what `read` reads from the file. Iceberg's Java library writes a length before the values of fixed types, other
+    /// writers follow the specification of Avro and do not. So `read` is called for both forms if the file has such a type. In
+    /// the wrong form everything behind the first value is shifted by the length, so that the file ends at the wrong place.
+    ///
+    /// # Errors
+    /// Those of `read` without lengths, if it fails in both forms; `Ambiguous` if both give a result, and not the same.
+    pub(crate) fn read_either_form<T: PartialEq, E: From<AvroError>>(
+        &mut self,
+        read: impl Fn(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let plain = read(self);
+        if !self.schema.has_plain_fixed() {
+            return plain;
+        }
+        self.schema.expect_length_of_fixed();
+        match (plain, read(self)) {
+            // Without any value both forms are the same.
+            (Ok(plain), Ok(with_lengths)) if plain != with_lengths => Err(AvroError::Ambiguous.into()),
+            (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+
     /// Returns a value of the header's metadata. Only those in [`KEYS`] are known.
     pub(crate) fn metadata(&self, key: &str) -> Option<&'a [u8]> {
         KEYS.iter().position(|known| *known == key).and_then(|position| self.metadata[position])
