@@ -17,9 +17,6 @@ pub enum AvroError {
     /// A block cannot be unpacked.
     #[error("it cannot be unpacked: {0}")]
     Packed(#[from] io::Error),
-    /// The values of fixed types may have a length before them or not, and both can be read.
-    #[error("its values of fixed types can be read in two ways")]
-    Ambiguous,
     /// The blocks unpack to more than the limit.
     #[error(
         "it unpacks to more than {0} bytes, the most that is read: an administrator can raise the setting 'limits.document_bytes'"

@@ -66,26 +66,22 @@ impl<'a> AvroFile<'a> {
     }
 
     /// Returns what `read` reads from the file. Iceberg's Java library writes a length before the values of fixed types, other
-    /// writers follow the specification of Avro and do not. So `read` is called for both forms if the file has such a type. In
-    /// the wrong form everything behind the first value is shifted by the length, so that the file ends at the wrong place.
+    /// writers follow the specification of Avro and do not. So `read` is called for both forms if the file has such a type.
+    ///
+    /// The form with lengths counts if it fits: then each value follows exactly its length, and the file ends where it must. The
+    /// form without them can fit a file with lengths by accident, since the last byte of a value can be the first of a number.
     ///
     /// # Errors
-    /// Those of `read` without lengths, if it fails in both forms; `Ambiguous` if both give a result, and not the same.
-    pub(crate) fn read_either_form<T: PartialEq, E: From<AvroError>>(
-        &mut self,
-        read: impl Fn(&Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let plain = read(self);
-        if !self.schema.has_plain_fixed() {
-            return plain;
+    /// Those of `read` without lengths, if it fails in both forms.
+    pub(crate) fn read_either_form<T, E>(&mut self, read: impl Fn(&Self) -> Result<T, E>) -> Result<T, E> {
+        if self.schema.has_plain_fixed() {
+            self.schema.set_length_of_fixed(true);
+            if let Ok(found) = read(self) {
+                return Ok(found);
+            }
+            self.schema.set_length_of_fixed(false);
         }
-        self.schema.expect_length_of_fixed();
-        match (plain, read(self)) {
-            // Without any value both forms are the same.
-            (Ok(plain), Ok(with_lengths)) if plain != with_lengths => Err(AvroError::Ambiguous.into()),
-            (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
-            (Err(error), Err(_)) => Err(error),
-        }
+        read(self)
     }
 
     /// Returns a value of the header's metadata. Only those in [`KEYS`] are known.

@@ -127,9 +127,9 @@ impl Schema {
         self.nodes.iter().any(|node| matches!(node.kind, Kind::Fixed(_)) && node.logical.is_none())
     }
 
-    /// Sets that a length precedes the values of fixed types without a logical type.
-    pub(super) const fn expect_length_of_fixed(&mut self) {
-        self.fixed_has_length = true;
+    /// Sets whether a length precedes the values of fixed types without a logical type.
+    pub(super) const fn set_length_of_fixed(&mut self, has_length: bool) {
+        self.fixed_has_length = has_length;
     }
 
     /// Reads a value of a fixed type with so many bytes.
