@@ -277,7 +277,9 @@ impl<'a> Purge<'a> {
                 Ok(None)
             }
             Err(ManifestError::Unreadable(error)) => Err(unreadable(text, &*error)),
-            Err(error @ ManifestError::Unavailable(_)) => Err(Stopped::Later(error.to_string())),
+            Err(error @ (ManifestError::Busy { .. } | ManifestError::Unavailable(_))) => {
+                Err(Stopped::Later(error.to_string()))
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! The cache of parsed manifest lists and manifests. They are immutable, so each is read once, and concurrent plans of scans share
-//! the read.
+//! the read. Files that scans use are counted, also those that the cache has evicted or did not keep: their memory has a limit too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use tidewater_manifests::{Limits, Manifest, ManifestList};
 use uuid::Uuid;
 
 use super::error::ManifestError;
+use super::held::{Held, HeldBytes};
 use crate::base::deadline;
 use crate::base::flight::Flights;
 use crate::base::trace::{self, Kind};
@@ -28,6 +29,12 @@ pub const DEFAULT_CACHE_BYTES: u64 = 256 << 20;
 /// An entry of the cache has at most this share of its capacity. Larger ones are used, but not kept, so that one large table does
 /// not evict all others.
 const LARGEST_SHARE: u64 = 4;
+
+/// How many times its capacity all parsed files may take, those of the cache included.
+const HELD_SHARE: u64 = 4;
+
+/// The least memory that all parsed files may take, in bytes.
+const LEAST_HELD_BYTES: u64 = 256 << 20;
 
 /// The expected memory of an entry, in bytes.
 const EXPECTED_BYTES: u64 = 64 << 10;
@@ -50,6 +57,9 @@ struct Shared {
     reader: ObjectReader,
     cache: Cache<Key, Cached, ByWeight>,
     capacity_bytes: AtomicU64,
+    /// The memory of all parsed files that something holds.
+    held: HeldBytes,
+    least_held_bytes: u64,
     /// How many bytes were read from storage.
     read_bytes: Counter,
 }
@@ -86,15 +96,15 @@ impl Equivalent<Key> for Lookup<'_> {
 /// A parsed file.
 #[derive(Debug, Clone)]
 enum Cached {
-    List(Arc<ManifestList>),
-    Manifest(Arc<Manifest>),
+    List(Arc<Held<ManifestList>>),
+    Manifest(Arc<Held<Manifest>>),
 }
 
 impl Cached {
-    fn size_bytes(&self) -> usize {
+    fn memory_bytes(&self) -> u64 {
         match self {
-            Self::List(list) => list.size_bytes(),
-            Self::Manifest(manifest) => manifest.size_bytes(),
+            Self::List(list) => list.memory_bytes(),
+            Self::Manifest(manifest) => manifest.memory_bytes(),
         }
     }
 }
@@ -105,7 +115,7 @@ struct ByWeight;
 
 impl Weighter<Key, Cached> for ByWeight {
     fn weight(&self, key: &Key, cached: &Cached) -> u64 {
-        (key.location.len() + ENTRY_BYTES + cached.size_bytes()) as u64
+        (key.location.len() + ENTRY_BYTES) as u64 + cached.memory_bytes()
     }
 }
 
@@ -113,6 +123,11 @@ impl ManifestCache {
     /// Creates a cache of at most `capacity_bytes` for the manifests of all storages, which `reader` reads within its limits.
     #[must_use]
     pub fn new(capacity_bytes: u64, reader: ObjectReader) -> Self {
+        Self::with_least_held(capacity_bytes, LEAST_HELD_BYTES, reader)
+    }
+
+    /// Creates a cache in which all parsed files may take `least_held_bytes`, or more if the capacity is large.
+    pub(super) fn with_least_held(capacity_bytes: u64, least_held_bytes: u64, reader: ObjectReader) -> Self {
         let expected = usize::try_from(capacity_bytes / EXPECTED_BYTES).unwrap_or(usize::MAX).max(16);
         // In one part: each of several would refuse the manifests that are larger than the part.
         let options =
@@ -126,7 +141,14 @@ impl ManifestCache {
         };
         let capacity_bytes = AtomicU64::new(capacity_bytes);
         Self {
-            shared: Arc::new(Shared { reader, cache, capacity_bytes, read_bytes: Counter::default() }),
+            shared: Arc::new(Shared {
+                reader,
+                cache,
+                capacity_bytes,
+                held: HeldBytes::default(),
+                least_held_bytes,
+                read_bytes: Counter::default(),
+            }),
             reads: Flights::default(),
             hits: Counter::default(),
             misses: Counter::default(),
@@ -143,6 +165,12 @@ impl ManifestCache {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.shared.cache.weight()
+    }
+
+    /// Returns how many bytes all parsed files use, those that running scans hold included.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.held.bytes()
     }
 
     /// Returns how often a file was in the cache.
@@ -167,7 +195,7 @@ impl ManifestCache {
     ///
     /// # Errors
     /// All of [`ManifestError`].
-    pub async fn list(&self, storage: &Storage, location: &Location) -> Result<Arc<ManifestList>, ManifestError> {
+    pub async fn list(&self, storage: &Storage, location: &Location) -> Result<Arc<Held<ManifestList>>, ManifestError> {
         match self.get(storage, location, FileKind::List).await? {
             Cached::List(list) => Ok(list),
             Cached::Manifest(_) => unreachable!("the key has the kind"),
@@ -178,7 +206,7 @@ impl ManifestCache {
     ///
     /// # Errors
     /// All of [`ManifestError`].
-    pub async fn manifest(&self, storage: &Storage, location: &Location) -> Result<Arc<Manifest>, ManifestError> {
+    pub async fn manifest(&self, storage: &Storage, location: &Location) -> Result<Arc<Held<Manifest>>, ManifestError> {
         match self.get(storage, location, FileKind::Manifest).await? {
             Cached::Manifest(manifest) => Ok(manifest),
             Cached::List(_) => unreachable!("the key has the kind"),
@@ -209,17 +237,33 @@ impl ManifestCache {
 impl Shared {
     /// Reads and parses a file, on a worker with the organisation of the storage as owner.
     async fn read(&self, storage: &Storage, key: Key, location: &Location) -> Result<Cached, ManifestError> {
+        let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
+        let most_bytes = capacity_bytes.saturating_mul(HELD_SHARE).max(self.least_held_bytes);
+        let check_memory =
+            || if self.held.bytes() > most_bytes { Err(ManifestError::Busy { most_bytes }) } else { Ok(()) };
+        check_memory()?;
         let object = self.reader.read(storage, location).await?;
-        self.read_bytes.inc_by(object.bytes.len() as u64);
+        let file_bytes = object.bytes.len() as u64;
+        self.read_bytes.inc_by(file_bytes);
         let limits = Limits { unpacked_bytes: self.reader.limit_bytes(), ..Limits::default() };
-        let kind = key.kind;
+        let (kind, held) = (key.kind, self.held.clone());
         let parse = move |bytes: Bytes| match kind {
-            FileKind::List => Ok(Cached::List(Arc::new(ManifestList::parse(&bytes, &limits, Stop::NEVER)?))),
-            FileKind::Manifest => Ok(Cached::Manifest(Arc::new(Manifest::parse(&bytes, &limits, Stop::NEVER)?))),
+            FileKind::List => {
+                let list = ManifestList::parse(&bytes, &limits, Stop::NEVER)?;
+                let memory_bytes = list.size_bytes();
+                Ok(Cached::List(held.hold(list, memory_bytes, file_bytes)))
+            }
+            FileKind::Manifest => {
+                let manifest = Manifest::parse(&bytes, &limits, Stop::NEVER)?;
+                let memory_bytes = manifest.size_bytes();
+                Ok(Cached::Manifest(held.hold(manifest, memory_bytes, file_bytes)))
+            }
         };
         let parsed = self.reader.work_on_worker(storage, object, parse).await?;
         let cached = parsed.map_err(|error: tidewater_manifests::ManifestError| ManifestError::unreadable(error))?;
-        let largest_bytes = self.capacity_bytes.load(Ordering::Relaxed) / LARGEST_SHARE;
+        // Other reads may have ended meanwhile.
+        check_memory()?;
+        let largest_bytes = capacity_bytes / LARGEST_SHARE;
         if ByWeight.weight(&key, &cached) <= largest_bytes {
             self.cache.insert(key, cached.clone());
         }

@@ -14,6 +14,12 @@ pub enum ManifestError {
     /// Its content is not that of such a file, or it is too large.
     #[error(transparent)]
     Unreadable(Arc<dyn std::error::Error + Send + Sync>),
+    /// The parsed files of running scans take as much memory as they may.
+    #[error("is not read at the moment: the manifests in use take more than {most_bytes} bytes of memory")]
+    Busy {
+        /// The most memory, in bytes.
+        most_bytes: u64,
+    },
     /// Storage did not answer, or no memory was free. It may be read another time.
     #[error(transparent)]
     Unavailable(ReadError),
@@ -30,6 +36,7 @@ impl ManifestError {
         match self {
             Self::Missing => "not-found",
             Self::Unreadable(_) => "unreadable",
+            Self::Busy { .. } => "busy",
             Self::Unavailable(_) => "failed",
         }
     }

@@ -167,3 +167,26 @@ async fn list_is_cached_apart_from_a_manifest_and_an_unreadable_file_not_at_all(
     assert_eq!((&*list.files()[0].path, list.files()[0].spec_id), ("s3://b/m.avro", 3));
     assert!(Arc::ptr_eq(&cache.list(&storage, &location).await.unwrap(), &list));
 }
+
+#[tokio::test]
+async fn manifests_in_use_have_a_limit_of_memory_also_if_the_cache_does_not_keep_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
+    let location = |name: &str| root.join(name).unwrap();
+    let file_bytes = write_manifest(&folder.path().join("1.avro"), &["s3://b/1.parquet"]);
+    write_manifest(&folder.path().join("2.avro"), &["s3://b/2.parquet"]);
+    let memory_bytes = {
+        let cache = ManifestCache::new(0, reader());
+        let one = cache.manifest(&storage, &location("1.avro")).await.unwrap();
+        assert_eq!(one.file_bytes(), file_bytes);
+        cache.held_bytes()
+    };
+    let cache = ManifestCache::with_least_held(0, memory_bytes, reader());
+    let one = cache.manifest(&storage, &location("1.avro")).await.unwrap();
+    let refused = cache.manifest(&storage, &location("2.avro")).await.unwrap_err();
+    assert!(matches!(refused, ManifestError::Busy { .. }), "{refused}");
+    assert_eq!((cache.held_bytes(), cache.cached_bytes()), (memory_bytes, 0));
+    drop(one);
+    assert_eq!(cache.held_bytes(), 0);
+    assert_eq!(cache.manifest(&storage, &location("2.avro")).await.unwrap().len(), 1);
+}

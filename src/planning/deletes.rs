@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::scan::deletes::{DeleteFile, DeleteIndex, DeleteIndexBuilder, DeleteKind};
-use tidewater_manifests::{Entries, Entry, FileContent, Manifest, ManifestFile, Status};
+use tidewater_manifests::{Entries, Entry, FileContent, Manifest, ManifestError, ManifestFile, Status};
 
 use super::departure::Watch;
 use super::error::PlanError;
 use super::prepared::{Prepared, SpecFilter, index_of};
 use super::reader::TableReader;
-use super::source::Source;
 use crate::config::PlanningConfig;
+use crate::manifests::Held;
 
 /// How many manifests are read at the same time for one request.
 pub(super) const READS_AT_ONCE: usize = 8;
@@ -30,35 +30,45 @@ pub(super) struct Deletes {
 #[derive(Debug)]
 struct DeleteManifest {
     file: ManifestFile,
-    manifest: Arc<Manifest>,
+    manifest: Arc<Held<Manifest>>,
 }
 
+/// Delete manifests that were read.
+pub(super) type ReadManifests = Vec<(ManifestFile, Arc<Held<Manifest>>)>;
+
 impl Deletes {
-    /// Reads the delete manifests whose partitions the filter admits.
+    /// Reads delete manifests.
     ///
     /// # Errors
     /// `Unsupported` if they exceed the limits; those of reading.
     pub(super) async fn read(
         reader: &TableReader,
-        source: &Source,
-        filter: &Prepared,
+        files: Vec<ManifestFile>,
         limits: &PlanningConfig,
-    ) -> Result<Vec<(ManifestFile, Arc<Manifest>)>, PlanError> {
-        let files = source.matching_deletes(filter)?;
-        let bytes: u64 = files.iter().map(|file| u64::try_from(file.length).unwrap_or_default()).sum();
-        if bytes > limits.max_bytes {
-            let message = format!(
-                "The scan's delete manifests have {bytes} bytes, of {} allowed: an administrator can raise the limit with the setting 'planning.max_bytes'",
-                limits.max_bytes
-            );
-            return Err(PlanError::Unsupported(message));
-        }
+    ) -> Result<ReadManifests, PlanError> {
+        let check = |bytes: u64| {
+            let message = || {
+                format!(
+                    "The scan's delete manifests have {bytes} bytes, of {} allowed: an administrator can raise the limit with the setting 'planning.max_bytes'",
+                    limits.max_bytes
+                )
+            };
+            if bytes > limits.max_bytes { Err(PlanError::Unsupported(message())) } else { Ok(()) }
+        };
+        check(files.iter().map(length_bytes).fold(0, u64::saturating_add))?;
         let read = |file: ManifestFile| async move {
             let manifest = reader.manifest(&file.path).await?;
             Ok::<_, PlanError>((file, manifest))
         };
-        let files: Vec<ManifestFile> = files.into_iter().cloned().collect();
-        stream::iter(files.into_iter().map(read)).buffered(READS_AT_ONCE).try_collect().await
+        let mut reads = stream::iter(files.into_iter().map(read)).buffered(READS_AT_ONCE);
+        let (mut manifests, mut bytes) = (Vec::new(), 0);
+        while let Some(one) = reads.try_next().await? {
+            // The list may name another length.
+            bytes += one.1.file_bytes();
+            check(bytes)?;
+            manifests.push(one);
+        }
+        Ok(manifests)
     }
 
     /// Makes the index of delete files. `schema_id` is the id of the schema that gives the types of compared columns.
@@ -66,7 +76,7 @@ impl Deletes {
     /// # Errors
     /// `Unsupported` if there are more delete files than `limits` allow, or they contradict each other; `Heavy` if the request ends.
     pub(super) fn new(
-        manifests: Vec<(ManifestFile, Arc<Manifest>)>,
+        manifests: ReadManifests,
         table: &TableMetadata,
         filter: &Prepared,
         limits: &PlanningConfig,
@@ -122,13 +132,22 @@ impl Deletes {
     }
 }
 
-/// Returns the entries of a manifest.
+/// Returns the entries of a manifest of deletes.
 ///
 /// # Errors
 /// `Unsupported` if they lack what they cannot inherit.
-pub(super) fn entries_of<'a>(manifest: &'a Manifest, file: &ManifestFile) -> Result<Entries<'a>, PlanError> {
-    let failed = |error| PlanError::Unsupported(format!("Manifest {} cannot be read: {error}", file.path));
-    manifest.entries(file).map_err(failed)
+fn entries_of<'a>(manifest: &'a Manifest, file: &ManifestFile) -> Result<Entries<'a>, PlanError> {
+    manifest.entries(file).map_err(|error| unreadable(file, &error))
+}
+
+/// Returns the error of a manifest that cannot be read.
+pub(super) fn unreadable(file: &ManifestFile, error: &ManifestError) -> PlanError {
+    PlanError::Unsupported(format!("Manifest {} cannot be read: {error}", file.path))
+}
+
+/// Returns the length of a manifest as its list says, in bytes.
+pub(super) fn length_bytes(file: &ManifestFile) -> u64 {
+    u64::try_from(file.length).unwrap_or_default()
 }
 
 fn add(builder: &mut DeleteIndexBuilder<'_>, entry: &Entry<'_>, spec: &SpecFilter) -> Result<(), PlanError> {

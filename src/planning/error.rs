@@ -3,6 +3,7 @@
 use tidewater_core::location::Location;
 
 use crate::heavy::HeavyError;
+use crate::manifests::ManifestError;
 use crate::metadata::MetadataError;
 
 /// Why a scan was not planned.
@@ -25,6 +26,9 @@ pub enum PlanError {
     /// A manifest list or manifest does not exist.
     #[error("Failed to open input stream for file: {0}")]
     Missing(Location),
+    /// The scans that run take as much memory as they may.
+    #[error("Too many scans are planned at the moment: manifest {0} {1}. Try again")]
+    Busy(Location, ManifestError),
     /// There is no key that seals plan tasks.
     #[error("Warehouse '{0}' cannot be used at the moment: an administrator finds the cause in the server's log")]
     NoKey(String),
@@ -42,7 +46,7 @@ impl PlanError {
         match self {
             Self::BadRequest(_) | Self::NoSuchTask | Self::NoSuchPlan(_) => "refused",
             Self::Unsupported(_) => "unsupported",
-            Self::Missing(_) | Self::NoKey(_) | Self::Metadata(_) | Self::Heavy(_) => "failed",
+            Self::Missing(_) | Self::Busy(..) | Self::NoKey(_) | Self::Metadata(_) | Self::Heavy(_) => "failed",
         }
     }
 }

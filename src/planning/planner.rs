@@ -4,11 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
-use tidewater_core::document::TableMetadata;
-use tidewater_core::scan::columns::is_metadata_column;
-use tidewater_core::scan::range::resolve;
-use tidewater_core::scan::request::{PlanRequest, SnapshotRange};
+use tidewater_core::scan::request::PlanRequest;
 use uuid::Uuid;
 
 use super::deletes::Deletes;
@@ -17,11 +13,12 @@ use super::error::PlanError;
 use super::measures::PlanningMeasures;
 use super::parts::{Parts, Sink, channel};
 use super::position::{Position, split};
-use super::prepared::{Prepared, check_filter, column_ids};
+use super::prepared::Prepared;
 use super::reader::TableReader;
-use super::scan::{Pause, Scan};
-use super::source::{SnapshotLists, Source};
-use super::token::{PlanTask, Range, most_tokens};
+use super::scan::{ENTRY_BYTES, Pause, Scan};
+use super::source::{Matching, Source};
+use super::token::{PlanTask, most_tokens};
+use super::wanted::Wanted;
 use super::work::{Context, Stops};
 use crate::access::{Permit, Table, action};
 use crate::base::clock::{Clock, fresh_ordered_uuid};
@@ -36,6 +33,9 @@ use crate::warehouse::{OpenWarehouse, StorageAccess};
 
 /// The most bytes of tasks and delete files in the answer to a plan, about.
 const INLINE_BYTES: usize = 8 << 20;
+
+/// The most bytes of the answer to a plan. Only delete files with very long paths or partitions make it so long.
+const MAX_INLINE_BYTES: usize = 64 << 20;
 
 /// How long a plan collects files before it leaves the rest to plan tasks.
 const INLINE_TIME: Duration = Duration::from_secs(10);
@@ -78,15 +78,6 @@ pub enum Answer {
     Whole(Bytes),
     /// The JSON in parts, of which the first is there.
     Parts(Parts),
-}
-
-/// What a scan is about.
-struct Wanted {
-    range: Option<Range>,
-    schema_id: i32,
-    filter: Option<Box<RawValue>>,
-    case_sensitive: bool,
-    statistics: Vec<i32>,
 }
 
 impl Planning {
@@ -169,15 +160,15 @@ impl Planning {
             rows: request.min_rows_requested.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0),
         };
         let (started, owner) = (Instant::now(), table.warehouse.warehouse_ref.organisation.0);
-        // The filter is bound too, so a long one goes to a worker.
-        let bytes = document.json.len() as u64 + request.filter.as_ref().map_or(0, |filter| filter.len() as u64);
+        let bytes = weigh_filter(document, request.filter.as_ref().map_or(0, |filter| filter.len() as u64));
         let resolved = Arc::clone(document);
         let resolve = move || Wanted::from_request(&resolved.metadata, request);
-        let wanted = self.heavy.run(owner, bytes, resolve).await??;
+        let (wanted, prepared) = self.heavy.run(owner, bytes, resolve).await??;
         // Held until the answer is complete.
         let departure = Departure::default();
         let end = Position::before(u32::MAX);
-        let mut scan = self.begin(table, document, &wanted, &departure, (Position::START, end)).await?;
+        let places = (Position::START, end);
+        let mut scan = self.begin(table, document, (&wanted, prepared), &departure, places).await?;
         let max_bytes = self.settings.max_bytes;
         // One more read fits, so that the plan makes progress and leaves the rest to plan tasks.
         let goes_on = |scan: &Scan| started.elapsed() < INLINE_TIME && scan.read_bytes() <= max_bytes / 2;
@@ -185,6 +176,11 @@ impl Planning {
         let mut text = [b"\"file-scan-tasks\":[".as_slice(), &scan.take_text(), DELETE_FILES].concat();
         while !scan.write_deletes(INLINE_BYTES).await? {
             text.append(&mut scan.take_text());
+            if text.len() > MAX_INLINE_BYTES {
+                let message =
+                    format!("The delete files of the first data files take more than {MAX_INLINE_BYTES} bytes");
+                return Err(PlanError::Unsupported(message));
+            }
         }
         text.append(&mut scan.take_text());
         text.push(b']');
@@ -192,7 +188,7 @@ impl Planning {
         let tokens = match pause {
             Pause::Stop if !scan.work().has_rows(&stops) => {
                 let most = most_tokens(wanted.filter.as_deref());
-                let ranges = split(&scan.rest()?, scan.position(), self.settings.task_files, most);
+                let ranges = split(&scan.rest(), scan.position(), self.settings.task_files, most);
                 self.tokens(table, wanted, ranges).await?
             }
             _ => Vec::new(),
@@ -206,14 +202,20 @@ impl Planning {
         document: &Arc<Document>,
         token: &str,
     ) -> Result<Answer, PlanError> {
-        let (keys, place) = (self.access.passes.get(), table.warehouse.warehouse_ref);
-        let task = PlanTask::open(token, keys, place, holder(table), self.clock.now_ms())?;
-        let (from, to) = (task.from, task.to);
+        let (keys, place) = (self.access.passes.get().cloned(), table.warehouse.warehouse_ref);
+        let (sealed, holder, now_ms) = (token.to_owned(), holder(table), self.clock.now_ms());
+        let open = move || PlanTask::open(&sealed, keys.as_ref(), place, holder, now_ms);
+        let owner = place.organisation.0;
+        let task = self.heavy.run(owner, token.len() as u64, open).await??;
+        let places = (task.from, task.to);
         let wanted = Wanted::from_task(task);
+        let (bound, table_document) = (wanted.clone(), Arc::clone(document));
+        let prepare = move || bound.prepare(&table_document.metadata);
+        let prepared = self.heavy.run(owner, weigh_filter(document, wanted.filter_bytes()), prepare).await??;
         let departure = Departure::default();
         let begun = Instant::now();
         let limit = Deadline::new(begun, begun + self.settings.timeout());
-        let mut scan = self.begin(table, document, &wanted, &departure, (from, to)).await?;
+        let mut scan = self.begin(table, document, (&wanted, prepared), &departure, places).await?;
         let stops = Stops { files: u64::MAX, bytes: PART_BYTES, counts_deletes: false, rows: None };
         let pause = scan.fill(&stops, |_| true).await?;
         let mut first = [b"{\"file-scan-tasks\":[".as_slice(), &scan.take_text()].concat();
@@ -238,41 +240,30 @@ impl Planning {
         &self,
         table: &ScanPermit,
         document: &Arc<Document>,
-        wanted: &Wanted,
+        (wanted, filter): (&Wanted, Prepared),
         departure: &Departure,
         places: (Position, Position),
     ) -> Result<Scan, PlanError> {
         let warehouse: &OpenWarehouse = &table.warehouse;
         let (heavy, owner) = (&self.heavy, warehouse.warehouse_ref.organisation.0);
-        let filter = self.prepare(document, owner, wanted).await?;
         let reader = TableReader::new(&self.manifests, warehouse, document)?;
         let lists = wanted.lists(&document.metadata)?;
         let source = Source::read(&reader, &lists, &self.settings).await?;
-        let manifests = Deletes::read(&reader, &source, &filter, &self.settings).await?;
+        // The whole filter can be compared with each manifest. It takes no memory.
+        let bytes = (source.len() as u64 * (ENTRY_BYTES + wanted.filter_bytes())).min(INLINE_BYTES as u64);
+        let watch = departure.watch();
+        let choose = move || source.matching(&filter, &watch).map(|matching| (matching, source, filter));
+        let (Matching { data: matching, deletes }, source, filter) = heavy.run(owner, bytes, choose).await??;
+        let manifests = Deletes::read(&reader, deletes, &self.settings).await?;
         let entries: u64 = manifests.iter().map(|(_, manifest)| manifest.len() as u64).sum();
         let (settings, watch, document) = (self.settings, departure.watch(), Arc::clone(document));
         let index = move || {
             let deletes = Deletes::new(manifests, &document.metadata, &filter, &settings, &watch)?;
-            Ok::<_, PlanError>(Context { source, filter, deletes, watch })
+            Ok::<_, PlanError>(Context { source, matching, filter, deletes, watch })
         };
-        let context = self.heavy.run(owner, entries * super::scan::ENTRY_BYTES, index).await??;
+        let context = self.heavy.run(owner, entries * ENTRY_BYTES, index).await??;
         self.measures.considered_deletes.inc_by(context.deletes.len());
-        Scan::new(Arc::new(context), reader, (heavy, owner), places, self.settings.max_bytes)
-    }
-
-    /// Binds the filter. A long one is bound on a worker.
-    async fn prepare(&self, document: &Arc<Document>, owner: Uuid, wanted: &Wanted) -> Result<Prepared, PlanError> {
-        let (document, schema_id, case_sensitive) = (Arc::clone(document), wanted.schema_id, wanted.case_sensitive);
-        let (filter, statistics) = (wanted.filter.clone(), wanted.statistics.clone());
-        // The filter is projected onto each partition spec, and all columns of the schema are indexed.
-        let projections = 1 + document.metadata.partition_specs().len() as u64;
-        let filter_bytes = filter.as_ref().map_or(0, |filter| filter.get().len() as u64);
-        let bytes = document.json.len() as u64 + filter_bytes * projections;
-        let prepare = move || {
-            let filter = (filter.as_deref().map(RawValue::get), case_sensitive);
-            Prepared::new(&document.metadata, schema_id, filter, statistics)
-        };
-        self.heavy.run(owner, bytes, prepare).await?
+        Ok(Scan::new(Arc::new(context), reader, (heavy, owner), places, self.settings.max_bytes))
     }
 
     /// Returns a token for each range of a scan's manifests.
@@ -321,70 +312,15 @@ impl Planning {
     }
 }
 
+/// Returns how many bytes the work on a filter takes, which is projected onto each partition spec. All columns of the schema are indexed.
+fn weigh_filter(document: &Document, filter_bytes: u64) -> u64 {
+    let projections = 1 + document.metadata.partition_specs().len() as u64;
+    document.json.len() as u64 + filter_bytes * projections
+}
+
 /// Returns the table's id and the id of the principal, which a plan task is for.
 fn holder(table: &ScanPermit) -> (Uuid, Option<Uuid>) {
     (table.record.id.0, table.principal().id().map(|id| id.0))
-}
-
-impl Wanted {
-    /// Resolves a request against the present state of its table.
-    ///
-    /// # Errors
-    /// `BadRequest` if it names a snapshot or column that the table does not have.
-    fn from_request(table: &TableMetadata, request: PlanRequest) -> Result<Self, PlanError> {
-        let bad = |error: &dyn std::fmt::Display| PlanError::BadRequest(error.to_string());
-        let source = resolve(request.snapshots, request.use_snapshot_schema, table).map_err(|error| bad(&error))?;
-        let range = match request.snapshots {
-            SnapshotRange::Current => table.current_snapshot_id().map(Range::At),
-            SnapshotRange::At(id) => Some(Range::At(id)),
-            SnapshotRange::Appended { after, until } => Some(Range::Between(after, until)),
-        };
-        let (schema_id, current) = (source.schema.id(), table.current_schema_id());
-        let (schema_id, statistics) = match check_names(table, schema_id, &request) {
-            Ok(statistics) => (schema_id, statistics),
-            // Java's client asks for the snapshot's schema also where it names the columns of the current one.
-            Err(error) if schema_id == current => return Err(error),
-            Err(error) => (current, check_names(table, current, &request).map_err(|_| error)?),
-        };
-        let case_sensitive = request.case_sensitive;
-        let filter = request.filter.map(|text| RawValue::from_string(text.into())).transpose();
-        Ok(Self { range, schema_id, filter: filter.map_err(|error| bad(&error))?, case_sensitive, statistics })
-    }
-
-    fn from_task(task: PlanTask) -> Self {
-        let PlanTask { range, schema_id, filter, case_sensitive, statistics, .. } = task;
-        Self { range: Some(range), schema_id, filter, case_sensitive, statistics }
-    }
-
-    /// Finds the manifest lists in the present state of the table.
-    ///
-    /// # Errors
-    /// `NoSuchTask` if a snapshot was removed; `Unsupported` if one has no manifest list.
-    fn lists(&self, table: &TableMetadata) -> Result<SnapshotLists, PlanError> {
-        let range = match self.range {
-            None => SnapshotRange::Current,
-            Some(Range::At(id)) => SnapshotRange::At(id),
-            Some(Range::Between(after, until)) => SnapshotRange::Appended { after, until },
-        };
-        let source = resolve(range, false, table).map_err(|_| PlanError::NoSuchTask)?;
-        SnapshotLists::new(&source.snapshots)
-    }
-}
-
-/// Checks that the columns that a request names are in a schema. Returns the field ids of those whose statistics are wanted.
-///
-/// # Errors
-/// `BadRequest` if a name is unknown or ambiguous, or the filter does not fit the columns.
-fn check_names(table: &TableMetadata, schema_id: i32, request: &PlanRequest) -> Result<Vec<i32>, PlanError> {
-    let case_sensitive = request.case_sensitive;
-    let selected = request.select.as_deref().unwrap_or_default();
-    // Only checked: the answer has whole files.
-    let selected: Vec<String> = selected.iter().filter(|name| !is_metadata_column(name)).cloned().collect();
-    column_ids(table, schema_id, &selected, case_sensitive)?;
-    if let Some(filter) = &request.filter {
-        check_filter(table, schema_id, filter, case_sensitive)?;
-    }
-    column_ids(table, schema_id, &request.stats_fields, case_sensitive)
 }
 
 impl Planned {

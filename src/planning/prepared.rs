@@ -14,6 +14,10 @@ use tidewater_core::scan::value::ValueType;
 
 use super::error::PlanError;
 
+/// The most bytes of filters for all partition specs of a table: the filter's length times their number. In memory it takes many times
+/// as much.
+const MAX_PROJECTED_BYTES: usize = 8 << 20;
+
 /// The filter of a scan, and the wanted statistics.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -35,22 +39,27 @@ pub(super) struct SpecFilter {
 }
 
 impl Prepared {
-    /// Binds a filter to the columns of the schema with this id, and projects it onto all partition specs. `filter` is its JSON.
+    /// Binds a filter to the columns of a schema, and projects it onto all partition specs. `filter` is its JSON.
     ///
     /// # Errors
-    /// `BadRequest` if the filter is malformed or does not fit the schema.
+    /// `BadRequest` if the filter is malformed or does not fit the schema; `Unsupported` if it is too long for so many specs.
     pub(super) fn new(
         table: &TableMetadata,
-        schema_id: i32,
+        index: &SchemaIndex<'_>,
         (filter, case_sensitive): (Option<&str>, bool),
         statistics: Vec<i32>,
     ) -> Result<Self, PlanError> {
-        let index = index_of(table, schema_id)?;
-        let bound = filter.map_or(Ok(Bound::True), |text| bind_filter(text, &index, case_sensitive))?;
+        let bound = filter.map_or(Ok(Bound::True), |text| bind_filter(text, index, case_sensitive))?;
+        let (filter_bytes, specs) = (filter.map_or(0, str::len), table.partition_specs().count());
+        if filter_bytes.saturating_mul(specs) > MAX_PROJECTED_BYTES && specs > 1 {
+            return Err(PlanError::Unsupported(format!(
+                "The filter has {filter_bytes} bytes, which is too long for a table with {specs} partition specs"
+            )));
+        }
         // Clients know the partition specs with the current schema.
         let current = index_of(table, table.current_schema_id())?;
         let prepare = |spec: &PartitionSpec| {
-            let (inclusive, residuals) = (inclusive(&bound, spec, &index), Residuals::new(&bound, spec, &index));
+            let (inclusive, residuals) = (inclusive(&bound, spec, index), Residuals::new(&bound, spec, index));
             SpecFilter { spec_id: spec.id(), inclusive, residuals, types: field_types(spec, &current) }
         };
         let specs = table.partition_specs().map(|spec| (spec.id(), prepare(spec))).collect();
@@ -75,35 +84,15 @@ fn bind_filter(text: &str, index: &SchemaIndex<'_>, case_sensitive: bool) -> Res
     bind(&Expression::parse(text).map_err(bad)?, index, case_sensitive).map_err(bad)
 }
 
-/// Checks that a filter can be bound to a schema.
-///
-/// # Errors
-/// `BadRequest` if the filter is malformed or does not fit the schema.
-pub(super) fn check_filter(
-    table: &TableMetadata,
-    schema_id: i32,
-    filter: &str,
-    case_sensitive: bool,
-) -> Result<(), PlanError> {
-    bind_filter(filter, &index_of(table, schema_id)?, case_sensitive).map(drop)
-}
-
-/// Returns the ids of columns by their names in a schema.
+/// Returns the ids of columns by their names.
 ///
 /// # Errors
 /// `BadRequest` if a name is unknown or ambiguous.
-pub(super) fn column_ids(
-    table: &TableMetadata,
-    schema_id: i32,
-    names: &[String],
-    case_sensitive: bool,
+pub(super) fn column_ids<'n>(
+    known: &ColumnNames<'_>,
+    names: impl IntoIterator<Item = &'n String>,
 ) -> Result<Vec<i32>, PlanError> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let index = index_of(table, schema_id)?;
-    let known = ColumnNames::new(&index, case_sensitive);
-    let mut ids = names.iter().map(|name| known.id(name).map_err(bad)).collect::<Result<Vec<_>, _>>()?;
+    let mut ids = names.into_iter().map(|name| known.id(name).map_err(bad)).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)

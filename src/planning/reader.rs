@@ -6,7 +6,7 @@ use tidewater_core::location::Location;
 use tidewater_manifests::{Manifest, ManifestList};
 
 use super::error::PlanError;
-use crate::manifests::{ManifestCache, ManifestError};
+use crate::manifests::{Held, ManifestCache, ManifestError};
 use crate::metadata::{Document, MetadataError, ReadError};
 use crate::storage::Storage;
 use crate::vending::ValidLocations;
@@ -39,8 +39,8 @@ impl TableReader {
     /// Reads a manifest list.
     ///
     /// # Errors
-    /// `Missing`; `Unsupported` if it is elsewhere or cannot be read; `Metadata`, `Heavy`.
-    pub(super) async fn list(&self, path: &str) -> Result<Arc<ManifestList>, PlanError> {
+    /// `Missing`; `Unsupported` if it is elsewhere or cannot be read; `Busy`, `Metadata`, `Heavy`.
+    pub(super) async fn list(&self, path: &str) -> Result<Arc<Held<ManifestList>>, PlanError> {
         let location = self.own(path)?;
         self.cache.list(&self.storage, &location).await.map_err(|error| failed(location, error))
     }
@@ -49,7 +49,7 @@ impl TableReader {
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub(super) async fn manifest(&self, path: &str) -> Result<Arc<Manifest>, PlanError> {
+    pub(super) async fn manifest(&self, path: &str) -> Result<Arc<Held<Manifest>>, PlanError> {
         let location = self.own(path)?;
         self.cache.manifest(&self.storage, &location).await.map_err(|error| failed(location, error))
     }
@@ -71,6 +71,7 @@ fn failed(location: Location, error: ManifestError) -> PlanError {
         ManifestError::Unreadable(error) => {
             PlanError::Unsupported(format!("Manifest {location} cannot be read: {error}"))
         }
+        error @ ManifestError::Busy { .. } => PlanError::Busy(location, error),
         ManifestError::Unavailable(ReadError::Storage(error)) => MetadataError::Storage(error).into(),
         ManifestError::Unavailable(ReadError::Heavy(error)) => error.into(),
         ManifestError::Unavailable(error @ ReadError::TooLarge { .. }) => {

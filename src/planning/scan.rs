@@ -9,12 +9,13 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use tidewater_manifests::Manifest;
 use uuid::Uuid;
 
-use super::deletes::READS_AT_ONCE;
+use super::deletes::{READS_AT_ONCE, length_bytes};
 use super::error::PlanError;
 use super::position::{Position, Weighed};
 use super::reader::TableReader;
 use super::work::{Context, Stops, Work};
 use crate::heavy::Heavy;
+use crate::manifests::Held;
 
 /// How many entries a slice looks at.
 const SLICE_ENTRIES: u32 = 8_192;
@@ -23,7 +24,7 @@ const SLICE_ENTRIES: u32 = 8_192;
 pub(super) const ENTRY_BYTES: u64 = 256;
 
 /// A data manifest that was read, or the reason why not.
-type Read = (Weighed, Result<Arc<Manifest>, PlanError>);
+type Read = (Weighed, Result<Arc<Held<Manifest>>, PlanError>);
 
 /// The data manifests of a scan between two places, and its answer.
 pub(super) struct Scan {
@@ -37,7 +38,7 @@ pub(super) struct Scan {
     manifests: VecDeque<Weighed>,
     /// The reads that have begun, in the order of their manifests.
     reads: FuturesOrdered<BoxFuture<'static, Read>>,
-    present: Option<(Weighed, Arc<Manifest>)>,
+    present: Option<(Weighed, Arc<Held<Manifest>>)>,
     work: Box<Work>,
     read_bytes: u64,
     max_bytes: u64,
@@ -54,22 +55,18 @@ pub(super) enum Pause {
 
 impl Scan {
     /// Creates a scan of the data manifests from `from` to `end`.
-    ///
-    /// # Errors
-    /// `Unsupported` if a manifest has an unknown partition spec.
     pub(super) fn new(
         context: Arc<Context>,
         reader: TableReader,
         (heavy, owner): (&Arc<Heavy>, Uuid),
         (from, end): (Position, Position),
         max_bytes: u64,
-    ) -> Result<Self, PlanError> {
-        let mut manifests: VecDeque<Weighed> = context.source.matching_data(&context.filter)?.into();
-        let is_within = |manifest: &Weighed| manifest.index >= from.manifest && Position::before(manifest.index) < end;
-        manifests.retain(is_within);
+    ) -> Self {
+        let is_within = |manifest: &&Weighed| manifest.index >= from.manifest && Position::before(manifest.index) < end;
+        let manifests = context.matching.iter().filter(is_within).copied().collect();
         let (heavy, reads) = (Arc::clone(heavy), FuturesOrdered::new());
         let (position, work) = (from, Box::default());
-        Ok(Self {
+        Self {
             context,
             reader,
             heavy,
@@ -82,7 +79,7 @@ impl Scan {
             work,
             read_bytes: 0,
             max_bytes,
-        })
+        }
     }
 
     /// Returns the place that the scan has reached.
@@ -95,19 +92,15 @@ impl Scan {
         &self.work
     }
 
-    /// Returns how many bytes of manifests were read, as the manifest lists say.
+    /// Returns how many bytes of manifests were read, or are being read.
     pub(super) const fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
     /// Returns the manifests that are not done: the present one, and all behind it.
-    ///
-    /// # Errors
-    /// `Unsupported` if a manifest has an unknown partition spec.
-    pub(super) fn rest(&self) -> Result<Vec<Weighed>, PlanError> {
-        let mut matching = self.context.source.matching_data(&self.context.filter)?;
-        matching.retain(|manifest| manifest.index >= self.position.manifest);
-        Ok(matching)
+    pub(super) fn rest(&self) -> Vec<Weighed> {
+        let is_left = |manifest: &&Weighed| manifest.index >= self.position.manifest;
+        self.context.matching.iter().filter(is_left).copied().collect()
     }
 
     /// Takes the text of the answer so far.
@@ -161,7 +154,7 @@ impl Scan {
     }
 
     /// Returns the present manifest, or the next one. `None` at the end.
-    async fn open(&mut self) -> Result<Option<(Weighed, Arc<Manifest>)>, PlanError> {
+    async fn open(&mut self) -> Result<Option<(Weighed, Arc<Held<Manifest>>)>, PlanError> {
         if let Some((manifest, read)) = &self.present {
             return Ok(Some((*manifest, Arc::clone(read))));
         }
@@ -171,6 +164,9 @@ impl Scan {
         }
         let Some((manifest, read)) = self.reads.next().await else { return Ok(None) };
         let read = read?;
+        // The list may name another length.
+        let expected_bytes = self.context.source.data(manifest.index).map_or(0, length_bytes);
+        self.add_read_bytes(read.file_bytes().saturating_sub(expected_bytes))?;
         if manifest.index > self.position.manifest {
             self.position = Position::before(manifest.index);
         }
@@ -182,7 +178,14 @@ impl Scan {
     /// Begins to read a manifest.
     fn read(&mut self, manifest: Weighed) -> Result<(), PlanError> {
         let Some(file) = self.context.source.data(manifest.index) else { return Ok(()) };
-        self.read_bytes += u64::try_from(file.length).unwrap_or_default();
+        let (reader, path, bytes) = (self.reader.clone(), file.path.clone(), length_bytes(file));
+        self.add_read_bytes(bytes)?;
+        self.reads.push_back(async move { (manifest, reader.manifest(&path).await) }.boxed());
+        Ok(())
+    }
+
+    fn add_read_bytes(&mut self, bytes: u64) -> Result<(), PlanError> {
+        self.read_bytes = self.read_bytes.saturating_add(bytes);
         if self.read_bytes > self.max_bytes {
             let message = format!(
                 "The scan reads manifests of more than {} bytes: an administrator can raise the limit with the setting 'planning.max_bytes'",
@@ -190,8 +193,6 @@ impl Scan {
             );
             return Err(PlanError::Unsupported(message));
         }
-        let (reader, path) = (self.reader.clone(), file.path.clone());
-        self.reads.push_back(async move { (manifest, reader.manifest(&path).await) }.boxed());
         Ok(())
     }
 
@@ -203,7 +204,7 @@ impl Scan {
     async fn slice(
         &mut self,
         manifest: Weighed,
-        read: Arc<Manifest>,
+        read: Arc<Held<Manifest>>,
         (from, to): (u32, u32),
         stops: &Stops,
     ) -> Result<u32, PlanError> {

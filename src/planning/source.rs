@@ -8,21 +8,34 @@ use tidewater_core::document::{Element, Snapshot};
 use tidewater_core::scan::range::SourceSnapshots;
 use tidewater_manifests::{Entry, ManifestContent, ManifestFile, ManifestList, Status};
 
+use super::departure::Watch;
 use super::error::PlanError;
 use super::position::Weighed;
 use super::prepared::Prepared;
 use super::reader::TableReader;
 use crate::config::PlanningConfig;
+use crate::manifests::Held;
 
 /// The manifests of a scan.
 #[derive(Debug)]
 pub(super) struct Source {
-    lists: Vec<Arc<ManifestList>>,
-    /// The data manifests, each by the indexes of its list and in it.
-    data: Vec<(u32, u32)>,
-    deletes: Vec<(u32, u32)>,
+    /// The manifest list of a snapshot. `None` for an incremental scan: it has copies of a few manifests of many lists.
+    list: Option<Arc<Held<ManifestList>>>,
+    copies: Vec<ManifestFile>,
+    /// The indexes of the data manifests, in the list or the copies.
+    data: Vec<u32>,
+    deletes: Vec<u32>,
     /// For an incremental scan: only files that these snapshots added.
     added_in: Option<HashSet<i64>>,
+}
+
+/// The manifests whose files a filter may match.
+#[derive(Debug)]
+pub(super) struct Matching {
+    /// The data manifests.
+    pub(super) data: Vec<Weighed>,
+    /// The delete manifests.
+    pub(super) deletes: Vec<ManifestFile>,
 }
 
 /// The part of a snapshot that names its manifests.
@@ -42,7 +55,7 @@ impl Source {
         snapshots: &SnapshotLists,
         limits: &PlanningConfig,
     ) -> Result<Self, PlanError> {
-        let mut source = Self { lists: Vec::new(), data: Vec::new(), deletes: Vec::new(), added_in: None };
+        let mut source = Self { list: None, copies: Vec::new(), data: Vec::new(), deletes: Vec::new(), added_in: None };
         if snapshots.is_incremental {
             source.added_in = Some(snapshots.lists.iter().map(|(id, _)| *id).collect());
             check(snapshots.lists.len() as u64, limits.max_manifests, "manifest lists", "planning.max_manifests")?;
@@ -51,31 +64,39 @@ impl Source {
         let mut seen = HashSet::new();
         for (_, path) in &snapshots.lists {
             let list = reader.list(path).await?;
-            let number = u32::try_from(source.lists.len()).unwrap_or(u32::MAX);
             for (index, file) in (0..).zip(list.files()) {
+                let is_left_out = snapshots.is_incremental && file.content == ManifestContent::Deletes;
                 // The newest list comes first: it has the row ids that an older one may lack.
-                if source.is_from_elsewhere(file) || !seen.insert(file.path.clone()) {
+                if is_left_out || source.is_from_elsewhere(file) || !seen.insert(file.path.clone()) {
                     continue;
                 }
+                let index = if snapshots.is_incremental { source.copy(file) } else { index };
                 match file.content {
                     ManifestContent::Data => {
-                        source.data.push((number, index));
+                        source.data.push(index);
                         files += live_files(file).unwrap_or_default();
                     }
-                    ManifestContent::Deletes if !snapshots.is_incremental => {
-                        source.deletes.push((number, index));
+                    ManifestContent::Deletes => {
+                        source.deletes.push(index);
                         delete_files += live_files(file).unwrap_or_default();
                     }
-                    ManifestContent::Deletes => {}
                 }
             }
-            source.lists.push(list);
+            if !snapshots.is_incremental {
+                source.list = Some(list);
+            }
             let manifests = (source.data.len() + source.deletes.len()) as u64;
             check(manifests, limits.max_manifests, "manifests", "planning.max_manifests")?;
             check(files, limits.max_files, "data files", "planning.max_files")?;
             check(delete_files, limits.max_delete_files, "delete files", "planning.max_delete_files")?;
         }
         Ok(source)
+    }
+
+    /// Copies a manifest of a list that is not held. Returns its index.
+    fn copy(&mut self, file: &ManifestFile) -> u32 {
+        self.copies.push(file.clone());
+        u32::try_from(self.copies.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Returns whether an incremental scan leaves out a manifest, because none of its snapshots added it.
@@ -89,37 +110,37 @@ impl Source {
         self.data.get(index as usize).and_then(|at| self.at(*at))
     }
 
-    fn at(&self, (list, index): (u32, u32)) -> Option<&ManifestFile> {
-        self.lists.get(list as usize)?.files().get(index as usize)
+    fn at(&self, index: u32) -> Option<&ManifestFile> {
+        let files = self.list.as_ref().map_or(self.copies.as_slice(), |list| list.files());
+        files.get(index as usize)
     }
 
-    /// Returns the data manifests whose files may match the filter.
+    /// Returns how many manifests there are.
+    pub(super) fn len(&self) -> usize {
+        self.data.len() + self.deletes.len()
+    }
+
+    /// Returns the manifests whose files may match the filter. Deletes apply only to files of their partitions.
     ///
     /// # Errors
-    /// `Unsupported` if a manifest has an unknown partition spec.
-    pub(super) fn matching_data(&self, filter: &Prepared) -> Result<Vec<Weighed>, PlanError> {
-        let mut matching = Vec::new();
+    /// `Unsupported` if a manifest has an unknown partition spec; `Heavy` if the request ends.
+    pub(super) fn matching(&self, filter: &Prepared, watch: &Watch) -> Result<Matching, PlanError> {
+        let (mut data, mut deletes) = (Vec::new(), Vec::new());
         for (index, at) in (0..).zip(&self.data) {
+            watch.check(index)?;
             let Some(file) = self.at(*at) else { continue };
             if may_match(file, filter)? {
-                matching.push(Weighed { index, entries: entries(file) });
+                data.push(Weighed { index, entries: entries(file) });
             }
         }
-        Ok(matching)
-    }
-
-    /// Returns the delete manifests whose files may apply to files that match the filter.
-    ///
-    /// # Errors
-    /// `Unsupported` if a manifest has an unknown partition spec.
-    pub(super) fn matching_deletes(&self, filter: &Prepared) -> Result<Vec<&ManifestFile>, PlanError> {
-        let mut matching = Vec::new();
-        for file in self.deletes.iter().filter_map(|at| self.at(*at)) {
+        for (index, at) in (0..).zip(&self.deletes) {
+            watch.check(index)?;
+            let Some(file) = self.at(*at) else { continue };
             if may_match(file, filter)? {
-                matching.push(file);
+                deletes.push(file.clone());
             }
         }
-        Ok(matching)
+        Ok(Matching { data, deletes })
     }
 
     /// Returns whether the scan reads the file of an entry.

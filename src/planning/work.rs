@@ -10,12 +10,13 @@ use tidewater_core::scan::deletes::{DataFile, Scratch};
 use tidewater_core::scan::metrics::may_match;
 use tidewater_core::scan::residual::write_json;
 use tidewater_core::scan::statistics::{FileStatistics, Partition};
-use tidewater_manifests::{Entry, Manifest, ManifestFile};
+use tidewater_manifests::{Entry, Manifest, ManifestFile, RowIds};
 
 use super::content::Buffers;
-use super::deletes::{Deletes, entries_of};
+use super::deletes::{Deletes, unreadable};
 use super::departure::Watch;
 use super::error::PlanError;
+use super::position::Weighed;
 use super::prepared::{Prepared, Rest, SpecFilter, Verdict};
 use super::source::Source;
 
@@ -29,6 +30,8 @@ const DELETE_FILE_BYTES: usize = 400;
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) source: Source,
+    /// The data manifests that the filter admits.
+    pub(super) matching: Vec<Weighed>,
     pub(super) filter: Prepared,
     pub(super) deletes: Deletes,
     pub(super) watch: Watch,
@@ -64,6 +67,8 @@ pub(super) struct Work {
     positions: HashMap<u32, u32>,
     /// How many of the referenced delete files are written.
     written: usize,
+    /// The row ids that the entries of the present manifest inherit, once a slice needed them.
+    row_ids: Option<RowIds>,
     verdicts: Verdicts,
     buffers: Buffers,
     scratch: Scratch,
@@ -84,6 +89,7 @@ impl Work {
         self.verdicts.by_index.clear();
         self.verdicts.by_index.resize(manifest.partition_count(), None);
         self.verdicts.bytes = 0;
+        self.row_ids = None;
     }
 
     /// Looks at the entries of a manifest from `from` to `to`. Returns the entry at which it ends, which is before `to` if a stop is reached.
@@ -97,7 +103,9 @@ impl Work {
         (from, to): (u32, u32),
         stops: &Stops,
     ) -> Result<u32, PlanError> {
-        let (entries, spec) = (entries_of(manifest, file)?, context.filter.spec(file.spec_id)?);
+        let row_ids = self.row_ids.get_or_insert_with(|| manifest.row_ids(file)).clone();
+        let entries = manifest.entries_with(file, row_ids).map_err(|error| unreadable(file, &error))?;
+        let spec = context.filter.spec(file.spec_id)?;
         for row in from..to {
             context.watch.check(row)?;
             if self.is_full(stops) {
@@ -105,8 +113,10 @@ impl Work {
             }
             let Some(entry) = entries.get(row as usize) else { return Ok(to) };
             if context.source.has(&entry) {
+                if !self.add(context, spec, &entry, stops)? {
+                    return Ok(row);
+                }
                 self.considered += 1;
-                self.add(context, spec, &entry)?;
             }
         }
         Ok(to)
@@ -133,11 +143,18 @@ impl Work {
         self.is_enough(stops) || self.text.len() + deletes >= stops.bytes
     }
 
-    fn add(&mut self, context: &Context, spec: &SpecFilter, entry: &Entry<'_>) -> Result<(), PlanError> {
+    /// Adds a file unless no row of it matches. Returns false if it does not fit: a plan task has it then.
+    fn add(
+        &mut self,
+        context: &Context,
+        spec: &SpecFilter,
+        entry: &Entry<'_>,
+        stops: &Stops,
+    ) -> Result<bool, PlanError> {
         let verdict = self.verdicts.of(spec, entry)?;
-        let Verdict::Kept(rest) = verdict else { return Ok(()) };
+        let Verdict::Kept(rest) = verdict else { return Ok(true) };
         if !may_match(&rest.filter, entry) {
-            return Ok(());
+            return Ok(true);
         }
         let content = self.buffers.content_file(entry, spec.spec_id);
         let data = DataFile {
@@ -148,6 +165,12 @@ impl Work {
             statistics: entry,
         };
         context.deletes.index.find(&data, &mut self.scratch, &mut self.found);
+        // One file can have a million deletes.
+        let new = self.found.iter().filter(|number| !self.positions.contains_key(number)).count();
+        let deletes = (self.referenced.len() - self.written + new) * DELETE_FILE_BYTES;
+        if stops.counts_deletes && self.text.len() + deletes > stops.bytes {
+            return Ok(false);
+        }
         self.references.clear();
         for number in &self.found {
             let next = u32::try_from(self.referenced.len()).unwrap_or(u32::MAX);
@@ -168,7 +191,7 @@ impl Work {
         if self.references.is_empty() && rest.filter == Bound::True {
             self.rows += u64::try_from(entry.record_count()).unwrap_or_default();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Appends the text of referenced delete files, joined by commas. Returns whether all are written; otherwise `bytes` bytes of text are

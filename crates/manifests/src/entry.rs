@@ -1,6 +1,8 @@
 //! Entries of a manifest, with what they inherit from its manifest list (specification, "Sequence Number Inheritance" and "First
 //! Row ID Inheritance").
 
+use std::sync::Arc;
+
 use tidewater_core::scan::statistics::{FileStatistics, Partition};
 
 use crate::build::Columns;
@@ -41,14 +43,11 @@ pub struct Entries<'a> {
     row_ids: RowIds,
 }
 
-/// How entries get their first row id.
-#[derive(Debug)]
-enum RowIds {
-    /// They have none.
-    None,
-    /// Inherited: that of each row. Entries with their own use it.
-    Inherited(Vec<i64>),
-}
+/// The first row id that each entry of a manifest inherits. Without them, no entry has one.
+///
+/// Making them takes a look at all entries. Work that looks at the entries in slices makes them once, and clones them.
+#[derive(Debug, Clone, Default)]
+pub struct RowIds(Option<Arc<[i64]>>);
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +57,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entries<'a> {
-    pub(crate) fn new(columns: &'a Columns, content: ManifestContent, file: &ManifestFile) -> Self {
-        let row_ids = match (content, file.first_row_id) {
-            (ManifestContent::Data, Some(first)) => RowIds::Inherited(inherited_row_ids(columns, first)),
-            // As in the reference implementation, entries have none either if the manifest has none.
-            _ => RowIds::None,
-        };
+    pub(crate) fn new(columns: &'a Columns, file: &ManifestFile, row_ids: RowIds) -> Self {
         Self { columns, snapshot_id: file.added_snapshot_id, sequence_number: file.sequence_number, row_ids }
     }
 
@@ -91,9 +85,21 @@ impl<'a> Entries<'a> {
     }
 }
 
+impl RowIds {
+    pub(crate) fn new(columns: &Columns, content: ManifestContent, file: &ManifestFile) -> Self {
+        match (content, file.content, file.first_row_id) {
+            (ManifestContent::Data, ManifestContent::Data, Some(first)) => {
+                Self(Some(inherited_row_ids(columns, first)))
+            }
+            // As in the reference implementation, entries have none either if the manifest has none.
+            _ => Self(None),
+        }
+    }
+}
+
 /// Returns the first row id of each entry without its own: that of the manifest, plus the rows of the live files before it
 /// without their own.
-fn inherited_row_ids(columns: &Columns, first: i64) -> Vec<i64> {
+fn inherited_row_ids(columns: &Columns, first: i64) -> Arc<[i64]> {
     let mut next = first;
     let rows = 0..columns.rows;
     rows.map(|row| {
@@ -232,13 +238,9 @@ impl<'a> Entry<'a> {
     /// Returns the row id of the file's first row (v3).
     #[must_use]
     pub fn first_row_id(&self) -> Option<i64> {
-        match &self.entries.row_ids {
-            RowIds::None => None,
-            RowIds::Inherited(inherited) => {
-                let inherited = || inherited.get(self.row).copied().filter(|_| self.status() != Status::Deleted);
-                self.number(NumberColumn::FirstRowId).or_else(inherited)
-            }
-        }
+        let RowIds(Some(inherited)) = &self.entries.row_ids else { return None };
+        let inherited = || inherited.get(self.row).copied().filter(|_| self.status() != Status::Deleted);
+        self.number(NumberColumn::FirstRowId).or_else(inherited)
     }
 
     /// Returns the only data file that the deletes apply to.

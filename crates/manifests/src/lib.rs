@@ -23,7 +23,7 @@ mod presence;
 mod statistics;
 
 pub use avro::AvroError;
-pub use entry::{Entries, Entry, FileContent, Status};
+pub use entry::{Entries, Entry, FileContent, RowIds, Status};
 pub use error::{Limits, ManifestError};
 pub use list::{ManifestContent, ManifestFile, ManifestList};
 pub use lists::NumberList;

@@ -5,7 +5,7 @@ use tidewater_core::stop::Stop;
 
 use crate::avro::AvroFile;
 use crate::build::Columns;
-use crate::entry::Entries;
+use crate::entry::{Entries, RowIds};
 use crate::error::{Limits, ManifestError, check_plain};
 use crate::list::{ManifestContent, ManifestFile};
 use crate::partition_type::PartitionColumn;
@@ -29,7 +29,7 @@ impl Manifest {
     /// All of [`ManifestError`].
     pub fn parse(bytes: &[u8], limits: &Limits, stop: Stop<'_>) -> Result<Self, ManifestError> {
         check_plain(bytes)?;
-        let file = AvroFile::open(bytes, limits.depth)?;
+        let mut file = AvroFile::open(bytes, limits.depth)?;
         let content = match file.metadata("content") {
             None | Some(b"data") => ManifestContent::Data,
             Some(b"deletes") => ManifestContent::Deletes,
@@ -44,7 +44,7 @@ impl Manifest {
             format_version,
             spec_id: number(&file, "partition-spec-id")?,
             schema_id: number(&file, "schema-id")?,
-            columns: Columns::read(&file, limits, stop)?,
+            columns: file.read_either_form(|file| Columns::read(file, limits, stop))?,
         })
     }
 
@@ -119,10 +119,24 @@ impl Manifest {
     /// # Errors
     /// `Missing` if an existing entry has no sequence number and cannot inherit one.
     pub fn entries(&self, file: &ManifestFile) -> Result<Entries<'_>, ManifestError> {
+        self.entries_with(file, self.row_ids(file))
+    }
+
+    /// Returns the first row ids that the entries inherit from the manifest list. Looks at all entries.
+    #[must_use]
+    pub fn row_ids(&self, file: &ManifestFile) -> RowIds {
+        RowIds::new(&self.columns, self.content, file)
+    }
+
+    /// Returns the entries as [`Manifest::entries`] does, with their first row ids from [`Manifest::row_ids`].
+    ///
+    /// # Errors
+    /// Same as [`Manifest::entries`].
+    pub fn entries_with(&self, file: &ManifestFile, row_ids: RowIds) -> Result<Entries<'_>, ManifestError> {
         if self.columns.lacks_sequence_number && file.sequence_number != 0 {
             return Err(ManifestError::Missing("sequence_number"));
         }
-        Ok(Entries::new(&self.columns, self.content, file))
+        Ok(Entries::new(&self.columns, file, row_ids))
     }
 
     /// Returns the memory that it takes, in bytes.

@@ -145,9 +145,10 @@ fn read_value(
     value_type: ValueType,
     input: &mut Input<'_>,
 ) -> Result<Value, ManifestError> {
-    let kind = &schema.node(node).kind;
+    let node = schema.node(node);
+    let kind = &node.kind;
     let bytes = |input: &mut Input<'_>| match kind {
-        Kind::Fixed(size) => input.take(*size).map(<[u8]>::to_vec),
+        Kind::Fixed(size) => schema.fixed(node, *size, input).map(<[u8]>::to_vec),
         _ => input.bytes().map(<[u8]>::to_vec),
     };
     Ok(match value_type {
@@ -163,7 +164,10 @@ fn read_value(
         ValueType::String => Value::String(input.text()?.into()),
         ValueType::Decimal { .. } => Value::Decimal(decimal(&bytes(input)?)?),
         ValueType::Uuid => Value::Uuid(match kind {
-            Kind::Fixed(_) => u128::from_be_bytes(input.array()?),
+            Kind::Fixed(_) => {
+                let bytes = bytes(input)?.try_into();
+                u128::from_be_bytes(bytes.map_err(|_| AvroError::Malformed("a UUID has another length than 16"))?)
+            }
             _ => uuid(input.text()?)?,
         }),
         ValueType::Fixed(_) | ValueType::Binary => Value::Binary(bytes(input)?.into()),

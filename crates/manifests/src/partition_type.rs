@@ -1,6 +1,8 @@
 //! The types of partition values: from the manifest's Avro schema, its partition spec and its table schema.
 
-use tidewater_core::document::{PartitionField, PartitionSpec, Primitive, Schema as TableSchema, Transform, Type};
+use tidewater_core::document::{
+    PartitionField, PartitionSpec, Primitive, Schema as TableSchema, SchemaIndex, Transform, Type,
+};
 use tidewater_core::scan::value::ValueType;
 
 use crate::avro::{AvroFile, Kind, Logical, Node, NodeId, Schema, Slot};
@@ -8,6 +10,9 @@ use crate::error::ManifestError;
 
 /// The largest text of a table schema or partition spec. A column takes about 100 bytes.
 const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// The most fields of a partition spec.
+const MAX_FIELDS: usize = 1_000;
 
 /// A field of a manifest's partition spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +53,11 @@ pub(crate) fn partition_columns(
     let Some(spec) = partition_spec(file)? else {
         return Err(ManifestError::Missing("partition-spec"));
     };
+    if spec.fields().len() > MAX_FIELDS {
+        return Err(ManifestError::PartitionSpec(format!("it has more than {MAX_FIELDS} fields")));
+    }
     let table_schema = table_schema(file)?;
+    let index = table_schema.as_ref().and_then(|schema| schema.index().ok());
     let mut plans: Vec<FieldPlan> = fields.iter().map(|field| FieldPlan::Skip(field.node)).collect();
     let mut columns = Vec::with_capacity(spec.fields().len());
     for (position, spec_field) in spec.fields().iter().enumerate() {
@@ -58,8 +67,8 @@ pub(crate) fn partition_columns(
             _ if spec_field.transform == Transform::Void => None,
             None => return Err(ManifestError::PartitionSpec(format!("no values for '{}'", spec_field.name))),
             Some(found) => {
-                let source = source_type(table_schema.as_ref(), spec_field);
-                let (plan, value_type) = plan(schema, fields[found].node, position, spec_field, source.as_ref())?;
+                let source = index.as_ref().and_then(|index| source_type(index, spec_field));
+                let (plan, value_type) = plan(schema, fields[found].node, position, spec_field, source)?;
                 plans[found] = plan;
                 value_type
             }
@@ -176,10 +185,9 @@ fn is_zoned(source: Option<&Type>) -> bool {
     matches!(source, Some(Type::Primitive(_, name)) if name.contains("tz"))
 }
 
-fn source_type(schema: Option<&TableSchema>, field: &PartitionField) -> Option<Type> {
-    let index = schema?.index().ok()?;
+fn source_type<'t>(index: &SchemaIndex<'t>, field: &PartitionField) -> Option<&'t Type> {
     let [source] = *field.source_ids else { return None };
-    Some(index.column(source)?.column_type.clone())
+    Some(index.column(source)?.column_type)
 }
 
 /// Returns the spec in the file's metadata: the array of its fields, or the whole object.

@@ -6,12 +6,12 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.iceberg.ContentFile;
 import org.apache.iceberg.DataFile;
@@ -21,15 +21,20 @@ import org.apache.iceberg.FileScanTask;
 import org.apache.iceberg.PartitionSpec;
 import org.apache.iceberg.Schema;
 import org.apache.iceberg.StructLike;
+import org.apache.iceberg.expressions.Expression;
 import org.apache.iceberg.expressions.Expressions;
+import org.apache.iceberg.expressions.ResidualEvaluator;
 import org.apache.iceberg.types.Comparators;
-import org.apache.iceberg.types.Type;
 import org.apache.iceberg.types.Types;
 import org.apache.iceberg.util.NaNUtil;
 
 /** Compares a server's plans of one table with Iceberg's own, and with the rows that the files have. */
 final class Judge {
   private static final int SAMPLES = 4;
+
+  /** What precedes the kinds of differences. */
+  private static final String WIRE = "wire: ";
+  private static final String CLIENT = "client: ";
 
   private final Report report;
   private final History.Made made;
@@ -43,48 +48,94 @@ final class Judge {
   }
 
   /** A scan with what decides about it. */
-  private record Case(Scan scan, ObjectNode request, Schema schema, Truth.Bound filter) {}
+  private record Case(Scan scan, ObjectNode request, Schema schema, Truth.Bound filter) {
+    boolean hasTransform() {
+      return request.get("filter").findValue("transform") != null;
+    }
+  }
+
+  private Case of(Scan scan, ObjectNode request) {
+    Schema schema = scan.schema(made.table());
+    return new Case(scan, request, schema, Truth.Bound.of(schema, scan.filter(), scan.caseSensitive()));
+  }
+
+  private Reasons reasons(Case one) {
+    return new Reasons(made.table(), one.scan(), one.schema());
+  }
 
   private void differs(Case one, String kind, String detail) {
     report.differs(kind, made.table().name(), one.request(), detail);
   }
 
   /**
-   * Compares one plan.
+   * Compares a server's answer as it is on the wire.
    *
    * @param expected the plan of Iceberg's library, or null where it fails: then only the rows decide
-   * @param kind precedes the kinds of differences
    */
-  void compare(Scan scan, ObjectNode request, List<Answer> expected, List<Answer> got, String kind) throws IOException {
-    Schema schema = scan.schema(made.table());
-    Case one = new Case(scan, request, schema, Truth.Bound.of(schema, scan.filter(), scan.caseSensitive()));
-    Map<String, Answer> ours = new TreeMap<>();
+  void compare(Scan scan, ObjectNode request, List<Answer> expected, List<Answer> got) throws IOException {
+    Case one = of(scan, request);
+    Map<String, Answer> ours = byLocation(one, got, WIRE);
+    noRowIsLost(one, ours);
+    if (expected != null) {
+      compareFiles(one, byLocation(one, expected, "library: "), ours);
+    }
     for (Answer answer : got) {
-      if (ours.put(answer.file().location(), answer) != null) {
+      compareResidual(one, answer);
+    }
+  }
+
+  /** Compares what the REST client has read with the answer on the wire. The client simplifies residuals by its own rules. */
+  void compareClient(Scan scan, ObjectNode request, List<Answer> wire, List<Answer> got) {
+    Case one = of(scan, request);
+    Map<String, Answer> sent = byLocation(one, wire, WIRE);
+    Map<String, Answer> read = byLocation(one, got, CLIENT);
+    if (!sent.keySet().equals(read.keySet())) {
+      differs(one, CLIENT + "other files than on the wire", "%s, not %s".formatted(read.keySet(), sent.keySet()));
+      return;
+    }
+    for (Answer answer : sent.values()) {
+      Answer mine = read.get(answer.file().location());
+      compareFields(one, answer.file(), mine.file(), CLIENT);
+      Map<String, DeleteFile> deletes = byKey(mine.deletes());
+      if (!deletes.keySet().equals(byKey(answer.deletes()).keySet())) {
+        differs(one, CLIENT + "other deletes than on the wire", shown(answer.file()));
+        continue;
+      }
+      byKey(answer.deletes()).forEach((key, delete) -> compareFields(one, delete, deletes.get(key), CLIENT));
+      PartitionSpec spec = made.table().specs().get(answer.file().specId());
+      Expression simplified = ResidualEvaluator.of(spec, answer.residual(), scan.caseSensitive()).residualFor(mine.file().partition());
+      if (!simplified.toString().equals(mine.residual().toString())) {
+        differs(one, CLIENT + "other residual than on the wire", "%s, not %s".formatted(mine.residual(), simplified));
+      }
+    }
+  }
+
+  /** Returns whether the REST client cannot read the answer because it looks for the names of an older schema in the current one. */
+  boolean hasOtherNames(Scan scan, ObjectNode request) {
+    return reasons(of(scan, request)).hasOtherNames();
+  }
+
+  private Map<String, Answer> byLocation(Case one, List<Answer> answers, String kind) {
+    Map<String, Answer> files = new TreeMap<>();
+    for (Answer answer : answers) {
+      if (files.put(answer.file().location(), answer) != null) {
         differs(one, kind + "file twice", answer.file().location());
       }
     }
-    noRowIsLost(one, ours, kind);
-    if (expected != null) {
-      Map<String, Answer> theirs = expected.stream().collect(Collectors.toMap(answer -> answer.file().location(), answer -> answer, (a, b) -> a, TreeMap::new));
-      compareFiles(one, theirs, ours, kind);
-    }
-    for (Answer answer : got) {
-      compareResidual(one, answer, kind);
-    }
+    return files;
   }
 
   /** Checks with the rows of all files of the snapshot, whatever Iceberg's library says. */
-  private void noRowIsLost(Case one, Map<String, Answer> ours, String kind) throws IOException {
+  private void noRowIsLost(Case one, Map<String, Answer> ours) throws IOException {
     for (Answer file : all(one.scan())) {
-      if (!ours.containsKey(file.file().location()) && hasMatch(one, file.file())) {
-        differs(one, kind + "rows lost", file.file().location());
+      if (!ours.containsKey(file.file().location()) && has(file.file(), row -> Truth.mustBeRead(one.filter(), row))) {
+        differs(one, WIRE + "rows lost", shown(file.file()));
       }
     }
   }
 
-  private boolean hasMatch(Case one, DataFile file) {
-    return made.contents().rows.get(file.location()).stream().anyMatch(row -> Truth.everyEngineMatches(one.filter(), row));
+  private boolean has(DataFile file, Predicate<Row> wanted) {
+    return made.contents().rows.get(file.location()).stream().anyMatch(wanted);
   }
 
   /** Returns whether a file that the scan could read has NaN in its partition. */
@@ -118,29 +169,33 @@ final class Judge {
     return known;
   }
 
-  private void compareFiles(Case one, Map<String, Answer> theirs, Map<String, Answer> ours, String kind) {
+  private void compareFiles(Case one, Map<String, Answer> theirs, Map<String, Answer> ours) throws IOException {
     for (Answer answer : theirs.values()) {
       Answer mine = ours.get(answer.file().location());
       if (mine == null) {
-        boolean isProved = !hasMatch(one, answer.file());
-        differs(one, kind + (isProved ? "file pruned that Java keeps" : "file missing"), shown(answer.file()));
+        boolean isProved = !has(answer.file(), row -> Truth.mustBeRead(one.filter(), row));
+        differs(one, WIRE + (isProved ? "file pruned that Java keeps" : "file missing"), shown(answer.file()));
       } else {
-        compareFields(one, answer.file(), mine.file(), kind);
-        compareDeletes(one, answer, mine, kind);
+        compareFields(one, answer.file(), mine.file(), WIRE);
+        compareDeletes(one, answer, mine);
       }
     }
     for (Answer mine : ours.values()) {
       if (!theirs.containsKey(mine.file().location())) {
-        boolean isNeeded = hasMatch(one, mine.file());
-        differs(one, kind + (isNeeded ? "file that Java loses" : kept(one)), shown(mine.file()));
+        differs(one, WIRE + kept(one, mine.file()), shown(mine.file()));
       }
     }
   }
 
-  private static String kept(Case one) {
-    String filter = one.request().get("filter").toString();
-    boolean hasUuid = Columns.leaves(one.schema()).stream().anyMatch(leaf -> leaf.type().typeId() == Type.TypeID.UUID && filter.toLowerCase(Locale.ROOT).contains("\"" + leaf.name().toLowerCase(Locale.ROOT) + "\""));
-    return hasUuid ? "file kept for the order of UUIDs" : filter.contains("transform") ? "file kept for a transform" : "file kept that Java prunes";
+  /** Returns why a file is kept that the library prunes. */
+  private String kept(Case one, DataFile file) throws IOException {
+    if (has(file, row -> Truth.everyEngineMatches(one.filter(), row))) {
+      return one.hasTransform() ? "file that Java loses for a transform" : "file that Java loses";
+    }
+    if (has(file, row -> Truth.someEngineMatches(one.filter(), row))) {
+      return "file that Java loses for some engines";
+    }
+    return reasons(one).kept(file.location());
   }
 
   private String shown(DataFile file) {
@@ -148,27 +203,34 @@ final class Judge {
     return file.location() + " in " + spec.partitionToPath(file.partition()) + " of spec " + spec.specId();
   }
 
-  private void compareDeletes(Case one, Answer theirs, Answer ours, String kind) {
+  private void compareDeletes(Case one, Answer theirs, Answer ours) {
     Map<String, DeleteFile> expected = byKey(theirs.deletes());
     Map<String, DeleteFile> got = byKey(ours.deletes());
     if (got.size() != ours.deletes().size()) {
-      differs(one, kind + "delete twice", ours.file().location());
+      differs(one, WIRE + "delete twice", ours.file().location());
     }
     for (Map.Entry<String, DeleteFile> delete : expected.entrySet()) {
       DeleteFile mine = got.get(delete.getKey());
       if (mine != null) {
-        compareFields(one, delete.getValue(), mine, kind);
+        compareFields(one, delete.getValue(), mine, WIRE);
         continue;
       }
       boolean isNeeded = deletesRows(one, delete.getValue(), ours.file());
-      differs(one, kind + (isNeeded ? "delete missing" : "delete of other rows left out"), delete.getKey() + " for " + shown(ours.file()));
+      differs(one, WIRE + (isNeeded ? "delete missing" : "delete of other rows left out"), delete.getKey() + " for " + shown(ours.file()));
     }
     for (Map.Entry<String, DeleteFile> delete : got.entrySet()) {
       if (!expected.containsKey(delete.getKey())) {
-        boolean isOfOthers = delete.getValue().content() == FileContent.EQUALITY_DELETES && noRowMatches(one, delete.getValue());
-        differs(one, kind + (isOfOthers ? "delete of rows that the filter excludes" : "delete too many"), delete.getKey() + " for " + shown(ours.file()));
+        differs(one, WIRE + tooMany(one, delete.getValue(), ours.file()), delete.getKey() + " for " + shown(ours.file()));
       }
     }
+  }
+
+  /** Returns why a data file has a delete file that it does not have for the library. */
+  private String tooMany(Case one, DeleteFile delete, DataFile file) {
+    if (delete.content() == FileContent.EQUALITY_DELETES && noRowMatches(one, delete)) {
+      return "delete of rows that the filter excludes";
+    }
+    return reasons(one).comparesUuids(delete) && !deletesRows(one, delete, file) ? "delete kept for the order of UUIDs" : "delete too many";
   }
 
   /** Returns whether a delete file names rows of a data file. */
@@ -188,7 +250,7 @@ final class Judge {
   }
 
   private boolean noRowMatches(Case one, DeleteFile delete) {
-    return made.contents().deletedRows.get(delete.location()).stream().noneMatch(row -> Truth.everyEngineMatches(one.filter(), row));
+    return made.contents().deletedRows.get(delete.location()).stream().noneMatch(row -> Truth.someEngineMatches(one.filter(), row));
   }
 
   private static Map<String, DeleteFile> byKey(List<DeleteFile> deletes) {
@@ -251,31 +313,32 @@ final class Judge {
   }
 
   /** Checks that the residual decides about the file's rows, and about others of its partition, as the filter does. */
-  private void compareResidual(Case one, Answer answer, String kind) {
+  private void compareResidual(Case one, Answer answer) {
     Truth.Bound residual;
     try {
       residual = Truth.Bound.of(one.schema(), answer.residual(), one.scan().caseSensitive());
     } catch (RuntimeException error) {
-      differs(one, kind + "residual unusable", answer.residual() + ": " + error.getMessage());
+      differs(one, WIRE + "residual unusable", answer.residual() + ": " + error.getMessage());
       return;
     }
-    for (Row row : samples(answer.file())) {
+    for (Row row : samples(one, answer.file())) {
       if (!Truth.agree(one.filter(), residual, row)) {
-        differs(one, kind + "residual wrong", answer.residual() + " for " + shown(answer.file()));
+        differs(one, WIRE + "residual wrong", answer.residual() + " for " + shown(answer.file()));
         return;
       }
     }
   }
 
-  private List<Row> samples(DataFile file) {
+  private List<Row> samples(Case one, DataFile file) {
     List<Row> rows = new ArrayList<>(made.contents().rows.get(file.location()));
     Set<Integer> sources = new HashSet<>();
     made.table().specs().get(file.specId()).fields().forEach(field -> sources.add(field.sourceId()));
     for (int number = 0; number < SAMPLES; number++) {
       Row row = rows.get(number % rows.size()).copy();
-      for (Columns.Leaf leaf : Columns.leaves(made.table().schema())) {
+      // Values of the scan's schema: a column of an older one may have another type by now.
+      for (Columns.Leaf leaf : Columns.leaves(one.schema())) {
         // Structs that are null stay so: nested columns keep their values.
-        if (!sources.contains(leaf.id()) && made.table().schema().asStruct().field(leaf.id()) != null) {
+        if (!sources.contains(leaf.id()) && one.schema().asStruct().field(leaf.id()) != null) {
           row.set(leaf.id(), leaf.optional() && values.chance(0.1) ? null : values.next(leaf.type()));
         }
       }

@@ -71,6 +71,11 @@ record Scan(
     return new Filters(values, schema, sources, rows, caseSensitive).tree(values.below(4));
   }
 
+  /** Returns the same scan with another filter. */
+  Scan with(Expression other) {
+    return new Scan(reference, snapshotId, start, end, other, select, caseSensitive, stats);
+  }
+
   boolean isIncremental() {
     return start != null;
   }

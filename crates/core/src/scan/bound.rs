@@ -374,6 +374,8 @@ fn compare(operation: Operation, literal: Converted) -> Folded {
         Converted::JustAbove(value) if is_less => Folded::Comparison(Comparison::LessOrEqual(value)),
         Converted::JustAbove(value) if is_greater => Folded::Comparison(Comparison::Greater(value)),
         Converted::JustAbove(_) => Folded::Constant(is_not_equal),
+        Converted::Value(value) if operation == Operation::Less && value.is_least() => Folded::Constant(false),
+        Converted::Value(value) if operation == Operation::Greater && value.is_greatest() => Folded::Constant(false),
         Converted::Value(value) => Folded::Comparison(match operation {
             Operation::Less => Comparison::Less(value),
             Operation::LessOrEqual => Comparison::LessOrEqual(value),

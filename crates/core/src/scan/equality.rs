@@ -1,6 +1,8 @@
 //! Whether an equality delete file can have deletes for rows of a data file, by the statistics of both.
 
-use super::evaluate::certain_order;
+use std::cmp::Ordering;
+
+use super::evaluate::certain_test;
 use super::facts::{Bounds, Share, nans, nulls};
 use super::statistics::FileStatistics;
 use super::value::ValueType;
@@ -40,10 +42,7 @@ impl ColumnValues {
     fn may_overlap(&self, other: &Self) -> bool {
         let (one, two) = (self.bounds.range(), other.bounds.range());
         let is_above = |lower: Option<_>, upper: Option<_>| {
-            lower
-                .zip(upper)
-                .and_then(|(lower, upper)| certain_order(lower, upper))
-                .is_some_and(std::cmp::Ordering::is_gt)
+            lower.zip(upper).and_then(|(lower, upper)| certain_test(lower, upper, Ordering::is_gt)) == Some(true)
         };
         !is_above(one.lower, two.upper) && !is_above(two.lower, one.upper)
     }

@@ -8,11 +8,25 @@ use super::value::Value;
 /// The most literals of an `in` that are compared with a range one by one. The reference implementation has the same limit.
 const MAX_COMPARED_LITERALS: usize = 200;
 
-/// Compares two values. Returns `None` if they have different types, or if readers disagree on their order:
-/// - a NaN has no order;
-/// - the order of -0.0 and 0.0 is that of IEEE 754 for some, and the total order for others;
-/// - writers order UUIDs as unsigned or as two signed numbers.
-pub(super) fn certain_order(one: &Value, other: &Value) -> Option<Ordering> {
+/// Returns the order of two values for two kinds of readers and writers. They disagree about some values:
+/// - -0.0 is equal to 0.0 for the first (IEEE 754), and less for the second (as in the reference implementation);
+/// - a UUID is an unsigned number for the first, and two signed numbers for the second.
+///
+/// Returns `None` if the values have different types, or one is a NaN.
+fn orders(one: &Value, other: &Value) -> Option<[Ordering; 2]> {
+    use Value as V;
+    match (one, other) {
+        (V::Float(_) | V::Double(_), V::Float(_) | V::Double(_)) => {
+            let (one, other) = (as_float(one)?, as_float(other)?);
+            Some([one.partial_cmp(&other)?, one.total_cmp(&other)])
+        }
+        (V::Uuid(_), V::Uuid(_)) => Some([one.compare(other)?, one.compare_with_signed_uuids(other)?]),
+        _ => agreed_order(one, other).map(|order| [order; 2]),
+    }
+}
+
+/// Compares two values of a type about whose order all readers and writers agree.
+fn agreed_order(one: &Value, other: &Value) -> Option<Ordering> {
     use Value as V;
     match (one, other) {
         (V::Boolean(a), V::Boolean(b)) => Some(a.cmp(b)),
@@ -22,10 +36,21 @@ pub(super) fn certain_order(one: &Value, other: &Value) -> Option<Ordering> {
         }
         (V::String(a), V::String(b)) => Some(a.cmp(b)),
         (V::Binary(a), V::Binary(b)) => Some(a.cmp(b)),
-        (V::Uuid(a), V::Uuid(b)) => uuid_order(*a, *b),
-        (V::Float(_) | V::Double(_), V::Float(_) | V::Double(_)) => float_order(as_float(one)?, as_float(other)?),
         _ => Some(as_integer(one)?.cmp(&as_integer(other)?)),
     }
+}
+
+/// Compares two values. Returns `None` if they have no order, or readers disagree about it.
+pub(super) fn certain_order(one: &Value, other: &Value) -> Option<Ordering> {
+    let [one, other] = orders(one, other)?;
+    (one == other).then_some(one)
+}
+
+/// Tests the order of two values. Returns `None` if they have no order, or readers disagree about the result of the test: -0.0 is
+/// not greater than 0.0 for any of them, but less for some.
+pub(super) fn certain_test(one: &Value, other: &Value, test: fn(Ordering) -> bool) -> Option<bool> {
+    let [one, other] = orders(one, other)?.map(test);
+    (one == other).then_some(one)
 }
 
 /// Returns whether two values are equal, or `None` if they have different types, or readers disagree: on two NaN, and on -0.0
@@ -67,23 +92,6 @@ fn as_integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn float_order(one: f64, other: f64) -> Option<Ordering> {
-    let order = one.partial_cmp(&other)?;
-    (order != Ordering::Equal || one.is_sign_negative() == other.is_sign_negative()).then_some(order)
-}
-
-/// Compares the higher halves, whose order is the same for all if they have the same sign.
-///
-/// A value between two bounds in this order need not be so in another: it can have the other sign.
-fn uuid_order(one: u128, other: u128) -> Option<Ordering> {
-    if one == other {
-        return Some(Ordering::Equal);
-    }
-    let (high, other_high) = (one >> 64, other >> 64);
-    let same_sign = (high ^ other_high) >> 63 == 0;
-    (same_sign && high != other_high).then(|| high.cmp(&other_high))
-}
-
 /// Returns whether a value (None is null) passes a comparison, or `None` if readers disagree. They do for a null and the negated
 /// comparisons: the reference implementation matches it, SQL does not.
 pub(super) fn test(comparison: &Comparison, value: Option<&Value>) -> Option<bool> {
@@ -95,16 +103,16 @@ pub(super) fn test(comparison: &Comparison, value: Option<&Value>) -> Option<boo
             _ => Some(false),
         };
     };
-    let order = |literal| certain_order(value, literal);
+    let order = |literal, test| certain_test(value, literal, test);
     match comparison {
         C::IsNull => Some(false),
         C::NotNull => Some(true),
         C::IsNan => Some(value.is_nan()),
         C::NotNan => Some(!value.is_nan()),
-        C::Less(literal) => order(literal).map(Ordering::is_lt),
-        C::LessOrEqual(literal) => order(literal).map(Ordering::is_le),
-        C::Greater(literal) => order(literal).map(Ordering::is_gt),
-        C::GreaterOrEqual(literal) => order(literal).map(Ordering::is_ge),
+        C::Less(literal) => order(literal, Ordering::is_lt),
+        C::LessOrEqual(literal) => order(literal, Ordering::is_le),
+        C::Greater(literal) => order(literal, Ordering::is_gt),
+        C::GreaterOrEqual(literal) => order(literal, Ordering::is_ge),
         C::Equal(literal) => certain_equality(value, literal),
         C::NotEqual(literal) => certain_equality(value, literal).map(|equal| !equal),
         C::In(literals) => is_in(value, literals),
@@ -175,16 +183,20 @@ impl Range<'_> {
         }
     }
 
-    fn lower_is(&self, literal: &Value, order: fn(Ordering) -> bool) -> bool {
-        self.lower.and_then(|lower| certain_order(lower, literal)).is_some_and(order)
+    fn lower_is(&self, literal: &Value, test: fn(Ordering) -> bool) -> bool {
+        self.lower.and_then(|lower| certain_test(lower, literal, test)) == Some(true)
     }
 
-    fn upper_is(&self, literal: &Value, order: fn(Ordering) -> bool) -> bool {
-        self.upper.and_then(|upper| certain_order(upper, literal)).is_some_and(order)
+    fn upper_is(&self, literal: &Value, test: fn(Ordering) -> bool) -> bool {
+        self.upper.and_then(|upper| certain_test(upper, literal, test)) == Some(true)
     }
 
+    /// Returns whether the literal is between the bounds in one of the orders. The writer of both bounds had one of them.
     fn may_contain(&self, literal: &Value) -> bool {
-        !self.lower_is(literal, Ordering::is_gt) && !self.upper_is(literal, Ordering::is_lt)
+        let below = self.lower.and_then(|lower| orders(lower, literal)).map(|orders| orders.map(Ordering::is_gt));
+        let above = self.upper.and_then(|upper| orders(upper, literal)).map(|orders| orders.map(Ordering::is_lt));
+        let (below, above) = (below.unwrap_or_default(), above.unwrap_or_default());
+        below.iter().zip(above).any(|(below, above)| !below && !above)
     }
 
     fn may_contain_any(&self, literals: &[Value]) -> bool {

@@ -247,6 +247,26 @@ impl Value {
         }
     }
 
+    /// Returns whether no value of its type is less. False for types without a least value in memory.
+    #[must_use]
+    pub const fn is_least(&self) -> bool {
+        match self {
+            Self::Int(number) | Self::Date(number) => *number == i32::MIN,
+            Self::Long(number) | Self::Timestamp(number) | Self::TimestampNano(number) => *number == i64::MIN,
+            _ => false,
+        }
+    }
+
+    /// Returns whether no value of its type is greater. False for types without a greatest value in memory.
+    #[must_use]
+    pub const fn is_greatest(&self) -> bool {
+        match self {
+            Self::Int(number) | Self::Date(number) => *number == i32::MAX,
+            Self::Long(number) | Self::Timestamp(number) | Self::TimestampNano(number) => *number == i64::MAX,
+            _ => false,
+        }
+    }
+
     /// Returns whether it is a floating-point NaN.
     #[must_use]
     pub fn is_nan(&self) -> bool {

@@ -65,6 +65,25 @@ impl<'a> AvroFile<'a> {
         &self.schema
     }
 
+    /// Returns what `read` reads from the file. Iceberg's Java library writes a length before the values of fixed types, other
+    /// writers follow the specification of Avro and do not. So `read` is called for both forms if the file has such a type.
+    ///
+    /// The form with lengths counts if it fits: then each value follows exactly its length, and the file ends where it must. The
+    /// form without them can fit a file with lengths by accident, since the last byte of a value can be the first of a number.
+    ///
+    /// # Errors
+    /// Those of `read` without lengths, if it fails in both forms.
+    pub(crate) fn read_either_form<T, E>(&mut self, read: impl Fn(&Self) -> Result<T, E>) -> Result<T, E> {
+        if self.schema.has_plain_fixed() {
+            self.schema.set_length_of_fixed(true);
+            if let Ok(found) = read(self) {
+                return Ok(found);
+            }
+            self.schema.set_length_of_fixed(false);
+        }
+        read(self)
+    }
+
     /// Returns a value of the header's metadata. Only those in [`KEYS`] are known.
     pub(crate) fn metadata(&self, key: &str) -> Option<&'a [u8]> {
         KEYS.iter().position(|known| *known == key).and_then(|position| self.metadata[position])

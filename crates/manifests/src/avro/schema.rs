@@ -21,6 +21,8 @@ pub(crate) struct Schema {
     nodes: Vec<Node>,
     root: NodeId,
     depth: usize,
+    /// Whether a length precedes the values of fixed types without a logical type.
+    fixed_has_length: bool,
 }
 
 /// A type.
@@ -112,12 +114,30 @@ impl Schema {
         let json: Value = serde_json::from_slice(text).map_err(|error| AvroError::Schema(error.to_string()))?;
         let mut parser = Parser { nodes: Vec::new(), named: HashMap::new() };
         let root = parser.read(&json, depth)?;
-        Ok(Self { nodes: parser.nodes, root, depth })
+        Ok(Self { nodes: parser.nodes, root, depth, fixed_has_length: false })
     }
 
     /// Returns the type of the file's records.
     pub(crate) const fn root(&self) -> NodeId {
         self.root
+    }
+
+    /// Returns whether it has a fixed type whose values some writers precede by their length.
+    pub(super) fn has_plain_fixed(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.kind, Kind::Fixed(_)) && node.logical.is_none())
+    }
+
+    /// Sets whether a length precedes the values of fixed types without a logical type.
+    pub(super) const fn set_length_of_fixed(&mut self, has_length: bool) {
+        self.fixed_has_length = has_length;
+    }
+
+    /// Reads a value of a fixed type with so many bytes.
+    pub(crate) fn fixed<'a>(&self, node: &Node, size: usize, input: &mut Input<'a>) -> Result<&'a [u8], AvroError> {
+        if self.fixed_has_length && node.logical.is_none() && input.length()? != size {
+            return Err(AvroError::Malformed("a fixed value has another length than its type"));
+        }
+        input.take(size)
     }
 
     /// Returns the deepest nesting of values.
@@ -161,13 +181,14 @@ impl Schema {
     pub(super) fn skip_below(&self, id: NodeId, input: &mut Input<'_>, depth: usize) -> Result<(), AvroError> {
         let depth = depth.checked_sub(1).ok_or(AvroError::Malformed("it is nested too deeply"))?;
         input.count_value()?;
-        match &self.node(id).kind {
+        let node = self.node(id);
+        match &node.kind {
             Kind::Null => {}
             Kind::Int | Kind::Long | Kind::Enum => drop(input.long()?),
             Kind::Boolean => drop(input.take(1)?),
             Kind::Float => drop(input.take(4)?),
             Kind::Double => drop(input.take(8)?),
-            Kind::Fixed(size) => drop(input.take(*size)?),
+            Kind::Fixed(size) => drop(self.fixed(node, *size, input)?),
             Kind::Bytes | Kind::String => drop(input.bytes()?),
             Kind::Array(items) => self.skip_blocks(*items, false, input, depth)?,
             Kind::Map(values) => self.skip_blocks(*values, true, input, depth)?,

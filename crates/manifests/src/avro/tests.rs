@@ -135,6 +135,21 @@ fn decompression_bomb_is_refused_without_being_unpacked() {
 }
 
 #[test]
+fn fixed_values_are_read_with_lengths_if_they_fit_and_without_them_otherwise() {
+    let schema = r#"{"type":"record","name":"a","fields":[
+        {"name":"f","type":{"type":"fixed","name":"f","size":2}},{"name":"x","type":"string"}]}"#;
+    let read = |block: &[u8]| read_texts(&by_hand(schema, "null", 2, block), &["x"], LIMIT);
+    let expected = [Some("ab".to_owned()), Some(String::new())];
+    assert_eq!(read(&[7, 8, 4, b'a', b'b', 9, 9, 0]).unwrap(), expected, "without lengths");
+    assert_eq!(read(&[4, 0xff, 0xfe, 4, b'a', b'b', 4, 0xff, 0xff, 0]).unwrap(), expected, "with lengths");
+    // Without lengths: [4, 7], "ab\u{4}"; [9, 9], "".
+    let fits_both = [4, 7, 8, 4, b'a', b'b', 4, 9, 9, 0];
+    assert_eq!(read(&fits_both).unwrap(), expected, "with lengths");
+    let other_length = read(&[4, 0xff, 0xfe, 4, b'a', b'b', 2, 0xff, 0]);
+    assert!(matches!(other_length, Err(AvroError::Malformed(_))), "{other_length:?}");
+}
+
+#[test]
 fn false_counts_and_lengths_are_refused() {
     let nothing = r#"{"type":"record","name":"a","fields":[{"name":"x","type":{"type":"array","items":"null"}}]}"#;
     let endless = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];

@@ -13,14 +13,15 @@ const MAX_DEPTH: usize = 64;
 /// # Errors
 /// All of [`AvroError`]; `TooLarge` when all blocks together unpack to more than `limit_bytes`.
 pub(crate) fn read_texts(file: &[u8], path: &[&str], limit_bytes: u64) -> Result<Vec<Option<String>>, AvroError> {
-    let file = AvroFile::open(file, MAX_DEPTH)?;
-    let schema = file.schema();
-    let mut found = Vec::new();
-    file.read_records(limit_bytes, |record| {
-        found.push(read_text(schema, schema.root(), record, path, schema.depth())?);
-        Ok::<_, AvroError>(())
-    })?;
-    Ok(found)
+    AvroFile::open(file, MAX_DEPTH)?.read_either_form(|file| {
+        let schema = file.schema();
+        let mut found = Vec::new();
+        file.read_records(limit_bytes, |record| {
+            found.push(read_text(schema, schema.root(), record, path, schema.depth())?);
+            Ok::<_, AvroError>(())
+        })?;
+        Ok(found)
+    })
 }
 
 /// Reads a value. Returns the text at the end of `path` in it. An empty path means the value itself.

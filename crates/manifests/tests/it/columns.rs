@@ -6,7 +6,7 @@ use tidewater_core::scan::statistics::FileStatistics;
 use tidewater_core::scan::value::{Value, ValueType};
 use tidewater_manifests::{ManifestContent, ManifestError, ManifestFile, Status};
 
-use crate::support::{FIXED_UUID, Row, UNPARTITIONED, avro, manifest, optional, parse, parse_list};
+use crate::support::{FIXED_UUID, FIXED_WITH_LENGTH, Row, UNPARTITIONED, avro, manifest, optional, parse, parse_list};
 
 fn list_file(sequence_number: i64, first_row_id: Option<i64>) -> ManifestFile {
     ManifestFile { sequence_number, added_snapshot_id: Some(77), first_row_id, ..ManifestFile::default() }
@@ -171,6 +171,14 @@ fn partition_cases() -> Vec<PartitionCase> {
             Avro::Fixed(3, vec![1, 2, 3]),
             Value::Binary([1, 2, 3].into()),
             ValueType::Fixed(3),
+        ),
+        (
+            FIXED_WITH_LENGTH,
+            "identity",
+            "fixed[5]",
+            Avro::Bytes(vec![1, 2, 3, 0, 0xff]),
+            Value::Binary([1, 2, 3, 0, 0xff].into()),
+            ValueType::Fixed(5),
         ),
         (
             r#"{"type":"fixed","size":4,"name":"d","logicalType":"decimal","precision":9,"scale":2}"#,

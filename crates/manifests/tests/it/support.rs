@@ -113,6 +113,9 @@ pub(crate) fn manifest_with_codec(codec: Codec, partition: &str, metadata: &[(&s
 /// The type of a UUID, as Java writes it.
 pub(crate) const FIXED_UUID: &str = r#"{"type":"fixed","size":16,"name":"uuid_fixed","logicalType":"uuid"}"#;
 
+/// A fixed type whose values this module writes with their length before them, as Java does.
+pub(crate) const FIXED_WITH_LENGTH: &str = r#"{"type":"fixed","size":5,"name":"with_length"}"#;
+
 /// Writes an Avro file. The schema in the header is the text as it is, with attributes that the writer would leave out.
 pub(crate) fn avro(
     codec: Codec,
@@ -121,8 +124,10 @@ pub(crate) fn avro(
     records: impl Iterator<Item = Value>,
 ) -> Vec<u8> {
     // The writer would write a fixed UUID as text.
-    let parsed =
-        Schema::parse_str(&schema.replace(FIXED_UUID, &FIXED_UUID.replace(r#","logicalType":"uuid""#, ""))).unwrap();
+    let as_written = schema
+        .replace(FIXED_UUID, &FIXED_UUID.replace(r#","logicalType":"uuid""#, ""))
+        .replace(FIXED_WITH_LENGTH, "\"bytes\"");
+    let parsed = Schema::parse_str(&as_written).unwrap();
     let mut blocks = Writer::with_codec(&parsed, Vec::new(), codec);
     for record in records {
         blocks.append(record).unwrap();

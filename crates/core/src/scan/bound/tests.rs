@@ -111,6 +111,24 @@ fn literals_outside_the_range_decide_the_comparison() {
 }
 
 #[test]
+fn no_value_is_beyond_the_limits_of_its_type() {
+    for (kind, literal, expected) in [
+        ("gt", i32::MAX, Some(false)),
+        ("lt", i32::MIN, Some(false)),
+        ("gt-eq", i32::MAX, None),
+        ("lt-eq", i32::MIN, None),
+        ("gt", i32::MIN, None),
+        ("lt", i32::MAX, None),
+    ] {
+        let bound = bind_text(&predicate(kind, r#""n""#, &literal.to_string()));
+        let found = if matches!(bound, Bound::Test(_)) { None } else { Some(bound == Bound::True) };
+        assert_eq!(found, expected, "{kind} {literal}");
+    }
+    let year = r#"{"type":"transform","transform":"year","term":"ts"}"#;
+    assert_eq!(bind_text(&predicate("gt", year, "2147483647")), Bound::False);
+}
+
+#[test]
 fn literals_between_two_values_are_compared_exactly() {
     let value = Value::Decimal(1420);
     for kind in ["lt", "lt-eq"] {

@@ -60,8 +60,68 @@ fn day_before_1970_may_be_stored_one_higher() {
 
 #[test]
 fn literal_at_the_limit_of_its_type_has_no_next_value() {
-    let filter = test("lt", "l", &i64::MIN.to_string());
+    let filter = test("lt-eq", "l", &i64::MAX.to_string());
     assert_eq!(matches(&filter, 2, Transform::Truncate(10), Some(Value::Long(0))), KEEP);
+}
+
+#[test]
+fn negative_zero_is_excluded_only_where_both_orders_of_zeros_exclude_it() {
+    let zero = |value: f64| Some(Value::Double(value));
+    for (kind, literal, partition, expected) in [
+        ("gt", "0.0", -0.0, DROP),
+        ("gt-eq", "0.0", -0.0, KEEP),
+        ("lt", "0.0", -0.0, KEEP),
+        ("lt-eq", "0.0", -0.0, ALL),
+        ("eq", "0.0", -0.0, KEEP),
+        ("not-eq", "0.0", -0.0, KEEP),
+        ("lt", "-0.0", 0.0, DROP),
+        ("gt", "-0.0", 0.0, KEEP),
+        ("gt-eq", "-0.0", 0.0, ALL),
+    ] {
+        let filter = test(kind, "d", literal);
+        assert_eq!(
+            matches(&filter, 3, Transform::Identity, zero(partition)),
+            expected,
+            "{partition:?} {kind} {literal}"
+        );
+    }
+    let bounds = |low: f64, high: f64| Statistics {
+        rows: 1,
+        columns: [(
+            3,
+            ColumnStatistics {
+                lower: Some(low.to_le_bytes().into()),
+                upper: Some(high.to_le_bytes().into()),
+                ..Default::default()
+            },
+        )]
+        .into(),
+    };
+    assert!(!metrics::may_match(&test("gt", "d", "0.0"), &bounds(-1.0, -0.0)));
+    assert!(metrics::may_match(&test("gt-eq", "d", "0.0"), &bounds(-1.0, -0.0)));
+    assert!(metrics::may_match(&test("eq", "d", "0.0"), &bounds(-0.0, -0.0)));
+    assert!(!metrics::may_match(&test("lt", "d", "-0.0"), &bounds(0.0, 1.0)));
+}
+
+#[test]
+fn uuid_is_excluded_only_if_it_is_outside_of_the_bounds_in_both_orders() {
+    const HIGH: u128 = 1 << 127;
+    let bounds = |low: u128, high: u128| {
+        let uuids = ColumnStatistics {
+            lower: Some(low.to_be_bytes().into()),
+            upper: Some(high.to_be_bytes().into()),
+            ..Default::default()
+        };
+        Statistics { rows: 1, columns: [(10, uuids)].into() }
+    };
+    let equal = |value: u128| test("eq", "u", &format!("\"{}\"", uuid::Uuid::from_u128(value)));
+    // Below the bounds in one order, and above them in the other.
+    assert!(!metrics::may_match(&equal(5), &bounds(HIGH, HIGH)));
+    assert!(metrics::may_match(&equal(HIGH), &bounds(HIGH, HIGH)));
+    // Between the bounds in one of the orders.
+    assert!(metrics::may_match(&equal(HIGH), &bounds(5, HIGH | 5)));
+    assert!(metrics::may_match(&equal(HIGH | 7), &bounds(HIGH | 5, 5)));
+    assert!(!metrics::may_match(&equal(4), &bounds(5, 6)));
 }
 
 #[test]
