@@ -48,9 +48,10 @@ async fn long_filter_for_many_partition_specs_gets_406() {
     let values: Vec<i64> = (10_000_000..10_090_000).collect();
     let request = json!({ "filter": { "type": "in", "term": "id", "values": values } });
     catalog.post(&tenant.key, PLAN, &request).await.ok(200);
-    let specs = (2..12).map(|width| {
-        let fields = [json!({ "source-id": 1, "name": format!("b{width}"), "transform": format!("bucket[{width}]") })];
-        json!({ "action": "add-spec", "spec": { "fields": fields } })
+    let specs = (1..11).map(|id| {
+        let (name, transform) = (format!("b{id}"), format!("bucket[{}]", id + 1));
+        let fields = [json!({ "source-id": 1, "field-id": 1_000 + id, "name": name, "transform": transform })];
+        json!({ "action": "add-spec", "spec": { "spec-id": id, "fields": fields } })
     });
     let commit = json!({ "requirements": [], "updates": specs.collect::<Vec<_>>() });
     catalog.post(&tenant.key, TABLE, &commit).await.ok(200);
