@@ -57,7 +57,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Change when purges remove files, and whether clients may remove files
+    /// Change when purges remove files, whether clients may remove files, and who plans scans
     #[command(after_help = "Examples:\n  tidewater warehouse set-options lake --purge at-once\n  \
                             tidewater warehouse set-options lake --no-delete\n  \
                             tidewater warehouse set-options lake --purge after-retention --allow-delete\n  \
@@ -326,6 +326,7 @@ fn as_json(one: &Value) -> Value {
         "storage": one["storage"],
         "purge": one["options"]["purge"],
         "no-delete": one["options"]["no-delete"],
+        PLANNING_MODE: one["options"][PLANNING_MODE],
         "default": one["default"],
         "created": created(one),
     })
@@ -349,6 +350,7 @@ fn show(one: &Value, format: Format) -> Result<()> {
         ("credentials", credentials.to_owned()),
         ("purge", text(&one["options"], "purge")),
         ("clients remove files", if one["options"]["no-delete"] == true { "no" } else { "yes" }.to_owned()),
+        ("scan planning mode", text(&one["options"], PLANNING_MODE)),
         ("created", created(one)),
     ])
 }

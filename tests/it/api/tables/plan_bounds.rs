@@ -33,7 +33,7 @@ async fn file_with_more_deletes_than_the_first_answer_has_is_in_a_task() {
     assert_eq!(planned["delete-files"], json!([]));
     let [token] = planned["plan-tasks"].as_array().unwrap().as_slice() else { panic!("one task") };
     let fetched = catalog.post(&tenant.key, TASKS, &json!({ "plan-task": token })).await.ok(200);
-    let [task] = tasks(&fetched).try_into().unwrap();
+    let [task]: [Value; 1] = tasks(&fetched).try_into().unwrap();
     assert_eq!(task["data-file"]["file-path"], "file:///data/2.parquet");
     let references: BTreeSet<u64> =
         task["delete-file-references"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
