@@ -6,8 +6,8 @@
 Makes a table for each number of files, which exist only in manifests of 10,000 entries; starts a server; and plans each table without
 a filter, with a filter by day (0.1 % of the files, in few manifests) and with a filter by the bounds of a column (0.1 %, in all
 manifests). Each kind is planned cold and warm: by the server (all its tasks, read by four connections), by Java with the server, by Java
-alone with its thread pool, and by PyIceberg alone: the first round of a new process, and the others. Then loads of tables are measured alone and beside planning.
-docs/benchmark.md explains the figures.
+alone with its thread pool, and by PyIceberg alone: the first round of a new process, and the others. Then loads of tables are
+measured alone and beside planning. docs/benchmark.md explains the figures.
 """
 
 from __future__ import annotations

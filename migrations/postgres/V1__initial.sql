@@ -169,7 +169,8 @@ CREATE TABLE copy_state (
 -- Warehouses, namespaces, tables and views
 
 -- `profile` is the JSON of the storage's settings. `sealed_credentials` are sealed with a master key that is not in this
--- database. `purge` is when the files of a table go that is dropped with a purge.
+-- database. `purge` is when the files of a table go that is dropped with a purge. `scan_planning` is who plans the scans of its
+-- tables, for clients that take it from the catalog.
 CREATE TABLE warehouse (
     organisation       uuid NOT NULL REFERENCES organisation (id),
     id                 uuid NOT NULL,
@@ -181,6 +182,7 @@ CREATE TABLE warehouse (
     sealed_credentials bytea,
     purge              text NOT NULL DEFAULT 'after-retention' CHECK (purge IN ('after-retention', 'at-once')),
     no_delete          boolean NOT NULL DEFAULT false,
+    scan_planning      text NOT NULL DEFAULT 'unset' CHECK (scan_planning IN ('unset', 'client', 'server')),
     PRIMARY KEY (organisation, id),
     UNIQUE (organisation, name)
 );

@@ -107,7 +107,8 @@ CREATE TABLE copy_state (
 -- Warehouses, namespaces, tables and views
 
 -- `profile` is the JSON of the storage's settings. `sealed_credentials` are sealed with a master key that is not in this
--- database. `purge` is when the files of a table go that is dropped with a purge.
+-- database. `purge` is when the files of a table go that is dropped with a purge. `scan_planning` is who plans the scans of its
+-- tables, for clients that take it from the catalog.
 CREATE TABLE warehouse (
     organisation       BLOB NOT NULL REFERENCES organisation (id),
     id                 BLOB NOT NULL CHECK (length(id) = 16),
@@ -119,6 +120,7 @@ CREATE TABLE warehouse (
     sealed_credentials BLOB,
     purge              TEXT NOT NULL DEFAULT 'after-retention' CHECK (purge IN ('after-retention', 'at-once')),
     no_delete          INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    scan_planning      TEXT NOT NULL DEFAULT 'unset' CHECK (scan_planning IN ('unset', 'client', 'server')),
     PRIMARY KEY (organisation, id),
     UNIQUE (organisation, name)
 ) STRICT, WITHOUT ROWID;

@@ -7,6 +7,7 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::PlanningMode;
 use tidewater_core::storage::StorageProfile;
 
 use super::{Admin, AdminError};
@@ -64,6 +65,8 @@ pub struct WarehouseUpdate {
     pub purge: Option<PurgeTime>,
     /// Whether vended credentials for its tables cannot remove files.
     pub no_delete: Option<bool>,
+    /// Who plans the scans of its tables.
+    pub scan_planning: Option<PlanningMode>,
     /// Whether new storage settings are used without a test.
     pub unchecked: bool,
 }
@@ -170,7 +173,8 @@ impl Admin {
                 Some(wanted)
             }
         };
-        let new_options = WarehouseOptionsUpdate { purge: update.purge, no_delete: update.no_delete };
+        let WarehouseUpdate { purge, no_delete, scan_planning, .. } = update;
+        let new_options = WarehouseOptionsUpdate { purge, no_delete, scan_planning };
         let options = new_options.apply(warehouse.options);
         let profile = wanted.as_ref().map_or(&warehouse.storage.profile, |wanted| &wanted.profile);
         check_options(options, profile)?;

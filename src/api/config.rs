@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
+use tidewater_core::scan::mode::PLANNING_MODE;
 
 use super::Api;
 use super::body::Parameters;
@@ -39,15 +40,23 @@ pub(super) async fn get(
     let warehouse = visible_warehouse(&api, authorizer.principal(), name).await?;
     let warehouse = authorizer.permit(Warehouse(warehouse))?.into_object().0;
     let endpoints = if api.events_pull { &ENDPOINTS_WITH_EVENTS_JSON } else { &ENDPOINTS_JSON };
-    Ok(load_result::json_response(Body::from(text(&warehouse.name, endpoints, api.idempotency.lifetime()))))
+    let mode = warehouse.options.scan_planning.sent();
+    let text = text((&warehouse.name, mode), endpoints, api.idempotency.lifetime());
+    Ok(load_result::json_response(Body::from(text)))
 }
 
-/// Returns the `CatalogConfig` of the REST specification.
-fn text(warehouse: &str, endpoints: &str, idempotency_key_lifetime: Duration) -> String {
+/// Returns the `CatalogConfig` of the REST specification. The planning mode is a default: a client's own setting counts more.
+fn text(
+    (warehouse, planning_mode): (&str, Option<&str>),
+    endpoints: &str,
+    idempotency_key_lifetime: Duration,
+) -> String {
     let (name, lifetime) = (json!(warehouse).to_string(), iso_duration(idempotency_key_lifetime));
+    let mode = planning_mode.map_or_else(String::new, |mode| format!(",\"{PLANNING_MODE}\":\"{mode}\""));
     [
         "{\"defaults\":{\"warehouse\":",
         &name,
+        &mode,
         "},\"overrides\":{\"prefix\":",
         &name,
         "},\"endpoints\":",
@@ -78,10 +87,17 @@ mod tests {
                 "defaults": { "warehouse": name }, "overrides": { "prefix": name }, "endpoints": &ENDPOINTS[..],
                 "idempotency-key-lifetime": "PT30M",
             });
-            let text = text(name, &ENDPOINTS_JSON, Duration::from_secs(1_800));
+            let text = text((name, None), &ENDPOINTS_JSON, Duration::from_secs(1_800));
             let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(parsed, expected);
         }
+    }
+
+    #[test]
+    fn planning_mode_of_a_warehouse_is_a_default() {
+        let text = text(("lake", Some("server")), "[]", Duration::from_secs(60));
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(parsed["defaults"], json!({ "warehouse": "lake", "scan-planning-mode": "server" }));
     }
 
     #[test]

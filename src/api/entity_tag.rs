@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
+use tidewater_core::scan::mode::PlanningMode;
 
 use super::error::ApiError;
 use crate::metadata::Document;
@@ -60,6 +61,19 @@ impl EntityTag {
             Some(Access::Read) => "-read\"",
             None => "-none\"",
         };
+        self.with_suffix(suffix)
+    }
+
+    /// Returns the tag of an answer with the planning mode of the table's warehouse. A change of the mode changes the tag.
+    pub(super) fn with_planning_mode(self, mode: PlanningMode) -> Self {
+        match mode {
+            PlanningMode::Unset => self,
+            PlanningMode::Client => self.with_suffix("-client\""),
+            PlanningMode::Server => self.with_suffix("-server\""),
+        }
+    }
+
+    fn with_suffix(self, suffix: &str) -> Self {
         let tag = self.0.strip_suffix(b"\"").unwrap_or(&self.0);
         Self([tag, suffix.as_bytes()].concat().into())
     }
@@ -123,6 +137,14 @@ mod tests {
         assert_eq!(&tag(Some(Access::ReadWriteNoDelete))[..], b"W/\"a-no-delete\"");
         assert_eq!(&tag(Some(Access::Read))[..], b"W/\"a-read\"");
         assert_eq!(&tag(None)[..], b"W/\"a-none\"");
+    }
+
+    #[test]
+    fn tag_depends_on_the_planning_mode_of_the_warehouse() {
+        let tag = |mode| EntityTag(Bytes::from_static(b"W/\"a\"")).with_planning_mode(mode).0;
+        assert_eq!(&tag(PlanningMode::Unset)[..], b"W/\"a\"");
+        assert_eq!(&tag(PlanningMode::Client)[..], b"W/\"a-client\"");
+        assert_eq!(&tag(PlanningMode::Server)[..], b"W/\"a-server\"");
     }
 
     #[test]

@@ -402,7 +402,7 @@ impl From<PlanError> for ApiError {
             PlanError::NoSuchTask => Self::new(StatusCode::NOT_FOUND, "NoSuchPlanTaskException", message),
             PlanError::NoSuchPlan(_) => Self::new(StatusCode::NOT_FOUND, "NoSuchPlanIdException", message),
             PlanError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
-            PlanError::Busy(..) => Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) },
+            PlanError::Busy(_) => Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) },
             PlanError::NoKey(_) => {
                 Self::out_of_service(message).because("plan tasks cannot be sealed", &"see the line before")
             }

@@ -13,23 +13,23 @@ use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 use serde_json::json;
 use tidewater_core::document::TableMetadata;
+use tidewater_core::scan::mode::PLANNING_MODE;
 
 use super::entity_tag::{EntityTag, Snapshots};
 use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
+use crate::warehouse::OpenWarehouse;
 
 /// The number of headers of an answer: type, tag, two of limits (three in their older form), request id. A map for one more
 /// header takes twice the memory.
 const HEADERS: usize = 6;
 
-/// The setting that tells clients who plans scans (reference implementation, `RESTCatalogProperties`), and the table's property for it.
-const PLANNING_MODE: &str = "scan-planning-mode";
-
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
-pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
+pub(super) fn created(warehouse: &OpenWarehouse, table: &LoadedTable, vended: &Vended) -> Response {
     let tag = EntityTag::from_document(&table.document, Snapshots::All);
-    loaded(&table.document.load_result, Some(vended), planning_mode(&table.document.metadata), tag)
+    let tag = tag.with_planning_mode(warehouse.options.scan_planning);
+    loaded(&table.document.load_result, Some(vended), planning_mode(warehouse, &table.document.metadata), tag)
 }
 
 /// Returns the `LoadTableResult` of a table with the vended settings and the planning mode. `tag` is its entity tag.
@@ -50,11 +50,11 @@ pub(super) fn loaded(
     tag.put(json_response(body(pieces)))
 }
 
-/// Returns the planning mode that the table's properties set: `client` or `server`. `None` if they set none, or an unknown one: clients then
+/// Returns the planning mode that the table's properties or its warehouse set: `client` or `server`. `None` if they set none: clients then
 /// choose.
-pub(super) fn planning_mode(table: &TableMetadata) -> Option<&'static str> {
-    let set = table.properties().get(PLANNING_MODE)?;
-    ["client", "server"].into_iter().find(|mode| set.eq_ignore_ascii_case(mode))
+pub(super) fn planning_mode(warehouse: &OpenWarehouse, table: &TableMetadata) -> Option<&'static str> {
+    let of_table = table.properties().get(PLANNING_MODE).map(AsRef::as_ref);
+    warehouse.options.scan_planning.or_of_table(of_table).sent()
 }
 
 /// Returns status 304, for a client that has the current metadata.
@@ -97,10 +97,10 @@ fn after_with_mode(vended: &Vended, mode: Option<&'static str>) -> String {
 }
 
 /// Returns the `LoadTableResult` of a staged table. It has no `metadata-location`.
-pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
+pub(super) fn staged(warehouse: &OpenWarehouse, table: &TableMetadata, vended: &Vended) -> Response {
     let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
     body.extend_from_slice(&table.to_json());
-    body.extend_from_slice(after_with_mode(vended, planning_mode(table)).as_bytes());
+    body.extend_from_slice(after_with_mode(vended, planning_mode(warehouse, table)).as_bytes());
     json_response(Body::new(Full::new(Bytes::from(body))))
 }
 

@@ -34,12 +34,17 @@ pub(super) async fn register(
         let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
         let table = api.catalog.table_again(&answered).await?;
         let vended = delegation::vend_after_change(&api, &answered, delegated, &ident, &table).await;
-        return Ok(delegation::mark(&answered, None, &vended, load_result::created(&table, &vended)));
+        return Ok(delegation::mark(
+            &answered,
+            None,
+            &vended,
+            load_result::created(&answered.warehouse, &table, &vended),
+        ));
     }
     let namespace = scope.namespace(namespace)?;
     let table = api.catalog.table_register(&namespace, request, &scope.change(&api)).await?;
     let vended = delegation::vend_after_change(&api, &namespace, delegated, &ident, &table).await;
-    Ok(delegation::mark(&namespace, None, &vended, load_result::created(&table, &vended)))
+    Ok(delegation::mark(&namespace, None, &vended, load_result::created(&namespace.warehouse, &table, &vended)))
 }
 
 pub(super) async fn unregister(

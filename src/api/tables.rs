@@ -69,19 +69,24 @@ pub(super) async fn create(
         let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
         let table = api.catalog.table_again(&answered).await?;
         let vended = delegation::vend_after_change(&api, &answered, delegated, &ident, &table).await;
-        return Ok(delegation::mark(&answered, None, &vended, load_result::created(&table, &vended)));
+        return Ok(delegation::mark(
+            &answered,
+            None,
+            &vended,
+            load_result::created(&answered.warehouse, &table, &vended),
+        ));
     }
     let namespace = scope.namespace(namespace)?;
     match api.catalog.table_create(&namespace, request, &scope.change(&api)).await? {
         CreatedTable::Created(table) => {
             let vended = delegation::vend_after_change(&api, &namespace, delegated, &ident, &table).await;
-            Ok(delegation::mark(&namespace, None, &vended, load_result::created(&table, &vended)))
+            Ok(delegation::mark(&namespace, None, &vended, load_result::created(&namespace.warehouse, &table, &vended)))
         }
         CreatedTable::Staged(table, locations) => {
             let vended = delegation::vend_for_staged(&api, &namespace, delegated, &ident, &locations).await?;
             let (owner, bytes) = (body.owner(), body.bytes.len() as u64);
-            let gives = Arc::clone(&vended);
-            let answer = api.heavy.run(owner, bytes, move || load_result::staged(&table, &vended)).await?;
+            let (gives, warehouse) = (Arc::clone(&vended), Arc::clone(&namespace.warehouse));
+            let answer = api.heavy.run(owner, bytes, move || load_result::staged(&warehouse, &table, &vended)).await?;
             Ok(delegation::mark(&namespace, None, &gives, answer))
         }
     }
@@ -110,6 +115,7 @@ pub(super) async fn load(
         true => tag,
         false => tag.with_access(permit.storage_access()),
     };
+    let tag = tag.with_planning_mode(permit.warehouse.options.scan_planning);
     if known.contain(&tag) {
         return Ok(tag.put(load_result::not_modified()));
     }
@@ -118,7 +124,7 @@ pub(super) async fn load(
         true => None,
         false => Some(Box::pin(delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
-    let (vended, mode) = (vended.as_deref(), load_result::planning_mode(&table.document.metadata));
+    let (vended, mode) = (vended.as_deref(), load_result::planning_mode(&permit.warehouse, &table.document.metadata));
     let answer = match snapshots {
         Snapshots::All => load_result::loaded(&table.document.load_result, vended, mode, tag),
         Snapshots::Refs => {

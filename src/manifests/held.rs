@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn file_counts_until_its_last_holder_is_gone() {
         let all = HeldBytes::default();
-        let one = all.hold("a", 100, 7);
-        let two = all.hold("b", 20, 8);
-        assert_eq!((all.bytes(), one.file_bytes(), one.memory_bytes(), **one), (120, 7, 100, *"a"));
+        let one = all.hold('a', 100, 7);
+        let two = all.hold('b', 20, 8);
+        assert_eq!((all.bytes(), one.file_bytes(), one.memory_bytes(), **one), (120, 7, 100, 'a'));
         let again = Arc::clone(&one);
         drop(one);
         assert_eq!(all.bytes(), 120);

@@ -3,7 +3,6 @@
 use tidewater_core::location::Location;
 
 use crate::heavy::HeavyError;
-use crate::manifests::ManifestError;
 use crate::metadata::MetadataError;
 
 /// Why a scan was not planned.
@@ -27,8 +26,8 @@ pub enum PlanError {
     #[error("Failed to open input stream for file: {0}")]
     Missing(Location),
     /// The scans that run take as much memory as they may.
-    #[error("Too many scans are planned at the moment: manifest {0} {1}. Try again")]
-    Busy(Location, ManifestError),
+    #[error("Too many scans are planned at the moment: {0}. Try again")]
+    Busy(String),
     /// There is no key that seals plan tasks.
     #[error("Warehouse '{0}' cannot be used at the moment: an administrator finds the cause in the server's log")]
     NoKey(String),
@@ -46,7 +45,7 @@ impl PlanError {
         match self {
             Self::BadRequest(_) | Self::NoSuchTask | Self::NoSuchPlan(_) => "refused",
             Self::Unsupported(_) => "unsupported",
-            Self::Missing(_) | Self::Busy(..) | Self::NoKey(_) | Self::Metadata(_) | Self::Heavy(_) => "failed",
+            Self::Missing(_) | Self::Busy(_) | Self::NoKey(_) | Self::Metadata(_) | Self::Heavy(_) => "failed",
         }
     }
 }

@@ -71,7 +71,7 @@ fn failed(location: Location, error: ManifestError) -> PlanError {
         ManifestError::Unreadable(error) => {
             PlanError::Unsupported(format!("Manifest {location} cannot be read: {error}"))
         }
-        error @ ManifestError::Busy { .. } => PlanError::Busy(location, error),
+        error @ ManifestError::Busy { .. } => PlanError::Busy(format!("manifest {location} {error}")),
         ManifestError::Unavailable(ReadError::Storage(error)) => MetadataError::Storage(error).into(),
         ManifestError::Unavailable(ReadError::Heavy(error)) => error.into(),
         ManifestError::Unavailable(error @ ReadError::TooLarge { .. }) => {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::PlanningMode;
 use tidewater_core::storage::StorageProfile;
 
 use super::change::Change;
@@ -36,6 +37,8 @@ pub struct WarehouseOptions {
     pub purge: PurgeTime,
     /// Whether credentials vended for its tables cannot delete files.
     pub no_delete: bool,
+    /// Who plans the scans of its tables.
+    pub scan_planning: PlanningMode,
 }
 
 /// Changes of a warehouse's options. Fields that are `None` stay as they are.
@@ -45,6 +48,8 @@ pub struct WarehouseOptionsUpdate {
     pub purge: Option<PurgeTime>,
     /// Whether credentials vended for its tables cannot delete files.
     pub no_delete: Option<bool>,
+    /// Who plans the scans of its tables.
+    pub scan_planning: Option<PlanningMode>,
 }
 
 impl WarehouseOptionsUpdate {
@@ -54,13 +59,14 @@ impl WarehouseOptionsUpdate {
         WarehouseOptions {
             purge: self.purge.unwrap_or(before.purge),
             no_delete: self.no_delete.unwrap_or(before.no_delete),
+            scan_planning: self.scan_planning.unwrap_or(before.scan_planning),
         }
     }
 }
 
 impl From<WarehouseOptions> for WarehouseOptionsUpdate {
-    fn from(WarehouseOptions { purge, no_delete }: WarehouseOptions) -> Self {
-        Self { purge: Some(purge), no_delete: Some(no_delete) }
+    fn from(WarehouseOptions { purge, no_delete, scan_planning }: WarehouseOptions) -> Self {
+        Self { purge: Some(purge), no_delete: Some(no_delete), scan_planning: Some(scan_planning) }
     }
 }
 

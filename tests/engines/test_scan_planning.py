@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -32,6 +33,7 @@ from pyiceberg.types import (
 )
 
 from support.rest import Rest
+from support.server import Server
 
 Connect = Callable[..., RestCatalog]
 
@@ -218,3 +220,16 @@ def test_table_property_is_the_mode_in_the_tables_configuration(
         with connect().load_table(name).transaction() as change:
             change.set_properties({"scan-planning-mode": mode})
         assert rest.load(namespace, table)["config"]["scan-planning-mode"] == mode
+
+
+def test_mode_of_a_warehouse_is_the_default_of_its_clients(server: Server, connect: Connect, unique: str, tmp_path: Path) -> None:
+    of = ("--org", "quickstart")
+    server.command("warehouse", "create", unique, *of, "--root", tmp_path.as_uri(), "--scan-planning-mode", "server")
+    catalog = connect(warehouse=unique)
+    assert catalog.properties["scan-planning-mode"] == "server"
+    assert connect(warehouse=unique, **{"scan-planning-mode": "client"}).properties["scan-planning-mode"] == "client"
+    catalog.create_namespace("ns")
+    catalog.create_table(("ns", "t"), SCHEMA).append(rows(range(10)))
+    assert ids(catalog.load_table(("ns", "t")), row_filter="id < 3") == [0, 1, 2]
+    server.command("warehouse", "set-options", unique, *of, "--scan-planning-mode", "unset")
+    assert "scan-planning-mode" not in connect(warehouse=unique).properties

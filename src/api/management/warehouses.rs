@@ -1,5 +1,6 @@
 //! `/management/v1/organisations/{organisation}/warehouses` and `/management/v1/reseal`.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::PlanningMode;
 use tidewater_core::storage::StorageProfile;
 
 use super::administrator::{Manager, OfOrganisation};
@@ -44,6 +46,17 @@ pub(in crate::api) struct Create {
 struct Options {
     purge: Option<String>,
     no_delete: Option<bool>,
+    scan_planning_mode: Option<String>,
+}
+
+impl Options {
+    fn purge(&self) -> Result<Option<PurgeTime>, ApiError> {
+        parsed(self.purge.as_deref())
+    }
+
+    fn scan_planning(&self) -> Result<Option<PlanningMode>, ApiError> {
+        parsed(self.scan_planning_mode.as_deref())
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,6 +86,13 @@ const fn yes() -> bool {
 struct OptionsEntry {
     purge: &'static str,
     no_delete: bool,
+    scan_planning_mode: &'static str,
+}
+
+impl From<WarehouseOptions> for OptionsEntry {
+    fn from(WarehouseOptions { purge, no_delete, scan_planning }: WarehouseOptions) -> Self {
+        Self { purge: purge.as_str(), no_delete, scan_planning_mode: scan_planning.as_str() }
+    }
 }
 
 #[derive(Serialize)]
@@ -96,7 +116,7 @@ impl From<Warehouse> for WarehouseEntry {
             root: one.root,
             storage: one.storage.profile,
             credentials: if one.storage.sealed_credentials.is_some() { "sealed" } else { "none" },
-            options: OptionsEntry { purge: one.options.purge.as_str(), no_delete: one.options.no_delete },
+            options: one.options.into(),
             default: one.is_default,
             created_ms: one.created_ms,
         }
@@ -159,8 +179,9 @@ pub(in crate::api) async fn create(
     Fields(new): Fields<Create>,
 ) -> Result<Json<Created>, ApiError> {
     let options = WarehouseOptions {
-        purge: purge(new.options.purge.as_deref())?.unwrap_or_default(),
+        purge: new.options.purge()?.unwrap_or_default(),
         no_delete: new.options.no_delete.unwrap_or_default(),
+        scan_planning: new.options.scan_planning()?.unwrap_or_default(),
     };
     let request = WarehouseRequest {
         name: new.name,
@@ -213,8 +234,9 @@ pub(in crate::api) async fn update(
     let update = WarehouseUpdate {
         storage: update.storage,
         make_default,
-        purge: purge(update.options.purge.as_deref())?,
+        purge: update.options.purge()?,
         no_delete: update.options.no_delete,
+        scan_planning: update.options.scan_planning()?,
         unchecked: !update.check,
     };
     let (own_storage, change) = (of.own_storage(), of.change(&api));
@@ -257,7 +279,7 @@ pub(in crate::api) fn named(parts: &Parts) -> Result<String, ApiError> {
     Ok(PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default())
 }
 
-fn purge(name: Option<&str>) -> Result<Option<PurgeTime>, ApiError> {
-    let read = |name: &str| name.parse::<PurgeTime>().map_err(|error| ApiError::bad_request(error.to_string()));
-    name.map(read).transpose()
+/// Parses the name of an option's value.
+fn parsed<T: FromStr<Err: std::fmt::Display>>(name: Option<&str>) -> Result<Option<T>, ApiError> {
+    name.map(|name| name.parse().map_err(|error: T::Err| ApiError::bad_request(error.to_string()))).transpose()
 }

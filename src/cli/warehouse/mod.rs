@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::{PLANNING_MODE, PlanningMode};
 
 use super::client::{Client, encoded};
 use super::output::{self, Format, text};
@@ -56,10 +57,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Change when purges remove files, and whether clients may remove files
+    /// Change when purges remove files, whether clients may remove files, and who plans scans
     #[command(after_help = "Examples:\n  tidewater warehouse set-options lake --purge at-once\n  \
                             tidewater warehouse set-options lake --no-delete\n  \
-                            tidewater warehouse set-options lake --purge after-retention --allow-delete")]
+                            tidewater warehouse set-options lake --purge after-retention --allow-delete\n  \
+                            tidewater warehouse set-options lake --scan-planning-mode server")]
     SetOptions {
         /// Its name
         name: String,
@@ -127,6 +129,9 @@ pub(crate) struct CreateArguments {
     /// credentials
     #[arg(long)]
     no_delete: bool,
+    /// Who plans the scans of its tables: client, server or unset. Clients that know this setting follow it; with unset, they choose
+    #[arg(long, value_name = "MODE", default_value = "unset")]
+    scan_planning_mode: PlanningMode,
     /// Only test the storage
     #[arg(long)]
     dry_run: bool,
@@ -152,6 +157,10 @@ pub(crate) struct OptionArguments {
     /// From now on, vend writers credentials that can remove files
     #[arg(long)]
     allow_delete: bool,
+    /// From now on, who plans the scans of its tables: client, server or unset. Clients that know this setting follow it; with unset, they
+    /// choose
+    #[arg(long, value_name = "MODE")]
+    scan_planning_mode: Option<PlanningMode>,
 }
 
 /// Runs a command.
@@ -185,6 +194,9 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             if options.no_delete || options.allow_delete {
                 changed["no-delete"] = json!(options.no_delete);
             }
+            if let Some(mode) = options.scan_planning_mode {
+                changed[PLANNING_MODE] = json!(mode.as_str());
+            }
             update(client, &path, &json!({ "options": changed }), &format!("Changed warehouse '{name}'."), *format)
                 .await
         }
@@ -217,6 +229,7 @@ async fn create(client: &Client, arguments: &CreateArguments) -> Result<()> {
         storage,
         purge,
         no_delete,
+        scan_planning_mode,
         dry_run,
         unchecked,
         if_not_exists,
@@ -240,7 +253,7 @@ async fn create(client: &Client, arguments: &CreateArguments) -> Result<()> {
         "name": name,
         "root": root.to_string(),
         "storage": storage,
-        "options": { "purge": purge.as_str(), "no-delete": no_delete },
+        "options": { "purge": purge.as_str(), "no-delete": no_delete, PLANNING_MODE: scan_planning_mode.as_str() },
         "check": !unchecked,
         "dry-run": dry_run,
     });
@@ -313,6 +326,7 @@ fn as_json(one: &Value) -> Value {
         "storage": one["storage"],
         "purge": one["options"]["purge"],
         "no-delete": one["options"]["no-delete"],
+        PLANNING_MODE: one["options"][PLANNING_MODE],
         "default": one["default"],
         "created": created(one),
     })
@@ -336,6 +350,7 @@ fn show(one: &Value, format: Format) -> Result<()> {
         ("credentials", credentials.to_owned()),
         ("purge", text(&one["options"], "purge")),
         ("clients remove files", if one["options"]["no-delete"] == true { "no" } else { "yes" }.to_owned()),
+        ("scan planning mode", text(&one["options"], PLANNING_MODE)),
         ("created", created(one)),
     ])
 }

@@ -225,7 +225,7 @@ async fn purge_removes_documents_that_left_the_log_and_none_of_another_table() {
 #[tokio::test]
 async fn warehouse_chooses_when_a_purge_removes_files() {
     let fixture = Fixture::new(HOUR).await;
-    let at_once = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
+    let at_once = WarehouseOptions { purge: PurgeTime::AtOnce, ..WarehouseOptions::default() };
     let warehouse_ref = fixture.warehouse.warehouse_ref;
     fixture
         .store

@@ -99,7 +99,7 @@ tables! {
     }
     warehouse [organisation, id] {
         organisation: Id, id: Id, name: Text, root: Text, is_default: Flag, created_ms: Number, profile: Text,
-        sealed_credentials: Bytes, purge: Text, no_delete: Flag,
+        sealed_credentials: Bytes, purge: Text, no_delete: Flag, scan_planning: Text,
     }
     namespace [organisation, warehouse, key] {
         organisation: Id, warehouse: Id, key: Text, parent: Text, properties: Text, owner: Id,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::{PLANNING_MODE, PlanningMode};
 use tidewater_core::storage::{StorageProfile, roots_overlap};
 use tokio_postgres::Row;
 
@@ -28,7 +29,7 @@ use crate::store::{
 /// The columns of a warehouse.
 macro_rules! warehouse_columns {
     () => {
-        "id, organisation, name, root, is_default, created_ms, profile, sealed_credentials, purge, no_delete"
+        "id, organisation, name, root, is_default, created_ms, profile, sealed_credentials, purge, no_delete, scan_planning"
     };
 }
 
@@ -41,7 +42,11 @@ fn warehouse_at(row: &Row) -> Result<Warehouse> {
         is_default: get(row, 4)?,
         created_ms: get(row, 5)?,
         storage: WarehouseStorage { profile: profile(get(row, 6)?)?, sealed_credentials: get(row, 7)? },
-        options: WarehouseOptions { purge: purge_time(get(row, 8)?)?, no_delete: get(row, 9)? },
+        options: WarehouseOptions {
+            purge: purge_time(get(row, 8)?)?,
+            no_delete: get(row, 9)?,
+            scan_planning: planning_mode(get(row, 10)?)?,
+        },
     })
 }
 
@@ -60,6 +65,10 @@ fn purge_time(text: &str) -> Result<PurgeTime> {
     PurgeTime::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.purge: {error}")))
 }
 
+fn planning_mode(text: &str) -> Result<PlanningMode> {
+    PlanningMode::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.scan_planning: {error}")))
+}
+
 /// Adds a warehouse. Its organisation's lock comes first, then the lock of all roots.
 async fn warehouse_create(
     transaction: &Transaction,
@@ -75,8 +84,9 @@ async fn warehouse_create(
     let added = transaction
         .count(
             "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials,
-                                    purge, no_delete)
-             SELECT $1, $2, $3, $4, $5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = $1), $6, $7, $8, $9, $10
+                                    purge, no_delete, scan_planning)
+             SELECT $1, $2, $3, $4, $5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = $1), $6, $7, $8, $9, $10,
+                    $11
              ON CONFLICT DO NOTHING RETURNING 1",
             params![
                 organisation.0,
@@ -88,7 +98,8 @@ async fn warehouse_create(
                 profile_text(&new.storage.profile)?,
                 new.storage.sealed_credentials,
                 new.options.purge.as_str(),
-                new.options.no_delete
+                new.options.no_delete,
+                new.options.scan_planning.as_str()
             ],
         )
         .await?;
@@ -209,14 +220,14 @@ async fn warehouse_set_options(
     if known.options == options {
         return Ok(());
     }
-    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
+    let (purge, no_delete, mode) = (options.purge.as_str(), options.no_delete, options.scan_planning.as_str());
     transaction
         .query(
-            "UPDATE warehouse SET purge = $3, no_delete = $4 WHERE organisation = $1 AND id = $2",
-            params![organisation.0, known.id.0, purge, no_delete],
+            "UPDATE warehouse SET purge = $3, no_delete = $4, scan_planning = $5 WHERE organisation = $1 AND id = $2",
+            params![organisation.0, known.id.0, purge, no_delete, mode],
         )
         .await?;
-    let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
+    let details = details([("purge", purge.into()), ("no-delete", no_delete.into()), (PLANNING_MODE, mode.into())]);
     let warehouse_ref = WarehouseRef { organisation, warehouse: known.id };
     finish(transaction, warehouse_ref, name, Operation::SetWarehouseOptions, &details, change).await
 }

@@ -8,6 +8,7 @@ use rusqlite::{Error, ErrorCode};
 use tidewater_core::access::Role;
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::PlanningMode;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
@@ -131,6 +132,10 @@ pub(super) fn profile(text: &str) -> Result<StorageProfile> {
 /// Parses a time of purges from its column.
 pub(super) fn purge_time(text: &str) -> Result<PurgeTime> {
     PurgeTime::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.purge: {error}")))
+}
+
+pub(super) fn planning_mode(text: &str) -> Result<PlanningMode> {
+    PlanningMode::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.scan_planning: {error}")))
 }
 
 /// Returns the text of a kind in its column.

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::location::Location;
+use tidewater_core::scan::mode::PLANNING_MODE;
 use tidewater_core::storage::{StorageProfile, roots_overlap};
 
 use super::SqliteStore;
-use super::convert::{Violation, id, not_inserted, profile, profile_text, purge_time, violation};
+use super::convert::{Violation, id, not_inserted, planning_mode, profile, profile_text, purge_time, violation};
 use super::entities::entity_touch;
 use super::events::{details, event_add};
 use crate::store::{
@@ -23,8 +24,9 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
     connection
         .prepare_cached(
             "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials,
-                                    purge, no_delete)
-             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8, ?9, ?10",
+                                    purge, no_delete, scan_planning)
+             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8, ?9, ?10,
+                    ?11",
         )?
         .execute(params![
             organisation,
@@ -37,6 +39,7 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
             new.storage.sealed_credentials,
             new.options.purge.as_str(),
             new.options.no_delete,
+            new.options.scan_planning.as_str(),
         ])
         .map_err(|error| not_inserted(error, Resource::Warehouse))?;
     // Checked last, so that a taken name is reported first. After an error here, the caller undoes the insert.
@@ -64,7 +67,7 @@ fn add_warehouse_event(
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials, purge,
-                no_delete
+                no_delete, scan_planning
          FROM warehouse WHERE organisation = ?1 ORDER BY name",
     )?;
     statement
@@ -83,6 +86,7 @@ pub(super) fn warehouse_list(connection: &Connection, organisation: Organisation
                 options: WarehouseOptions {
                     purge: purge_time(row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?)?,
                     no_delete: row.get(9)?,
+                    scan_planning: planning_mode(row.get_ref(10)?.as_str().map_err(rusqlite::Error::from)?)?,
                 },
             })
         })?
@@ -132,22 +136,26 @@ pub(super) fn warehouse_set_options(
     change: &Change,
 ) -> Result<()> {
     let known = connection
-        .prepare_cached("SELECT id, purge, no_delete FROM warehouse WHERE organisation = ?1 AND name = ?2")?
+        .prepare_cached(
+            "SELECT id, purge, no_delete, scan_planning FROM warehouse WHERE organisation = ?1 AND name = ?2",
+        )?
         .query_row(params![organisation.0.as_bytes(), name], |row| {
-            Ok((id(WarehouseId, row.get(0)?), row.get::<_, String>(1)?, row.get(2)?))
+            Ok((id(WarehouseId, row.get(0)?), row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?))
         })
         .optional()?;
-    let (id, purge, no_delete) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
-    let known = WarehouseOptions { purge: purge_time(&purge)?, no_delete };
+    let (id, purge, no_delete, mode) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let known = WarehouseOptions { purge: purge_time(&purge)?, no_delete, scan_planning: planning_mode(&mode)? };
     let options = update.apply(known);
     if options == known {
         return Ok(());
     }
-    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
+    let (purge, no_delete, mode) = (options.purge.as_str(), options.no_delete, options.scan_planning.as_str());
     connection
-        .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
-        .execute(params![organisation.0.as_bytes(), name, purge, no_delete])?;
-    let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
+        .prepare_cached(
+            "UPDATE warehouse SET purge = ?3, no_delete = ?4, scan_planning = ?5 WHERE organisation = ?1 AND name = ?2",
+        )?
+        .execute(params![organisation.0.as_bytes(), name, purge, no_delete, mode])?;
+    let details = details([("purge", purge.into()), ("no-delete", no_delete.into()), (PLANNING_MODE, mode.into())]);
     add_warehouse_event(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
 

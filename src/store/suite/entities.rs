@@ -60,7 +60,7 @@ pub(in crate::store) async fn change_of_a_warehouse_or_key_raises_its_version(st
     let (warehouse_ref, [warehouse, principal, ..]) = entities(&store).await;
     let organisation = warehouse_ref.organisation;
     let name = store.warehouse_list(organisation).await.unwrap()[0].name.clone();
-    let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
+    let options = WarehouseOptions { purge: PurgeTime::AtOnce, ..WarehouseOptions::default() };
     store.warehouse_set_options(organisation, &name, &options.into(), &change()).await.unwrap();
     store.warehouse_set_options(organisation, &name, &options.into(), &change()).await.unwrap();
     let key = store.key_list(organisation).await.unwrap().into_iter().find(|key| key.name == "etl").unwrap();

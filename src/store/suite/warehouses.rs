@@ -2,6 +2,7 @@
 
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::purge::PurgeTime;
+use tidewater_core::scan::mode::PlanningMode;
 
 use super::fixture::{
     Subject, assert_refused, change, key, namespace, organisation, properties, store_warehouse, store_warehouse_of,
@@ -151,17 +152,17 @@ pub(in crate::store) async fn concurrent_changes_of_a_warehouse_all_stay(store: 
     let sealed = WarehouseStorage { sealed_credentials: Some(vec![1]), ..WarehouseStorage::local() };
     let lake = Warehouse { storage: sealed, ..warehouse(acme.id, "lake") };
     store.warehouse_create(&lake, &change()).await.unwrap();
-    let (purge, no_delete) = (
-        WarehouseOptionsUpdate { purge: Some(PurgeTime::AtOnce), no_delete: None },
-        WarehouseOptionsUpdate { purge: None, no_delete: Some(true) },
-    );
+    let none = WarehouseOptionsUpdate::default();
+    let purge = WarehouseOptionsUpdate { purge: Some(PurgeTime::AtOnce), ..none };
+    let no_delete = WarehouseOptionsUpdate { no_delete: Some(true), ..none };
+    let scan_planning = WarehouseOptionsUpdate { scan_planning: Some(PlanningMode::Server), ..none };
     let change = change();
     let set = |options| store.warehouse_set_options(acme.id, "lake", options, &change);
-    let (one, other) = tokio::join!(set(&purge), set(&no_delete));
-    one.unwrap();
-    other.unwrap();
+    let (one, two, three) = tokio::join!(set(&purge), set(&no_delete), set(&scan_planning));
+    [one, two, three].map(Result::unwrap);
     let found = || async { store.warehouse_list(acme.id).await.unwrap().remove(0) };
-    assert_eq!(found().await.options, WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true });
+    let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true, scan_planning: PlanningMode::Server };
+    assert_eq!(found().await.options, options);
 
     let lake_ref = WarehouseRef { organisation: acme.id, warehouse: lake.id };
     assert!(
@@ -176,7 +177,7 @@ pub(in crate::store) async fn concurrent_changes_of_a_warehouse_all_stay(store: 
 pub(in crate::store) async fn options_of_warehouses_and_keys_are_stored(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
-    let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true };
+    let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true, scan_planning: PlanningMode::Client };
     let lake = Warehouse { options, is_default: true, ..warehouse(acme.id, "lake") };
     store.warehouse_create(&lake, &change()).await.unwrap();
     store.warehouse_create(&warehouse(acme.id, "other"), &change()).await.unwrap();

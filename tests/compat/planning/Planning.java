@@ -25,6 +25,7 @@ import org.apache.iceberg.catalog.Namespace;
 import org.apache.iceberg.catalog.TableIdentifier;
 import org.apache.iceberg.exceptions.ValidationException;
 import org.apache.iceberg.rest.RESTCatalog;
+import org.apache.iceberg.types.Type;
 
 /**
  * Judges a server's scan planning. Makes random tables, registers them, and compares random scans: the server's answers as they are on
@@ -170,11 +171,19 @@ public final class Planning {
     line.set("request", request);
     Predicate<DeleteFile> isEquality = delete -> delete.content() == FileContent.EQUALITY_DELETES;
     line.put("has-equality-deletes", wire.stream().flatMap(answer -> answer.deletes().stream()).anyMatch(isEquality));
+    line.put("has-fixed-partition", hasFixedPartition(made.table()));
     ObjectNode files = line.putObject("files");
     for (Answer answer : wire) {
       ArrayNode deletes = files.putArray(answer.file().location());
       answer.deletes().forEach(delete -> deletes.add(delete.location()));
     }
     scans.println(line);
+  }
+
+  /** Returns whether a partition has values of a fixed type, before which the library writes their length into manifests. */
+  private static boolean hasFixedPartition(Table table) {
+    return table.specs().values().stream().flatMap(spec -> spec.fields().stream()).filter(field -> field.transform().isIdentity())
+        .flatMap(field -> table.schemas().values().stream().map(schema -> schema.findField(field.sourceId())))
+        .anyMatch(source -> source != null && source.type().typeId() == Type.TypeID.FIXED);
   }
 }

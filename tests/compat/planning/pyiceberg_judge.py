@@ -115,6 +115,10 @@ def judge_plans(server: Server, warehouse: str, namespace: str, scans: Path, mos
 
 def compare(tables: dict[str, Table], scan: dict, counts: Counter, differs: Differs) -> None:
     """Compares a plan with the server to the answer on the wire, which the other judge has compared with rows, and to a plan without it."""
+    if scan["has-fixed-partition"]:
+        # PyIceberg 0.12 reads such manifests of the library wrong, and some of them end its process.
+        counts["PyIceberg cannot read fixed partitions"] += 1
+        return
     if scan["has-equality-deletes"]:
         counts["PyIceberg cannot read equality deletes"] += 1
         return

@@ -1,6 +1,8 @@
 //! `/v1/namespaces/{namespace}/tables`, `/v1/namespaces/{namespace}/tables/{table}` and `/v1/tables/rename`
 
 mod plan;
+mod plan_bounds;
+mod plan_mode;
 
 use axum::http::Method;
 use serde_json::{Value, json};

@@ -19,6 +19,7 @@ mod facts;
 mod json;
 pub mod literal;
 pub mod metrics;
+pub mod mode;
 pub mod partition;
 mod partition_key;
 pub mod project;

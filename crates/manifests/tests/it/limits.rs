@@ -51,6 +51,18 @@ fn partitions_and_lists_that_take_much_more_memory_than_their_bytes_are_refused(
 }
 
 #[test]
+fn partition_spec_with_more_fields_than_a_table_has_is_refused() {
+    let spec = |fields: usize| {
+        let field = |n: usize| format!(r#"{{"name":"p{n}","transform":"void","source-id":1,"field-id":{}}}"#, 1000 + n);
+        format!("[{}]", (0..fields).map(field).collect::<Vec<_>>().join(","))
+    };
+    let read = |fields| parse(&manifest("", &[("partition-spec", &*spec(fields))], &[]));
+    assert_eq!(read(1_000).unwrap().partition_columns().len(), 1_000);
+    let refused = read(1_001).unwrap_err();
+    assert!(matches!(&refused, ManifestError::PartitionSpec(why) if why.contains("1000")), "{refused}");
+}
+
+#[test]
 fn stopped_work_ends_with_an_error() {
     let bytes = manifest("", UNPARTITIONED, &many(2));
     let stopped = Manifest::parse(&bytes, &Limits::default(), Stop::when(&|| true));

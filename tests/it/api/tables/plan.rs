@@ -465,19 +465,3 @@ async fn departed_client_ends_the_work_on_its_answer() {
         tokio::task::yield_now().await;
     }
 }
-
-#[tokio::test]
-async fn planning_mode_of_a_table_is_in_its_configuration() {
-    let catalog = Catalog::new().await;
-    let tenant = catalog.tenant("acme", "enterprise").await;
-    catalog.with_table(&tenant).await;
-    let at = "/v1/namespaces/ns/tables/t";
-    for (set, expected) in [("server", json!("server")), ("Client", json!("client")), ("other", Value::Null)] {
-        let updates = json!([{ "action": "set-properties", "updates": { "scan-planning-mode": set } }]);
-        catalog.post(&tenant.key, at, &json!({ "requirements": [], "updates": updates })).await.ok(200);
-        for query in ["", "?snapshots=refs"] {
-            let loaded = catalog.get(&tenant.key, &format!("{at}{query}")).await.ok(200);
-            assert_eq!(loaded["config"]["scan-planning-mode"], expected);
-        }
-    }
-}

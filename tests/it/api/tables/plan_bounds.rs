@@ -1,0 +1,84 @@
+//! Bounds of `POST .../tables/{table}/plan`: tables and requests that would take much memory or time.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::Catalog;
+use crate::support::snapshots::{Written, data_file, position_deletes};
+
+const TABLE: &str = "/v1/namespaces/ns/tables/t";
+const PLAN: &str = "/v1/namespaces/ns/tables/t/plan";
+const TASKS: &str = "/v1/namespaces/ns/tables/t/tasks";
+
+#[tokio::test]
+async fn file_with_more_deletes_than_the_first_answer_has_is_in_a_task() {
+    const DELETES: usize = 25_000;
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let written = Written { catalog: &catalog, tenant: &tenant, name: "t" };
+    written.create().await;
+    let files = vec![
+        data_file("file:///data/1.parquet", Some(1), 10, (0, 9)),
+        data_file("file:///data/2.parquet", Some(2), 10, (0, 9)),
+    ];
+    written.append(vec![files]).await;
+    let delete =
+        |number| position_deletes(&format!("file:///deletes/{number}.parquet"), 2, Some("file:///data/2.parquet"));
+    written.commit("delete", Vec::new(), (0..DELETES).map(delete).collect()).await;
+
+    let planned = catalog.post(&tenant.key, PLAN, &json!({})).await.ok(200);
+    let tasks = |answer: &Value| answer["file-scan-tasks"].as_array().unwrap().clone();
+    assert_eq!(tasks(&planned).len(), 1, "the file without deletes");
+    assert_eq!(planned["delete-files"], json!([]));
+    let [token] = planned["plan-tasks"].as_array().unwrap().as_slice() else { panic!("one task") };
+    let fetched = catalog.post(&tenant.key, TASKS, &json!({ "plan-task": token })).await.ok(200);
+    let [task]: [Value; 1] = tasks(&fetched).try_into().unwrap();
+    assert_eq!(task["data-file"]["file-path"], "file:///data/2.parquet");
+    let references: BTreeSet<u64> =
+        task["delete-file-references"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
+    assert_eq!((references.len(), fetched["delete-files"].as_array().unwrap().len()), (DELETES, DELETES));
+}
+
+#[tokio::test]
+async fn long_filter_for_many_partition_specs_gets_406() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    Written { catalog: &catalog, tenant: &tenant, name: "t" }.create().await;
+    let values: Vec<i64> = (10_000_000..10_090_000).collect();
+    let request = json!({ "filter": { "type": "in", "term": "id", "values": values } });
+    catalog.post(&tenant.key, PLAN, &request).await.ok(200);
+    let specs = (1..11).map(|id| {
+        let (name, transform) = (format!("b{id}"), format!("bucket[{}]", id + 1));
+        let fields = [json!({ "source-id": 1, "field-id": 1_000 + id, "name": name, "transform": transform })];
+        json!({ "action": "add-spec", "spec": { "spec-id": id, "fields": fields } })
+    });
+    let commit = json!({ "requirements": [], "updates": specs.collect::<Vec<_>>() });
+    catalog.post(&tenant.key, TABLE, &commit).await.ok(200);
+    let refused = catalog.post(&tenant.key, PLAN, &request).await;
+    let message = refused.error(406, "UnsupportedOperationException");
+    assert!(message.contains("too long for a table with 11 partition specs"), "{message}");
+    catalog
+        .post(&tenant.key, PLAN, &json!({ "filter": { "type": "in", "term": "id", "values": [1, 2] } }))
+        .await
+        .ok(200);
+}
+
+#[tokio::test]
+async fn manifest_longer_than_its_list_says_counts_with_its_own_length() {
+    let catalog = Catalog::with(|config| config.planning.max_bytes = 10_000).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let written = Written { catalog: &catalog, tenant: &tenant, name: "t" };
+    let created = written.create().await;
+    let file = |number: i64| data_file(&format!("file:///data/{number}.parquet"), Some(1), 10, (number, number + 9));
+    let first = written.append(vec![vec![file(0)]]).await;
+    let at = json!({ "snapshot-id": first });
+    let second = written.append(vec![(0..2_000).map(file).collect()]).await;
+    let folder = created["metadata"]["location"].as_str().unwrap().strip_prefix("file://").unwrap();
+    let manifest = |snapshot: i64| format!("{folder}/metadata/{snapshot}-m0.avro");
+    let long = std::fs::read(manifest(second)).unwrap();
+    assert!(long.len() > 10_000);
+    std::fs::write(manifest(first), long).unwrap();
+    let refused = catalog.post(&tenant.key, PLAN, &at).await;
+    assert!(refused.error(406, "UnsupportedOperationException").contains("planning.max_bytes"), "{refused:?}");
+}
