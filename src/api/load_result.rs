@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use serde_json::json;
 use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
+use super::security_headers::NO_STORE;
 use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
@@ -25,6 +26,9 @@ const HEADERS: usize = 6;
 
 /// The setting that tells clients who plans scans (reference implementation, `RESTCatalogProperties`), and the table's property for it.
 const PLANNING_MODE: &str = "scan-planning-mode";
+
+/// The planning mode of clients whose scans only the catalog may plan.
+pub(super) const PLANNED_BY_SERVER: &str = "server";
 
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
@@ -48,6 +52,25 @@ pub(super) fn loaded(
         }
     };
     tag.put(json_response(body(pieces)))
+}
+
+/// Returns the `LoadTableResult` of a table for a caller with read restrictions. `restrictions` is their JSON, for a trusted engine.
+pub(super) fn restricted(
+    result: &LoadResult,
+    vended: Option<&Vended>,
+    (mode, restrictions): (Option<&'static str>, Option<&str>),
+    tag: EntityTag,
+) -> Response {
+    let none = Vended::default();
+    let mut after = after_with_mode(vended.unwrap_or(&none), mode);
+    if let Some(restrictions) = restrictions {
+        after.truncate(after.len() - 1);
+        after.extend([",\"read-restrictions\":", restrictions, "}"]);
+    }
+    let mut response = tag.put(json_response(body(result.followed_by(Bytes::from(after)))));
+    // Only the caller may have it.
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
 }
 
 /// Returns the planning mode that the table's properties set: `client` or `server`. `None` if they set none, or an unknown one: clients then

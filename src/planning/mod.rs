@@ -18,6 +18,7 @@ mod reader;
 mod scan;
 mod source;
 mod token;
+mod within;
 mod work;
 
 pub use error::PlanError;

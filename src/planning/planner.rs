@@ -22,6 +22,7 @@ use super::reader::TableReader;
 use super::scan::{Pause, Scan};
 use super::source::{SnapshotLists, Source};
 use super::token::{PlanTask, Range, most_tokens};
+use super::within::Within;
 use super::work::{Context, Stops};
 use crate::access::{Permit, Table, action};
 use crate::base::clock::{Clock, fresh_ordered_uuid};
@@ -50,7 +51,7 @@ const DELETE_FILES: &[u8] = b"],\"delete-files\":[";
 const END: &[u8] = b"]}";
 
 /// The permit of a scan.
-type ScanPermit = Permit<action::ReadTableData, Table>;
+type ScanPermit = Permit<action::PlanScan, Table>;
 
 /// Plans scans.
 pub struct Planning {
@@ -87,6 +88,7 @@ struct Wanted {
     filter: Option<Box<RawValue>>,
     case_sensitive: bool,
     statistics: Vec<i32>,
+    within: Option<Within>,
 }
 
 impl Planning {
@@ -172,7 +174,8 @@ impl Planning {
         // The filter is bound too, so a long one goes to a worker.
         let bytes = document.json.len() as u64 + request.filter.as_ref().map_or(0, |filter| filter.len() as u64);
         let resolved = Arc::clone(document);
-        let resolve = move || Wanted::from_request(&resolved.metadata, request);
+        let within = Within::new(table.restriction());
+        let resolve = move || Wanted::from_request(&resolved.metadata, request, within);
         let wanted = self.heavy.run(owner, bytes, resolve).await??;
         // Held until the answer is complete.
         let departure = Departure::default();
@@ -207,9 +210,13 @@ impl Planning {
         token: &str,
     ) -> Result<Answer, PlanError> {
         let (keys, place) = (self.access.passes.get(), table.warehouse.warehouse_ref);
-        let task = PlanTask::open(token, keys, place, holder(table), self.clock.now_ms())?;
+        let within = Within::new(table.restriction());
+        let digest = within.as_ref().map(Within::digest);
+        let (table_id, principal) = holder(table);
+        let holder = (table_id, principal, digest.as_deref());
+        let task = PlanTask::open(token, keys, place, holder, self.clock.now_ms())?;
         let (from, to) = (task.from, task.to);
-        let wanted = Wanted::from_task(task);
+        let wanted = Wanted::from_task(task, within);
         let departure = Departure::default();
         let begun = Instant::now();
         let limit = Deadline::new(begun, begun + self.settings.timeout());
@@ -263,14 +270,15 @@ impl Planning {
     /// Binds the filter. A long one is bound on a worker.
     async fn prepare(&self, document: &Arc<Document>, owner: Uuid, wanted: &Wanted) -> Result<Prepared, PlanError> {
         let (document, schema_id, case_sensitive) = (Arc::clone(document), wanted.schema_id, wanted.case_sensitive);
-        let (filter, statistics) = (wanted.filter.clone(), wanted.statistics.clone());
+        let (filter, statistics, within) = (wanted.filter.clone(), wanted.statistics.clone(), wanted.within.clone());
         // The filter is projected onto each partition spec, and all columns of the schema are indexed.
         let projections = 1 + document.metadata.partition_specs().len() as u64;
         let filter_bytes = filter.as_ref().map_or(0, |filter| filter.get().len() as u64);
         let bytes = document.json.len() as u64 + filter_bytes * projections;
         let prepare = move || {
             let filter = (filter.as_deref().map(RawValue::get), case_sensitive);
-            Prepared::new(&document.metadata, schema_id, filter, statistics)
+            let restriction = within.map(|within| within.to_scan(&document.metadata)).transpose()?;
+            Prepared::new(&document.metadata, schema_id, filter, statistics, restriction.as_ref())
         };
         self.heavy.run(owner, bytes, prepare).await?
     }
@@ -294,6 +302,7 @@ impl Planning {
         let task = PlanTask {
             table: table_id,
             principal,
+            within: wanted.within.as_ref().map(Within::digest),
             expires_ms: self.clock.now_ms().saturating_add(lifetime_ms),
             range,
             schema_id: wanted.schema_id,
@@ -331,7 +340,7 @@ impl Wanted {
     ///
     /// # Errors
     /// `BadRequest` if it names a snapshot or column that the table does not have.
-    fn from_request(table: &TableMetadata, request: PlanRequest) -> Result<Self, PlanError> {
+    fn from_request(table: &TableMetadata, request: PlanRequest, within: Option<Within>) -> Result<Self, PlanError> {
         let bad = |error: &dyn std::fmt::Display| PlanError::BadRequest(error.to_string());
         let source = resolve(request.snapshots, request.use_snapshot_schema, table).map_err(|error| bad(&error))?;
         let range = match request.snapshots {
@@ -348,12 +357,13 @@ impl Wanted {
         };
         let case_sensitive = request.case_sensitive;
         let filter = request.filter.map(|text| RawValue::from_string(text.into())).transpose();
-        Ok(Self { range, schema_id, filter: filter.map_err(|error| bad(&error))?, case_sensitive, statistics })
+        let filter = filter.map_err(|error| bad(&error))?;
+        Ok(Self { range, schema_id, filter, case_sensitive, statistics, within })
     }
 
-    fn from_task(task: PlanTask) -> Self {
+    fn from_task(task: PlanTask, within: Option<Within>) -> Self {
         let PlanTask { range, schema_id, filter, case_sensitive, statistics, .. } = task;
-        Self { range: Some(range), schema_id, filter, case_sensitive, statistics }
+        Self { range: Some(range), schema_id, filter, case_sensitive, statistics, within }
     }
 
     /// Finds the manifest lists in the present state of the table.

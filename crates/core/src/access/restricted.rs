@@ -109,6 +109,7 @@ pub(super) fn check(others: Others, is_trusted: bool, action: Action) -> Result<
         | Action::UnregisterTable
         | Action::RemoveDropped
         | Action::ManageAccess
+        | Action::CreateTable
         | Action::RegisterTable => Err(Withheld::Change),
         Action::LoadTable | Action::PlanScan if is_trusted || others == Others::Plan => Ok(()),
         Action::LoadTable
@@ -116,7 +117,6 @@ pub(super) fn check(others: Others, is_trusted: bool, action: Action) -> Result<
         | Action::ReadTableData
         | Action::WriteTableData
         | Action::CommitTable
-        | Action::CreateTable
         | Action::ListReports
             if !is_trusted =>
         {

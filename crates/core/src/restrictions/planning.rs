@@ -1,6 +1,6 @@
-//! Restrictions for callers that are not trusted engines: what the catalog may tell them about a table's files.
+//! Restrictions in plans: what the catalog may tell a caller about a table's files.
 //!
-//! Such a caller has no credentials. It sees file names, sizes and partition values of files that may have a visible row. Nothing in a plan
+//! A caller that is not a trusted engine has no credentials. It sees file names, sizes and partition values of files that may have a visible row. Nothing in a plan
 //! may depend on the values of masked columns, or on the values of hidden rows, beyond what the filter's own columns and the partition
 //! values show.
 
@@ -35,6 +35,7 @@ pub struct ScanRestriction {
     filter: Option<Expression>,
     /// The ids of masked columns, and of those inside them.
     masked: BTreeSet<i32>,
+    hides: bool,
 }
 
 impl ScanRestriction {
@@ -59,7 +60,19 @@ impl ScanRestriction {
         if let Some(id) = combined.filtered_ids().into_iter().find(|id| masked.contains(id)) {
             return Err(NotPlanned::FilterOnMasked(name(id)));
         }
-        Ok(Self { filter: combined.filter.clone(), masked })
+        Ok(Self { filter: combined.filter.clone(), masked, hides: true })
+    }
+
+    /// Returns the restriction for a trusted engine: only the filter counts, since the engine masks columns itself.
+    #[must_use]
+    pub fn of_trusted_engine(combined: &Combined) -> Self {
+        Self { filter: combined.filter.clone(), masked: BTreeSet::new(), hides: false }
+    }
+
+    /// Returns whether a plan must not depend on the statistics of hidden rows and masked columns.
+    #[must_use]
+    pub const fn hides(&self) -> bool {
+        self.hides
     }
 
     /// Returns the filter of visible rows, bound to the schema of a scan. One that does not fit the schema matches no row.
