@@ -412,6 +412,29 @@ CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse,
 -- All grants on one table or view, whose ids are never longer than a key can be.
 CREATE INDEX access_grant_on ON access_grant (organisation, substring(securable FROM 1 FOR 16));
 
+-- What a principal role may not read of a table: a filter of rows and masks of columns, by field id. `restriction` is JSON. The row stays
+-- while the table is dropped.
+CREATE TABLE read_restriction (
+    organisation   uuid NOT NULL,
+    tabular        uuid NOT NULL,
+    principal_role uuid NOT NULL,
+    warehouse      uuid NOT NULL,
+    restriction    text NOT NULL,
+    updated_ms     bigint NOT NULL,
+    PRIMARY KEY (organisation, tabular, principal_role),
+    FOREIGN KEY (organisation, principal_role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
+);
+
+CREATE INDEX read_restriction_of ON read_restriction (organisation, principal_role);
+
+-- The principals that are trusted to apply the restrictions that they get.
+CREATE TABLE trusted_engine (
+    organisation uuid NOT NULL,
+    principal    uuid NOT NULL,
+    PRIMARY KEY (organisation, principal),
+    FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE
+);
+
 -- Properties and versions of warehouses, principals and roles, as Polaris' management API shows them. One that was never changed
 -- has no row: its version is 1. `properties` is a JSON object of strings.
 CREATE TABLE entity (

@@ -353,6 +353,29 @@ CREATE INDEX access_grant_on_namespace ON access_grant (organisation, warehouse,
 -- All grants on one table or view.
 CREATE INDEX access_grant_on ON access_grant (organisation, securable);
 
+-- What a principal role may not read of a table: a filter of rows and masks of columns, by field id. `restriction` is JSON. The row stays
+-- while the table is dropped.
+CREATE TABLE read_restriction (
+    organisation   BLOB NOT NULL,
+    tabular        BLOB NOT NULL,
+    principal_role BLOB NOT NULL,
+    warehouse      BLOB NOT NULL,
+    restriction    TEXT NOT NULL,
+    updated_ms     INTEGER NOT NULL,
+    PRIMARY KEY (organisation, tabular, principal_role),
+    FOREIGN KEY (organisation, principal_role) REFERENCES principal_role (organisation, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX read_restriction_of ON read_restriction (organisation, principal_role);
+
+-- The principals that are trusted to apply the restrictions that they get.
+CREATE TABLE trusted_engine (
+    organisation BLOB NOT NULL,
+    principal    BLOB NOT NULL,
+    PRIMARY KEY (organisation, principal),
+    FOREIGN KEY (organisation, principal) REFERENCES principal (organisation, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
 -- How many roles, assignments and grants an organisation has: a limit on them reads one row.
 CREATE TABLE access_count (
     organisation    BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),

@@ -64,6 +64,8 @@ actions! {
     LoadTable: Table;
     /// Reads a table's data files. A request for a signature with a sealed pass may name a table that no longer exists.
     ReadTableData: Table, Namespace;
+    /// Plans a scan of a table.
+    PlanScan: Table;
     /// Commits to a table.
     CommitTable: Table, Answered;
     /// Renames a table.

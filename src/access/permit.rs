@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use tidewater_core::access::{self, Action as Kind, Denial, Facts, Rule, Visibility};
+use tidewater_core::restrictions::Combined;
 
 use super::action::{Action, On};
-use super::object::{InWarehouse, Object, View};
+use super::object::{InWarehouse, Object, Table, View};
 use super::principal::Principal;
 use crate::vending::Access;
 
@@ -183,6 +184,16 @@ impl<A: Action, O: InWarehouse> Permit<A, O> {
         };
         let no_delete = self.object.warehouse().options.no_delete || self.principal.no_delete();
         may(Kind::ReadTableData).then(|| Access::new(may(Kind::WriteTableData), no_delete))
+    }
+}
+
+impl<A: Action> Permit<A, Table> {
+    /// Returns the restrictions of the principal and its engine on the table, as one, and whether the reader is trusted to apply them. `None`
+    /// if the principal may read the whole table.
+    #[must_use]
+    #[inline]
+    pub fn restriction(&self) -> Option<(Combined, bool)> {
+        access::restriction_of(&self.principal.facts(), self.object.as_decided().target)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use tidewater_core::access::{
-    self, Action, Explanation, Facts, Grants, Object, Privilege, Role, Securable, SecurableKind, Tabular, Target,
-    check_role_name,
+    self, Action, Explanation, Facts, Grants, Object, Privilege, Restrictions, Role, Securable, SecurableKind, Tabular,
+    Target, check_role_name,
 };
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -51,6 +51,8 @@ pub struct ExplainedAccess {
     pub principal: PrincipalRecord,
     /// The reason, or the missing privilege.
     pub verdict: Verdict,
+    /// The principal roles whose restrictions on the table apply to it.
+    pub restricted_by: Vec<String>,
 }
 
 /// The reason why an action is allowed, or the missing privilege.
@@ -337,30 +339,44 @@ impl Admin {
         let mut principal = self.principal_find(organisation, token.principal).await?;
         if principal.is_user && principal.role.is_none() {
             let message = format!("User '{}' is disabled", principal.name);
-            return Ok(ExplainedAccess { principal, verdict: Verdict::Denied { message, missing: None } });
+            let verdict = Verdict::Denied { message, missing: None };
+            return Ok(ExplainedAccess { principal, verdict, restricted_by: Vec::new() });
         }
         let selected = self.selected_roles(organisation, principal.id, token.scope).await?;
         if selected.is_some() {
             principal.role = Some(Role::None);
         }
-        let explained = self.explain_principal(warehouse_ref, principal, selected, action, object).await?;
-        let (Some(engine), false) = (token.engine, matches!(explained.verdict, Verdict::Denied { .. })) else {
+        let engine = match token.engine {
+            Some(engine) => Some(self.key_find(organisation, engine).await?),
+            None => None,
+        };
+        // The engine reads the answer, so it must be trusted, and not the principal.
+        let is_trusted = match &engine {
+            Some(key) if key.role == Role::Admin => Some(false),
+            Some(key) => Some(self.principal_access(organisation.id, key.principal, None).await?.is_trusted_engine),
+            None => None,
+        };
+        let explained =
+            self.explain_principal(warehouse_ref, principal, (selected, is_trusted), action, object).await?;
+        let (Some(engine), false) = (engine, matches!(explained.verdict, Verdict::Denied { .. })) else {
             return Ok(explained);
         };
-        let engine = self.key_find(organisation, engine).await?;
         if !engine.acts_for_users {
             let message = format!("Key '{}' may not act for users", engine.name);
             return Ok(ExplainedAccess { verdict: Verdict::Denied { message, missing: None }, ..explained });
         }
         let engine =
             PrincipalRecord { id: engine.principal, name: engine.name, role: Some(engine.role), is_user: false };
-        let of_engine = self.explain_principal(warehouse_ref, engine, None, action, object).await?;
+        let of_engine = self.explain_principal(warehouse_ref, engine, (None, None), action, object).await?;
         match of_engine.verdict {
             Verdict::Denied { message, missing } => {
                 let message = format!("Engine '{}': {message}", of_engine.principal.name);
                 Ok(ExplainedAccess { verdict: Verdict::Denied { message, missing }, ..explained })
             }
-            _ => Ok(explained),
+            _ => {
+                let restricted_by = [explained.restricted_by, of_engine.restricted_by].concat();
+                Ok(ExplainedAccess { restricted_by, ..explained })
+            }
         }
     }
 
@@ -418,7 +434,7 @@ impl Admin {
         let next = checked.items.last().filter(|_| checked.more).map(|last| last.id.to_string());
         let mut found = Vec::new();
         for principal in checked.items.into_iter().filter(|principal| principal.role.is_some()) {
-            let explained = self.explain_principal(warehouse_ref, principal, None, action, object).await?;
+            let explained = self.explain_principal(warehouse_ref, principal, (None, None), action, object).await?;
             if !matches!(explained.verdict, Verdict::Denied { .. }) {
                 found.push(explained);
             }
@@ -430,15 +446,18 @@ impl Admin {
         &self,
         warehouse_ref: WarehouseRef,
         principal: PrincipalRecord,
-        selected: Option<Arc<[PrincipalRoleId]>>,
+        (selected, is_trusted): (Option<Arc<[PrincipalRoleId]>>, Option<bool>),
         action: Action,
         object: &NamedObject,
     ) -> Result<ExplainedAccess, AdminError> {
         // The rights of an owner do not count for a narrowed token.
         let owner = selected.is_none().then_some(principal.id);
         let access = self.store.principal_access(warehouse_ref.organisation, principal.id, selected).await?;
-        let grants = Grants::compile(&access.granted, &access.owned_in);
+        let is_trusted = is_trusted.unwrap_or(access.is_trusted_engine);
+        let restrictions = Restrictions::new(access.restricted.iter().cloned(), is_trusted);
+        let grants = Grants::compile(&access.granted, &access.owned_in).restricted(restrictions);
         let role = principal.role.unwrap_or(Role::None);
+        let mut restricted_by = Vec::new();
         let facts =
             Facts { organisation: warehouse_ref.organisation, principal: owner, role, grants: &grants, engine: None };
         let explain = |target| {
@@ -451,13 +470,19 @@ impl Admin {
             NamedObject::Tabular(kind, ident) => {
                 let (warehouse, record) = (warehouse_ref.warehouse, self.tabular(warehouse_ref, *kind, ident).await?);
                 let tabular = Tabular { warehouse, id: record.id, ident, owner: record.owner };
+                let is_restricted = access.restricted.iter().any(|one| one.table == record.id);
+                if role != Role::Admin && is_restricted {
+                    let all = self.store.restriction_list(warehouse_ref, record.id).await?;
+                    let own = |role| access.restricted.iter().any(|one| (one.table, one.role) == (record.id, role));
+                    restricted_by.extend(all.into_iter().filter(|one| own(one.role)).map(|one| one.role_name));
+                }
                 match kind {
                     TableKind::Table => explain(Target::Table(tabular)),
                     TableKind::View => explain(Target::View(tabular)),
                 }
             }
         };
-        Ok(ExplainedAccess { principal, verdict })
+        Ok(ExplainedAccess { principal, verdict, restricted_by })
     }
 
     async fn tabular(

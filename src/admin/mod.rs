@@ -17,6 +17,7 @@ mod organisations;
 mod principals;
 mod reload;
 mod reseal;
+mod restrictions;
 mod server;
 mod signing_keys;
 mod subscriptions;

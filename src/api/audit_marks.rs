@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::access::Denial;
 use crate::auth::{OAuthError, RefusedHolder};
 
+/// The reason of refusals because of a read restriction.
+pub(super) const RESTRICTED: &str = "restricted";
+
 /// Why a caller was refused.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
@@ -65,5 +68,6 @@ pub(super) const fn reason_of(denial: &Denial) -> &'static str {
         Denial::Privilege { .. } => "privilege",
         Denial::Hidden(_) => "hidden",
         Denial::Engine(_) => "engine",
+        Denial::Restricted(..) => RESTRICTED,
     }
 }

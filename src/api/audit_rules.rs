@@ -158,6 +158,9 @@ const RULES: &[Rule] = &[
     rule("GET", "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals", "list-principals-of-role", "principal-role", Class::Read),
     rule("PUT", "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals/{principal}", "assign-principal-role", "principal", Class::Change),
     rule("DELETE", "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals/{principal}", "revoke-principal-role", "principal", Class::Change),
+    rule("GET", "/management/v1/organisations/{organisation}/trusted-engines", "list-trusted-engines", "organisation", Class::Read),
+    rule("PUT", "/management/v1/organisations/{organisation}/trusted-engines/{principal}", "trust-engine", "principal", Class::Change),
+    rule("DELETE", "/management/v1/organisations/{organisation}/trusted-engines/{principal}", "distrust-engine", "principal", Class::Change),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses", "list-warehouses", "organisation", Class::Read),
     rule("POST", "/management/v1/organisations/{organisation}/warehouses", "create-warehouse", "warehouse", Class::Change),
     // An organisation's warehouse
@@ -184,6 +187,10 @@ const RULES: &[Rule] = &[
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}/grants", "add-grant", "catalog-role", Class::Change),
     rule("POST", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles/{catalog-role}/grants", "revoke-grant", "catalog-role", Class::Change),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/access", "explain-access", "warehouse", Class::Read),
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions", "list-restrictions", "table", Class::Read),
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "show-restriction", "table", Class::Read),
+    rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "set-restriction", "table", Class::Change),
+    rule("DELETE", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "remove-restriction", "table", Class::Change),
     // Polaris' management API
     rule("GET", "/api/management/v1/catalogs", "list-warehouses", "organisation", Class::Read),
     rule("POST", "/api/management/v1/catalogs", "create-warehouse", "warehouse", Class::Change),

@@ -57,9 +57,9 @@ impl EntityTag {
     pub(super) fn with_access(self, access: Option<Access>) -> Self {
         let suffix = match access {
             Some(Access::ReadWrite) => return self,
-            Some(Access::ReadWriteNoDelete) => "-no-delete\"",
-            Some(Access::Read) => "-read\"",
-            None => "-none\"",
+            Some(Access::ReadWriteNoDelete) => "-no-delete",
+            Some(Access::Read) => "-read",
+            None => "-none",
         };
         self.with_suffix(suffix)
     }
@@ -68,14 +68,15 @@ impl EntityTag {
     pub(super) fn with_planning_mode(self, mode: PlanningMode) -> Self {
         match mode {
             PlanningMode::Unset => self,
-            PlanningMode::Client => self.with_suffix("-client\""),
-            PlanningMode::Server => self.with_suffix("-server\""),
+            PlanningMode::Client => self.with_suffix("-client"),
+            PlanningMode::Server => self.with_suffix("-server"),
         }
     }
 
-    fn with_suffix(self, suffix: &str) -> Self {
+    /// Returns the tag with a suffix, for an answer that differs between callers.
+    pub(super) fn with_suffix(self, suffix: &str) -> Self {
         let tag = self.0.strip_suffix(b"\"").unwrap_or(&self.0);
-        Self([tag, suffix.as_bytes()].concat().into())
+        Self([tag, suffix.as_bytes(), b"\""].concat().into())
     }
 
     /// Adds the tag to an answer.

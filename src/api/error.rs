@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused as NotSigned;
 
-use super::audit_marks::{Refusal, reason_of};
+use super::audit_marks::{RESTRICTED, Refusal, reason_of};
 use crate::access::Denial;
 use crate::admin::AdminError;
 use crate::auth::{AuthError, RefusedHolder};
@@ -396,6 +396,7 @@ impl From<PlanError> for ApiError {
         let message = error.to_string();
         match error {
             PlanError::BadRequest(_) => Self::bad_request(message),
+            PlanError::Restricted(_) => Self::forbidden(message).refused(RESTRICTED),
             PlanError::Unsupported(_) => {
                 Self::new(StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException", message)
             }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::scan::mode::PLANNING_MODE;
 
 use super::entity_tag::{EntityTag, Snapshots};
+use super::security_headers::NO_STORE;
 use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
@@ -24,6 +25,9 @@ use crate::warehouse::OpenWarehouse;
 /// The number of headers of an answer: type, tag, two of limits (three in their older form), request id. A map for one more
 /// header takes twice the memory.
 const HEADERS: usize = 6;
+
+/// The planning mode of clients whose scans only the catalog may plan.
+pub(super) const PLANNED_BY_SERVER: &str = "server";
 
 /// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
 pub(super) fn created(warehouse: &OpenWarehouse, table: &LoadedTable, vended: &Vended) -> Response {
@@ -48,6 +52,25 @@ pub(super) fn loaded(
         }
     };
     tag.put(json_response(body(pieces)))
+}
+
+/// Returns the `LoadTableResult` of a table for a caller with read restrictions. `restrictions` is their JSON, for a trusted engine.
+pub(super) fn restricted(
+    result: &LoadResult,
+    vended: Option<&Vended>,
+    (mode, restrictions): (Option<&'static str>, Option<&str>),
+    tag: EntityTag,
+) -> Response {
+    let none = Vended::default();
+    let mut after = after_with_mode(vended.unwrap_or(&none), mode);
+    if let Some(restrictions) = restrictions {
+        after.truncate(after.len() - 1);
+        after.extend([",\"read-restrictions\":", restrictions, "}"]);
+    }
+    let mut response = tag.put(json_response(body(result.followed_by(Bytes::from(after)))));
+    // Only the caller may have it.
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
 }
 
 /// Returns the planning mode that the table's properties or its warehouse set: `client` or `server`. `None` if they set none: clients then

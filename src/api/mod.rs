@@ -43,6 +43,7 @@ mod register;
 mod request_log;
 mod request_trace;
 mod requests;
+mod restricted_load;
 mod router;
 mod security_headers;
 mod service;

@@ -62,7 +62,7 @@ fn refused(error: &RequestError) -> ApiError {
 /// Plans a scan of the table's present state. The answer is complete, or has plan tasks for the rest.
 pub(super) async fn plan(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ReadTableData>,
+    scope: Scope<action::PlanScan>,
     Named(ident): Named<TableIdent>,
     delegated: Delegated,
     ShortBody(body): ShortBody<MAX_PLAN_BYTES>,
@@ -70,7 +70,7 @@ pub(super) async fn plan(
     let parse = |bytes: &[u8]| PlanRequest::parse(bytes).map_err(|error| refused(&error));
     let request = body.read(&api, RequestKind::Other, parse).await?;
     let permit = scope.table(&api, ident).await?;
-    let table = api.catalog.table_files(&permit).await?;
+    let table = api.catalog.table_to_plan(&permit).await?;
     let planned = api.planning.plan(&permit, &table.document, request).await?;
     let vended = delegation::credentials_for_plan(&api, &permit, delegated, &permit.ident, &table).await?;
     let credentials = vended.as_deref().map(|vended| json!(vended.credentials).to_string());
@@ -83,7 +83,7 @@ pub(super) async fn plan(
 /// Answers that the plan is not kept: it was complete in the answer to its request.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ReadTableData>,
+    scope: Scope<action::PlanScan>,
     Named(ident): Named<TableIdent>,
     PlanId(id): PlanId,
 ) -> Result<Response, ApiError> {
@@ -94,7 +94,7 @@ pub(super) async fn get(
 /// Answers that the plan does not run.
 pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ReadTableData>,
+    scope: Scope<action::PlanScan>,
     Named(ident): Named<TableIdent>,
     _: PlanId,
 ) -> Result<StatusCode, ApiError> {
@@ -106,14 +106,14 @@ pub(super) async fn cancel(
 /// the begun answer for a whole one.
 pub(super) async fn tasks(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ReadTableData>,
+    scope: Scope<action::PlanScan>,
     Named(ident): Named<TableIdent>,
     ShortBody(body): ShortBody<MAX_TASK_BYTES>,
 ) -> Result<Response, ApiError> {
     let parse = |bytes: &[u8]| TasksRequest::parse(bytes).map_err(|error| refused(&error));
     let TasksRequest { plan_task } = body.read(&api, RequestKind::Other, parse).await?;
     let permit = scope.table(&api, ident).await?;
-    let table = api.catalog.table_files(&permit).await?;
+    let table = api.catalog.table_to_plan(&permit).await?;
     Ok(json_response(match api.planning.tasks(&permit, &table.document, &plan_task).await? {
         Answer::Whole(text) => HttpBody::from(text),
         Answer::Parts(parts) => HttpBody::from_stream(parts),

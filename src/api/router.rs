@@ -10,7 +10,7 @@ use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
-    principal_roles, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
+    principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -206,6 +206,11 @@ fn management() -> Router<Arc<Api>> {
             "/management/v1/organisations/{organisation}/principal-roles/{principal-role}/principals/{principal}",
             put(principal_roles::assign).delete(principal_roles::revoke),
         )
+        .route("/management/v1/organisations/{organisation}/trusted-engines", get(restrictions::engines))
+        .route(
+            "/management/v1/organisations/{organisation}/trusted-engines/{principal}",
+            put(restrictions::trust).delete(restrictions::distrust),
+        )
 }
 
 /// Returns the routes for subscriptions to events: those of the operators, and those of an organisation. They are not counted.
@@ -262,7 +267,7 @@ fn organisations_warehouses() -> Router<Arc<Api>> {
         .merge(warehouses_access())
 }
 
-/// Returns the routes for access to a warehouse: catalog roles, grants and explanations.
+/// Returns the routes for access to a warehouse: catalog roles, grants, explanations and restrictions.
 fn warehouses_access() -> Router<Arc<Api>> {
     Router::new()
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/catalog-roles", get(catalog_roles::list).post(catalog_roles::create))
@@ -277,6 +282,14 @@ fn warehouses_access() -> Router<Arc<Api>> {
             get(catalog_roles::grants).put(catalog_roles::add_grant).post(catalog_roles::revoke_grant),
         )
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/access", get(access::explain))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions",
+            get(restrictions::list),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}",
+            get(restrictions::get).put(restrictions::set).delete(restrictions::remove),
+        )
 }
 
 /// Returns the routes of Polaris' management API for principals and principal roles. They are not counted.

@@ -23,9 +23,11 @@ use super::path::Named;
 use super::permission::Scope;
 use super::referenced_by;
 use super::requests::{PURGE_WAIT, Purge, Rename};
+use super::restricted_load::Additions;
 use super::security_headers::NO_STORE;
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
+use crate::metadata::LoadResult;
 use crate::store::TableKind;
 
 #[derive(Default, Deserialize)]
@@ -111,11 +113,19 @@ pub(super) async fn load(
     };
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::from_document(&table.document, snapshots);
-    let tag = match permit.warehouse.vendor.is_none() {
+    let mut tag = match permit.warehouse.vendor.is_none() {
         true => tag,
         false => tag.with_access(permit.storage_access()),
     };
-    let tag = tag.with_planning_mode(permit.warehouse.options.scan_planning);
+    let mut tag = tag.with_planning_mode(permit.warehouse.options.scan_planning);
+    // Boxed for the same reason as below. Looking for restrictions is a search in memory.
+    let additions = match permit.restriction() {
+        None => None,
+        Some(restriction) => Some(Box::pin(Additions::new(&api, &permit, &table, restriction)).await?),
+    };
+    if let Some(additions) = &additions {
+        tag = additions.tag(tag);
+    }
     if known.contain(&tag) {
         return Ok(tag.put(load_result::not_modified()));
     }
@@ -125,11 +135,17 @@ pub(super) async fn load(
         false => Some(Box::pin(delegation::vend_for_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
     let (vended, mode) = (vended.as_deref(), load_result::planning_mode(&permit.warehouse, &table.document.metadata));
+    let answer = |result: &LoadResult| match &additions {
+        None => load_result::loaded(result, vended, mode, tag),
+        Some(Additions { mode, restrictions }) => {
+            load_result::restricted(result, vended, (*mode, restrictions.as_deref()), tag)
+        }
+    };
     let answer = match snapshots {
-        Snapshots::All => load_result::loaded(&table.document.load_result, vended, mode, tag),
+        Snapshots::All => answer(&table.document.load_result),
         Snapshots::Refs => {
             let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
-            load_result::loaded(&refs, vended, mode, tag)
+            answer(&refs)
         }
     };
     Ok(match vended {

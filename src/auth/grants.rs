@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
-use tidewater_core::access::{Granted, Grants, Securable};
+use tidewater_core::access::{Granted, Grants, Restricted, Restrictions, Securable};
 use tidewater_core::ids::{OrganisationId, PrincipalId, PrincipalRoleId};
 use tokio::sync::Semaphore;
 
@@ -237,7 +237,8 @@ impl GrantsCache {
         let generation = handle.generation.load(Ordering::Acquire);
         let (organisation, principal, selected) = handle.key.clone();
         let access = store.principal_access(organisation, principal, selected).await?;
-        if access.granted.is_empty() && access.owned_in.is_empty() {
+        let restricts = !access.restricted.is_empty() || access.is_trusted_engine;
+        if access.granted.is_empty() && access.owned_in.is_empty() && !restricts {
             let before = handle.compiled.write().replace(Compiled { generation, grants: Known::Empty });
             self.remove_unused(before, None);
             return Ok((Arc::clone(&handle.empty), generation));
@@ -246,7 +247,8 @@ impl GrantsCache {
         let compile = move || {
             let digest = digest(&access);
             let grants = cache.get(&digest).unwrap_or_else(|| {
-                let grants = Arc::new(Grants::compile(&access.granted, &access.owned_in));
+                let restrictions = Restrictions::new(access.restricted, access.is_trusted_engine);
+                let grants = Arc::new(Grants::compile(&access.granted, &access.owned_in).restricted(restrictions));
                 cache.insert(digest, Arc::clone(&grants));
                 grants
             });
@@ -297,10 +299,17 @@ fn digest(access: &PrincipalAccess) -> GrantsDigest {
             }
         }
     }
+    digest.update((access.owned_in.len() as u64).to_be_bytes());
     for (warehouse, ident) in &access.owned_in {
         digest.update(warehouse.0.as_bytes());
         add(&mut digest, ident.as_key().as_bytes());
     }
+    for Restricted { warehouse, table, restriction, .. } in &access.restricted {
+        digest.update(warehouse.0.as_bytes());
+        digest.update(table.0.as_bytes());
+        add(&mut digest, restriction.to_json().as_bytes());
+    }
+    digest.update([u8::from(access.is_trusted_engine)]);
     digest.finalize().into()
 }
 
@@ -426,6 +435,13 @@ mod tests {
             }
         }
         all.push(PrincipalAccess { owned_in: vec![(warehouse, ident(&["a"]))], ..PrincipalAccess::default() });
+        all.push(PrincipalAccess { is_trusted_engine: true, ..PrincipalAccess::default() });
+        for restriction in [r#"{"masks":{"1":"show-last-4"},"others":"plan"}"#, r#"{"masks":{},"others":"plan"}"#] {
+            let restriction = tidewater_core::restrictions::Restriction::parse(restriction).unwrap();
+            let role = PrincipalRoleId(uuid::Uuid::nil());
+            let restricted = vec![Restricted { warehouse, table, role, restriction }];
+            all.push(PrincipalAccess { restricted, ..PrincipalAccess::default() });
+        }
         let digests: std::collections::HashSet<_> = all.iter().map(digest).collect();
         assert_eq!(digests.len(), all.len());
     }

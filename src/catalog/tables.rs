@@ -37,6 +37,25 @@ impl Catalog {
         self.table_at(&table.warehouse, &table.record.metadata_location).await
     }
 
+    /// Loads a table to plan a scan of it.
+    ///
+    /// # Errors
+    /// `Metadata`.
+    pub async fn table_to_plan(&self, table: &Permit<action::PlanScan, Table>) -> Result<LoadedTable, CatalogError> {
+        self.table_at(&table.warehouse, &table.record.metadata_location).await
+    }
+
+    /// Loads a table whose restrictions are managed: they name its columns.
+    ///
+    /// # Errors
+    /// `Metadata`.
+    pub async fn table_to_restrict(
+        &self,
+        table: &Permit<action::ManageAccess, Table>,
+    ) -> Result<LoadedTable, CatalogError> {
+        self.table_at(&table.warehouse, &table.record.metadata_location).await
+    }
+
     /// Loads the document at a location, which is or was a table's of this warehouse.
     ///
     /// # Errors

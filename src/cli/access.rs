@@ -339,10 +339,19 @@ pub(crate) async fn access(client: &Client, command: &AccessCommand) -> Result<(
     }
     let row = |one: &Value| {
         let allowed = if one["allowed"] == true { "allowed" } else { "denied" };
-        vec![text(&one["principal"], "name"), allowed.to_owned(), reason(one)]
+        vec![text(&one["principal"], "name"), allowed.to_owned(), format!("{}{}", reason(one), restriction(one))]
     };
     let rows: Vec<_> = all.as_array().into_iter().flatten().map(row).collect();
     output::table(&["principal", "access", "reason"], &rows, "no principal may do this")
+}
+
+/// Returns which roles restrict what an allowed principal reads.
+fn restriction(one: &Value) -> String {
+    let roles: Vec<_> = one["restricted-by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match roles.is_empty() || one["allowed"] != true {
+        true => String::new(),
+        false => format!(". Restricted by the role '{}'", roles.join("', '")),
+    }
 }
 
 fn reason(one: &Value) -> String {

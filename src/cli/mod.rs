@@ -24,6 +24,7 @@ mod output;
 mod quickstart;
 mod reload;
 mod reports;
+mod restriction;
 mod scheduled;
 mod scope;
 mod serve;
@@ -158,6 +159,9 @@ enum Command {
     /// Explain access: check what a key may do, and why
     #[command(subcommand)]
     Access(access::AccessCommand),
+    /// Read restrictions: hide rows and mask columns from principal roles
+    #[command(subcommand)]
+    Restriction(restriction::Command),
     /// Warehouses: storage locations for tables
     #[command(subcommand)]
     Warehouse(warehouse::Command),
@@ -252,6 +256,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Role(command) => access::role(&settings.client(MustExist).await?, &command).await,
         Command::Grant(command) => access::grant(&settings.client(MustExist).await?, &command).await,
         Command::Access(command) => access::access(&settings.client(MustExist).await?, &command).await,
+        Command::Restriction(command) => restriction::run(&settings.client(MustExist).await?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,
@@ -493,7 +498,7 @@ mod tests {
 
     #[test]
     fn every_subcommand_is_a_known_verb() {
-        const VERBS: [&str; 30] = [
+        const VERBS: [&str; 34] = [
             "add",
             "assign",
             "check",
@@ -502,6 +507,7 @@ mod tests {
             "delete",
             "disable",
             "discard",
+            "distrust",
             "dropped",
             "enable",
             "explain",
@@ -514,6 +520,7 @@ mod tests {
             "resume",
             "revoke",
             "rotate",
+            "set",
             "set-default",
             "set-options",
             "set-storage",
@@ -521,6 +528,8 @@ mod tests {
             "show",
             "suspend",
             "test",
+            "trust",
+            "trusted",
             "update",
             "usage",
             "version",

@@ -15,8 +15,8 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Returns an entry with a partition spec as a content file.
-    pub(super) fn content_file<'a>(&'a mut self, entry: &'a Entry<'a>, spec_id: i32) -> ContentFile<'a> {
+    /// Returns an entry with a partition spec as a content file. `hides` leaves out the key that decrypts it.
+    pub(super) fn content_file<'a>(&'a mut self, entry: &'a Entry<'a>, spec_id: i32, hides: bool) -> ContentFile<'a> {
         set(&mut self.path, entry.path());
         let has_reference = entry.referenced_data_file().map(|path| set(&mut self.referenced, path)).is_some();
         let splits = entry.split_offsets();
@@ -37,7 +37,7 @@ impl Buffers {
             partition: entry.partition(),
             record_count: tidewater_core::scan::statistics::FileStatistics::record_count(entry),
             file_size_bytes: entry.file_size_bytes(),
-            key_metadata: entry.key_metadata(),
+            key_metadata: entry.key_metadata().filter(|_| !hides),
             split_offsets: has_splits.then_some(self.split_offsets.as_slice()),
             sort_order_id: entry.sort_order_id(),
             first_row_id: entry.first_row_id(),

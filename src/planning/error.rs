@@ -1,6 +1,7 @@
 //! Why a scan was not planned.
 
 use tidewater_core::location::Location;
+use tidewater_core::restrictions::planning::NotPlanned;
 
 use crate::heavy::HeavyError;
 use crate::metadata::MetadataError;
@@ -11,6 +12,9 @@ pub enum PlanError {
     /// The request is malformed, or names something that the table does not have.
     #[error("{0}")]
     BadRequest(String),
+    /// A restriction of the caller's roles does not allow the scan.
+    #[error("{0}")]
+    Restricted(#[from] NotPlanned),
     /// The catalog does not plan this scan. The client can.
     #[error("{0}. Plan the scan in the client")]
     Unsupported(String),
@@ -43,7 +47,7 @@ impl PlanError {
     /// Returns the name of its kind, for metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::NoSuchTask | Self::NoSuchPlan(_) => "refused",
+            Self::BadRequest(_) | Self::Restricted(_) | Self::NoSuchTask | Self::NoSuchPlan(_) => "refused",
             Self::Unsupported(_) => "unsupported",
             Self::Missing(_) | Self::Busy(_) | Self::NoKey(_) | Self::Metadata(_) | Self::Heavy(_) => "failed",
         }

@@ -19,6 +19,7 @@ mod scan;
 mod source;
 mod token;
 mod wanted;
+mod within;
 mod work;
 
 pub use error::PlanError;

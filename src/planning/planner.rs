@@ -19,6 +19,7 @@ use super::scan::{ENTRY_BYTES, Pause, Scan};
 use super::source::{Matching, Source};
 use super::token::{PlanTask, most_tokens};
 use super::wanted::Wanted;
+use super::within::Within;
 use super::work::{Context, Stops};
 use crate::access::{Permit, Table, action};
 use crate::base::clock::{Clock, fresh_ordered_uuid};
@@ -50,7 +51,7 @@ const DELETE_FILES: &[u8] = b"],\"delete-files\":[";
 const END: &[u8] = b"]}";
 
 /// The permit of a scan.
-type ScanPermit = Permit<action::ReadTableData, Table>;
+type ScanPermit = Permit<action::PlanScan, Table>;
 
 /// Plans scans.
 pub struct Planning {
@@ -162,7 +163,8 @@ impl Planning {
         let (started, owner) = (Instant::now(), table.warehouse.warehouse_ref.organisation.0);
         let bytes = weigh_filter(document, request.filter.as_ref().map_or(0, |filter| filter.len() as u64));
         let resolved = Arc::clone(document);
-        let resolve = move || Wanted::from_request(&resolved.metadata, request);
+        let within = Within::new(table.restriction());
+        let resolve = move || Wanted::from_request(&resolved.metadata, request, within);
         let (wanted, prepared) = self.heavy.run(owner, bytes, resolve).await??;
         // Held until the answer is complete.
         let departure = Departure::default();
@@ -203,12 +205,14 @@ impl Planning {
         token: &str,
     ) -> Result<Answer, PlanError> {
         let (keys, place) = (self.access.passes.get().cloned(), table.warehouse.warehouse_ref);
-        let (sealed, holder, now_ms) = (token.to_owned(), holder(table), self.clock.now_ms());
-        let open = move || PlanTask::open(&sealed, keys.as_ref(), place, holder, now_ms);
+        let within = Within::new(table.restriction());
+        let (digest, now_ms) = (within.as_ref().map(Within::digest), self.clock.now_ms());
+        let (sealed, (table_id, principal)) = (token.to_owned(), holder(table));
+        let open = move || PlanTask::open(&sealed, keys.as_ref(), place, (table_id, principal, digest.as_deref()), now_ms);
         let owner = place.organisation.0;
         let task = self.heavy.run(owner, token.len() as u64, open).await??;
         let places = (task.from, task.to);
-        let wanted = Wanted::from_task(task);
+        let wanted = Wanted::from_task(task, within);
         let (bound, table_document) = (wanted.clone(), Arc::clone(document));
         let prepare = move || bound.prepare(&table_document.metadata);
         let prepared = self.heavy.run(owner, weigh_filter(document, wanted.filter_bytes()), prepare).await??;
@@ -285,6 +289,7 @@ impl Planning {
         let task = PlanTask {
             table: table_id,
             principal,
+            within: wanted.within.as_ref().map(Within::digest),
             expires_ms: self.clock.now_ms().saturating_add(lifetime_ms),
             range,
             schema_id: wanted.schema_id,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidewater_core::document::{PartitionSpec, SchemaIndex, TableMetadata};
+use tidewater_core::restrictions::planning::ScanRestriction;
 use tidewater_core::scan::bound::{Bound, bind};
 use tidewater_core::scan::columns::ColumnNames;
 use tidewater_core::scan::expression::Expression;
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     specs: HashMap<i32, SpecFilter>,
     /// The field ids of columns whose statistics are wanted.
     pub(super) statistics: Vec<i32>,
+    /// Whether the answer must not depend on the statistics of hidden rows and masked columns.
+    pub(super) hides: bool,
 }
 
 /// The filter for the files of a partition spec.
@@ -34,36 +37,50 @@ pub(super) struct SpecFilter {
     pub(super) inclusive: PartitionFilter,
     /// What is left of the filter in each partition.
     pub(super) residuals: Residuals,
+    /// What is left of the filter of visible rows in each partition. `None` if the caller may know of all rows.
+    pub(super) visible: Option<Residuals>,
     /// The types of the partition's values, as clients expect them.
     pub(super) types: Vec<Option<ValueType>>,
 }
 
 impl Prepared {
-    /// Binds a filter to the columns of a schema, and projects it onto all partition specs. `filter` is its JSON.
+    /// Binds a filter to the columns of a schema, and projects it onto all partition specs. `filter` is its JSON. With a restriction, only
+    /// rows that it shows match.
     ///
     /// # Errors
-    /// `BadRequest` if the filter is malformed or does not fit the schema; `Unsupported` if it is too long for so many specs.
+    /// `BadRequest` if the filter is malformed or does not fit the schema; `Unsupported` if it is too long for so many specs;
+    /// `Restricted` if it tests a masked column.
     pub(super) fn new(
         table: &TableMetadata,
         index: &SchemaIndex<'_>,
         (filter, case_sensitive): (Option<&str>, bool),
         statistics: Vec<i32>,
+        restriction: Option<&ScanRestriction>,
     ) -> Result<Self, PlanError> {
-        let bound = filter.map_or(Ok(Bound::True), |text| bind_filter(text, index, case_sensitive))?;
+        let mut bound = filter.map_or(Ok(Bound::True), |text| bind_filter(text, index, case_sensitive))?;
         let (filter_bytes, specs) = (filter.map_or(0, str::len), table.partition_specs().count());
         if filter_bytes.saturating_mul(specs) > MAX_PROJECTED_BYTES && specs > 1 {
             return Err(PlanError::Unsupported(format!(
                 "The filter has {filter_bytes} bytes, which is too long for a table with {specs} partition specs"
             )));
         }
+        let mut hidden = None;
+        if let Some(restriction) = restriction {
+            restriction.check_filter(&bound, index)?;
+            let visible = restriction.visible(index);
+            bound = Bound::and([visible.clone(), bound]);
+            hidden = restriction.hides().then_some(visible);
+        }
+        let statistics = if hidden.is_some() { Vec::new() } else { statistics };
         // Clients know the partition specs with the current schema.
         let current = index_of(table, table.current_schema_id())?;
         let prepare = |spec: &PartitionSpec| {
             let (inclusive, residuals) = (inclusive(&bound, spec, index), Residuals::new(&bound, spec, index));
-            SpecFilter { spec_id: spec.id(), inclusive, residuals, types: field_types(spec, &current) }
+            let visible = hidden.as_ref().map(|visible| Residuals::new(visible, spec, index));
+            SpecFilter { spec_id: spec.id(), inclusive, residuals, visible, types: field_types(spec, &current) }
         };
         let specs = table.partition_specs().map(|spec| (spec.id(), prepare(spec))).collect();
-        Ok(Self { specs, statistics })
+        Ok(Self { specs, statistics, hides: hidden.is_some() })
     }
 
     /// Returns the filter for a partition spec.
@@ -116,6 +133,9 @@ fn bad(error: impl std::fmt::Display) -> PlanError {
 pub(super) struct Rest {
     /// The filter of rows.
     pub(super) filter: Bound,
+    /// The filter that statistics are compared with, if some rows of the partition may be hidden: the filter of visible rows alone.
+    /// Otherwise a caller would learn from the absence of a file what its hidden rows are.
+    pub(super) shows: Option<Bound>,
     /// Its JSON, for clients.
     pub(super) json: Box<[u8]>,
 }

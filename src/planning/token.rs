@@ -39,6 +39,8 @@ pub(super) struct PlanTask {
     pub(super) table: Uuid,
     /// The principal that planned the scan. `None` for a caller without one.
     pub(super) principal: Option<Uuid>,
+    /// The digest of the restrictions within which the scan was planned.
+    pub(super) within: Option<String>,
     /// When it expires, in milliseconds since 1970.
     pub(super) expires_ms: i64,
     pub(super) range: Range,
@@ -73,12 +75,12 @@ impl PlanTask {
     /// Opens a token of a table and principal at a time.
     ///
     /// # Errors
-    /// `NoSuchTask` if it is malformed, changed, expired, or of another warehouse, table or principal.
+    /// `NoSuchTask` if it is malformed, changed, expired, or of another warehouse, table, principal or restriction.
     pub(super) fn open(
         token: &str,
         keys: Option<&PassKeys>,
         warehouse_ref: WarehouseRef,
-        (table, principal): (Uuid, Option<Uuid>),
+        (table, principal, within): (Uuid, Option<Uuid>, Option<&str>),
         now_ms: i64,
     ) -> Result<Self, PlanError> {
         let opened = || {
@@ -87,8 +89,8 @@ impl PlanTask {
             let text = open_pass(keys?, PassPurpose::PlanTask, warehouse_ref, &sealed).ok()?;
             serde_json::from_slice::<Self>(text.expose()).ok()
         };
-        let is_good = |task: &Self| task.table == table && task.principal == principal && now_ms < task.expires_ms;
-        opened().filter(is_good).ok_or(PlanError::NoSuchTask)
+        let is_own = |task: &Self| (task.table, task.principal, task.within.as_deref()) == (table, principal, within);
+        opened().filter(|task| is_own(task) && now_ms < task.expires_ms).ok_or(PlanError::NoSuchTask)
     }
 }
 
@@ -117,6 +119,7 @@ mod tests {
         PlanTask {
             table: TABLE,
             principal: PRINCIPAL,
+            within: None,
             expires_ms: 100,
             range: Range::Between(1, i64::MAX),
             schema_id: 3,
@@ -129,7 +132,7 @@ mod tests {
     }
 
     fn opened(token: &str, keys: &PassKeys, place: WarehouseRef, now_ms: i64) -> Option<PlanTask> {
-        PlanTask::open(token, Some(keys), place, (TABLE, PRINCIPAL), now_ms).ok()
+        PlanTask::open(token, Some(keys), place, (TABLE, PRINCIPAL, None), now_ms).ok()
     }
 
     #[test]
@@ -146,9 +149,10 @@ mod tests {
         assert!(opened(&token, &keys(2), place(1, 2), 0).is_none(), "another catalog's");
         assert!(opened(&token, &keys(1), place(1, 3), 0).is_none(), "another warehouse's");
         assert!(opened(&token, &keys(1), place(3, 2), 0).is_none(), "another organisation's");
-        let of_other = |table, principal| PlanTask::open(&token, Some(&keys(1)), place(1, 2), (table, principal), 0);
-        assert!(of_other(Uuid::nil(), PRINCIPAL).is_err() && of_other(TABLE, None).is_err());
-        assert!(PlanTask::open(&token, None, place(1, 2), (TABLE, PRINCIPAL), 0).is_err());
+        let of_other = |holder| PlanTask::open(&token, Some(&keys(1)), place(1, 2), holder, 0);
+        assert!(of_other((Uuid::nil(), PRINCIPAL, None)).is_err() && of_other((TABLE, None, None)).is_err());
+        assert!(of_other((TABLE, PRINCIPAL, Some("another restriction"))).is_err());
+        assert!(PlanTask::open(&token, None, place(1, 2), (TABLE, PRINCIPAL, None), 0).is_err());
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };

@@ -10,6 +10,7 @@ use super::error::PlanError;
 use super::prepared::{Prepared, column_ids, index_of};
 use super::source::SnapshotLists;
 use super::token::{PlanTask, Range};
+use super::within::Within;
 
 /// What a scan is about.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub(super) struct Wanted {
     pub(super) filter: Option<Box<RawValue>>,
     pub(super) case_sensitive: bool,
     pub(super) statistics: Vec<i32>,
+    /// The restrictions of the caller.
+    pub(super) within: Option<Within>,
 }
 
 impl Wanted {
@@ -26,7 +29,11 @@ impl Wanted {
     ///
     /// # Errors
     /// `BadRequest` if it names a snapshot or column that the table does not have; those of [`Prepared::new`].
-    pub(super) fn from_request(table: &TableMetadata, request: PlanRequest) -> Result<(Self, Prepared), PlanError> {
+    pub(super) fn from_request(
+        table: &TableMetadata,
+        request: PlanRequest,
+        within: Option<Within>,
+    ) -> Result<(Self, Prepared), PlanError> {
         let bad = |error: &dyn std::fmt::Display| PlanError::BadRequest(error.to_string());
         let source = resolve(request.snapshots, request.use_snapshot_schema, table).map_err(|error| bad(&error))?;
         let range = match request.snapshots {
@@ -35,24 +42,25 @@ impl Wanted {
             SnapshotRange::Appended { after, until } => Some(Range::Between(after, until)),
         };
         let (schema_id, current) = (source.schema.id(), table.current_schema_id());
-        let (schema_id, prepared) = match bind_names(table, schema_id, &request) {
+        let bind = |schema_id| bind_names(table, schema_id, &request, within.as_ref());
+        let (schema_id, prepared) = match bind(schema_id) {
             Ok(prepared) => (schema_id, prepared),
             // Java's client asks for the snapshot's schema also where it names the columns of the current one.
             Err(error @ PlanError::BadRequest(_)) if schema_id != current => {
-                (current, bind_names(table, current, &request).map_err(|_| error)?)
+                (current, bind(current).map_err(|_| error)?)
             }
             Err(error) => return Err(error),
         };
         let (case_sensitive, statistics) = (request.case_sensitive, prepared.statistics.clone());
         let filter = request.filter.map(|text| RawValue::from_string(text.into())).transpose();
         let filter = filter.map_err(|error| bad(&error))?;
-        Ok((Self { range, schema_id, filter, case_sensitive, statistics }, prepared))
+        Ok((Self { range, schema_id, filter, case_sensitive, statistics, within }, prepared))
     }
 
     /// Returns what a plan task is about.
-    pub(super) fn from_task(task: PlanTask) -> Self {
+    pub(super) fn from_task(task: PlanTask, within: Option<Within>) -> Self {
         let PlanTask { range, schema_id, filter, case_sensitive, statistics, .. } = task;
-        Self { range: Some(range), schema_id, filter, case_sensitive, statistics }
+        Self { range: Some(range), schema_id, filter, case_sensitive, statistics, within }
     }
 
     /// Binds the filter in the present state of the table.
@@ -61,7 +69,8 @@ impl Wanted {
     /// `NoSuchTask` if the schema was removed; those of [`Prepared::new`].
     pub(super) fn prepare(&self, table: &TableMetadata) -> Result<Prepared, PlanError> {
         let filter = (self.filter.as_deref().map(RawValue::get), self.case_sensitive);
-        Prepared::new(table, &index_of(table, self.schema_id)?, filter, self.statistics.clone())
+        let restriction = self.within.as_ref().map(|within| within.to_scan(table)).transpose()?;
+        Prepared::new(table, &index_of(table, self.schema_id)?, filter, self.statistics.clone(), restriction.as_ref())
     }
 
     /// Returns the length of the filter in bytes.
@@ -88,11 +97,17 @@ impl Wanted {
 ///
 /// # Errors
 /// `BadRequest` if a name is unknown or ambiguous; those of [`Prepared::new`].
-fn bind_names(table: &TableMetadata, schema_id: i32, request: &PlanRequest) -> Result<Prepared, PlanError> {
+fn bind_names(
+    table: &TableMetadata,
+    schema_id: i32,
+    request: &PlanRequest,
+    within: Option<&Within>,
+) -> Result<Prepared, PlanError> {
     let (index, case_sensitive) = (index_of(table, schema_id)?, request.case_sensitive);
     let known = ColumnNames::new(&index, case_sensitive);
     // Only checked: the answer has whole files.
     column_ids(&known, request.select.iter().flatten().filter(|name| !is_metadata_column(name)))?;
     let statistics = column_ids(&known, &request.stats_fields)?;
-    Prepared::new(table, &index, (request.filter.as_deref(), case_sensitive), statistics)
+    let restriction = within.map(|within| within.to_scan(table)).transpose()?;
+    Prepared::new(table, &index, (request.filter.as_deref(), case_sensitive), statistics, restriction.as_ref())
 }

@@ -9,7 +9,7 @@ use tidewater_core::scan::bound::Bound;
 use tidewater_core::scan::deletes::{DataFile, Scratch};
 use tidewater_core::scan::metrics::may_match;
 use tidewater_core::scan::residual::write_json;
-use tidewater_core::scan::statistics::{FileStatistics, Partition};
+use tidewater_core::scan::statistics::{FileStatistics, Partition, Unknown};
 use tidewater_manifests::{Entry, Manifest, ManifestFile, RowIds};
 
 use super::content::Buffers;
@@ -153,16 +153,18 @@ impl Work {
     ) -> Result<bool, PlanError> {
         let verdict = self.verdicts.of(spec, entry)?;
         let Verdict::Kept(rest) = verdict else { return Ok(true) };
-        if !may_match(&rest.filter, entry) {
+        if !may_match(rest.shows.as_ref().unwrap_or(&rest.filter), entry) {
             return Ok(true);
         }
-        let content = self.buffers.content_file(entry, spec.spec_id);
+        let hides = context.filter.hides;
+        let content = self.buffers.content_file(entry, spec.spec_id, hides);
         let data = DataFile {
             path: content.path,
             sequence_number: entry.sequence_number(),
             spec_id: spec.spec_id,
             partition: content.partition,
-            statistics: entry,
+            // Without statistics, a delete file applies unless its partition excludes it.
+            statistics: if hides { &Unknown } else { entry },
         };
         context.deletes.index.find(&data, &mut self.scratch, &mut self.found);
         // One file can have a million deletes.
@@ -210,7 +212,7 @@ impl Work {
                 text.push(b',');
             }
             let found = context.deletes.entry(*number, |entry, spec_id| {
-                let content = buffers.content_file(entry, spec_id);
+                let content = buffers.content_file(entry, spec_id, context.filter.hides);
                 write_delete_file(&content, &context.filter.spec(spec_id)?.types, text).map_err(|error| {
                     PlanError::Unsupported(format!("Delete file {} cannot be planned: {error}", content.path))
                 })
@@ -252,8 +254,9 @@ fn judge(spec: &SpecFilter, partition: &Partition) -> Result<Verdict, PlanError>
     if filter == Bound::False {
         return Ok(Verdict::Excluded);
     }
+    let shows = spec.visible.as_ref().map(|visible| visible.of(partition)).filter(|visible| *visible != Bound::True);
     let mut json = Vec::new();
     write_json(&filter, &mut json)
         .map_err(|error| PlanError::Unsupported(format!("The filter cannot be written for the client: {error}")))?;
-    Ok(Verdict::Kept(Arc::new(Rest { filter, json: json.into() })))
+    Ok(Verdict::Kept(Arc::new(Rest { filter, shows, json: json.into() })))
 }

@@ -132,6 +132,14 @@ operations! {
     AddGrant = "add-grant",
     /// Revokes a privilege from a catalog role.
     RevokeGrant = "revoke-grant",
+    /// Restricts what a principal role may read of a table.
+    SetRestriction = "set-restriction",
+    /// Removes the restriction of a principal role on a table.
+    RemoveRestriction = "remove-restriction",
+    /// Marks a principal as a trusted engine.
+    TrustEngine = "trust-engine",
+    /// Removes the mark of a trusted engine.
+    DistrustEngine = "distrust-engine",
     /// Sets the properties of a warehouse, a key's principal or a role.
     SetProperties = "set-properties",
     /// Adds a warehouse.

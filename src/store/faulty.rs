@@ -15,6 +15,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::reserved_locations::Locations;
+use tidewater_core::restrictions::Restriction;
 use uuid::Uuid;
 
 use super::*;
@@ -412,6 +413,13 @@ stores_with_faults! {
         fn grant_revoke(warehouse_ref: WarehouseRef, role: CatalogRoleId, grant: &Grant, change: &Change) -> ();
         fn grant_list(warehouse_ref: WarehouseRef, role: CatalogRoleId) -> Vec<Grant>;
         fn table_list_owned(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, kind: TableKind, owner: PrincipalId, page: &PageRequest) -> Page<String>;
+    }
+    RestrictionStore {
+        fn restriction_set(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), restriction: &Restriction, limit: u64, change: &Change) -> ();
+        fn restriction_remove(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), change: &Change) -> ();
+        fn restriction_list(warehouse_ref: WarehouseRef, table: TableId) -> Vec<RestrictionRecord>;
+        fn trusted_engine_set(organisation: OrganisationId, principal: PrincipalId, trusted: bool, change: &Change) -> ();
+        fn trusted_engine_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
     }
     EntityStore {
         fn entity_get(organisation: OrganisationId, entities: &[Entity]) -> Vec<EntityDetails>;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use tidewater_core::access::{Granted, Privilege, Role, Securable};
+use tidewater_core::access::{Granted, Privilege, Restricted, Role, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, WarehouseId};
 use tidewater_core::name::NamespaceIdent;
 
@@ -78,6 +78,10 @@ pub struct PrincipalAccess {
     pub owned_in: Vec<(WarehouseId, NamespaceIdent)>,
     /// The roles through which it has the grants.
     pub paths: Vec<RolePath>,
+    /// The restrictions of all its principal roles.
+    pub restricted: Vec<Restricted>,
+    /// Whether it is trusted to apply the restrictions that it gets.
+    pub is_trusted_engine: bool,
 }
 
 /// The numbers of an organisation's roles, assignments and grants.
@@ -103,7 +107,8 @@ pub trait GrantStore: Send + Sync + 'static {
     async fn principal_list(&self, organisation: OrganisationId, page: &PageRequest) -> Result<Page<PrincipalRecord>>;
 
     /// Returns the grants of a principal. They are empty for a principal that does not exist. With `selected`, they are the grants
-    /// through those of its principal roles alone, without the rights of an owner.
+    /// through those of its principal roles alone, without the rights of an owner. The restrictions are always those of all its principal
+    /// roles.
     async fn principal_access(
         &self,
         organisation: OrganisationId,

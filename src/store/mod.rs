@@ -31,6 +31,7 @@ mod pages;
 mod postgres;
 mod receipts;
 mod reports;
+mod restrictions;
 mod signing_keys;
 mod sqlite;
 mod subscriptions;
@@ -71,6 +72,7 @@ pub use pages::*;
 pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
+pub use restrictions::*;
 pub use signing_keys::*;
 pub use subscriptions::*;
 pub use table_kind::*;
@@ -119,6 +121,7 @@ pub trait Store:
     + AuditStore
     + UsageStore
     + GrantStore
+    + RestrictionStore
     + EntityStore
     + AccessGenerations
     + MeasuredStore

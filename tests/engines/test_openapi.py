@@ -83,6 +83,8 @@ OPERATORS = {
     "POST /management/v1/backup": {"body": {"file": "/tmp/another.db"}},
     f"POST {ORGANISATION}/warehouses": {"body": {"name": "another", "root": "file:///srv/another"}},
 }
+RESTRICTIONS = f"{WAREHOUSE}/namespaces/{{namespace}}/tables/{{table}}/restrictions"
+RESTRICTION = {"filter": {"type": "not-null", "term": {"type": "reference", "id": 1}}, "others": "plan"}
 GRANT = {"privilege": "TABLE_READ_DATA", "type": "namespace", "namespace": ["ns"]}
 # An admin's requests in their order, with the expected statuses.
 ADMINS: list[tuple[str, dict[str, Any], int]] = [
@@ -143,10 +145,17 @@ ADMINS += [
     (f"GET {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles", {}, 200),
     (f"PUT {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),
     (f"GET {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {}, 200),
+    (f"PUT {RESTRICTIONS}/{{principal-role}}", {"body": RESTRICTION}, 204),
+    (f"GET {RESTRICTIONS}/{{principal-role}}", {}, 200),
+    (f"GET {RESTRICTIONS}", {}, 200),
+    (f"DELETE {RESTRICTIONS}/{{principal-role}}", {}, 204),
     (f"GET {WAREHOUSE}/access", {"query": {"action": "load-table", "namespace": "ns", "table": "t"}}, 200),
     (f"POST {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),
     (f"DELETE {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles/{{principal-role}}", {}, 204),
     (f"DELETE {WAREHOUSE}/catalog-roles/{{catalog-role}}", {}, 204),
+    (f"PUT {ORGANISATION}/trusted-engines/{{principal}}", {}, 204),
+    (f"GET {ORGANISATION}/trusted-engines", {}, 200),
+    (f"DELETE {ORGANISATION}/trusted-engines/{{principal}}", {}, 204),
     (f"DELETE {ORGANISATION}/principal-roles/{{principal-role}}/principals/{{principal}}", {}, 204),
     (f"DELETE {ORGANISATION}/principal-roles/{{principal-role}}", {}, 204),
     ("GET /management/v1/who-am-i", {}, 200),

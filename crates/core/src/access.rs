@@ -5,6 +5,7 @@ mod decision;
 mod explain;
 mod grants;
 mod privilege;
+mod restricted;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +13,12 @@ use std::str::FromStr;
 pub use action::{Action, Required};
 pub use decision::{
     Denial, Engine, Facts, Hidden, Object, Rule, Tabular, Target, Visibility, decide, decide_early, decide_through,
-    may_change, may_within, sees_warehouse, visibility, visibility_alone,
+    may_change, may_within, restriction_of, sees_warehouse, visibility, visibility_alone,
 };
 pub use explain::{Explanation, Reason, explain};
 pub use grants::{Granted, Grants, Securable};
 pub use privilege::{Privilege, PrivilegeSet, SecurableKind, UnknownPrivilege};
+pub use restricted::{Restricted, Restrictions, Withheld};
 
 /// The built-in role of a key. It applies to all warehouses of the organisation, in addition to grants. Each role allows
 /// everything that the role before it allows.

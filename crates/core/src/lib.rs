@@ -21,6 +21,7 @@ pub mod properties;
 pub mod purge;
 pub mod request_limits;
 pub mod reserved_locations;
+pub mod restrictions;
 pub mod scan;
 pub mod stop;
 pub mod storage;

@@ -77,10 +77,13 @@ pub(in crate::api) struct ExplainedEntry {
     /// The message of the denial.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// The principal roles whose read restrictions apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restricted_by: Vec<String>,
 }
 
 impl From<ExplainedAccess> for ExplainedEntry {
-    fn from(ExplainedAccess { principal, verdict }: ExplainedAccess) -> Self {
+    fn from(ExplainedAccess { principal, verdict, restricted_by }: ExplainedAccess) -> Self {
         let principal = PrincipalEntry::from(principal);
         let allowed = |by| (true, Some(by), None, None);
         let (allowed, by, missing, message) = match verdict {
@@ -95,7 +98,7 @@ impl From<ExplainedAccess> for ExplainedEntry {
                 (false, None, missing.map(tidewater_core::access::Privilege::as_str), Some(message))
             }
         };
-        Self { principal, allowed, by, missing, message }
+        Self { principal, allowed, by, missing, message, restricted_by }
     }
 }
 

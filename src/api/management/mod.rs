@@ -15,6 +15,7 @@ pub(super) mod organisations;
 pub(super) mod paging;
 pub(super) mod parameters;
 pub(super) mod principal_roles;
+pub(super) mod restrictions;
 pub(super) mod scoped;
 pub(super) mod server;
 pub(super) mod sign_in;

@@ -135,6 +135,12 @@ tables! {
     access_grant [organisation, role, kind, securable, privilege] {
         organisation: Id, role: Id, kind: Text, securable: Bytes, privilege: Text, warehouse: Id, namespace: Text,
     }
+    read_restriction [organisation, tabular, principal_role] {
+        organisation: Id, tabular: Id, principal_role: Id, warehouse: Id, restriction: Text, updated_ms: Number,
+    }
+    trusted_engine [organisation, principal] {
+        organisation: Id, principal: Id,
+    }
     entity [organisation, id] {
         organisation: Id, id: Id, properties: Text, version: Number, updated_ms: Number,
     }

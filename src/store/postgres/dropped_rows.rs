@@ -9,6 +9,7 @@ use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::location_rows::location_forget;
 use super::params::params;
+use super::restricted::restrictions_copy;
 use super::table_rows::kind_text;
 use crate::store::{DropTerms, Result, TableKind, WarehouseRef};
 
@@ -71,7 +72,8 @@ pub(super) async fn insert_dropped(
 }
 
 /// Replaces the dropped tables and views at exactly this location by the stored table or view `by`. They can no longer be
-/// restored, and their locations become free. Their files are never removed, since the new table may use them.
+/// restored, and their locations become free. Their files are never removed, since the new table may use them: so it gets their
+/// restrictions.
 ///
 /// A purge claims such a row without the organisation's lock. The lock of the row decides which of both comes first: the other then
 /// does not find it.
@@ -89,5 +91,6 @@ pub(super) async fn replace_dropped(
         return Ok(());
     }
     let ids = replaced.iter().map(|row| get::<Uuid>(row, 0)).collect::<Result<Vec<_>>>()?;
-    location_forget(transaction, organisation, &ids).await
+    location_forget(transaction, organisation, &ids).await?;
+    restrictions_copy(transaction, organisation, (&ids, by)).await
 }

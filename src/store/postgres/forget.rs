@@ -21,7 +21,7 @@ use crate::store::{
 type Outcome<T> = std::result::Result<T, Failure>;
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 26] = [
     ("tabular", "id"),
     ("dropped", "id"),
     ("location", "tabular, digest"),
@@ -29,6 +29,8 @@ const TABLES: [(&str, &str); 24] = [
     ("report", "id"),
     ("access_grant", "role, kind, securable_digest, privilege"),
     ("entity", "id"),
+    ("read_restriction", "tabular, principal_role"),
+    ("trusted_engine", "principal"),
     ("catalog_role_member", "principal_role, role"),
     ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),

@@ -1,6 +1,6 @@
 //! Reads of grants, and of what principals own.
 
-use tidewater_core::access::{Granted, Privilege, Securable};
+use tidewater_core::access::{Granted, Privilege, Restricted, Securable};
 use tidewater_core::ids::{CatalogRoleId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tokio_postgres::Row;
@@ -11,6 +11,7 @@ use super::convert::get;
 use super::digests::namespace_digest;
 use super::pages::{after_name, one_more, page_of};
 use super::params::params;
+use super::restricted::restriction_at;
 use super::roles::CATALOG_ROLE_NAME;
 use super::table_rows::{kind_text, namespace};
 use crate::store::{
@@ -35,6 +36,7 @@ macro_rules! named {
 /// The rows of section 1 are the roles of the principal, those of section 2 their grants, those of section 3 the namespaces that the
 /// principal owns, and those of section 4 the namespaces with tables or views that it owns. Unless `$4` is true, only the principal
 /// roles of `$3` count, without what the principal owns. For section 4, each namespace takes one search in the index, whatever the number of tables.
+/// The rows of section 5 are the restrictions of all its principal roles, whatever `$3` is, and section 6 has a row for a trusted engine.
 pub(super) const ACCESS: &str = concat!(
     "WITH RECURSIVE path AS MATERIALIZED (
          SELECT DISTINCT principal_role.id AS principal_role, principal_role.name AS principal_role_name,
@@ -76,6 +78,14 @@ pub(super) const ACCESS: &str = concat!(
      WHERE organisation = $1 AND owner = $2 AND $4
      UNION ALL
      SELECT 4, NULL, warehouse, NULL, NULL, NULL, NULL, namespace, NULL FROM owned_in
+     UNION ALL
+     SELECT DISTINCT 5, one.principal_role, one.warehouse, one.tabular, one.restriction, NULL, NULL::bytea, NULL, NULL
+     FROM principal_role_member AS member
+     JOIN read_restriction AS one ON one.organisation = member.organisation AND one.principal_role = member.role
+     WHERE member.organisation = $1 AND member.principal = $2
+     UNION ALL
+     SELECT 6, principal, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM trusted_engine
+     WHERE organisation = $1 AND principal = $2
      ORDER BY 1, 4, 5, 7, 6"
 );
 
@@ -122,8 +132,13 @@ pub(super) fn securable_columns(on: &Securable) -> (Vec<u8>, Option<&str>) {
 
 /// Adds a row of [`ACCESS`].
 fn add_row(access: &mut PrincipalAccess, row: &Row) -> Result<()> {
+    let section = get::<i32>(row, 0)?;
+    if section == 6 {
+        access.is_trusted_engine = true;
+        return Ok(());
+    }
     let warehouse = WarehouseId(get(row, 2)?);
-    match get::<i32>(row, 0)? {
+    match section {
         1 => access.paths.push(RolePath {
             principal_role_id: PrincipalRoleId(get(row, 1)?),
             principal_role: get(row, 4)?,
@@ -140,7 +155,13 @@ fn add_row(access: &mut PrincipalAccess, row: &Row) -> Result<()> {
             let on = Securable::Namespace(namespace(get(row, 7)?)?);
             access.granted.push(Granted { warehouse, role: None, on, privilege: Privilege::CatalogManageContent });
         }
-        _ => access.owned_in.push((warehouse, namespace(get(row, 7)?)?)),
+        4 => access.owned_in.push((warehouse, namespace(get(row, 7)?)?)),
+        _ => access.restricted.push(Restricted {
+            warehouse,
+            table: TableId(get(row, 3)?),
+            role: PrincipalRoleId(get(row, 1)?),
+            restriction: restriction_at(row, 4)?,
+        }),
     }
     Ok(())
 }

@@ -42,7 +42,9 @@ macro_rules! principal_columns {
     };
 }
 
-fn principal_at(row: &Row) -> Result<PrincipalRecord> {
+pub(super) use principal_columns;
+
+pub(super) fn principal_at(row: &Row) -> Result<PrincipalRecord> {
     let roles: Option<&str> = get(row, 2)?;
     let roles = roles.unwrap_or_default().split(',').filter(|text| !text.is_empty()).map(role);
     let highest = roles.collect::<Result<Vec<Role>>>()?.into_iter().max();

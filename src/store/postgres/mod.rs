@@ -46,6 +46,8 @@ mod pointers;
 mod receipts;
 mod reports;
 mod restore;
+mod restricted;
+mod restrictions;
 mod roles;
 mod sequence;
 mod settings;

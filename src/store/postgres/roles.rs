@@ -82,7 +82,7 @@ pub(super) async fn catalog_role_create(
 }
 
 /// Returns the name of a principal role. The transaction has the organisation's lock, so the role stays until its end.
-async fn principal_role_name(
+pub(super) async fn principal_role_name(
     transaction: &Transaction,
     organisation: OrganisationId,
     id: PrincipalRoleId,

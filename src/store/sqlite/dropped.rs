@@ -13,6 +13,7 @@ use super::location_rows::{check_free, location_forget, replace_locations, reser
 use super::pages::{before, one_more_before, page_of};
 use super::pointers::{check_limit, move_pointer, resource};
 use super::reports::report_forget;
+use super::restricted::restrictions_forget;
 use super::table_rows::table_get;
 use crate::store::{
     Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Origin,
@@ -325,6 +326,7 @@ fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) ->
     remove_row(connection, organisation, id)?;
     location_forget(connection, organisation, id)?;
     grants_forget(connection, organisation, id)?;
+    restrictions_forget(connection, organisation, id)?;
     report_forget(connection, organisation, id)
 }
 

@@ -6,6 +6,7 @@ use tidewater_core::location::Location;
 
 use super::convert::{id, kind_text};
 use super::location_rows::location_forget;
+use super::restricted::restrictions_copy;
 use crate::store::{DropTerms, Result, TableKind, WarehouseRef};
 
 /// Adds the row of a dropped table or view. Call it before the drop deletes the row in `tabular`.
@@ -63,7 +64,8 @@ pub(super) fn replaceable(
 }
 
 /// Replaces the dropped tables and views at exactly this location by the stored table or view `by`. They can no longer be
-/// restored, and their locations become free. Their files are never removed, since the new table may use them.
+/// restored, and their locations become free. Their files are never removed, since the new table may use them: so it gets their
+/// restrictions.
 pub(super) fn replace_dropped(
     connection: &Connection,
     warehouse_ref: WarehouseRef,
@@ -87,6 +89,7 @@ pub(super) fn replace_dropped(
                 now_ms
             ])?;
         location_forget(connection, warehouse_ref.organisation, replaced)?;
+        restrictions_copy(connection, warehouse_ref.organisation, (replaced, by))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 26] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
@@ -22,6 +22,8 @@ const TABLES: [(&str, &str); 24] = [
     ("report", "id"),
     ("access_grant", "role, kind, securable, privilege"),
     ("entity", "id"),
+    ("read_restriction", "tabular, principal_role"),
+    ("trusted_engine", "principal"),
     ("catalog_role_member", "principal_role, role"),
     ("principal_role_member", "principal, role, source"),
     ("catalog_role", "id"),

@@ -120,7 +120,7 @@ const OWNER_OF_ONE: &str = "SELECT access_changed({row}.organisation, {row}.owne
               AND other.warehouse = {row}.warehouse AND other.namespace = {row}.namespace AND other.id <> {row}.id);";
 
 /// The triggers: a name, an event, the row, and the reports. A role that is removed takes its assignments along, and those report.
-const TRIGGERS: [(&str, &str, &str, &[&str]); 12] = [
+const TRIGGERS: [(&str, &str, &str, &[&str]); 17] = [
     ("granted", "INSERT ON main.access_grant", "new", &[WITH_CATALOG_ROLE]),
     ("revoked", "DELETE ON main.access_grant", "old", &[WITH_CATALOG_ROLE]),
     ("grant_renamed", "UPDATE OF namespace ON main.access_grant", "new", &[WITH_CATALOG_ROLE]),
@@ -133,6 +133,11 @@ const TRIGGERS: [(&str, &str, &str, &[&str]); 12] = [
     ("tabular_renamed", "UPDATE OF namespace, name ON main.tabular", "new", &[WITH_GRANT_ON, OWNER]),
     ("namespace_added", "INSERT ON main.namespace", "new", &[OWNER]),
     ("namespace_removed", "DELETE ON main.namespace", "old", &[OWNER]),
+    ("restricted", "INSERT ON main.read_restriction", "new", &[WITH_PRINCIPAL_ROLE]),
+    ("restriction_set", "UPDATE ON main.read_restriction", "new", &[WITH_PRINCIPAL_ROLE]),
+    ("restriction_removed", "DELETE ON main.read_restriction", "old", &[WITH_PRINCIPAL_ROLE]),
+    ("engine_trusted", "INSERT ON main.trusted_engine", "new", &[MEMBER]),
+    ("engine_distrusted", "DELETE ON main.trusted_engine", "old", &[MEMBER]),
 ];
 
 /// Reports the principal of an assignment.

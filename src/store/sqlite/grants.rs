@@ -16,6 +16,7 @@ use super::convert::{Violation, bounded, id, namespace, role, violation};
 use super::events::event_add;
 use super::ownership::{owned_in, owned_namespaces, table_list_owned};
 use super::pages::{one_more, page_of};
+use super::restricted::{is_trusted_engine, restrictions_of};
 use super::roles::{
     catalog_role_assign, catalog_role_create, catalog_role_delete, catalog_role_name, principal_role_assign,
     principal_role_create, principal_role_delete, role_object,
@@ -28,13 +29,13 @@ use crate::store::{
 };
 
 /// The columns of a principal: the roles of its usable keys, or a user's role unless the user is disabled.
-const PRINCIPAL: &str = "principal.id, principal.name,
+pub(super) const PRINCIPAL: &str = "principal.id, principal.name,
     CASE WHEN principal.issuer IS NULL THEN
         (SELECT group_concat(role) FROM api_key WHERE api_key.organisation = principal.organisation
          AND api_key.principal = principal.id AND revoked_ms IS NULL)
     WHEN principal.disabled_ms IS NULL THEN principal.role END, principal.issuer IS NOT NULL";
 
-fn principal_at(row: &Row<'_>) -> Result<PrincipalRecord> {
+pub(super) fn principal_at(row: &Row<'_>) -> Result<PrincipalRecord> {
     let roles: Option<String> = row.get(2)?;
     let roles = roles.as_deref().unwrap_or_default().split(',').filter(|text| !text.is_empty()).map(role);
     let highest = roles.collect::<Result<Vec<Role>>>()?.into_iter().max();
@@ -129,12 +130,15 @@ fn principal_access(
         let role = Some(role);
         granted.extend(grants.into_iter().map(|Grant { on, privilege }| Granted { warehouse, role, on, privilege }));
     }
+    // Also of the roles that a token is not narrowed to: narrowing lifts no restriction.
+    let restricted = restrictions_of(connection, organisation, principal)?;
+    let is_trusted_engine = is_trusted_engine(connection, organisation, principal)?;
     if selected.is_some() {
-        return Ok(PrincipalAccess { granted, owned_in: Vec::new(), paths });
+        return Ok(PrincipalAccess { granted, owned_in: Vec::new(), paths, restricted, is_trusted_engine });
     }
     granted.extend(owned_namespaces(connection, organisation, principal)?);
     let owned_in = owned_in(connection, organisation, principal)?;
-    Ok(PrincipalAccess { granted, owned_in, paths })
+    Ok(PrincipalAccess { granted, owned_in, paths, restricted, is_trusted_engine })
 }
 
 fn principal_roles(

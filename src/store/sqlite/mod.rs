@@ -37,6 +37,8 @@ mod pointers;
 mod readers;
 mod receipts;
 mod reports;
+mod restricted;
+mod restrictions;
 mod roles;
 mod signing_keys;
 mod subscriptions;

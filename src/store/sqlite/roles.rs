@@ -56,7 +56,11 @@ pub(super) fn catalog_role_create(
     event_add(connection, change, warehouse_ref, Operation::CreateCatalogRole, &object, &EventDetails::new())
 }
 
-fn principal_role_name(connection: &Connection, organisation: OrganisationId, id: PrincipalRoleId) -> Result<String> {
+pub(super) fn principal_role_name(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: PrincipalRoleId,
+) -> Result<String> {
     let name = connection
         .prepare_cached("SELECT name FROM principal_role WHERE organisation = ?1 AND id = ?2")?
         .query_row(params![organisation.0.as_bytes(), id.0.as_bytes()], |row| row.get(0))

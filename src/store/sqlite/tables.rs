@@ -20,6 +20,7 @@ use super::pointers::{
     resource, table_count,
 };
 use super::reports::report_forget;
+use super::restricted::restrictions_forget;
 use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
@@ -168,6 +169,7 @@ fn remove_registered(
     location_forget(connection, warehouse_ref.organisation, id)?;
     report_forget(connection, warehouse_ref.organisation, id)?;
     grants_forget(connection, warehouse_ref.organisation, id)?;
+    restrictions_forget(connection, warehouse_ref.organisation, id)?;
     name.ok_or(StoreError::NotFound(Resource::Table))
 }
 
@@ -209,6 +211,7 @@ pub(super) fn table_drop(
     if terms.is_none() {
         report_forget(connection, warehouse_ref.organisation, dropped.id)?;
         grants_forget(connection, warehouse_ref.organisation, dropped.id)?;
+        restrictions_forget(connection, warehouse_ref.organisation, dropped.id)?;
     }
     let mut details = EventDetails::new();
     details.insert(POINTER_BEFORE.to_owned(), dropped.metadata_location.clone().into());

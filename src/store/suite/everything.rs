@@ -287,6 +287,12 @@ async fn fill_access(
     for (on, privilege) in grants {
         store.grant_add(warehouse_ref, new.id, &Grant { on, privilege }, 1_000, &change()).await.unwrap();
     }
+    let restriction = r#"{"masks":{"1":"show-last-4"},"others":"plan"}"#;
+    let restriction = tidewater_core::restrictions::Restriction::parse(restriction).unwrap();
+    for (_, id, _) in tables.iter().filter(|(.., kind)| *kind == TableKind::Table) {
+        store.restriction_set(warehouse_ref, (*id, roles[0]), &restriction, 1_000, &change()).await.unwrap();
+    }
+    store.trusted_engine_set(organisation, key.principal, true, &change()).await.unwrap();
     for entity in entities(warehouse_ref, key.principal, roles[0], new.id) {
         let properties: BTreeMap<_, _> = properties(&[("team", "ß")]);
         store.entity_set_properties(organisation, entity, None, &properties, &change()).await.unwrap();
@@ -440,6 +446,7 @@ async fn answers_of(store: &Subject, organisation: OrganisationId, all: &mut Ans
         all.add("grants of a principal", sorted(&access.granted));
         all.add("owned in", sorted(&access.owned_in));
         all.add("paths", sorted(&access.paths));
+        all.add("restrictions", (sorted(&access.restricted), access.is_trusted_engine));
         all.add("roles", store.principal_roles(organisation, principal.id).await);
     }
     let roles = store.principal_role_list(organisation, &page).await.unwrap().items;

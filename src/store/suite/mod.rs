@@ -24,6 +24,7 @@ mod receipts;
 mod renamed;
 mod replaced;
 mod reports;
+mod restrictions;
 mod signing_keys;
 mod subscriptions;
 mod tables;
@@ -53,6 +54,7 @@ pub(super) use receipts::*;
 pub(super) use renamed::*;
 pub(super) use replaced::*;
 pub(super) use reports::*;
+pub(super) use restrictions::*;
 pub(super) use signing_keys::*;
 pub(super) use subscriptions::*;
 pub(super) use tables::*;
@@ -106,6 +108,11 @@ macro_rules! conformance {
             change_of_a_warehouse_or_key_raises_its_version,
             removed_entity_has_no_properties,
             grant_on_a_table_stays_after_rename_drop_and_restore,
+            restriction_applies_to_all_tokens_of_its_role_and_each_change_leaves_one_event,
+            restriction_stays_with_its_table_and_ends_with_it_or_its_role,
+            table_at_the_location_of_a_dropped_one_gets_its_restrictions,
+            change_of_restrictions_or_trust_raises_the_generation_of_the_principal,
+            restriction_beyond_the_limit_or_of_what_is_missing_is_refused,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,
             rotated_key_keeps_its_principal,

@@ -27,6 +27,7 @@ mod polaris;
 mod pulled_events;
 mod register;
 mod request_log;
+mod restrictions;
 mod sign;
 mod tables;
 mod telemetry;

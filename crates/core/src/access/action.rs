@@ -41,6 +41,8 @@ pub enum Action {
     LoadTable,
     /// Read a table's data files.
     ReadTableData,
+    /// Plan a scan of a table.
+    PlanScan,
     /// Write a table's data files.
     WriteTableData,
     /// Commit to a table.
@@ -81,7 +83,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Administer,
         Self::ReadConfig,
         Self::ListReports,
@@ -100,6 +102,7 @@ impl Action {
         Self::CheckTable,
         Self::LoadTable,
         Self::ReadTableData,
+        Self::PlanScan,
         Self::WriteTableData,
         Self::CommitTable,
         Self::RenameTable,
@@ -155,6 +158,7 @@ impl Action {
             | Self::CheckTable
             | Self::LoadTable
             | Self::ReadTableData
+            | Self::PlanScan
             | Self::ReportMetrics
             | Self::ListViews
             | Self::CheckView
@@ -204,7 +208,7 @@ impl Action {
             Self::DropNamespace => Needs(Privilege::NamespaceDrop),
             Self::CreateTable | Self::RegisterTable => Needs(Privilege::TableCreate),
             Self::LoadTable => Needs(Privilege::TableReadProperties),
-            Self::ReadTableData | Self::ReportMetrics => Needs(Privilege::TableReadData),
+            Self::ReadTableData | Self::PlanScan | Self::ReportMetrics => Needs(Privilege::TableReadData),
             Self::WriteTableData => Needs(Privilege::TableWriteData),
             Self::CommitTable => Needs(Privilege::TableWriteProperties),
             // For a dropped view this means `ViewDrop`; see `for_target`.

@@ -5,9 +5,11 @@ use std::fmt;
 use super::action::Required;
 use super::grants::{Grants, OWNER, SEES_NAMESPACE, SEES_TABLE, SEES_VIEW};
 use super::privilege::{Privilege, PrivilegeSet};
+use super::restricted::{Withheld, check};
 use super::{Action, Role};
 use crate::ids::{OrganisationId, PrincipalId, TableId, WarehouseId};
 use crate::name::{NamespaceIdent, TableIdent};
+use crate::restrictions::{Combined, Restriction};
 
 /// The facts about a caller.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +114,9 @@ pub enum Denial {
     /// The object is hidden from the caller. The answer must be the same as for an object that does not exist.
     #[error("{0}")]
     Hidden(Box<Hidden>),
+    /// A restriction of one of its roles, or of a role of its engine, withholds the table.
+    #[error("Table '{1}' is restricted for you. {0}")]
+    Restricted(Withheld, Box<str>),
     /// The caller may do it, but not the engine that acts for the caller.
     #[error("{}", denial_of_engine(.0))]
     Engine(Box<Self>),
@@ -176,10 +181,31 @@ pub enum Visibility {
 /// [`Denial`], which says what is missing.
 #[inline]
 pub fn decide(facts: &Facts<'_>, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
-    match facts.of_engine() {
+    let rule = match facts.of_engine() {
         None => decide_alone(facts, action, object),
         Some(engine) => decide_both(decide_alone(facts, action, object), decide_alone(&engine, action, object)),
+    }?;
+    check_restrictions(facts, action, object.target)?;
+    Ok(rule)
+}
+
+/// Checks that the caller's restrictions allow an action that everything else allows.
+#[inline]
+fn check_restrictions(facts: &Facts<'_>, action: Action, target: Target<'_>) -> Result<(), Denial> {
+    let (Target::Table(table) | Target::DroppedTable(table)) = target else { return Ok(()) };
+    match facts.restrictions_on(&table).map(Restriction::others).max() {
+        None => Ok(()),
+        Some(others) => check(others, facts.is_trusted_engine(), action)
+            .map_err(|withheld| Denial::Restricted(withheld, table.ident.to_string().into())),
     }
+}
+
+/// Returns the restrictions of a caller on the table of an action, as one, and whether the caller is trusted to apply them. `None` if it may
+/// read the whole table.
+#[must_use]
+pub fn restriction_of(facts: &Facts<'_>, target: Target<'_>) -> Option<(Combined, bool)> {
+    let (Target::Table(table) | Target::DroppedTable(table)) = target else { return None };
+    Some((Combined::new(facts.restrictions_on(&table))?, facts.is_trusted_engine()))
 }
 
 /// Returns the decision for a caller and the engine that acts for it. The rule is the caller's.
@@ -313,6 +339,25 @@ pub fn visibility_alone(facts: &Facts<'_>, list: Action, container: Target<'_>) 
     if sees_all { Visibility::All } else { Visibility::Some }
 }
 
+impl<'a> Facts<'a> {
+    /// Returns the restrictions on a table: the caller's, and those of its engine. An admin has none, since it can remove them.
+    #[inline]
+    fn restrictions_on(&self, table: &Tabular<'_>) -> impl Iterator<Item = &'a Restriction> {
+        let of = |role: Role, grants: &'a Grants| match role {
+            Role::Admin => &[],
+            _ => grants.restrictions().on(table.warehouse, table.id),
+        };
+        let of_engine = self.engine.map_or(&[][..], |engine| of(engine.role, engine.grants));
+        of(self.role, self.grants).iter().chain(of_engine)
+    }
+
+    /// Returns whether who reads the answer is trusted to apply restrictions: the engine if there is one, otherwise the caller.
+    fn is_trusted_engine(&self) -> bool {
+        let reader = self.engine.map_or(self.grants, |engine| engine.grants);
+        reader.restrictions().is_trusted_engine()
+    }
+}
+
 impl Facts<'_> {
     /// Returns the facts about the engine as a caller of its own.
     #[inline]
@@ -330,7 +375,7 @@ impl Facts<'_> {
 
     /// Returns whether the built-in role alone decides: the caller has no grants, and the role sees every object.
     fn has_role_alone(&self) -> bool {
-        self.role > Role::None && self.grants.is_empty()
+        self.role > Role::None && !self.grants.gives_anything()
     }
 }
 

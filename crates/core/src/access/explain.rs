@@ -40,6 +40,8 @@ pub enum Reason<'a> {
 pub fn explain<'a>(facts: &Facts<'_>, granted: &'a [Granted], action: Action, object: &Object<'_>) -> Explanation<'a> {
     let rule = match decide(facts, action, object) {
         Ok(rule) => rule,
+        // No privilege lifts a restriction.
+        Err(denial @ Denial::Restricted(..)) => return Explanation::Denied { missing: None, denial },
         Err(denial) => return Explanation::Denied { missing: missing(action, object.target), denial },
     };
     if let Rule::Role(role) = rule {

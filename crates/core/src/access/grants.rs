@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use super::privilege::{Privilege, PrivilegeSet, SecurableKind};
+use super::restricted::Restrictions;
 use crate::ids::{CatalogRoleId, TableId, WarehouseId};
 use crate::name::{LEVEL_SEPARATOR, MAX_NAMESPACE_LEVELS, NamespaceIdent, TableIdent};
 
@@ -52,6 +53,8 @@ pub struct Grants {
     warehouses: HashMap<WarehouseId, InWarehouse>,
     /// All privileges that are granted anywhere.
     anywhere: PrivilegeSet,
+    /// What its roles may not read.
+    restrictions: Restrictions,
     size_bytes: u64,
 }
 
@@ -144,16 +147,34 @@ impl Grants {
         grants
     }
 
+    /// Returns the same grants with restrictions.
+    #[must_use]
+    pub fn restricted(self, restrictions: Restrictions) -> Self {
+        let size_bytes = self.size_bytes.saturating_add(restrictions.size_bytes());
+        Self { restrictions, size_bytes, ..self }
+    }
+
+    /// Returns what the principal's roles may not read.
+    #[must_use]
+    pub const fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
+    }
+
     /// Returns about how much memory they take, in bytes.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Returns whether there are no grants.
+    /// Returns whether there are no grants and no restrictions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.warehouses.is_empty()
+        !self.gives_anything() && self.restrictions.is_empty()
+    }
+
+    /// Returns whether there are grants.
+    pub(super) fn gives_anything(&self) -> bool {
+        !self.warehouses.is_empty()
     }
 
     /// Returns whether there is a grant on the warehouse or in it.

@@ -23,7 +23,7 @@ pub const MAX_LITERALS: usize = 100_000;
 const ICEBERG_FUNCTIONS: &str = "iceberg_functions";
 
 /// A filter that names columns of any schema. It is nested at most [`MAX_DEPTH`] deep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expression {
     /// Every row matches.
     True,
@@ -40,7 +40,7 @@ pub enum Expression {
 }
 
 /// A test of a column, or of a function of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Predicate {
     /// How it is tested.
     pub operation: Operation,

@@ -35,3 +35,37 @@ pub struct FieldSummary {
     /// The upper bound, likewise.
     pub upper_bound: Option<Box<[u8]>>,
 }
+
+/// The statistics of a file about which nothing is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Unknown;
+
+impl FileStatistics for Unknown {
+    fn record_count(&self) -> i64 {
+        -1
+    }
+
+    fn value_count(&self, _: i32) -> Option<i64> {
+        None
+    }
+
+    fn null_value_count(&self, _: i32) -> Option<i64> {
+        None
+    }
+
+    fn nan_value_count(&self, _: i32) -> Option<i64> {
+        None
+    }
+
+    fn column_size_bytes(&self, _: i32) -> Option<i64> {
+        None
+    }
+
+    fn lower_bound(&self, _: i32) -> Option<&[u8]> {
+        None
+    }
+
+    fn upper_bound(&self, _: i32) -> Option<&[u8]> {
+        None
+    }
+}

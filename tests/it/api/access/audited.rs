@@ -20,7 +20,9 @@ const ADMINISTRATION: [&str; 7] =
 const READS: [&str; 5] = ["/metrics", "/events", "/plan", "/plan/{plan-id}", "/tasks"];
 
 /// Routes that revoke what somebody has: a role, or a privilege.
-const REVOCATIONS: [&str; 5] = [
+const REVOCATIONS: [&str; 7] = [
+    "/restrictions/{principal-role}",
+    "/trusted-engines/{principal}",
     "{principal-role}/principals/{principal}",
     "/principals/{principal}/principal-roles/{principal-role}",
     "/catalog-roles/{warehouse}/{catalog-role}",

@@ -33,7 +33,9 @@ pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (Stri
         }
         "POST" | "PATCH" if template.starts_with("/v1/") => Content::Json(catalog_body(route, objects)),
         "POST" | "PATCH" => Content::Json(management_body(route, objects)),
-        "PUT" if route.ends_with("/grants") => Content::Json(management_body(route, objects)),
+        "PUT" if route.ends_with("/grants") || route.contains("/restrictions/") => {
+            Content::Json(management_body(route, objects))
+        }
         _ => Content::Nothing,
     };
     (path, content)
@@ -134,6 +136,7 @@ fn management_body(route: &str, objects: &Objects) -> Value {
         (_, Some("/warehouses/{warehouse}/catalog-roles/{catalog-role}/grants")) => {
             json!({ "privilege": "TABLE_READ_DATA", "type": "table", "namespace": [objects.namespace], "name": "t" })
         }
+        ("PUT", Some(path)) if path.ends_with("/restrictions/{principal-role}") => restriction(),
         ("POST", Some("/warehouses")) => {
             json!({ "name": "new", "root": format!("s3://{}/new", objects.new_name), "check": false,
                 "storage": { "type": "s3", "region": "eu-west-1", "credentials":
@@ -158,6 +161,11 @@ fn server_body(route: &str, objects: &Objects) -> Value {
         "POST /management/v1/warehouses/{warehouse}/dropped/{id}/restore" => json!({}),
         other => panic!("a body for {other} is missing in requests.rs"),
     }
+}
+
+/// Returns the body that sets a restriction.
+pub(super) fn restriction() -> Value {
+    json!({ "masks": [{ "column": "text", "action": "replace-with-null" }] })
 }
 
 /// Returns the body that creates a subscription. Nobody answers at its address.

@@ -368,3 +368,46 @@ async fn token_through_an_engine_vends_the_lower_access_of_both() {
     let directly = send(&team, &user, Method::POST, TABLES, &create_table("directly"), &[]).await;
     assert_eq!(world.vended(&directly, &location(&directly)), Vends::ReadAndWrite);
 }
+
+#[tokio::test]
+async fn restricted_caller_gets_credentials_only_through_a_trusted_engine() {
+    const ACME: &str = "/management/v1/organisations/acme";
+    for signs in [false, true] {
+        let world = World::new(signs).await;
+        let team = world.team().await;
+        let own = location(&world.catalog.get(&team.admin, TABLE).await);
+        let machine = async |method: Method, path: String, body: Value, status: u16| {
+            world.catalog.machine(method, &format!("{ACME}{path}"), &body).await.ok(status)
+        };
+        let roles = machine(Method::GET, "/principal-roles".to_owned(), Value::Null, 200).await;
+        let role = roles["roles"][0]["name"].as_str().unwrap().to_owned();
+        let members = machine(Method::GET, format!("/principal-roles/{role}/principals"), Value::Null, 200).await;
+        let principal = members["principals"][0]["name"].as_str().unwrap().to_owned();
+        team.grant(Securable::Warehouse, Privilege::TableWriteData).await;
+        let load = async || vending(&team, Method::GET, TABLE, &Value::Null).await;
+        let gives = |answer: &Answer| {
+            let text = answer.json().to_string();
+            text.contains("session-") || text.contains("remote-signing-config")
+        };
+        assert!(gives(&load().await), "without a restriction");
+
+        let restriction = format!("/warehouses/lake/namespaces/a%1Fb/tables/t/restrictions/{role}");
+        let masks = json!({ "masks": [{ "column": "text", "action": "replace-with-null" }], "others": "plan" });
+        machine(Method::PUT, restriction, masks, 204).await;
+        let planned = load().await;
+        assert!(planned.status == 200 && !gives(&planned), "{}", planned.json());
+        let plan = vending(&team, Method::POST, &format!("{TABLE}/plan"), &json!({})).await;
+        assert!(plan.status == 200 && plan.json().get("storage-credentials").is_none(), "{}", plan.json());
+        let refreshed = vending(&team, Method::GET, &format!("{TABLE}/credentials"), &Value::Null).await;
+        refreshed.error(403, "ForbiddenException");
+        let object = own.replace("s3://", "https://s3.us-east-1.amazonaws.com/") + "/data/a.parquet";
+        let sign = json!({ "region": "us-east-1", "uri": object, "method": "GET", "headers": {} });
+        let signed = vending(&team, Method::POST, &format!("{TABLE}/sign"), &sign).await;
+        signed.error(403, "ForbiddenException");
+
+        machine(Method::PUT, format!("/trusted-engines/{principal}"), Value::Null, 204).await;
+        let trusted = load().await;
+        assert!(gives(&trusted), "{}", trusted.json());
+        assert!(trusted.json()["read-restrictions"]["required-column-projections"].is_array());
+    }
+}
