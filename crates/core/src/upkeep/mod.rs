@@ -9,7 +9,7 @@ mod policy;
 
 pub use expire::{ExpireRules, Expired, ExpiredRef, ExpiredSnapshot, MAX_EXPIRED, SnapshotReason, expire};
 pub use health::{FileFigures, Finding, FindingKind, HealthFigures, findings, target_file_bytes};
-pub use orphans::{FileNames, Stays, file_stays};
+pub use orphans::{FileNames, FilePaths, KnownFiles, Stays, file_stays};
 pub use policy::{
     ExpirePolicy, MaintenanceOperation, MaintenancePolicy, OrphanPolicy, PolicyError, Schedule,
     UnknownMaintenanceOperation,

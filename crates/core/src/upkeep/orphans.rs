@@ -6,6 +6,8 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use crate::location::Location;
+
 /// The endings of the files that writers of Iceberg tables make.
 const ENDINGS: [&str; 8] =
     [".parquet", ".orc", ".avro", ".puffin", ".stats", ".metadata.json", ".metadata.json.gz", ".gz.metadata.json"];
@@ -19,6 +21,18 @@ pub enum Stays {
     Unknown,
     /// It is too young: its writer may commit it yet.
     Young,
+}
+
+impl Stays {
+    /// Returns its name, as records of runs have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::Unknown => "unknown",
+            Self::Young => "young",
+        }
+    }
 }
 
 /// Returns why a file stays whatever the metadata says; `None` if it can be an orphan.
@@ -41,58 +55,125 @@ pub fn file_stays(below: &str, partitions: &[&str], age_ms: i64, least_age_ms: i
     (age_ms < least_age_ms).then_some(Stays::Young)
 }
 
-/// The names of files that a table's metadata leads to, 8 bytes each. Two names with the same hash are one: then a file stays that
-/// could go.
+/// Files that a table's metadata leads to.
+pub trait KnownFiles: Send {
+    /// Adds a file by its location, as metadata spells it.
+    fn add(&mut self, location: &str);
+
+    /// Returns how many files it has. Some may count twice.
+    fn len(&self) -> usize;
+
+    /// Returns whether it has no file.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Prepares for many lookups.
+    fn sort(&mut self);
+}
+
+/// Hashes of texts, 8 bytes each. Two texts with the same hash are one: then a file stays that could go.
 #[derive(Debug, Default)]
-pub struct FileNames {
+struct Hashes {
     /// The hashes, of which the first `sorted` are in order.
-    hashes: Vec<u64>,
+    all: Vec<u64>,
     sorted: usize,
 }
 
-impl FileNames {
-    /// Adds the name at the end of a location.
-    pub fn add(&mut self, location: &str) {
-        self.hashes.push(hash(location));
+impl Hashes {
+    fn add(&mut self, text: &str) {
+        self.all.push(hash(text));
         // Files are named again and again by the manifests of many snapshots.
-        if self.hashes.len() >= 2 * self.sorted.max(1 << 16) {
+        if self.all.len() >= 2 * self.sorted.max(1 << 16) {
             self.sort();
         }
     }
 
-    /// Returns whether a file with the same name was added.
-    #[must_use]
-    pub fn contains(&self, location: &str) -> bool {
-        let hash = hash(location);
-        let (sorted, rest) = self.hashes.split_at(self.sorted);
+    fn contains(&self, text: &str) -> bool {
+        let (sorted, rest) = self.all.split_at(self.sorted);
+        let hash = hash(text);
         sorted.binary_search(&hash).is_ok() || rest.contains(&hash)
     }
 
-    /// Sorts the names, so that many lookups are fast.
-    pub fn sort(&mut self) {
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        self.sorted = self.hashes.len();
-    }
-
-    /// Returns how many names it has, counting repeated ones that were not yet seen to be.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// Returns whether it has no name.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+    fn sort(&mut self) {
+        self.all.sort_unstable();
+        self.all.dedup();
+        self.sorted = self.all.len();
     }
 }
 
-fn hash(location: &str) -> u64 {
-    let name = location.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(location);
+fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Files by their names alone, for files of which it is not known who made them.
+#[derive(Debug, Default)]
+pub struct FileNames(Hashes);
+
+impl FileNames {
+    /// Returns whether a file with the same name was added.
+    #[must_use]
+    pub fn contains(&self, location: &str) -> bool {
+        self.0.contains(name(location))
+    }
+}
+
+impl KnownFiles for FileNames {
+    fn add(&mut self, location: &str) {
+        self.0.add(name(location));
+    }
+
+    fn len(&self) -> usize {
+        self.0.all.len()
+    }
+
+    fn sort(&mut self) {
+        self.0.sort();
+    }
+}
+
+fn name(location: &str) -> &str {
+    location.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(location)
+}
+
+/// Files by their paths, for files that metadata named before. The bucket or container is not compared. Files whose paths may have
+/// several spellings are compared by name.
+#[derive(Debug, Default)]
+pub struct FilePaths {
+    paths: Hashes,
+    names: FileNames,
+}
+
+impl FilePaths {
+    /// Returns whether the file was added.
+    #[must_use]
+    pub fn contains(&self, location: &Location) -> bool {
+        self.paths.contains(location.path()) || (!self.names.is_empty() && self.names.contains(location.path()))
+    }
+}
+
+impl KnownFiles for FilePaths {
+    fn add(&mut self, location: &str) {
+        match Location::parse(location) {
+            Ok(place) if !place.path().contains('%') => self.paths.add(place.path()),
+            Ok(place) => {
+                self.paths.add(place.path());
+                self.names.add(location);
+            }
+            Err(_) => self.names.add(location),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.paths.all.len() + self.names.len()
+    }
+
+    fn sort(&mut self) {
+        self.paths.sort();
+        self.names.sort();
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +221,23 @@ mod tests {
         names.add("s3a://Bucket//t/data/00000-a.parquet");
         assert!(names.contains("s3://bucket/t/data/00000-a.parquet"));
         assert!(names.contains("file:/t/00000-a.parquet") && !names.contains("s3://bucket/t/00001-a.parquet"));
+    }
+
+    #[test]
+    fn path_is_compared_whatever_the_bucket_and_doubtful_spellings_by_name() {
+        let mut paths = FilePaths::default();
+        paths.add("s3a://bucket/t/data/part-0.parquet");
+        let at = |text: &str| Location::parse(text).unwrap();
+        assert!(paths.contains(&at("s3://other/t/data/part-0.parquet")));
+        assert!(!paths.contains(&at("s3://bucket/t/data2/part-0.parquet")));
+        for doubtful in ["s3://bucket//t/data/x.parquet", "s3://bucket/t/a%20b/y.parquet"] {
+            paths.add(doubtful);
+        }
+        paths.sort();
+        assert!(
+            paths.contains(&at("s3://bucket/t/data/x.parquet")) && paths.contains(&at("s3://bucket/t/a b/y.parquet"))
+        );
+        assert!(!paths.contains(&at("s3://bucket/t/data/z.parquet")) && paths.len() == 4);
     }
 
     proptest! {
