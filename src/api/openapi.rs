@@ -29,6 +29,7 @@ const PARTS: [&str; 17] = [
     include_str!("openapi/events.json"),
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
+    include_str!("openapi/maintenance.json"),
     include_str!("openapi/access.json"),
     include_str!("openapi/restrictions.json"),
     include_str!("openapi/audit.json"),

@@ -20,6 +20,7 @@ mod inspected;
 mod keys;
 mod line;
 mod locations;
+mod maintenance;
 mod master_key;
 mod namespaces;
 mod object_name;
@@ -60,6 +61,7 @@ pub use grants::*;
 pub use inspected::*;
 pub use keys::*;
 pub use locations::*;
+pub use maintenance::*;
 pub use master_key::*;
 pub use namespaces::*;
 pub use object_name::*;
@@ -123,6 +125,7 @@ pub trait Store:
     + GrantStore
     + RestrictionStore
     + EntityStore
+    + MaintenanceStore
     + AccessGenerations
     + MeasuredStore
 {

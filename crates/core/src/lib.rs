@@ -25,4 +25,5 @@ pub mod restrictions;
 pub mod scan;
 pub mod stop;
 pub mod storage;
+pub mod upkeep;
 pub mod view;
