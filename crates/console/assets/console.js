@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const root = document.documentElement;
+  root.classList.add("js");
   const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
   const theme = stored();
   if (theme === "dark" || theme === "light") root.dataset.theme = theme;
@@ -63,6 +64,14 @@
     }, 150);
   };
 
+  // Behind a proxy with a path of its own, only the browser knows the whole address.
+  addEventListener("DOMContentLoaded", () => {
+    const holder = document.querySelector("[data-address]");
+    const address = location.origin + location.pathname.replace(/\/console\/[^/]*$/, "");
+    for (const text of holder?.querySelectorAll("pre") ?? []) {
+      text.textContent = text.textContent.replaceAll(holder.dataset.address, address);
+    }
+  });
   addEventListener("click", (event) => {
     const button = event.target.closest?.("button");
     if (!button) return;

@@ -248,9 +248,9 @@ impl Search {
 }
 
 impl Listing {
-    /// Builds the list of a page of the API's answer. `names` are the names of the entries, and `next` is the token of the next page.
+    /// Builds a list of a place from the names of its entries, and the link to its next page.
     #[must_use]
-    pub fn new(place: &Location, kind: Kind, names: &[String], next: Option<&str>, search: &str) -> Self {
+    pub fn new(place: &Location, kind: Kind, names: &[String], more: Option<String>) -> Self {
         let entry = |name: &String| match kind {
             Kind::Namespace => {
                 let below = place.below(name);
@@ -261,7 +261,6 @@ impl Listing {
                 Entry { name: name.clone(), href: place.object(kind.style(), name).text(), expand: None }
             }
         };
-        let more = next.map(|token| place.link().with_some("q", Some(search)).with(kind.parameter(), token).text());
         Self { kind, entries: names.iter().map(entry).collect(), more }
     }
 }

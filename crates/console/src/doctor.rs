@@ -117,9 +117,8 @@ pub fn examine(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(in_configuration(&text));
     let has = |part: &&str| text.contains(*part);
-    let matching = RULES.iter().filter(|rule| {
-        rule.all.iter().all(&has) && (rule.any.is_empty() || rule.any.iter().any(&has))
-    });
+    let matching =
+        RULES.iter().filter(|rule| rule.all.iter().all(&has) && (rule.any.is_empty() || rule.any.iter().any(&has)));
     findings.extend(matching.map(|rule| rule.finding));
     findings.dedup();
     findings.truncate(MOST);
@@ -219,6 +218,8 @@ pub struct ConnectPage {
     pub text: String,
     /// The findings about it.
     pub findings: Vec<Finding>,
+    /// The address in the settings. The script replaces it by the browser's, which has the path of a proxy.
+    pub address: String,
 }
 
 #[cfg(test)]

@@ -322,6 +322,12 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_the_table_are_as_high_as_those_of_the_graph() {
+        let style = include_str!("../assets/console.css");
+        assert!(style.contains(&format!(".history tbody tr{{height:{ROW_PX}px}}")));
+    }
+
+    #[test]
     fn long_and_odd_histories_have_bounds() {
         let many: Vec<(i64, Option<i64>)> = (0..1_000).map(|id| (id, None)).collect();
         let history = History::parse(&metadata(&many));

@@ -7,7 +7,7 @@ use crate::browse::Location;
 use crate::columns::{ComparedRow, MAX_COLUMNS, columns, compare};
 use crate::format;
 use crate::frame::Frame;
-use crate::snapshots::{History, ROW_PX, Shape};
+use crate::snapshots::{History, Shape};
 use crate::texts as t;
 
 /// The most characters of a metadata document that its page shows.
@@ -207,14 +207,6 @@ pub struct TablePage {
     pub own: String,
     /// The link to the preview of a roll-back, without the snapshot.
     pub rollback: String,
-}
-
-impl TablePage {
-    /// Returns the height of a row of the history in pixels.
-    #[must_use]
-    pub const fn row_height(&self) -> usize {
-        ROW_PX
-    }
 }
 
 /// Returns the links to a table's sections.

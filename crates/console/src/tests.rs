@@ -88,7 +88,7 @@ fn table_pages(name: &str) -> Vec<String> {
 fn catalog_pages(name: &str) -> Vec<String> {
     let (place, names, text) = (Location::new(name, name), [name.to_owned()], || name.to_owned());
     let kinds = [Kind::Namespace, Kind::Table, Kind::View];
-    let lists = || Lists::new(kinds.map(|kind| Listing::new(&place, kind, &names, Some(name), name)).to_vec());
+    let lists = || Lists::new(kinds.map(|kind| Listing::new(&place, kind, &names, Some(text()))).to_vec());
     let dropped = DroppedRow::parse(
         &json!({ "id": name, "identifier": { "namespace": [name], "name": name }, "type": name, "restorable": true, "state": name }),
     );
@@ -121,7 +121,6 @@ fn catalog_pages(name: &str) -> Vec<String> {
             versions: versions(&view),
             properties: vec![(text(), text())],
             own: text(),
-            namespace: text(),
         }),
     ]
 }
@@ -156,6 +155,7 @@ fn pages(name: &str) -> Vec<String> {
             snippets: snippets(&catalog),
             text: text(),
             findings: crate::doctor::examine("token: none"),
+            address: text(),
         }),
         render(&KeysPage {
             frame: frame(name),

@@ -44,6 +44,14 @@ pub const CURRENT: &str = "current";
 pub const CUT: &str = "This is shown only in part. The API has the whole.";
 pub const DAILY_LIMIT: &str = "Requests a day";
 pub const DATA_FILES: &str = "Data files";
+pub const DONE_DROPPED: &str = "Dropped.";
+pub const DONE_NAMESPACE: &str = "The namespace is created.";
+pub const DONE_REFERENCE: &str = "The branch or tag is created.";
+pub const DONE_REFERENCE_REMOVED: &str = "The branch or tag is removed.";
+pub const DONE_RESTORED: &str = "Restored.";
+pub const DONE_REVOKED: &str = "The key is revoked.";
+pub const DONE_ROLLED_BACK: &str = "The branch is rolled back.";
+pub const NOT_A_NUMBER: &str = "The number of days is not a whole number.";
 pub const DAY: &str = "Day";
 pub const DECISION: &str = "Decision";
 pub const DEFAULT: &str = "default";
@@ -58,13 +66,6 @@ pub const DOCTOR_HINT: &str =
 pub const DOCTOR_LABEL: &str = "Error or settings of the client";
 pub const DOCTOR_NOTHING: &str =
     "The doctor knows no mistake like this. Look up the x-request-id of the answer in the log of the server.";
-pub const DONE_CREATED_NAMESPACE: &str = "Created namespace";
-pub const DONE_DROPPED: &str = "Dropped";
-pub const DONE_REFERENCE: &str = "Created";
-pub const DONE_REFERENCE_REMOVED: &str = "Removed";
-pub const DONE_RESTORED: &str = "Restored.";
-pub const DONE_REVOKED: &str = "The key is revoked.";
-pub const DONE_ROLLED_BACK: &str = "Rolled back to snapshot";
 pub const DROP: &str = "Drop";
 pub const DROPPED: &str = "Dropped";
 pub const DROP_HINT: &str =
@@ -209,7 +210,7 @@ pub const DOCTOR_AUDIENCE: Advice = (
     "Let the provider issue it for an audience of this catalog: compare its claim aud with the setting audiences of the issuer.",
 );
 pub const DOCTOR_BASE_PATH: Advice = (
-    "The address of the client has a path too many.",
+    "The client's address has a path, and must have none.",
     "Set it to the address of the server alone, such as https://catalog.example.com. Clients add /v1 themselves.",
 );
 pub const DOCTOR_BEARER_IN_TOKEN: Advice = (

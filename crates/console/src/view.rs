@@ -54,8 +54,6 @@ pub struct ViewPage {
     pub properties: Vec<(String, String)>,
     /// The link to this page.
     pub own: String,
-    /// The link to the namespace.
-    pub namespace: String,
 }
 
 /// Reads the columns of the current version.
