@@ -1,7 +1,5 @@
 //! The way of a page to the API.
 
-use std::sync::Arc;
-
 use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderValue, Method, Request, StatusCode, Version};
@@ -127,7 +125,9 @@ impl Door {
         work: impl FnOnce(Value) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let (owner, len) = (self.session.organisation(), bytes.len() as u64);
-        let parsed = Arc::clone(self.api.heavy())
+        let parsed = self
+            .api
+            .heavy()
             .run(owner, len, move || serde_json::from_slice(&bytes).ok().map(work))
             .await
             .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()))?;
