@@ -13,6 +13,7 @@ pub mod backup;
 pub mod base;
 pub mod catalog;
 pub mod config;
+pub mod console;
 pub mod copy;
 pub mod data_folder;
 pub mod delivery;

@@ -87,7 +87,8 @@ pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
 pub use readiness::Readiness;
 pub use security_headers::OverTls;
-pub use service::ApiService;
+pub use service::{ApiService, Visitor};
+pub use welcome::wants_page;
 
 /// The parts that the handlers use.
 pub struct Api {

@@ -35,6 +35,7 @@ use crate::auth::{CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
 use crate::base::trace;
+use crate::heavy::Heavy;
 use crate::telemetry::{RequestMetrics, Shortcut};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -124,6 +125,46 @@ impl ApiService {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
         }
         response
+    }
+
+    /// Returns how a request over a connection from `peer` reached the server. `last` is the credential of the connection's previous
+    /// request.
+    #[must_use]
+    pub fn visitor(&self, peer: IpAddr, last: &Arc<LastCredential>, request: &Request<Body>) -> Visitor {
+        let (proxies, headers) = (&self.api.client_address, request.headers());
+        Visitor {
+            address: Some(proxies.find(peer, headers)),
+            last: Some(Arc::clone(last)),
+            over_https: security_headers::came_over_https(proxies, peer, headers, request.extensions()),
+        }
+    }
+
+    /// Answers a request that the console makes for a visitor. It is authenticated, counted, recorded and limited like a request that
+    /// the visitor sends itself.
+    pub async fn handle_for(&self, visitor: &Visitor, request: Request<Body>) -> Response {
+        self.handle_request(visitor.address, visitor.last.as_ref(), Instant::now(), request).await
+    }
+
+    /// Answers within the request timeout, and turns a panic into status 500. Adds the headers of every answer to a browser.
+    pub async fn page(&self, visitor: &Visitor, page: impl Future<Output = Response>) -> Response {
+        let mut response = Box::pin(self.bounded(Instant::now(), page)).await;
+        security_headers::add_no_sniff(&mut response);
+        if let Some(value) = self.strict_transport.as_ref().filter(|_| visitor.over_https) {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+        response
+    }
+
+    /// Returns the workers for heavy work.
+    #[must_use]
+    pub fn heavy(&self) -> &Arc<Heavy> {
+        &self.api.heavy
+    }
+
+    /// Returns the current time, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.api.clock.now_ms()
     }
 
     /// Answers a request from the control socket or from this process, with the rights of the machine's user.
@@ -314,6 +355,17 @@ impl ApiService {
             Err(never) => match never {},
         }
     }
+}
+
+/// How the request of a browser reached the server.
+#[derive(Clone, Default)]
+pub struct Visitor {
+    /// The client's address. `None` for a request that this process made.
+    pub address: Option<IpAddr>,
+    /// The credential of the connection's previous request.
+    last: Option<Arc<LastCredential>>,
+    /// Whether it came over HTTPS: to this server, or to a trusted proxy that says so.
+    pub over_https: bool,
 }
 
 /// How a request arrived.

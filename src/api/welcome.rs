@@ -46,7 +46,8 @@ pub(super) async fn page_or_no_route(
 }
 
 /// Returns whether the request accepts HTML. Browsers do; clients of the API do not.
-fn wants_page(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|range| {
         let media_type = range.split(';').next().unwrap_or_default().trim();

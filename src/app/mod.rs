@@ -32,6 +32,7 @@ use crate::base::measure::{Calls, Subject};
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
 use crate::config::Config;
+use crate::console::Site;
 use crate::data_folder::control::ControlSocket;
 use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderLock, ServerLock};
@@ -211,7 +212,7 @@ impl App {
         let backups = backups::open(config, &access, &clock)?;
         let api = api_over(config, store, access, clock, traces.as_ref());
         api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
-        let service = service_over(&api).await?;
+        let service = Site::new(service_over(&api).await?, &config.console);
         let tls = tls::load(config, &api)?;
         let monitoring = match &config.telemetry.listen {
             Some(listen) => {
@@ -280,9 +281,9 @@ impl App {
         &self.api.catalog
     }
 
-    /// Returns the API as a function, for requests without a connection.
+    /// Returns the API and the console as a function, for requests without a connection.
     #[must_use]
-    pub fn service(&self) -> ApiService {
+    pub fn service(&self) -> Site {
         self.running.service()
     }
 

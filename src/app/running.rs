@@ -9,10 +9,11 @@ use axum::body::Body;
 use parking_lot::Mutex;
 
 use super::tls;
-use crate::api::{Api, ApiService, ClientAddress};
+use crate::api::{Api, ClientAddress};
 use crate::auth::AuthSettings;
 use crate::catalog::CatalogSettings;
 use crate::config::{Config, Reload};
+use crate::console::Site;
 use crate::server::{Replacing, Tls};
 use crate::store::ReportLimits;
 
@@ -62,7 +63,7 @@ impl Running {
 
     /// Returns the service that answers new requests.
     #[must_use]
-    pub fn service(&self) -> ApiService {
+    pub fn service(&self) -> Site {
         self.server.service()
     }
 
@@ -94,7 +95,7 @@ impl Running {
         now.api.planning.set_cache_bytes(config.planning.cache_bytes);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
-        self.server.replace(self.server.service().with_api(&api), &config.connections);
+        self.server.replace(self.server.service().with_api(&api, &config.console), &config.connections);
         *now = Now { config: config.clone(), api };
         reload
     }

@@ -6,7 +6,7 @@ use super::error::namespace_error;
 use super::{Catalog, CatalogError};
 use crate::access::action::Action;
 use crate::access::lists::{Viewer, common, one_more, page_of};
-use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Visibility, Warehouse, action};
+use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Principal, Visibility, Warehouse, action};
 use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, TableKind, TimedPage};
 
 /// The maximum number of pages of dropped tables that are read for one answer.
@@ -28,6 +28,19 @@ pub struct DroppedPage {
 }
 
 impl Catalog {
+    /// Returns the names of the warehouses of a principal's organisation that it may see, sorted.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn visible_warehouses(&self, principal: &Principal) -> Result<Vec<String>, CatalogError> {
+        let found = self.warehouses.names(self.store.as_ref(), &self.clock, principal.organisation()).await;
+        let found = found.map_err(CatalogError::Store)?.into_iter();
+        let mut names: Vec<String> =
+            found.filter(|(id, _)| principal.sees_warehouse(*id)).map(|(_, name)| name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Lists the tables or views of a namespace that are visible to the caller, by name.
     pub(super) async fn visible_list<A: Action>(
         &self,

@@ -1,8 +1,9 @@
 //! The settings of clients that sign in with a token, for `tidewater login --write`.
 
 use clap::ValueEnum;
-
-use super::snippets::{duckdb_attach, spark_settings, trino_settings};
+use tidewater_console::snippets::{
+    Catalog, duckdb_attach, environment, pyiceberg_settings, spark_settings, trino_settings,
+};
 
 /// A client, or the environment of a shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,45 +20,18 @@ pub(crate) enum Engine {
     Env,
 }
 
-/// The catalog of an engine, named `tidewater`.
-pub(crate) struct Catalog<'a> {
-    /// The server's address, without a slash at its end.
-    pub(crate) uri: &'a str,
-    pub(crate) warehouse: &'a str,
-    /// A token, or an API key.
-    pub(crate) token: &'a str,
-}
-
-/// Returns the engine's settings for the catalog.
+/// Returns the engine's settings for the catalog, with a token or an API key.
 pub(crate) fn settings(engine: Engine, catalog: &Catalog<'_>) -> String {
-    let Catalog { uri, warehouse, token } = *catalog;
     match engine {
-        Engine::Pyiceberg => format!(
-            "\
-catalog:
-  tidewater:
-    type: rest
-    uri: '{uri}'
-    warehouse: '{warehouse}'
-    token: '{token}'"
-        ),
+        Engine::Pyiceberg => pyiceberg_settings(catalog),
         Engine::Spark => {
-            let lines = spark_settings(uri, warehouse, ("token", token));
+            let lines = spark_settings(catalog, "token");
             let lines: Vec<_> = lines.iter().map(|(name, value)| format!("{name} {value}")).collect();
             lines.join("\n")
         }
-        Engine::Trino => trino_settings(uri, warehouse, ("token", token)),
-        Engine::Duckdb => duckdb_attach(uri, warehouse, token, ""),
-        Engine::Env => format!(
-            "\
-export TIDEWATER_URI='{uri}'
-export TIDEWATER_API_KEY='{token}'
-export TIDEWATER_WAREHOUSE='{warehouse}'
-export PYICEBERG_CATALOG__TIDEWATER__TYPE='rest'
-export PYICEBERG_CATALOG__TIDEWATER__URI='{uri}'
-export PYICEBERG_CATALOG__TIDEWATER__WAREHOUSE='{warehouse}'
-export PYICEBERG_CATALOG__TIDEWATER__TOKEN='{token}'"
-        ),
+        Engine::Trino => trino_settings(catalog, "token"),
+        Engine::Duckdb => duckdb_attach(catalog, ""),
+        Engine::Env => environment(catalog),
     }
 }
 

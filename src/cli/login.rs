@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::RemoteArguments;
-use super::engine_settings::{Catalog, Engine, settings};
+use super::engine_settings::{Engine, settings};
 use super::output::{self, Format};
 use super::sign_in::{
     Http, Provider, SavedSessions, Session, SignInOption, bearer_for, by_browser, by_device_code, is_private,
@@ -15,6 +15,7 @@ use super::sign_in::{
 };
 use super::time;
 use tidewater::base::secret::Secret;
+use tidewater_console::snippets::Catalog;
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]

@@ -2,7 +2,16 @@
 
 use std::path::Path;
 
+use tidewater_console::snippets::{
+    Catalog, duckdb_attach, pyiceberg_load, snowflake_integration, spark_shell, trino_settings,
+};
+
 use super::quickstart::Welcome;
+
+/// Returns the catalog of a quickstart, for the settings of clients.
+fn catalog(welcome: &Welcome) -> Catalog<'_> {
+    Catalog { uri: &welcome.uri, warehouse: welcome.warehouse, token: &welcome.api_key }
+}
 
 /// Returns the text that a quickstart prints: connection details and snippets for each engine.
 pub(crate) fn banner(welcome: &Welcome, data_dir: &Path) -> String {
@@ -36,68 +45,36 @@ The key administers this catalog. It is stored in quickstart.json in that folder
 
 /// Returns the snippet for DuckDB's shell.
 fn duckdb(welcome: &Welcome) -> String {
-    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    let Welcome { namespace, table, .. } = welcome;
     format!(
         "\
 {}
 SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;",
-        duckdb_attach(uri, warehouse, api_key, ", ACCESS_DELEGATION_MODE 'none'")
-    )
-}
-
-/// Returns the statements that attach a warehouse in DuckDB. `options` are further options of `ATTACH`.
-pub(super) fn duckdb_attach(uri: &str, warehouse: &str, token: &str, options: &str) -> String {
-    format!(
-        "\
-INSTALL iceberg; LOAD iceberg;
-ATTACH '{warehouse}' AS tidewater (TYPE ICEBERG, ENDPOINT '{uri}', TOKEN '{token}'{options});"
+        duckdb_attach(&catalog(welcome), ", ACCESS_DELEGATION_MODE 'none'")
     )
 }
 
 /// Returns the snippet for Python.
 fn pyiceberg(welcome: &Welcome) -> String {
-    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    let Welcome { namespace, table, .. } = welcome;
     format!(
         "\
 from pyiceberg.catalog import load_catalog
-catalog = load_catalog('tidewater', type='rest', uri='{uri}', warehouse='{warehouse}', token='{api_key}')
-print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())"
+{}
+print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())",
+        pyiceberg_load(&catalog(welcome))
     )
 }
 
 /// Returns the snippet for a shell with Spark 4.1.
 fn spark(welcome: &Welcome) -> String {
-    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
-    let settings = spark_settings(uri, warehouse, ("credential", api_key));
-    let options: String = settings.iter().map(|(name, value)| format!("  --conf {name}={value} \\\n")).collect();
-    format!(
-        "\
-spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\
-{options}  -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'"
-    )
-}
-
-/// Returns the settings of a Spark catalog. `sign_in` is the last one.
-pub(super) fn spark_settings(uri: &str, warehouse: &str, sign_in: (&str, &str)) -> Vec<(String, String)> {
-    let (name, value) = sign_in;
-    let tokens = format!("{uri}/v1/oauth/tokens");
-    let of_catalog = [
-        ("", "org.apache.iceberg.spark.SparkCatalog"),
-        (".type", "rest"),
-        (".uri", uri),
-        (".warehouse", warehouse),
-        (".rest.auth.type", "oauth2"),
-        (".oauth2-server-uri", &tokens),
-        (&format!(".{name}"), value),
-    ]
-    .map(|(setting, value)| (format!("spark.sql.catalog.tidewater{setting}"), value.to_owned()));
-    let extensions = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions";
-    std::iter::once(("spark.sql.extensions".to_owned(), extensions.to_owned())).chain(of_catalog).collect()
+    let Welcome { namespace, table, .. } = welcome;
+    format!("{} \\\n  -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'", spark_shell(&catalog(welcome)))
 }
 
 /// Returns the file of a Trino catalog. The query is a comment in it, so the whole snippet can be pasted into the file.
 fn trino(welcome: &Welcome) -> String {
-    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    let Welcome { namespace, table, .. } = welcome;
     format!(
         "\
 # etc/catalog/tidewater.properties; the two lines with `local` let it read this machine's disk, where the tables are
@@ -106,39 +83,15 @@ fs.local.enabled=true
 local.location=/
 # then restart Trino, and in its shell:
 # SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;",
-        trino_settings(uri, warehouse, ("credential", api_key))
-    )
-}
-
-/// Returns the settings of a Trino catalog, a line each. `sign_in` is the last one.
-pub(super) fn trino_settings(uri: &str, warehouse: &str, sign_in: (&str, &str)) -> String {
-    let (name, value) = sign_in;
-    format!(
-        "\
-connector.name=iceberg
-iceberg.catalog.type=rest
-iceberg.rest-catalog.uri={uri}
-iceberg.rest-catalog.warehouse={warehouse}
-iceberg.rest-catalog.security=OAUTH2
-iceberg.rest-catalog.oauth2.{name}={value}"
+        trino_settings(&catalog(welcome), "credential")
     )
 }
 
 /// Returns the snippet for a Snowflake worksheet. Values that a quickstart does not have are placeholders in angle brackets.
 fn snowflake(welcome: &Welcome) -> String {
-    let Welcome { warehouse, namespace, .. } = welcome;
-    format!(
-        "\
-CREATE CATALOG INTEGRATION tidewater
-  CATALOG_SOURCE = ICEBERG_REST TABLE_FORMAT = ICEBERG CATALOG_NAMESPACE = '{namespace}'
-  REST_CONFIG = (
-    CATALOG_URI = '<A PUBLIC ADDRESS, WITH https://>' CATALOG_NAME = '{warehouse}'
-    ACCESS_DELEGATION_MODE = VENDED_CREDENTIALS
-  )
-  REST_AUTHENTICATION = (TYPE = BEARER BEARER_TOKEN = '<AN API KEY>')
-  ENABLED = TRUE;
-SELECT SYSTEM$VERIFY_CATALOG_INTEGRATION('tidewater');"
-    )
+    let service =
+        Catalog { uri: "<A PUBLIC ADDRESS, WITH https://>", warehouse: welcome.warehouse, token: "<AN API KEY>" };
+    snowflake_integration(&service, welcome.namespace)
 }
 
 /// Returns the snippet for any shell.

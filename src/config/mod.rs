@@ -7,6 +7,7 @@ mod api;
 mod audit;
 mod backups;
 mod connections;
+mod console;
 mod delivery;
 mod issuers;
 mod kafka;
@@ -42,6 +43,7 @@ pub use api::{ApiConfig, LimitHeaders};
 pub use audit::{AuditConfig, AuditFileConfig, AuditSyslogConfig, NotASyslogAddress, SyslogAddress, SyslogFacility};
 pub use backups::BackupsConfig;
 pub use connections::ConnectionsConfig;
+pub use console::ConsoleConfig;
 pub use delivery::DeliveryConfig;
 pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use kafka::{KafkaCompression, KafkaConfig, KafkaSasl, KafkaStart, ORGANISATION as KAFKA_ORGANISATION};
@@ -73,6 +75,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Requests to the API.
     pub api: ApiConfig,
+    /// The web console.
+    pub console: ConsoleConfig,
     /// Connections of clients.
     pub connections: ConnectionsConfig,
     /// Caches in memory.
@@ -290,6 +294,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             log: LogConfig::default(),
             api: ApiConfig::default(),
+            console: ConsoleConfig::default(),
             connections: ConnectionsConfig::default(),
             cache: CacheConfig::default(),
             auth: AuthConfig::default(),

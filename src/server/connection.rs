@@ -27,8 +27,9 @@ use super::answer::AnswerBody;
 use super::throttle::Throttle;
 use super::tls::{Opening, Outcome, Tls, open};
 use super::watched::{WatchedReads, WatchedWrites};
-use crate::api::{ApiService, Machine, OverTls};
+use crate::api::{Machine, OverTls};
 use crate::auth::LastCredential;
+use crate::console::Site;
 
 /// How long a client may take over HTTP/2 to close a connection after the server announced its end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ pub(super) struct Serving {
 /// The part of that state that a reload replaces atomically.
 #[derive(Clone)]
 pub(super) struct Live {
-    pub(super) service: ApiService,
+    pub(super) service: Site,
     pub(super) timeouts: Timeouts,
 }
 
@@ -55,7 +56,7 @@ pub(super) struct Live {
 struct Current {
     live: watch::Receiver<Live>,
     /// A reference of this connection alone, so that threads do not contend for one reference count.
-    service: Arc<ApiService>,
+    service: Arc<Site>,
 }
 
 impl Current {
@@ -64,7 +65,7 @@ impl Current {
         Self { live, service }
     }
 
-    fn service(&mut self) -> Arc<ApiService> {
+    fn service(&mut self) -> Arc<Site> {
         // After an error, the service never changes again.
         if self.live.has_changed().unwrap_or(false) {
             self.service = Arc::new(self.live.borrow_and_update().service.clone());

@@ -19,8 +19,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::api::ApiService;
 use crate::config::{ConnectionsConfig, ListenAddress};
+use crate::console::Site;
 use crate::data_folder::control::ControlSocket;
 use activity::{Stage, Timeouts};
 use admission::Admission;
@@ -122,13 +122,13 @@ pub struct Replacing {
 impl Replacing {
     /// Returns the service that answers new requests.
     #[must_use]
-    pub fn service(&self) -> ApiService {
+    pub fn service(&self) -> Site {
         self.live.borrow().service.clone()
     }
 
     /// Answers new requests with another service, and applies other settings to connections. Requests that have begun keep their
     /// service.
-    pub fn replace(&self, service: ApiService, connections: &ConnectionsConfig) {
+    pub fn replace(&self, service: Site, connections: &ConnectionsConfig) {
         self.admission.set_room(connections);
         self.live.send_replace(Live { service, timeouts: Timeouts::from_config(connections) });
     }
@@ -176,7 +176,7 @@ impl Server {
     pub async fn bind(
         listen: &ListenAddress,
         connections: &ConnectionsConfig,
-        service: ApiService,
+        service: Site,
     ) -> Result<Self, BindError> {
         let host = listen.host();
         let found = tokio::net::lookup_host((host, listen.port())).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, WarehouseId};
 
 use super::{OpenWarehouse, StorageAccess};
 use crate::base::clock::Clock;
@@ -107,6 +107,17 @@ impl Warehouses {
                 Listed { record, open: None }
             }
         }
+    }
+
+    /// Returns the ids and names of an organisation's warehouses.
+    pub(crate) async fn names(
+        &self,
+        store: &dyn Store,
+        clock: &Clock,
+        organisation: OrganisationId,
+    ) -> Result<Vec<(WarehouseId, String)>, StoreError> {
+        let list = self.list(store, clock, organisation).await?;
+        Ok(list.warehouses.iter().map(|listed| (listed.record.id, listed.record.name.clone())).collect())
     }
 
     /// Finds an organisation's warehouse by its name, or its default.

@@ -126,7 +126,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api", "auth", "base", "config", "data_folder"]),
+    // Pages for browsers, made from the API's answers.
+    ("console", &["api", "auth", "base", "config"]),
+    ("server", &["api", "auth", "base", "config", "console", "data_folder"]),
     // The module that knows all others, and the command line that starts it.
     (
         "app",
@@ -140,6 +142,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "base",
             "catalog",
             "config",
+            "console",
             "data_folder",
             "delivery",
             "heavy",
@@ -188,7 +191,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
     ("object_store", &["cli", "storage", "vending"]),
-    ("axum", &["api", "app", "server"]),
+    ("axum", &["api", "app", "console", "server"]),
     ("hyper", &["api", "cli", "server"]),
     ("hyper_util", &["api", "cli", "server"]),
     ("http", &["api", "app", "base", "cli", "server", "storage", "telemetry", "vending"]),
@@ -223,6 +226,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("x509_cert", &["server"]),
     ("figment", &["config"]),
     ("clap", &["cli", "config"]),
+    ("tidewater_console", &["cli", "console"]),
 ];
 
 /// The crates that `core` may depend on.

@@ -14,6 +14,7 @@ use super::access_manager::AccessManager;
 use super::catalog_roles::GrantEntry;
 use super::paging::ListPaging;
 use super::principal_roles::PrincipalEntry;
+use crate::access::Principal;
 use crate::admin::{ExplainedAccess, ExplainedToken, NamedObject, Verdict};
 use crate::api::Api;
 use crate::api::body::Parameters;
@@ -133,7 +134,7 @@ pub(in crate::api) async fn explain(
     Ok(Json(ExplainedList { next_page_token: next.as_deref().map(token_after), access }))
 }
 
-/// Returns the caller's key or user, principal and roles.
+/// Returns the caller's key or user, principal, roles, and the warehouses that it may see.
 pub(in crate::api) async fn who_am_i(State(api): State<Arc<Api>>, parts: Parts) -> Result<Json<Value>, ApiError> {
     let caller = caller_of(&parts)?;
     let mut answer = json!({
@@ -152,6 +153,7 @@ pub(in crate::api) async fn who_am_i(State(api): State<Arc<Api>>, parts: Parts) 
     if let Some(engine) = caller.engine() {
         answer["engine"] = json!({ "id": engine.key(), "name": engine.key_name(), "role": engine.role().as_str() });
     }
+    answer["warehouses"] = api.catalog.visible_warehouses(&Principal::from(Arc::clone(caller))).await?.into();
     let roles = access.paths.iter().map(|path| {
         json!({ "principal-role": path.principal_role, "catalog-role": path.catalog_role_name,
                 "warehouse-id": path.warehouse })

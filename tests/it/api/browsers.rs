@@ -67,8 +67,8 @@ async fn every_origin_may_call_if_the_setting_allows_it() {
 }
 
 #[tokio::test]
-async fn root_shows_browsers_a_page_and_other_clients_an_error() {
-    let catalog = Catalog::new().await;
+async fn root_without_the_console_shows_browsers_a_page_and_other_clients_an_error() {
+    let catalog = Catalog::with(|config| config.console.enabled = false).await;
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("host", "lake.example:8181")];
     let page = send(&catalog, Method::GET, "/", &browser).await;
     assert_eq!(page.status, 200);

@@ -6,6 +6,7 @@ mod browsers;
 mod commit;
 mod conditional_load;
 mod config;
+mod console;
 mod direct_load;
 mod engines;
 mod functions;

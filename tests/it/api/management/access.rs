@@ -105,6 +105,13 @@ async fn who_am_i_shows_the_key_and_its_roles() {
     let me = world.catalog.get(&world.team, "/management/v1/who-am-i").await.ok(200);
     assert_eq!((&me["role"], &me["key"]["name"]), (&json!("none"), &json!("team")));
     assert_eq!(me["roles"][0]["principal-role"], "analysts");
+    assert_eq!(me["warehouses"], json!([]), "its role has no grants yet");
+    world.catalog.warehouse(world.acme.organisation, "hidden").await;
+    world.grant(&json!({ "privilege": "TABLE_READ_DATA", "type": "namespace", "namespace": ["ns"] })).await;
+    let me = world.catalog.get(&world.team, "/management/v1/who-am-i").await.ok(200);
+    assert_eq!(me["warehouses"], json!(["main"]));
+    let admin = world.catalog.get(&world.acme.key, "/management/v1/who-am-i").await.ok(200);
+    assert_eq!(admin["warehouses"], json!(["hidden", "main"]));
 }
 
 #[tokio::test]

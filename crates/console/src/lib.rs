@@ -1,0 +1,26 @@
+//! The pages of the web console: view models in, HTML out.
+//!
+//! The crate knows neither HTTP nor storage nor SQL. It parses the answers of the API, and renders them with templates that
+//! escape by default. All English texts are in [`texts`]. No page has an inline script or style.
+
+pub mod assets;
+pub mod browse;
+pub mod columns;
+pub mod doctor;
+pub mod format;
+pub mod frame;
+pub mod history;
+pub mod keys;
+pub mod link;
+pub mod sign_in;
+pub mod snapshots;
+pub mod snippets;
+pub mod table;
+pub mod texts;
+pub mod usage;
+pub mod view;
+
+pub use frame::{Call, Crumb, Frame, Place, Who};
+
+#[cfg(test)]
+mod tests;

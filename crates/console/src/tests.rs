@@ -1,0 +1,315 @@
+//! Tests of all pages together: escaping, no inline code, labels, complete texts.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::browse::{BinPage, BrowsePage, DroppedRow, HomePage, Kind, Listing, Lists, Location, WarehouseRow};
+use crate::doctor::{ConnectPage, snippets};
+use crate::frame::{Call, ErrorPage, Frame, Place, Who, render};
+use crate::history::{Filter, HistoryPage, RecordRow};
+use crate::keys::{AccessPage, ExplainedRow, KeyRow, KeysPage, NewKey, Question};
+use crate::sign_in::SignInPage;
+use crate::snapshots::History;
+use crate::snippets::Catalog;
+use crate::table::{Content, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
+use crate::usage::{Chart, UsagePage};
+use crate::view::{ViewPage, current_columns, versions};
+
+fn frame(name: &str) -> Frame {
+    let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned() };
+    let mut frame = Location::new(name, name).crumbs(Frame::new(name, Place::Catalog, &who, name), true);
+    frame.notice = Some(name.to_owned());
+    frame.own = name.to_owned();
+    frame.calls = vec![Call { body: Some(name.to_owned()), ..Call::get(name).command(name.to_owned()) }];
+    frame
+}
+
+fn schema_of(name: &str, id: i64) -> Value {
+    json!({ "schema-id": id, "fields": [
+        { "id": id, "name": name, "type": name, "required": true, "doc": name, "write-default": name },
+        { "id": 9, "name": name, "type": { "type": "struct", "fields": [{ "id": 10, "name": name, "type": { "type": name } }] } },
+    ] })
+}
+
+/// Returns a table's metadata with a name in every field.
+fn table_metadata(name: &str) -> Value {
+    let summary = json!({ "operation": name, "engine-name": name, "added-records": "1", "total-records": name });
+    json!({
+        "format-version": 2, "table-uuid": name, "location": name, "current-schema-id": 1,
+        "schemas": [schema_of(name, 0), schema_of(name, 1)],
+        "default-spec-id": 0, "partition-specs": [{ "spec-id": 0, "fields": [{ "source-id": 1, "name": name, "transform": name }] }],
+        "default-sort-order-id": 0,
+        "sort-orders": [{ "order-id": 0, "fields": [{ "source-ids": [9], "transform": { "x": name }, "direction": name, "null-order": name }] }],
+        "snapshots": [{ "snapshot-id": 1, "summary": summary }, { "snapshot-id": 2, "parent-snapshot-id": 1, "summary": summary }],
+        "current-snapshot-id": 1,
+        "refs": { name: { "type": name, "snapshot-id": 1 } },
+        "properties": { name: name },
+    })
+}
+
+fn table_pages(name: &str) -> Vec<String> {
+    let (metadata, place) = (table_metadata(name), Location::new(name, name));
+    let credentials = json!({ "storage-credentials": [{ "prefix": name, "config": { name: name } }] });
+    let contents = [
+        Content::Schema(schema(&metadata, None, None)),
+        Content::Schema(schema(&metadata, Some(0), Some(1))),
+        Content::History(History::parse(&metadata)),
+        Content::Properties(properties(&metadata["properties"])),
+        Content::Credentials(vended(&credentials)),
+        Content::Metadata(name.to_owned(), true),
+    ];
+    let page = |content| TablePage {
+        frame: frame(name),
+        place: place.clone(),
+        name: name.to_owned(),
+        tabs: tabs(&place, name, Section::Schema),
+        facts: facts(&metadata),
+        content,
+        own: name.to_owned(),
+        rollback: place.object("roll-back", name).text(),
+    };
+    let mut pages: Vec<String> = contents.into_iter().map(|content| render(&page(content))).collect();
+    pages.push(render(&RollbackPage {
+        frame: frame(name),
+        place,
+        name: name.to_owned(),
+        branch: name.to_owned(),
+        target: 1,
+        target_time: name.to_owned(),
+        undone: vec![[name; 4].map(str::to_owned)],
+        head: 2,
+        back: name.to_owned(),
+    }));
+    pages
+}
+
+fn catalog_pages(name: &str) -> Vec<String> {
+    let (place, names, text) = (Location::new(name, name), [name.to_owned()], || name.to_owned());
+    let kinds = [Kind::Namespace, Kind::Table, Kind::View];
+    let lists = || Lists::new(kinds.map(|kind| Listing::new(&place, kind, &names, Some(text()))).to_vec());
+    let dropped = DroppedRow::parse(
+        &json!({ "id": name, "identifier": { "namespace": [name], "name": name }, "type": name, "restorable": true, "state": name }),
+    );
+    let view = json!({
+        "current-version-id": 1, "schemas": [schema_of(name, 1)],
+        "versions": [{ "version-id": 1, "schema-id": 1, "summary": { "engine-name": name },
+            "representations": [{ "type": "sql", "dialect": name, "sql": name }] }],
+    });
+    vec![
+        render(&HomePage {
+            frame: frame(name),
+            warehouses: vec![WarehouseRow { root: text(), is_default: true, ..WarehouseRow::named(name) }],
+        }),
+        render(&BrowsePage {
+            frame: frame(name),
+            place: place.clone(),
+            heading: text(),
+            search: text(),
+            lists: lists(),
+            properties: vec![(text(), text())],
+            bin: text(),
+            own: text(),
+        }),
+        render(&BinPage { frame: frame(name), warehouse: text(), dropped: vec![dropped], more: Some(text()) }),
+        render(&ViewPage {
+            frame: frame(name),
+            place: place.clone(),
+            name: text(),
+            columns: current_columns(&view),
+            versions: versions(&view),
+            properties: vec![(text(), text())],
+            own: text(),
+        }),
+    ]
+}
+
+/// Returns every page, with a name in every field.
+fn pages(name: &str) -> Vec<String> {
+    let text = || name.to_owned();
+    let catalog = Catalog { uri: name, warehouse: name, token: name };
+    let key = KeyRow::parse(&json!({ "id": name, "name": name, "role": name, "state": name }));
+    let explained = ExplainedRow::parse(&json!({ "principal": { "name": name }, "message": name }));
+    let record = RecordRow::parse(
+        &json!({ "actor": name, "type": name, "operation": name, "object": name, "message": name, "address": name }),
+    );
+    let usage = json!({ "tier": name, "limit": 10, "usage": [{ "day": name, "requests": 9 }] });
+    let filter = Filter { actor: text(), operation: text(), object: text(), decision: text() };
+    let question = Question { warehouse: text(), action: text(), namespace: text(), table: text(), principal: text() };
+    let mut pages = [table_pages(name), catalog_pages(name)].concat();
+    pages.extend([
+        render(&SignInPage { frame: Frame::anonymous(name), refused: Some(text()), next: text() }),
+        render(&ErrorPage {
+            frame: frame(name),
+            heading: text(),
+            message: text(),
+            kind: text(),
+            request_id: text(),
+            back: text(),
+        }),
+        render(&ConnectPage {
+            frame: frame(name),
+            warehouses: vec![text()],
+            warehouse: text(),
+            snippets: snippets(&catalog),
+            text: text(),
+            findings: crate::doctor::examine("token: none"),
+            address: text(),
+        }),
+        render(&KeysPage {
+            frame: frame(name),
+            keys: vec![key],
+            more: Some(text()),
+            new: Some(NewKey { name: text(), text: text() }),
+        }),
+        render(&AccessPage {
+            frame: frame(name),
+            warehouses: vec![text()],
+            actions: vec![text()],
+            question,
+            rows: Some(vec![explained]),
+            refused: Some(text()),
+        }),
+        render(&UsagePage { frame: frame(name), chart: Chart::parse(&usage) }),
+        render(&HistoryPage { frame: frame(name), filter, records: vec![record], more: Some(text()) }),
+    ]);
+    pages
+}
+
+/// Returns the tags of a page: each with its name and its raw attributes. Fails at a `<` that begins no tag of the templates.
+fn tags(page: &str) -> Vec<(String, String)> {
+    let mut tags = Vec::new();
+    for part in page.split('<').skip(1) {
+        let mut quoted = false;
+        let end = part.find(|character| {
+            quoted ^= character == '"';
+            character == '>' && !quoted
+        });
+        let tag = &part[..end.unwrap_or_else(|| panic!("a tag without an end: {part}"))];
+        let name: String = tag.chars().take_while(|character| !character.is_whitespace()).collect();
+        tags.push((name.trim_end_matches('/').to_owned(), tag.to_owned()));
+    }
+    tags
+}
+
+/// Returns the names of a page's tags and of their attributes, in their order.
+fn skeleton(page: &str) -> Vec<(String, Vec<String>)> {
+    let attributes = |tag: &str| {
+        let mut names = Vec::new();
+        let mut rest = tag;
+        while let Some((before, after)) = rest.split_once("=\"") {
+            names.push(before.split_whitespace().next_back().unwrap_or_default().to_owned());
+            rest = after.split_once('"').map_or("", |(_, rest)| rest);
+        }
+        names
+    };
+    tags(page).into_iter().map(|(name, tag)| (name, attributes(&tag))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn name_in_any_field_changes_no_tag_and_no_attribute(
+        hostile in r#"[<>"'&/={}`%\\ a-z\u{1}-\u{20}\u{202e}\u{2028}]{1,40}"#,
+        known in prop::sample::select(vec![
+            "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onfocus='x", "</textarea><script>", "]]>", "-->",
+            "</title><svg onload=x>", "javascript:alert(1)", "&lt;b&gt;", "{{ 7 }}", "${7}", "\u{0}",
+        ]),
+    ) {
+        let plain: Vec<_> = pages("plain").iter().map(|page| skeleton(page)).collect();
+        for name in [hostile.as_str(), known] {
+            // A separator of levels makes more levels, and so more steps of the path.
+            let name = name.replace('\u{1f}', " ");
+            for (page, expected) in pages(&name).iter().zip(&plain) {
+                prop_assert_eq!(&skeleton(page), expected, "{:?}", name);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_page_has_inline_code_or_style_or_a_request_to_elsewhere() {
+    for page in pages("plain") {
+        for (name, tag) in tags(&page) {
+            let lower = tag.to_lowercase();
+            assert!(!lower.contains(" style=") && !lower.contains(" on") && name != "style", "{tag}");
+            assert!(name != "script" || lower.contains("src="), "{tag}");
+            for attribute in ["href", "src", "action"] {
+                if let Some((_, after)) = tag.split_once(&format!("{attribute}=\"")) {
+                    let value = after.split('"').next().unwrap();
+                    assert!(!value.contains(':') && !value.starts_with('/'), "{tag}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn link_that_begins_like_a_script_stays_a_name_in_a_query() {
+    for (_, tag) in pages("javascript:alert(1)").iter().flat_map(|page| tags(page)) {
+        // Fields that take a finished link are checked where they come from.
+        assert!(!tag.contains("action=\"javascript:"), "{tag}");
+    }
+    let place = Location::new("javascript:x", "javascript:y");
+    assert!(
+        place.link().text().starts_with("browse?")
+            && place.object("table", "javascript:z").text().starts_with("table?")
+    );
+}
+
+#[test]
+fn every_field_has_a_label_and_every_id_is_unique() {
+    for page in pages("plain") {
+        let tags = tags(&page);
+        let value = |tag: &str, name: &str| {
+            tag.split_once(&format!(" {name}=\"")).map(|(_, after)| after.split('"').next().unwrap().to_owned())
+        };
+        let labels: Vec<String> =
+            tags.iter().filter(|(name, _)| name == "label").filter_map(|(_, tag)| value(tag, "for")).collect();
+        let mut ids: Vec<String> = tags.iter().filter_map(|(_, tag)| value(tag, "id")).collect();
+        for (name, tag) in &tags {
+            let is_field = ["input", "select", "textarea"].contains(&name.as_str()) && !tag.contains("type=\"hidden\"");
+            assert!(!is_field || value(tag, "id").is_some_and(|id| labels.contains(&id)), "{tag}");
+        }
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{ids:?}");
+        let count = |wanted: &str| tags.iter().filter(|(name, _)| name == wanted).count();
+        assert_eq!((count("main"), count("h1"), count("html")), (1, 1, 1));
+    }
+}
+
+#[test]
+fn every_form_that_changes_something_has_the_token() {
+    for page in pages("plain") {
+        for form in page.split("<form").skip(1) {
+            let form = form.split("</form>").next().unwrap();
+            if form.contains("method=\"post\"") && !form.contains("action=\"sign-in\"") {
+                assert!(form.contains("name=\"csrf\" value=\"plain\""), "{form}");
+            }
+        }
+    }
+}
+
+#[test]
+fn templates_have_no_text_of_their_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    // Names of roles and commands are the same in every language.
+    let words = ["reader", "writer", "admin", "none", "tidewater key create me --role reader"];
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        for (begin, end) in [("{#", "#}"), ("{%", "%}"), ("{{", "}}"), ("<", ">")] {
+            while let Some(at) = text.find(begin) {
+                let after = text[at..].find(end).unwrap_or_else(|| panic!("{}: {begin} without {end}", path.display()));
+                text.replace_range(at..at + after + end.len(), "\n");
+            }
+        }
+        for line in text.lines().map(str::trim).filter(|line| line.chars().any(char::is_alphabetic)) {
+            assert!(words.contains(&line), "{}: put '{line}' into texts.rs", path.display());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Changes: each is one request to the API. A refused one shows the API's message.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tidewater_console::browse::Location;
+use tidewater_console::keys::NewKey;
+use tidewater_console::link::{encoded, is_own};
+use tidewater_console::texts as t;
+
+use super::door::Refusal;
+use super::manage::{keys, organisation_path};
+use super::page::{Asked, Page};
+use super::query::{Query, namespace_path, object_path, warehouse_path};
+use super::rollback::{BRANCH, commit_of, update_of};
+use super::table::load;
+
+/// The seconds of a day.
+const DAY_S: u64 = 86_400;
+
+/// Returns the page to which a form leads back.
+pub(super) fn back(form: &Query) -> String {
+    let back = form.text("back");
+    if is_own(back) && !back.is_empty() { back.to_owned() } else { "home".to_owned() }
+}
+
+fn done(page: &str, word: &str) -> Page {
+    let separator = if page.contains('?') { '&' } else { '?' };
+    Page::To(format!("{page}{separator}done={word}"))
+}
+
+/// Makes the change of a form.
+pub(super) async fn act(asked: &Asked<'_>) -> Result<Page, Refusal> {
+    let (form, place) = (asked.query, asked.query.location());
+    let name = form.text("t");
+    match form.text("do") {
+        "create-namespace" => create_namespace(asked, &place).await,
+        "drop-namespace" => {
+            let parent = parent_of(&place);
+            drop_object(asked, &namespace_path(&place, ""), &parent).await
+        }
+        "drop-table" => drop_object(asked, &object_path(&place, "tables", name), &place).await,
+        "drop-view" => drop_object(asked, &object_path(&place, "views", name), &place).await,
+        "restore" => restore(asked, &place).await,
+        "create-reference" => create_reference(asked, &place).await,
+        "remove-reference" => remove_reference(asked, &place).await,
+        "roll-back" => roll_back(asked, &place).await,
+        "create-key" => create_key(asked).await,
+        "revoke-key" => revoke_key(asked).await,
+        _ => Err(Refusal::new(StatusCode::BAD_REQUEST, t::REFUSED_FORM)),
+    }
+}
+
+fn parent_of(place: &Location) -> Location {
+    let mut parent = place.clone();
+    parent.levels.pop();
+    parent
+}
+
+async fn create_namespace(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
+    let new = place.below(asked.query.text("name"));
+    let body = json!({ "namespace": new.levels });
+    asked.door.change(Method::POST, &warehouse_path(&place.warehouse, "/namespaces"), Some(&body)).await?;
+    Ok(done(&new.link().text(), "namespace"))
+}
+
+/// Drops an object. Its files stay, so it can be restored. Goes on to the page of `parent`.
+async fn drop_object(asked: &Asked<'_>, path: &str, parent: &Location) -> Result<Page, Refusal> {
+    asked.door.change(Method::DELETE, path, None).await?;
+    Ok(done(&parent.link().text(), "dropped"))
+}
+
+async fn restore(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
+    let id = encoded(asked.query.text("id"));
+    let path = format!("/management/v1/warehouses/{}/dropped/{id}/restore", encoded(&place.warehouse));
+    asked.door.change(Method::POST, &path, None).await?;
+    Ok(done(asked.own, "restored"))
+}
+
+/// Commits one update to a table. The commit fails if the branch or tag was changed meanwhile: `expected` is its snapshot on the page.
+async fn commit(asked: &Asked<'_>, place: &Location, expected: Option<i64>, update: &Value) -> Result<(), Refusal> {
+    let body = commit_of(asked.query.text("name"), expected, update);
+    let path = object_path(place, "tables", asked.query.text("t"));
+    asked.door.change(Method::POST, &path, Some(&body)).await.map(|_| ())
+}
+
+async fn create_reference(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
+    let form = asked.query;
+    let kind = if form.text("kind") == "tag" { "tag" } else { "branch" };
+    let update = json!({ "action": "set-snapshot-ref", "ref-name": form.text("name"), "type": kind,
+                         "snapshot-id": form.number("snapshot") });
+    commit(asked, place, None, &update).await?;
+    Ok(done(asked.own, "reference"))
+}
+
+async fn remove_reference(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
+    let update = json!({ "action": "remove-snapshot-ref", "ref-name": asked.query.text("name") });
+    commit(asked, place, asked.query.number("snapshot"), &update).await?;
+    Ok(done(asked.own, "reference-removed"))
+}
+
+/// Points a branch to an older snapshot. Its retention stays.
+async fn roll_back(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
+    let form = asked.query;
+    if form.text("name") != BRANCH {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, t::REFUSED_FORM));
+    }
+    let path = object_path(place, "tables", form.text("t"));
+    let branch = load(asked.door, &path, |mut loaded| loaded["metadata"]["refs"][BRANCH].take()).await?;
+    let not_offered = || Refusal::new(StatusCode::CONFLICT, t::NOT_AN_ANCESTOR);
+    let target = form.number("snapshot").ok_or_else(not_offered)?;
+    let update = update_of(branch, target).ok_or_else(not_offered)?;
+    commit(asked, place, form.number("head"), &update).await?;
+    Ok(done(asked.own, "rolled-back"))
+}
+
+/// Creates a key, and shows it. The page is not stored, and a reload asks before it sends the form again.
+async fn create_key(asked: &Asked<'_>) -> Result<Page, Refusal> {
+    let form = asked.query;
+    let mut body = json!({ "name": form.text("name"), "role": form.text("role") });
+    if let Some(days) = form.get("days") {
+        let days: u64 = days.parse().map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, t::NOT_A_NUMBER))?;
+        body["expires-s"] = days.saturating_mul(DAY_S).into();
+    }
+    let made = asked.door.change(Method::POST, &organisation_path(asked, "/keys"), Some(&body)).await?;
+    let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    keys(asked, Some(NewKey { name: text("name"), text: text("api_key") })).await
+}
+
+async fn revoke_key(asked: &Asked<'_>) -> Result<Page, Refusal> {
+    let path = organisation_path(asked, &format!("/keys/{}", encoded(asked.query.text("id"))));
+    asked.door.change(Method::DELETE, &path, None).await?;
+    Ok(done(asked.own, "revoked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn form_leads_back_only_to_pages_of_the_console() {
+        let to = |text: &str| back(&Query::parse(text.as_bytes()));
+        assert_eq!(to("back=browse%3Fw%3Da"), "browse?w=a");
+        for other in ["back=", "", "back=https%3A%2F%2Fevil.example", "back=%2F%2Fevil.example", "back=..%2Fx"] {
+            assert_eq!(to(other), "home", "{other}");
+        }
+    }
+}

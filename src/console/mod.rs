@@ -1,0 +1,19 @@
+//! The web console: pages below `/console`.
+//!
+//! A page is a browser's client of the API: it makes requests to [`crate::api::ApiService`] with the visitor's token, and renders the answers. So
+//! authentication, permissions, limits, audit records and the texts of errors are those of the API. docs/decisions/0085 says why.
+
+mod actions;
+mod browse;
+mod door;
+mod manage;
+mod page;
+mod pages;
+mod query;
+mod rollback;
+mod session;
+mod sign_in;
+mod site;
+mod table;
+
+pub use site::Site;

@@ -1,0 +1,96 @@
+//! What pages are made from, and the answers with them.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tidewater_console::{Frame, Place, texts as t};
+
+use super::door::Door;
+use super::query::Query;
+use crate::api::{ApiService, Visitor};
+
+/// A request for a page, before its sign-in is known to be valid.
+pub(super) struct Visit<'a> {
+    pub(super) api: &'a ApiService,
+    pub(super) visitor: &'a Visitor,
+    pub(super) agent: Option<&'a HeaderValue>,
+    /// The server's address as the browser knows it, without a path.
+    pub(super) address: String,
+    /// Whether the browser sent a sign-in.
+    pub(super) had_session: bool,
+}
+
+/// The content of an answer.
+pub(super) enum Page {
+    /// A page, or a part of one.
+    Html(String),
+    /// The browser goes on to a page.
+    To(String),
+}
+
+/// What a page is made from: the way to the API, its own name, and its parameters.
+pub(super) struct Asked<'a> {
+    pub(super) door: &'a Door,
+    pub(super) query: &'a Query,
+    /// The server's address as the browser knows it, without a path.
+    pub(super) address: &'a str,
+    /// The relative link of the page.
+    pub(super) own: &'a str,
+}
+
+impl Asked<'_> {
+    /// Returns the frame of the page, with a message about the change that led here.
+    pub(super) fn frame(&self, title: &str, place: Place) -> Frame {
+        let session = &self.door.session;
+        let frame = Frame::new(title, place, &session.who, &session.csrf());
+        Frame { notice: notice(self.query.text("done")), own: self.own.to_owned(), ..frame }
+    }
+}
+
+/// Returns the message about a change, by its word in the address. Other words show nothing, so a link cannot put a text on a page.
+fn notice(done: &str) -> Option<String> {
+    let text = match done {
+        "namespace" => t::DONE_NAMESPACE,
+        "dropped" => t::DONE_DROPPED,
+        "restored" => t::DONE_RESTORED,
+        "revoked" => t::DONE_REVOKED,
+        "reference" => t::DONE_REFERENCE,
+        "reference-removed" => t::DONE_REFERENCE_REMOVED,
+        "rolled-back" => t::DONE_ROLLED_BACK,
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Returns an answer with a page, which nothing stores.
+pub(super) fn html(status: StatusCode, text: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, text).into_response()
+}
+
+/// Leads the browser to another page with `GET`.
+pub(super) fn redirect(page: &str) -> Response {
+    let to = HeaderValue::try_from(page).unwrap_or(HeaderValue::from_static("home"));
+    (StatusCode::SEE_OTHER, [(LOCATION, to), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response()
+}
+
+/// Adds a cookie to an answer, if there is one.
+pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_words_show_a_message() {
+        assert!(notice("restored").is_some() && notice("<b>").is_none() && notice("").is_none());
+    }
+}

@@ -1,0 +1,198 @@
+//! Every page of the console, and what all answers to browsers have in common.
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, USER_AGENT, X_FRAME_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tidewater_console::assets::{self, Asset};
+use tidewater_console::frame::{ErrorPage, render};
+use tidewater_console::{Frame, Place, texts as t};
+
+use super::door::{Door, Refusal};
+use super::page::{Asked, Page, Visit, html, redirect, with_cookie};
+use super::query::Query;
+use super::session::{Session, host, is_same_origin};
+use super::{actions, browse, manage, rollback, sign_in, table};
+use crate::api::{ApiService, Visitor};
+
+/// The largest form, in bytes.
+const MAX_FORM_BYTES: usize = 128 << 10;
+
+/// What pages may load: files of this server alone. There are no scripts and styles inside of pages.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
+
+/// Answers a request for a page. `name` is the path below the console.
+pub(super) async fn answer(api: &ApiService, visitor: &Visitor, name: &str, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    if is_read && let Some(asset) = assets::find(name) {
+        return file(asset);
+    }
+    let session = Session::read(&parts.headers, visitor.over_https);
+    let had_session = session.is_some();
+    let scheme = if visitor.over_https { "https" } else { "http" };
+    let address = format!("{scheme}://{}", host(&parts.uri, &parts.headers).unwrap_or_default());
+    let visit = Visit { api, visitor, agent: parts.headers.get(USER_AGENT), address, had_session };
+    let mut response = match (&parts.method, name) {
+        (&Method::GET | &Method::HEAD, "sign-in") => sign_in::show(&query_of(&parts)),
+        (&Method::GET | &Method::HEAD, _) => read(&visit, session, name, &parts).await,
+        (&Method::POST, _) => match form(&parts, body).await {
+            Ok(form) if is_same_origin(&parts.uri, &parts.headers) => post(&visit, session, name, &form).await,
+            Ok(_) => refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, not_from_here(), "home"),
+            Err(refusal) => refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, refusal, "home"),
+        },
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    };
+    add_headers(&mut response);
+    response
+}
+
+fn query_of(parts: &Parts) -> Query {
+    Query::parse(parts.uri.query().unwrap_or_default().as_bytes())
+}
+
+async fn form(parts: &Parts, body: Body) -> Result<Query, Refusal> {
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(not_from_here());
+    }
+    let too_long = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, t::TOO_LONG);
+    Ok(Query::parse(&to_bytes(body, MAX_FORM_BYTES).await.map_err(too_long)?))
+}
+
+fn not_from_here() -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, t::REFUSED_FORM)
+}
+
+/// Answers a request for a page of a signed-in browser.
+async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &Parts) -> Response {
+    let own = own_link(name, parts.uri.query());
+    let Some(session) = session else { return sign_in::again(visit, &own) };
+    let renewed = sign_in::renewed(visit, &session).await;
+    let cookie = renewed.as_ref().and_then(|session| session.cookie(visit.visitor.over_https));
+    let door = Door::new(visit.api, visit.visitor, renewed.unwrap_or(session), visit.agent.cloned());
+    let query = query_of(parts);
+    let asked = Asked { door: &door, query: &query, address: &visit.address, own: &own };
+    let made = match name {
+        "" | "home" => browse::home(&asked).await,
+        "browse" => browse::show(&asked).await,
+        "tree" => browse::tree(&asked).await,
+        "bin" => browse::bin(&asked).await,
+        "table" => table::table(&asked).await,
+        "view" => table::view(&asked).await,
+        "roll-back" => rollback::preview(&asked).await,
+        "connect" | "doctor" => manage::connect(&asked).await,
+        "keys" => manage::keys(&asked, None).await,
+        "access" => manage::access(&asked).await,
+        "usage" => manage::usage(&asked).await,
+        "history" => manage::history(&asked).await,
+        _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
+    };
+    with_cookie(finished(visit, &door, made, &own, false), cookie)
+}
+
+/// Returns the link of a page without the parameters of a part or a message.
+fn own_link(name: &str, query: Option<&str>) -> String {
+    let kept: Vec<&str> = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("done=") && !pair.starts_with("part="))
+        .collect();
+    let name = if name.is_empty() { "home" } else { name };
+    if kept.is_empty() { name.to_owned() } else { format!("{name}?{}", kept.join("&")) }
+}
+
+/// Answers a form of a page of this server.
+async fn post(visit: &Visit<'_>, session: Option<Session>, name: &str, form: &Query) -> Response {
+    if name == "sign-in" {
+        return sign_in::sign_in(visit, form).await;
+    }
+    let Some(session) = session else { return sign_in::again(visit, "") };
+    if !is_equal(&session.csrf(), form.text("csrf")) {
+        return refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, not_from_here(), "home");
+    }
+    if name == "sign-out" {
+        return sign_in::sign_out(visit);
+    }
+    let door = Door::new(visit.api, visit.visitor, session, visit.agent.cloned());
+    let back = actions::back(form);
+    let asked = Asked { door: &door, query: form, address: &visit.address, own: &back };
+    let made = match name {
+        "do" => actions::act(&asked).await,
+        "doctor" => manage::connect(&asked).await,
+        _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
+    };
+    finished(visit, &door, made, &back, true)
+}
+
+/// Compares two texts without a hint at where they differ.
+fn is_equal(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+}
+
+/// Returns the answer with a page, or says why there is none.
+fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, changes: bool) -> Response {
+    match made {
+        Ok(Page::Html(text)) => html(StatusCode::OK, text),
+        Ok(Page::To(page)) => redirect(&page),
+        Err(refusal) if refusal.is_signed_out() => sign_in::again(visit, if changes { "" } else { own }),
+        Err(refusal) => {
+            let heading = match refusal.status {
+                _ if changes => t::REFUSED_HEADING,
+                StatusCode::NOT_FOUND => t::MISSING_HEADING,
+                _ => t::FAILED_HEADING,
+            };
+            let frame = Frame::new(heading, Place::Elsewhere, &door.session.who, &door.session.csrf());
+            refused(frame, heading, refusal, if changes { own } else { "home" })
+        }
+    }
+}
+
+fn refused(frame: Frame, heading: &str, refusal: Refusal, back: &str) -> Response {
+    let Refusal { status, kind, message, request_id } = refusal;
+    let page = ErrorPage { frame, heading: heading.to_owned(), message, kind, request_id, back: back.to_owned() };
+    html(status, render(&page))
+}
+
+/// Returns a file. Its name has a hash of its content, so browsers may keep it.
+fn file(asset: &'static Asset) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    let mut response = (headers, asset.content).into_response();
+    add_headers(&mut response);
+    response
+}
+
+fn add_headers(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Not `no-referrer`, with which browsers send forms without their origin.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("same-origin"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_link_has_no_message_and_no_part() {
+        assert_eq!(own_link("browse", Some("w=a&done=x&q=b&part=lists")), "browse?w=a&q=b");
+        assert_eq!((own_link("", None), own_link("keys", Some("done=x"))), ("home".to_owned(), "keys".to_owned()));
+    }
+
+    #[test]
+    fn equal_texts_are_equal() {
+        assert!(is_equal("abc", "abc") && is_equal("", ""));
+        assert!(!is_equal("abc", "abd") && !is_equal("abc", "ab") && !is_equal("", "a"));
+    }
+}

@@ -1,0 +1,254 @@
+"""The web console in a real browser.
+
+`TIDEWATER_SCREENSHOTS=1` writes the screenshots of docs/console.md again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium
+from support.rest import Rest
+from support.server import REPOSITORY, Server
+
+HOSTILE = "<img src=x onerror=\"document.title='taken'\">'&\"${7}{{7}}"
+
+HIDE_FOLDER = """
+for (const one of document.querySelectorAll("dd")) one.textContent = one.textContent.replace(/^file:.*\\/data/, "file:///srv");
+"""
+
+SCREENSHOTS = REPOSITORY / "docs/console"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of a new browser profile. The test fails if a page has an error in its script, or breaks its security policy."""
+    context = browser.new_context(viewport={"width": 1200, "height": 760})
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if "Content Security Policy" in line.text else None)
+    page.on("requestfailed", lambda request: complaints.append(request.url) if "/console/" not in request.url else None)
+    yield page
+    context.close()
+    assert not complaints, complaints
+
+
+def table_of(name: str) -> dict[str, Any]:
+    """Returns a request for a table of one column."""
+    return {"name": name, "schema": {"type": "struct", "fields": [{"id": 1, "name": "a", "required": False, "type": "long"}]}}
+
+
+def sign_in(page: Any, uri: str, key: str) -> None:
+    page.goto(f"{uri}/")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Warehouses").wait_for()
+
+
+def test_sign_in_browse_search_and_sign_out(page: Any, server: Server, rest: Rest, namespace: str) -> None:
+    for name in ("orders", "orders_eu", "zebra"):
+        rest.create_table(namespace, table_of(name))
+    page.goto(f"{server.uri}/")
+    page.get_by_label("API key").fill("flx_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    assert "copy the whole key" in page.get_by_role("alert").inner_text()
+    sign_in(page, server.uri, server.key)
+    page.get_by_role("link", name="quickstart").click()
+    # The tree opens in place.
+    page.get_by_role("button", name=f"Show the contents of {namespace}", exact=True).click()
+    page.get_by_role("link", name="zebra").wait_for()
+    # Search as you type, with the keyboard alone.
+    page.keyboard.press("/")
+    page.keyboard.type(f"{namespace}.orders_")
+    page.get_by_role("link", name="orders_eu").wait_for()
+    page.get_by_role("link", name="zebra").wait_for(state="detached")
+    assert "q=" in page.url, "the search has an address"
+    page.get_by_role("link", name="orders_eu").click()
+    page.get_by_role("heading", name="orders_eu", level=1).wait_for()
+    for section in ("Snapshots", "Properties", "Credentials", "Metadata document", "Schema"):
+        page.get_by_role("navigation", name="Sections of the table").get_by_role("link", name=section).click()
+        page.get_by_role("heading", name="orders_eu", level=1).wait_for()
+    cookies = page.context.cookies()
+    assert [(one["name"], one["httpOnly"], one["sameSite"]) for one in cookies] == [("tidewater-console", True, "Lax")]
+    assert server.key not in str(cookies)
+    page.get_by_role("button", name="Sign out").click()
+    assert "You are signed out." in page.inner_text("main")
+    page.goto(f"{server.uri}/console/keys")
+    assert "/console/sign-in" in page.url
+
+
+def test_namespaces_tables_and_keys_are_changed(page: Any, server: Server, rest: Rest, unique: str) -> None:
+    sign_in(page, server.uri, server.key)
+    page.get_by_role("link", name="quickstart").click()
+    page.get_by_text("Create a namespace here").click()
+    page.get_by_label("Name", exact=True).fill(unique)
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert "The namespace is created." in page.get_by_role("status").first.inner_text()
+    rest.create_table(unique, table_of("t"))
+    page.goto(f"{server.uri}/console/table?w=quickstart&ns={unique}&t=t")
+    page.get_by_text("Drop this table").click()
+    page.get_by_role("button", name="Drop t", exact=True).click()
+    page.get_by_role("link", name="Dropped tables and views").click()
+    page.get_by_role("button", name=f"Restore {unique}.t", exact=True).click()
+    assert "Restored." in page.get_by_role("status").first.inner_text()
+    rest.load(unique, "t")
+    page.get_by_role("link", name="Keys", exact=True).click()
+    page.get_by_label("Name", exact=True).fill(unique)
+    page.get_by_role("button", name="Create", exact=True).click()
+    key = page.locator("#new-key").inner_text()
+    assert Rest(server.uri, key).get("/namespaces").status_code == 200
+    page.goto(f"{server.uri}/console/keys")
+    assert key not in page.content()
+    row = page.get_by_role("row").filter(has_text=unique)
+    row.locator("summary").click()
+    row.get_by_role("button", name=f"Revoke {unique}", exact=True).click()
+    assert "The key is revoked." in page.get_by_role("status").first.inner_text()
+    assert Rest(server.uri, key).get("/namespaces").status_code == 401
+
+
+def test_history_is_drawn_and_rolled_back(page: Any, server: Server, connect: Callable[..., Any], namespace: str) -> None:
+    import pyarrow
+
+    catalog = connect()
+    table = catalog.create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+    for value in range(3):
+        table.append(pyarrow.table({"a": [value]}))
+    first = min(table.snapshots(), key=lambda one: one.sequence_number).snapshot_id
+    sign_in(page, server.uri, server.key)
+    history = f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history"
+    page.goto(history)
+    assert page.locator("svg circle").count() == 3
+    page.get_by_text("Create a branch or tag").click()
+    page.get_by_label("Name", exact=True).fill("audit")
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert page.locator(".tag.branch", has_text="audit").count() == 1
+    page.get_by_role("row").filter(has_text=str(first)).get_by_role("link", name="Roll back").click()
+    assert page.get_by_role("row").count() == 3, "a heading, and the two snapshots that the branch loses"
+    page.get_by_role("button", name="Roll back").click()
+    assert "The branch is rolled back." in page.get_by_role("status").first.inner_text()
+    assert catalog.load_table(f"{namespace}.t").current_snapshot().snapshot_id == first
+    page.get_by_role("button", name="Remove audit").click()
+    assert page.locator(".tag.branch", has_text="audit").count() == 0
+
+
+def test_hostile_names_run_nothing(page: Any, server: Server, rest: Rest, namespace: str) -> None:
+    rest.post("/namespaces", json={"namespace": [namespace, HOSTILE], "properties": {HOSTILE: HOSTILE}})
+    key = quote("\x1f".join([namespace, HOSTILE]), safe="")
+    place = f"w=quickstart&ns={key}"
+    schema = {"type": "struct", "fields": [{"id": 1, "name": HOSTILE, "required": False, "type": "long", "doc": HOSTILE}]}
+    made = rest.post(f"/namespaces/{key}/tables", json={"name": HOSTILE, "schema": schema, "properties": {HOSTILE: HOSTILE}})
+    assert made.status_code == 200, made.text
+    sign_in(page, server.uri, server.key)
+    table = f"table?{place}&t={quote(HOSTILE, safe='')}"
+    pages = [f"browse?w=quickstart&ns={namespace}", f"browse?{place}", f"bin?{place}"]
+    pages += [f"{table}&show={show}" for show in ("schema", "history", "properties", "credentials", "metadata")]
+    for address in pages:
+        page.goto(f"{server.uri}/console/{address}")
+        assert page.title() != "taken" and page.locator("img[src=x]").count() == 0, address
+        assert "onerror" in page.inner_text("body"), address
+    page.goto(f"{server.uri}/console/browse?w=quickstart&ns={namespace}")
+    page.get_by_role("button", name=re.compile("Show the contents of <img")).click()
+    page.get_by_role("link", name=HOSTILE).nth(1).wait_for()
+    assert page.title() != "taken"
+
+
+def test_console_works_below_a_path_of_a_proxy(page: Any, server: Server) -> None:
+    with below_a_path(server.uri) as uri:
+        sign_in(page, uri, server.key)
+        assert page.url == f"{uri}/console/home"
+        page.get_by_role("link", name="quickstart").click()
+        page.get_by_role("link", name="demo").click()
+        page.get_by_role("link", name="tides").click()
+        page.get_by_role("heading", name="tides", level=1).wait_for()
+        page.get_by_role("link", name="Connect", exact=True).click()
+        assert f"ENDPOINT '{uri}'" in page.locator("#duckdb").inner_text(), "the browser's address is in the settings"
+        page.get_by_role("button", name="Sign out").click()
+        assert page.url.startswith(f"{uri}/console/sign-in")
+
+
+def test_client_doctor_and_explanation_of_access(page: Any, server: Server) -> None:
+    sign_in(page, server.uri, server.key)
+    page.get_by_role("link", name="Connect", exact=True).click()
+    page.get_by_label("Error or settings of the client").fill("uri: 'http://127.0.0.1:8181/v1'")
+    page.get_by_role("button", name="Examine").click()
+    assert "Leave it out" in page.inner_text("#doctor")
+    page.get_by_role("link", name="Access", exact=True).click()
+    page.get_by_label("Action").select_option("drop-table")
+    page.get_by_label("Namespace").fill("demo")
+    page.get_by_label("Table").fill("tides")
+    page.get_by_role("button", name="Explain").click()
+    assert "its built-in role is admin" in page.inner_text("main")
+
+
+def addresses(server: Server) -> dict[str, str]:
+    table = "table?w=quickstart&ns=demo&t=tides"
+    sections = {show: f"{table}&show={show}" for show in ("schema", "history", "properties", "credentials", "metadata")}
+    others = ("home", "connect", "keys", "access", "usage", "history")
+    pages = {"browse": "browse?w=quickstart", "namespace": "browse?w=quickstart&ns=demo", "bin": "bin?w=quickstart"}
+    return {**pages, **sections, **{f"place-{name}": name for name in others}, "missing": "nowhere"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_and_small_screens_find_nothing_serious(browser: Any, server: Server, scheme: str) -> None:
+    axe = axe_source()
+    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(f"{server.uri}/console/sign-in")
+    found = {}
+    sign_in_page = {"sign-in": "sign-in"}
+    for name, address in {**sign_in_page, **addresses(server)}.items():
+        if name != "sign-in" and not context.cookies():
+            sign_in(page, server.uri, server.key)
+        page.goto(f"{server.uri}/console/{address}")
+        page.evaluate(axe)
+        violations = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+        if serious:
+            found[name] = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
+        # Wide tables scroll inside of the page, not the page itself.
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            found.setdefault(name, []).append(("wider than the screen by", wide))
+    context.close()
+    assert not found, found
+
+
+def test_first_page_is_small(page: Any, server: Server) -> None:
+    answers: list[Any] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto(f"{server.uri}/")
+    page.wait_for_load_state("networkidle")
+    sizes = [len(answer.body()) for answer in answers if answer.status == 200]
+    assert len(sizes) >= 3 and sum(sizes) < 100_000, sizes
+
+
+@pytest.mark.skipif(not os.environ.get("TIDEWATER_SCREENSHOTS"), reason="TIDEWATER_SCREENSHOTS is not set")
+def test_screenshots_are_written(browser: Any, server: Server) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for name, address, scheme in [
+        ("history", "table?w=quickstart&ns=demo&t=tides&show=history", "light"),
+        ("schema-dark", "table?w=quickstart&ns=demo&t=tides", "dark"),
+    ]:
+        context = browser.new_context(viewport={"width": 1100, "height": 640}, color_scheme=scheme)
+        page = context.new_page()
+        sign_in(page, server.uri, server.key)
+        page.goto(f"{server.uri}/console/{address}")
+        # The folder of the test differs with each run.
+        page.evaluate(HIDE_FOLDER)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        context.close()
