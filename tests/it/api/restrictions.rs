@@ -1,6 +1,7 @@
 //! Read restrictions: what trusted engines get, what other callers get, and what they cannot learn.
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, Struct};
 use serde_json::{Value, json};
 
@@ -413,9 +414,8 @@ async fn narrowed_token_and_engine_lift_no_restriction_and_the_explanation_names
     let grant = json!({ "privilege": "TABLE_READ_DATA", "type": "namespace", "namespace": ["ns"] });
     world.machine(Method::PUT, "/warehouses/main/catalog-roles/readers/grants", &grant, 204).await;
     let form = format!("grant_type=client_credentials&client_secret={}&scope=PRINCIPAL_ROLE:free", world.writer);
-    let request =
-        axum::http::Request::post("/v1/oauth/tokens").header("content-type", "application/x-www-form-urlencoded");
-    let token = world.catalog.send(request.body(axum::body::Body::from(form)).unwrap()).await.ok(200);
+    let request = Request::post("/v1/oauth/tokens").header("content-type", "application/x-www-form-urlencoded");
+    let token = world.catalog.send(request.body(Body::from(form)).unwrap()).await.ok(200);
     let narrowed = token["access_token"].as_str().unwrap();
     let refused = world.catalog.get(narrowed, TABLE).await.error(403, "ForbiddenException");
     assert!(refused.contains("is restricted for you"), "{refused}");
