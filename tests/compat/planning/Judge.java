@@ -271,7 +271,7 @@ final class Judge {
     check(different, "equality ids", theirs.equalityFieldIds(), ours.equalityFieldIds());
     if (theirs.specId() == ours.specId()) {
       PartitionSpec spec = made.table().specs().get(theirs.specId());
-      if (Comparators.forType(spec.partitionType()).compare(theirs.partition(), ours.partition()) != 0) {
+      if (!isSamePartition(spec, theirs.partition(), ours.partition())) {
         different.add("partition: %s, not %s".formatted(ours.partition(), theirs.partition()));
       }
     }
@@ -283,6 +283,15 @@ final class Judge {
       compareStatistics(one, different, theirs, ours);
     }
     different.forEach(what -> differs(one, kind + "field differs", what + " of " + ours.location()));
+  }
+
+  private static boolean isSamePartition(PartitionSpec spec, StructLike one, StructLike other) {
+    try {
+      return Comparators.forType(spec.partitionType()).compare(one, other) == 0;
+    } catch (IllegalArgumentException promoted) {
+      // The library has values as they were before their column was promoted, and does not compare those.
+      return one.toString().equals(other.toString());
+    }
   }
 
   private void compareStatistics(Case one, Set<String> different, ContentFile<?> theirs, ContentFile<?> ours) {
