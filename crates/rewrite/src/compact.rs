@@ -2,17 +2,17 @@
 
 mod plan;
 mod propose;
-mod rows;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::data::{CompactionRule, Deletes, FileDeletes, Format, Output, ParquetFile};
+use crate::data::{CompactionRule, Format, Output};
 use crate::error::RewriteError;
 use crate::job::Job;
 use crate::manifest::{FileRecord, current_schema};
-use crate::state::{DeleteFiles, Reasons, State, delete_name};
+use crate::reading::{InputFile, Reading};
+use crate::rows::Columns;
+use crate::state::{DeleteFiles, Reasons, State};
 use plan::{Group, Planned};
-use rows::Columns;
 
 /// New data files that replace others, before their commit.
 #[derive(Debug)]
@@ -98,10 +98,10 @@ pub fn compact(
     report.waiting_groups = planned.waiting;
     let mut compaction =
         Compaction { sequence_number: state.base.sequence_number, replaced: HashMap::new(), added: Vec::new() };
+    let reading = Reading { state: &state, entries: &entries, delete_files: &delete_files, columns: &columns };
     for group in &planned.groups {
         let written_before = job.written().len();
-        let work = Work { state: &state, entries: &entries, deletes: &delete_files, columns: &columns, format: &format };
-        match work.rewrite(job, group) {
+        match rewrite(job, &reading, &format, group) {
             Ok(rewritten) => {
                 for file in &group.files {
                     report.count_read(file);
@@ -125,89 +125,28 @@ pub fn compact(
     Ok(((!compaction.replaced.is_empty()).then_some(compaction), report))
 }
 
-/// What the rewrites of all groups share.
-struct Work<'w> {
-    state: &'w State,
-    entries: &'w [tidewater_manifests::Entries<'w>],
-    deletes: &'w DeleteFiles,
-    columns: &'w Columns,
-    format: &'w Format,
-}
-
 /// The rewrite of a group.
 struct Rewritten {
     replaced: Vec<(String, HashSet<String>)>,
     added: Vec<FileRecord>,
 }
 
-impl Work<'_> {
-    fn rewrite(&self, job: &mut Job<'_>, group: &Group) -> Result<Rewritten, RewriteError> {
-        let mut files = Vec::with_capacity(group.files.len());
-        for planned in &group.files {
-            let (manifest, row) = planned.place;
-            if let Some(entry) = self.entries[manifest].get(row) {
-                files.push((planned, self.state.record(manifest, &entry), entry.sequence_number()));
-            }
-        }
-        let (deletes, names) = self.read_deletes(job, &files)?;
-        let Some((_, first, _)) = files.first() else { return Ok(Rewritten { replaced: Vec::new(), added: Vec::new() }) };
-        let mut output = Output::new(self.format, job.data_folder(&first.path), first.partition.clone());
-        let mut replaced = Vec::with_capacity(files.len());
-        for (planned, file, sequence_number) in &files {
-            self.copy_rows(job, &mut output, (file, group.spec_id, *sequence_number), &deletes.of(&file.path, &planned.deletes))?;
-            let applied = planned.deletes.iter().filter_map(|number| names.get(number).cloned()).collect();
-            replaced.push((file.path.clone(), applied));
-        }
-        Ok(Rewritten { replaced, added: output.finish(job)? })
+fn rewrite(
+    job: &mut Job<'_>,
+    reading: &Reading<'_>,
+    format: &Format,
+    group: &Group,
+) -> Result<Rewritten, RewriteError> {
+    let files = group.files.iter().filter_map(|planned| reading.input(planned.place, planned.deletes.clone()));
+    let files: Vec<InputFile> = files.collect();
+    let (deletes, names) = reading.read_deletes(job, &files)?;
+    let Some(first) = files.first() else { return Ok(Rewritten { replaced: Vec::new(), added: Vec::new() }) };
+    let mut output = Output::new(format, job.data_folder(&first.record.path), first.record.partition.clone());
+    let mut replaced = Vec::with_capacity(files.len());
+    for file in &files {
+        reading.read_rows(job, file, &deletes, |job, rows| output.write(job, rows))?;
+        let applied = file.deletes.iter().filter_map(|number| names.get(number).cloned()).collect();
+        replaced.push((file.record.path.clone(), applied));
     }
-
-    /// Reads the delete files that apply to the files of a group. Returns their names by number, too.
-    fn read_deletes(
-        &self,
-        job: &mut Job<'_>,
-        files: &[(&Planned, FileRecord, i64)],
-    ) -> Result<(Deletes, HashMap<u32, String>), RewriteError> {
-        let mut applies: HashMap<u32, HashSet<&str>> = HashMap::new();
-        for (planned, file, _) in files {
-            for number in &planned.deletes {
-                applies.entry(*number).or_default().insert(&file.path);
-            }
-        }
-        let mut numbers: Vec<u32> = applies.keys().copied().collect();
-        numbers.sort_unstable();
-        let (mut deletes, mut names) = (Deletes::default(), HashMap::new());
-        for number in numbers {
-            let Some((manifest, row)) = self.deletes.place(number) else { continue };
-            let Some(entry) = self.entries[manifest].get(row) else { continue };
-            let record = self.state.record(manifest, &entry);
-            let memory_bytes = job.limits().memory_bytes / 8;
-            deletes.read(job, (number, &record), &applies[&number], memory_bytes)?;
-            names.insert(number, delete_name(&entry));
-        }
-        Ok((deletes, names))
-    }
-
-    fn copy_rows(
-        &self,
-        job: &mut Job<'_>,
-        output: &mut Output<'_>,
-        (file, spec_id, sequence_number): (&FileRecord, i32, i64),
-        deletes: &FileDeletes<'_>,
-    ) -> Result<(), RewriteError> {
-        let opened = ParquetFile::open(job, file, job.limits().memory_bytes / 8)?;
-        let refuse = |why: String| RewriteError::unsupported(format!("{}: {why}", file.path));
-        if i64::try_from(opened.rows()) != Ok(file.record_count) {
-            return Err(refuse("its footer and its manifest have different numbers of rows".to_owned()));
-        }
-        let mut ids = self.columns.ids();
-        ids.extend(deletes.column_ids());
-        let source = rows::Source::new(self.columns, (file, spec_id), sequence_number);
-        // Refuses a file whose columns do not fit before any of its rows is read.
-        source.convert(0, &opened.empty(&ids), None).map_err(refuse)?;
-        opened.read(job, &ids, |job, rows| {
-            let keep = deletes.keep(rows.first, &rows.columns).map_err(refuse)?;
-            let batch = source.convert(rows.first, &rows.columns, keep).map_err(refuse)?;
-            output.write(job, &batch)
-        })
-    }
+    Ok(Rewritten { replaced, added: output.finish(job)? })
 }

@@ -55,7 +55,18 @@ impl<'a> Job<'a> {
         // As in the reference implementation, the two halves of a random number, without a sign.
         let (high, low) = id.as_u64_pair();
         let snapshot_id = ((high ^ low) & i64::MAX.cast_unsigned()).cast_signed();
-        Self { table, files, limits, id, snapshot_id, now_ms, stop, written: Vec::new(), discarded: Vec::new(), markers: 0 }
+        Self {
+            table,
+            files,
+            limits,
+            id,
+            snapshot_id,
+            now_ms,
+            stop,
+            written: Vec::new(),
+            discarded: Vec::new(),
+            markers: 0,
+        }
     }
 
     /// Returns the locations of the objects that it has written. Until a commit names them, they belong to nothing: if there

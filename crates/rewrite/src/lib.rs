@@ -9,9 +9,14 @@ mod error;
 mod files;
 mod job;
 mod manifest;
+mod reading;
 mod rewrite_manifests;
+mod rows;
 mod snapshot;
 mod state;
+mod statistics;
+#[cfg(test)]
+mod tests;
 
 pub use compact::{Compaction, CompactionReport, compact, preview_compaction};
 pub use data::{Candidate, CompactionRule};
@@ -20,3 +25,4 @@ pub use files::{Files, NewObject};
 pub use job::{Job, JobLimits};
 pub use rewrite_manifests::{ManifestRule, ManifestsReport, preview_manifests, rewrite_manifests};
 pub use snapshot::Proposal;
+pub use statistics::{StatisticsReport, compute_statistics, has_statistics};

@@ -164,8 +164,12 @@ fn rewrite(
     files: &[&ManifestFile],
     report: &mut ManifestsReport,
 ) -> Result<Vec<ManifestFile>, RewriteError> {
-    let read = files.iter().map(|file| Ok((*file, job.read_manifest(file)?))).collect::<Result<Vec<Read<'_>>, RewriteError>>()?;
-    let entries = read.iter().map(|(file, manifest)| manifest.entries(file).map_err(|error| unreadable(&file.path, error)));
+    let read = files
+        .iter()
+        .map(|file| Ok((*file, job.read_manifest(file)?)))
+        .collect::<Result<Vec<Read<'_>>, RewriteError>>()?;
+    let entries =
+        read.iter().map(|(file, manifest)| manifest.entries(file).map_err(|error| unreadable(&file.path, error)));
     let entries = entries.collect::<Result<Vec<_>, RewriteError>>()?;
     let mut order: Vec<(usize, usize)> = Vec::new();
     for (manifest, entries) in entries.iter().enumerate() {

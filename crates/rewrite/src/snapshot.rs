@@ -46,6 +46,14 @@ impl Base {
     }
 }
 
+#[cfg(test)]
+impl Base {
+    /// Returns the base of the first snapshot.
+    pub(crate) fn none() -> Self {
+        Self { id: 0, sequence_number: 0, manifest_list: String::new(), timestamp_ms: 0, summary: Map::new() }
+    }
+}
+
 /// The changes of a rewrite: counts of files, rows and bytes, by their names in a snapshot's summary.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Changes {
@@ -173,7 +181,8 @@ pub(crate) fn propose(
         snapshot["first-row-id"] = list.next_row_id.into();
         snapshot["added-rows"] = assigned_rows.into();
     }
-    let mut requirements = vec![json!({ "type": "assert-ref-snapshot-id", "ref": MAIN_BRANCH, "snapshot-id": base.id })];
+    let mut requirements =
+        vec![json!({ "type": "assert-ref-snapshot-id", "ref": MAIN_BRANCH, "snapshot-id": base.id })];
     requirements.extend(table.uuid().map(|uuid| json!({ "type": "assert-table-uuid", "uuid": uuid })));
     let body = json!({
         "requirements": requirements,

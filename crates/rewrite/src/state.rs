@@ -36,7 +36,9 @@ impl State {
             let manifest = job.read_manifest(file)?;
             bytes += manifest.size_bytes() as u64;
             if bytes > limit {
-                return Err(RewriteError::unsupported(format!("the table's manifests take more than {limit} bytes of memory")));
+                return Err(RewriteError::unsupported(format!(
+                    "the table's manifests take more than {limit} bytes of memory"
+                )));
             }
             manifests.push(manifest);
         }
@@ -67,9 +69,9 @@ pub(crate) fn live<'e>(
     content: tidewater_manifests::ManifestContent,
 ) -> impl Iterator<Item = (usize, Entry<'e>)> {
     let manifests = files.iter().zip(entries).enumerate().filter(move |(_, (file, _))| file.content == content);
-    manifests.flat_map(|(position, (_, entries))| entries.iter().map(move |entry| (position, entry))).filter(
-        |(_, entry)| entry.status() != Status::Deleted,
-    )
+    manifests
+        .flat_map(|(position, (_, entries))| entries.iter().map(move |entry| (position, entry)))
+        .filter(|(_, entry)| entry.status() != Status::Deleted)
 }
 
 /// The delete files of a snapshot.
@@ -112,11 +114,6 @@ impl DeleteFiles {
             places.push((manifest, entry.row()));
         }
         Ok(Self { index: builder.build(), places, scratch: Scratch::default() })
-    }
-
-    /// Returns the number of delete files.
-    pub(crate) fn len(&self) -> usize {
-        self.places.len()
     }
 
     /// Returns where the delete file with this number is.

@@ -106,8 +106,7 @@ fn planned(
     });
     let size_bytes = u64::try_from(entry.file_size_bytes()).unwrap_or(0);
     let rows = u64::try_from(entry.record_count()).unwrap_or(0);
-    let candidate =
-        Candidate { size_bytes, rows, deleted_rows: of_this_file.sum(), delete_files: found.len() };
+    let candidate = Candidate { size_bytes, rows, deleted_rows: of_this_file.sum(), delete_files: found.len() };
     let place = (manifest, entry.row());
     Planned { place, size_bytes, rows, deletes: found, sequence_number: entry.sequence_number(), candidate }
 }

@@ -72,8 +72,8 @@ impl Compaction {
                     continue;
                 }
                 // Newer equality deletes apply to the new files too, since these have the old sequence number.
-                let applies_to_new = delete.content() == FileContent::EqualityDeletes
-                    && delete.sequence_number() > self.sequence_number;
+                let applies_to_new =
+                    delete.content() == FileContent::EqualityDeletes && delete.sequence_number() > self.sequence_number;
                 if !applies_to_new {
                     return Err(RewriteError::Conflict(format!("{} deletes rows of {path}", delete_name(&delete))));
                 }
@@ -180,7 +180,8 @@ impl Filter<'_> {
                     FileContent::Data => changes.removed_data(&record),
                     _ => changes.removed_deletes(&record),
                 }
-                let values = record.partition.iter().map(|value| value.as_ref().map_or(Vec::new(), |value| value.to_bytes()));
+                let values =
+                    record.partition.iter().map(|value| value.as_ref().map_or(Vec::new(), |value| value.to_bytes()));
                 partitions.insert((file.spec_id, values.collect()));
             }
             writer.add(&NewEntry {

@@ -14,7 +14,7 @@ use arrow_array::{
     Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, new_null_array,
 };
 use arrow_buffer::NullBuffer;
-use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use tidewater_core::document::{Field, Type};
 use tidewater_core::scan::literal::{Converted, Literal, Scalar};
 use tidewater_core::scan::value::{Value, ValueType};
@@ -54,9 +54,10 @@ impl Target {
     pub(crate) fn new(field: &Field) -> Result<Self, String> {
         let default = match &field.initial_default {
             None => None,
-            Some(json) => Some(default_value(&field.field_type, json).ok_or_else(|| {
-                format!("column '{}' has an initial default that is not understood", field.name)
-            })?),
+            Some(json) => Some(
+                default_value(&field.field_type, json)
+                    .ok_or_else(|| format!("column '{}' has an initial default that is not understood", field.name))?,
+            ),
         };
         Self::build(field.id, &field.name, field.required, &field.field_type, default)
     }
@@ -93,16 +94,6 @@ impl Target {
         };
         let extension = matches!(ValueType::from_type(kind), Some(ValueType::Uuid)).then_some("arrow.uuid");
         Ok(Self { id, field: arrow_field(id, name, required, data_type, extension), default, nested })
-    }
-
-    /// Returns the columns of the leaves, with their types, that are not below a list or map.
-    pub(crate) fn leaves(&self, prefix: &str, out: &mut Vec<(i32, String, DataType)>) {
-        let name = if prefix.is_empty() { self.field.name().clone() } else { format!("{prefix}.{}", self.field.name()) };
-        match &self.nested {
-            Nested::None => out.push((self.id, name, self.field.data_type().clone())),
-            Nested::Struct(children) => children.iter().for_each(|child| child.leaves(&name, out)),
-            Nested::List(_) | Nested::Map(_) => {}
-        }
     }
 
     /// Returns an array of a file as one of the column. `array` may have an older form of the type: narrower numbers, or a struct
@@ -146,13 +137,17 @@ impl Target {
     fn missing(&self, rows: usize, constant: Option<&Option<Value>>) -> Result<ArrayRef, String> {
         let name = self.field.name();
         match constant.cloned().unwrap_or_else(|| self.default.clone()) {
-            Some(value) => {
-                repeat(&value, self.field.data_type(), rows).ok_or_else(|| format!("the default of '{name}' does not fit"))
-            }
+            Some(value) => repeat(&value, self.field.data_type(), rows)
+                .ok_or_else(|| format!("the default of '{name}' does not fit")),
             None if self.field.is_nullable() => Ok(new_null_array(self.field.data_type(), rows)),
             None => Err(format!("the file lacks the required column '{name}'")),
         }
     }
+}
+
+/// Returns columns as an Arrow schema.
+pub(crate) fn target_schema(targets: &[Target]) -> SchemaRef {
+    Arc::new(ArrowSchema::new(targets.iter().map(|target| Arc::clone(&target.field)).collect::<Fields>()))
 }
 
 fn arrow_field(id: i32, name: &str, required: bool, kind: DataType, extension: Option<&str>) -> FieldRef {
@@ -164,6 +159,11 @@ fn arrow_field(id: i32, name: &str, required: bool, kind: DataType, extension: O
 /// Returns the id of a field of a file.
 pub(crate) fn field_id(field: &ArrowField) -> Option<i32> {
     field.metadata().get(FIELD_ID)?.parse().ok()
+}
+
+/// Returns the ids of the columns of new files.
+pub(crate) fn field_ids(schema: &ArrowSchema) -> Vec<i32> {
+    schema.fields().iter().filter_map(|field| field_id(field)).collect()
 }
 
 fn arrow_type(value_type: ValueType) -> Option<DataType> {
@@ -262,7 +262,9 @@ fn repeat(value: &Value, to: &DataType, rows: usize) -> Option<ArrayRef> {
         (Value::TimestampNano(value), DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
             Arc::new(TimestampNanosecondArray::from_value(*value, rows).with_timezone_opt(zone.clone()))
         }
-        (Value::String(value), DataType::Utf8) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows))),
+        (Value::String(value), DataType::Utf8) => {
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows)))
+        }
         (Value::Binary(value), DataType::Binary) => {
             Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(value, rows)))
         }

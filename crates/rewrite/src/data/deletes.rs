@@ -109,7 +109,8 @@ impl Deletes {
         opened.read(job, &[FILE_PATH_ID, POSITION_ID], |_, rows| {
             let misfit = || RewriteError::unsupported(format!("{} has no columns file_path and pos", file.path));
             let paths = column(&rows.columns, FILE_PATH_ID).and_then(|column| column.as_string_opt::<i32>());
-            let positions = column(&rows.columns, POSITION_ID).and_then(|column| column.as_primitive_opt::<Int64Type>());
+            let positions =
+                column(&rows.columns, POSITION_ID).and_then(|column| column.as_primitive_opt::<Int64Type>());
             let (Some(paths), Some(positions)) = (paths, positions) else { return Err(misfit()) };
             if paths.null_count() + positions.null_count() > 0 {
                 return Err(misfit());
@@ -145,7 +146,8 @@ impl Deletes {
     ) -> Result<(), RewriteError> {
         let refuse = |why: String| RewriteError::unsupported(format!("the equality deletes in {}: {why}", file.path));
         let ids = file.equality_ids.clone().unwrap_or_default();
-        let columns = ids.iter().map(|id| find_column(job.table(), *id)).collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+        let columns =
+            ids.iter().map(|id| find_column(job.table(), *id)).collect::<Result<Vec<_>, _>>().map_err(refuse)?;
         if columns.is_empty() {
             return Err(refuse("they have no columns".to_owned()));
         }

@@ -76,7 +76,8 @@ pub(crate) fn metrics(
             collected.size += column.compressed_size();
             collected.values += column.num_values();
             collected.is_repeated = described.max_rep_level() > 0;
-            let nulls = column.statistics().and_then(Statistics::null_count_opt).and_then(|nulls| i64::try_from(nulls).ok());
+            let nulls =
+                column.statistics().and_then(Statistics::null_count_opt).and_then(|nulls| i64::try_from(nulls).ok());
             let before = if is_first { Some(0) } else { collected.nulls };
             collected.nulls = before.zip(nulls).map(|(before, nulls)| before + nulls);
             let kind = schema.column(info.id()).and_then(|column| ValueType::from_type(column.column_type));
@@ -95,7 +96,8 @@ pub(crate) fn metrics(
 
 impl Collected {
     fn add_bounds(&mut self, kind: ValueType, statistics: &Statistics, values: i64, nulls: Option<i64>) {
-        let bounds = value(kind, statistics, Statistics::min_bytes_opt).zip(value(kind, statistics, Statistics::max_bytes_opt));
+        let bounds =
+            value(kind, statistics, Statistics::min_bytes_opt).zip(value(kind, statistics, Statistics::max_bytes_opt));
         let Some((lower, upper)) = bounds else {
             let is_float = matches!(kind, ValueType::Float | ValueType::Double);
             self.is_unbounded |= nulls != Some(values) && !is_float;
@@ -119,7 +121,9 @@ impl Collected {
         metrics.value_counts.push((id, self.values));
         metrics.null_counts.extend(self.nulls.map(|nulls| (id, nulls)));
         metrics.nan_counts.extend(nans.map(|nans| (id, nans)));
-        let (Mode::Bounds(length), false, Some((lower, upper))) = (mode, self.is_unbounded, self.bounds) else { return };
+        let (Mode::Bounds(length), false, Some((lower, upper))) = (mode, self.is_unbounded, self.bounds) else {
+            return;
+        };
         metrics.lower_bounds.push((id, truncate_lower(&lower, length).to_bytes()));
         metrics.upper_bounds.extend(truncate_upper(&upper, length).map(|upper| (id, upper.to_bytes())));
     }

@@ -9,8 +9,9 @@ mod ranges;
 mod rule;
 mod write;
 
-pub(crate) use columns::{Target, field_id, fit_struct};
-pub(crate) use deletes::{Deletes, FileDeletes};
+pub(crate) use columns::{Target, field_id, field_ids, fit_struct, target_schema};
+pub(crate) use deletes::Deletes;
+pub(crate) use keys::single_value;
 pub(crate) use parquet_file::ParquetFile;
 pub use rule::{Candidate, CompactionRule};
 pub(crate) use write::{Format, Output};

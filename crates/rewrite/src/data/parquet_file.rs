@@ -105,10 +105,11 @@ impl ParquetFile {
             let rows = u64::try_from(group.num_rows()).unwrap_or(0);
             let bytes_a_row = u64::try_from(group.total_byte_size()).unwrap_or(0) / rows.max(1) + 1;
             let batch_rows = (self.memory_bytes / 4 / bytes_a_row).clamp(1, BATCH_ROWS);
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.reader.share(), self.metadata.clone())
-                .with_projection(mask.clone())
-                .with_row_groups(vec![position])
-                .with_batch_size(usize::try_from(batch_rows).unwrap_or(1));
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(self.reader.share(), self.metadata.clone())
+                    .with_projection(mask.clone())
+                    .with_row_groups(vec![position])
+                    .with_batch_size(usize::try_from(batch_rows).unwrap_or(1));
             let batches = builder.build().map_err(|error| self.reader.explain(&error))?;
             for batch in batches {
                 job.stop().check()?;
@@ -121,6 +122,10 @@ impl ParquetFile {
         if first == self.rows() {
             return Ok(());
         }
-        Err(RewriteError::unsupported(format!("{}: it has {first} rows, and its footer says {}", self.path, self.rows())))
+        Err(RewriteError::unsupported(format!(
+            "{}: it has {first} rows, and its footer says {}",
+            self.path,
+            self.rows()
+        )))
     }
 }

@@ -86,7 +86,13 @@ mod tests {
     use super::*;
 
     fn rule(target_bytes: u64) -> CompactionRule {
-        CompactionRule { target_bytes, min_input_files: 5, delete_percent: 30, delete_files: 10, max_run_bytes: u64::MAX }
+        CompactionRule {
+            target_bytes,
+            min_input_files: 5,
+            delete_percent: 30,
+            delete_files: 10,
+            max_run_bytes: u64::MAX,
+        }
     }
 
     fn plain(size_bytes: u64) -> Candidate {

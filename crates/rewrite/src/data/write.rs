@@ -56,7 +56,10 @@ impl Format {
             .set_data_page_size_limit(bytes("write.parquet.page-size-bytes", 1 << 20))
             .set_dictionary_page_size_limit(bytes("write.parquet.dict-size-bytes", 2 << 20))
             .set_created_by(concat!("tidewater version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new("iceberg.schema".to_owned(), table_schema.json().to_owned())]))
+            .set_key_value_metadata(Some(vec![KeyValue::new(
+                "iceberg.schema".to_owned(),
+                table_schema.json().to_owned(),
+            )]))
             .build();
         Ok(Self { schema, properties: written, target_bytes })
     }
@@ -76,7 +79,9 @@ fn compression(properties: &Properties) -> Result<Compression, RewriteError> {
         "zstd" => Compression::ZSTD(level.map_or(ZstdLevel::try_new(3), ZstdLevel::try_new).map_err(invalid)?),
         "lz4" | "lz4_raw" => Compression::LZ4_RAW,
         other => {
-            let why = format!("new files would have the compression '{other}' (write.parquet.compression-codec), which is not written here");
+            let why = format!(
+                "new files would have the compression '{other}' (write.parquet.compression-codec), which is not written here"
+            );
             return Err(RewriteError::unsupported(why));
         }
     })
@@ -196,8 +201,12 @@ fn record(
 /// Returns the number of NaN in a column of floating-point numbers. None for other columns.
 fn count_nans(column: &ArrayRef) -> Option<i64> {
     let count = match column.data_type() {
-        DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().filter(|value| value.is_nan()).count(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().iter().flatten().filter(|value| value.is_nan()).count(),
+        DataType::Float32 => {
+            column.as_primitive::<Float32Type>().iter().flatten().filter(|value| value.is_nan()).count()
+        }
+        DataType::Float64 => {
+            column.as_primitive::<Float64Type>().iter().flatten().filter(|value| value.is_nan()).count()
+        }
         _ => return None,
     };
     i64::try_from(count).ok()

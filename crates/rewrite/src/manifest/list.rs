@@ -75,13 +75,7 @@ impl Counts {
     }
 }
 
-fn write_file(
-    out: &mut Encoder,
-    of: &ListOf,
-    file: &ManifestFile,
-    counts: Option<Counts>,
-    first_row_id: Option<i64>,
-) {
+fn write_file(out: &mut Encoder, of: &ListOf, file: &ManifestFile, counts: Option<Counts>, first_row_id: Option<i64>) {
     out.bytes(file.path.as_bytes());
     out.long(file.length);
     out.long(i64::from(file.spec_id));

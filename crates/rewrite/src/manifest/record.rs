@@ -97,7 +97,8 @@ impl FileRecord {
 impl Metrics {
     fn from_entry(manifest: &Manifest, entry: &Entry<'_>) -> Self {
         let ids = manifest.statistics_ids();
-        let counts = |count: &dyn Fn(i32) -> Option<i64>| ids.iter().filter_map(|id| Some((*id, count(*id)?))).collect();
+        let counts =
+            |count: &dyn Fn(i32) -> Option<i64>| ids.iter().filter_map(|id| Some((*id, count(*id)?))).collect();
         let mut metrics = Self {
             column_sizes: counts(&|id| entry.column_size_bytes(id)),
             value_counts: counts(&|id| entry.value_count(id)),

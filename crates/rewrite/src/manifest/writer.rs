@@ -123,7 +123,9 @@ impl<'a> ManifestWriter<'a> {
     /// Returns whether it has no entries yet.
     pub(crate) fn is_empty(&self) -> bool {
         let file = &self.file;
-        [file.added_files_count, file.existing_files_count, file.deleted_files_count].iter().all(|count| *count == Some(0))
+        [file.added_files_count, file.existing_files_count, file.deleted_files_count]
+            .iter()
+            .all(|count| *count == Some(0))
     }
 
     /// Appends an entry.

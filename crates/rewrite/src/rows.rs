@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray};
-use arrow_schema::{Schema as ArrowSchema, SchemaRef};
+use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use tidewater_core::document::{TableMetadata, Transform};
 use tidewater_core::scan::value::Value;
 
-use crate::data::{Target, fit_struct};
+use crate::data::{Target, field_id, fit_struct, target_schema};
 use crate::error::RewriteError;
 use crate::manifest::{FileRecord, current_schema};
 
@@ -22,7 +22,7 @@ const LAST_UPDATED_ID: i32 = 2_147_483_539;
 
 /// The columns of new files.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     targets: Vec<Target>,
     has_lineage: bool,
     schema: SchemaRef,
@@ -35,15 +35,15 @@ impl Columns {
     ///
     /// # Errors
     /// `Unsupported` if a column has a type that cannot be rewritten.
-    pub(super) fn new(table: &TableMetadata) -> Result<Self, RewriteError> {
+    pub(crate) fn new(table: &TableMetadata) -> Result<Self, RewriteError> {
         let schema = current_schema(table)?;
         let targets = schema.fields().iter().map(Target::new).collect::<Result<Vec<_>, String>>();
         let targets = targets.map_err(RewriteError::unsupported)?;
         let has_lineage = table.format_version() >= 3;
-        let mut fields: Vec<_> = targets.iter().map(|target| Arc::clone(&target.field)).collect();
+        let mut written = targets.clone();
         if has_lineage {
-            fields.push(Target::long(ROW_ID, "_row_id").field);
-            fields.push(Target::long(LAST_UPDATED_ID, "_last_updated_sequence_number").field);
+            written.push(Target::long(ROW_ID, "_row_id"));
+            written.push(Target::long(LAST_UPDATED_ID, "_last_updated_sequence_number"));
         }
         let mut identities = Vec::new();
         for spec in table.partition_specs() {
@@ -53,16 +53,21 @@ impl Columns {
                 }
             }
         }
-        Ok(Self { targets, has_lineage, schema: Arc::new(ArrowSchema::new(fields)), identities })
+        Ok(Self { targets, has_lineage, schema: target_schema(&written), identities })
+    }
+
+    /// Returns the same columns without those of row lineage.
+    pub(crate) fn without_lineage(self) -> Self {
+        Self { schema: target_schema(&self.targets), has_lineage: false, ..self }
     }
 
     /// Returns the columns as an Arrow schema.
-    pub(super) fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
 
     /// Returns the ids of the columns to read.
-    pub(super) fn ids(&self) -> Vec<i32> {
+    pub(crate) fn ids(&self) -> Vec<i32> {
         let mut ids: Vec<i32> = self.targets.iter().map(|target| target.id).collect();
         if self.has_lineage {
             ids.extend([ROW_ID, LAST_UPDATED_ID]);
@@ -72,7 +77,7 @@ impl Columns {
 }
 
 /// An old file.
-pub(super) struct Source<'s> {
+pub(crate) struct Source<'s> {
     columns: &'s Columns,
     constants: HashMap<i32, Option<Value>>,
     first_row_id: Option<i64>,
@@ -81,9 +86,10 @@ pub(super) struct Source<'s> {
 
 impl<'s> Source<'s> {
     /// Creates the source for a file of a partition spec.
-    pub(super) fn new(columns: &'s Columns, (file, spec_id): (&FileRecord, i32), sequence_number: i64) -> Self {
+    pub(crate) fn new(columns: &'s Columns, (file, spec_id): (&FileRecord, i32), sequence_number: i64) -> Self {
         let of_spec = columns.identities.iter().filter(|(spec, ..)| *spec == spec_id);
-        let constants = of_spec.filter_map(|(_, position, id)| Some((*id, file.partition.get(*position)?.clone()))).collect();
+        let constants =
+            of_spec.filter_map(|(_, position, id)| Some((*id, file.partition.get(*position)?.clone()))).collect();
         Self { columns, constants, first_row_id: file.first_row_id, sequence_number }
     }
 
@@ -91,7 +97,12 @@ impl<'s> Source<'s> {
     ///
     /// # Errors
     /// Says why values would be lost.
-    pub(super) fn convert(&self, first: u64, rows: &StructArray, keep: Option<Vec<bool>>) -> Result<RecordBatch, String> {
+    pub(crate) fn convert(
+        &self,
+        first: u64,
+        rows: &StructArray,
+        keep: Option<Vec<bool>>,
+    ) -> Result<RecordBatch, String> {
         let mut columns = fit_struct(rows, &self.columns.targets, &self.constants)?.columns().to_vec();
         if self.columns.has_lineage {
             let first_row_id = self.first_row_id.map(|id| id.saturating_add_unsigned(first));
@@ -111,7 +122,7 @@ impl<'s> Source<'s> {
 
 /// Returns a column of row lineage: what the old file says, or for a row without it, what the row inherits.
 fn lineage(rows: &StructArray, id: i32, inherited: impl Fn(u64) -> Option<i64>) -> Result<ArrayRef, String> {
-    let position = rows.fields().iter().position(|field| crate::data::field_id(field) == Some(id));
+    let position = rows.fields().iter().position(|field| field_id(field) == Some(id));
     let written = match position.map(|position| rows.column(position)) {
         None => None,
         Some(column) => Some(column.as_primitive_opt::<Int64Type>().ok_or("a column of row lineage is not a long")?),
