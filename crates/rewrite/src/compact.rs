@@ -11,7 +11,7 @@ use crate::job::Job;
 use crate::manifest::{FileRecord, current_schema};
 use crate::reading::{InputFile, Reading};
 use crate::rows::Columns;
-use crate::state::{DeleteFiles, Reasons, State};
+use crate::state::{DeleteFiles, LeftAlone, Reasons, State};
 use plan::{Group, Planned};
 
 /// New data files that replace others, before their commit.
@@ -43,7 +43,7 @@ pub struct CompactionReport {
     /// The number of groups of files that are worth a rewrite, and wait for another run, since this one has its limit.
     pub waiting_groups: u64,
     /// What was left alone, and why.
-    pub left_alone: Vec<String>,
+    pub left_alone: Vec<LeftAlone>,
 }
 
 /// Returns which files [`compact`] would read. Counts of new files are 0.
@@ -63,7 +63,7 @@ pub fn preview_compaction(job: &Job<'_>, rule: &CompactionRule) -> Result<Compac
     for file in groups.groups.iter().flat_map(|group| &group.files) {
         report.count_read(file);
     }
-    report.left_alone = reasons.into_texts();
+    report.left_alone = reasons.into_list();
     Ok(report)
 }
 
@@ -121,7 +121,7 @@ pub fn compact(
             Err(error) => return Err(error),
         }
     }
-    report.left_alone = reasons.into_texts();
+    report.left_alone = reasons.into_list();
     Ok(((!compaction.replaced.is_empty()).then_some(compaction), report))
 }
 

@@ -9,6 +9,9 @@ use crate::error::FilesError;
 
 /// Reads and writes objects by their location.
 pub trait Files: Send + Sync {
+    /// Returns whether an object belongs to the table, so that its rows may be copied into the table's new files.
+    fn owns(&self, location: &str) -> bool;
+
     /// Reads an object, if it has at most `limit_bytes` bytes.
     ///
     /// # Errors

@@ -69,17 +69,18 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Returns the locations of the objects that it has written. Until a commit names them, they belong to nothing: if there
-    /// is none, the caller removes them.
+    /// Returns the locations of the objects that it has written, in order. Until a commit names them, they belong to nothing: if
+    /// there is none, the caller removes them.
     #[must_use]
     pub fn written(&self) -> &[String] {
         &self.written
     }
 
-    /// Returns the locations of the objects that it has written and that no commit will name. The caller removes them.
+    /// Ends the job. Returns the locations of the objects that it has written, and of those that no commit will name, which the
+    /// caller removes.
     #[must_use]
-    pub fn discarded(&self) -> &[String] {
-        &self.discarded
+    pub fn into_written(self) -> (Vec<String>, Vec<String>) {
+        (self.written, self.discarded)
     }
 
     /// Gives up the objects that were written after the first `kept`.
@@ -113,16 +114,6 @@ impl<'a> Job<'a> {
 
     pub(crate) const fn stop(&self) -> Stop<'a> {
         self.stop
-    }
-
-    /// Continues the rewrite on a newer version of the table, after another commit came first. Its new snapshot gets another
-    /// id, since an earlier attempt may have left files with the old one.
-    pub fn continue_on<'b>(self, table: &'b TableMetadata) -> Job<'b>
-    where
-        'a: 'b,
-    {
-        let snapshot_id = self.snapshot_id.wrapping_add(1) & i64::MAX;
-        Job { table, snapshot_id, ..self }
     }
 
     /// Returns a number that no other file has.

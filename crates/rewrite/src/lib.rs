@@ -25,4 +25,5 @@ pub use files::{Files, NewObject};
 pub use job::{Job, JobLimits};
 pub use rewrite_manifests::{ManifestRule, ManifestsReport, preview_manifests, rewrite_manifests};
 pub use snapshot::Proposal;
-pub use statistics::{StatisticsReport, compute_statistics, has_statistics};
+pub use state::LeftAlone;
+pub use statistics::{StatisticsReport, compute_statistics, preview_statistics};

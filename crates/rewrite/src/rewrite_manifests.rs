@@ -11,6 +11,7 @@ use crate::error::RewriteError;
 use crate::job::{Job, unreadable};
 use crate::manifest::{FileRecord, Layout, ManifestWriter, NewEntry};
 use crate::snapshot::{Base, Changes, Proposal, next_sequence_number, propose};
+use crate::state::LeftAlone;
 
 /// The size of a manifest unless the table's properties say another, in bytes. Java's default.
 const DEFAULT_TARGET_BYTES: u64 = 8 << 20;
@@ -43,7 +44,7 @@ pub struct ManifestsReport {
     /// The number of entries in new manifests.
     pub entries: u64,
     /// What was left alone, and why.
-    pub left_alone: Vec<String>,
+    pub left_alone: Vec<LeftAlone>,
 }
 
 impl ManifestRule {
@@ -74,14 +75,20 @@ impl ManifestRule {
     }
 }
 
-/// Returns which manifests [`rewrite_manifests`] would replace. None are if the table has no snapshot.
+/// Returns what [`rewrite_manifests`] would replace. Counts of new manifests are 0.
 ///
 /// # Errors
 /// Those of reading the manifest list.
-pub fn preview_manifests(job: &Job<'_>, rule: &ManifestRule) -> Result<Vec<ManifestFile>, RewriteError> {
-    let Some(base) = Base::current(job.table())? else { return Ok(Vec::new()) };
+pub fn preview_manifests(job: &Job<'_>, rule: &ManifestRule) -> Result<ManifestsReport, RewriteError> {
+    let mut report = ManifestsReport::default();
+    let Some(base) = Base::current(job.table())? else { return Ok(report) };
     let list = job.read_list(&base.manifest_list)?;
-    Ok(rule.select(list.files()).into_iter().flatten().map(|position| list.files()[position].clone()).collect())
+    for position in rule.select(list.files()).into_iter().flatten() {
+        report.replaced += 1;
+        report.replaced_bytes += u64::try_from(list.files()[position].length).unwrap_or(0);
+    }
+    report.kept = list.files().len() as u64 - report.replaced;
+    Ok(report)
 }
 
 /// Rewrites the small manifests of the current snapshot. Files keep their snapshot, sequence numbers and row ids. Entries of
@@ -103,7 +110,7 @@ pub fn rewrite_manifests(
         let first = files[0];
         let layout = match Layout::new(job.table(), first.spec_id, first.content) {
             Err(RewriteError::Unsupported(why)) => {
-                report.left_alone.push(format!("{} manifests: {why}", files.len()));
+                report.left_alone.push(LeftAlone { files: files.len() as u64, why });
                 continue;
             }
             layout => layout?,

@@ -207,7 +207,16 @@ impl FileStatistics for Recorded<'_> {
     }
 }
 
-/// Counts reasons, so that many equal ones are one text. Holds at most 100 different ones.
+/// Files that a rewrite left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// Their number.
+    pub files: u64,
+    /// Why.
+    pub why: String,
+}
+
+/// Counts files by the reason for which they are left alone. Holds at most 100 different reasons.
 #[derive(Debug, Default)]
 pub(crate) struct Reasons(HashMap<String, u64>);
 
@@ -219,10 +228,9 @@ impl Reasons {
     }
 
     /// Returns the reasons, the most frequent first.
-    pub(crate) fn into_texts(self) -> Vec<String> {
-        let mut reasons: Vec<_> = self.0.into_iter().collect();
-        reasons.sort_by(|(one, fewer), (other, more)| more.cmp(fewer).then_with(|| one.cmp(other)));
-        let plural = |count| if count == 1 { "file" } else { "files" };
-        reasons.into_iter().map(|(why, count)| format!("{count} {}: {why}", plural(count))).collect()
+    pub(crate) fn into_list(self) -> Vec<LeftAlone> {
+        let mut reasons: Vec<_> = self.0.into_iter().map(|(why, files)| LeftAlone { files, why }).collect();
+        reasons.sort_by(|one, other| other.files.cmp(&one.files).then_with(|| one.why.cmp(&other.why)));
+        reasons
     }
 }

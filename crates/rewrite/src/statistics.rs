@@ -37,15 +37,35 @@ pub struct StatisticsReport {
     pub bytes_read: u64,
     /// The number of their rows, without deleted ones.
     pub rows: u64,
+    /// The number of statistics files that were written: 0 or 1.
+    pub files_written: u64,
     /// The size of the statistics file in bytes.
     pub bytes_written: u64,
 }
 
 /// Returns whether the current snapshot has a statistics file.
-#[must_use]
-pub fn has_statistics(table: &TableMetadata) -> bool {
+fn has_statistics(table: &TableMetadata) -> bool {
     let current = table.current_snapshot_id();
     current.is_some() && table.statistics().iter().any(|statistics| Some(statistics.snapshot_id) == current)
+}
+
+/// Returns what [`compute_statistics`] would read. Sizes of new files are 0.
+///
+/// # Errors
+/// Those of reading manifests.
+pub fn preview_statistics(job: &Job<'_>) -> Result<StatisticsReport, RewriteError> {
+    let mut report = StatisticsReport::default();
+    if has_statistics(job.table()) {
+        return Ok(report);
+    }
+    let Some(state) = State::read(job)? else { return Ok(report) };
+    let entries = state.entries()?;
+    for (_, entry) in live(state.files(), &entries, ManifestContent::Data) {
+        report.files_read += 1;
+        report.bytes_read += u64::try_from(entry.file_size_bytes()).unwrap_or(0);
+    }
+    report.files_written = 1;
+    Ok(report)
 }
 
 /// Counts the distinct values of all columns of primitive types in the current snapshot, and returns the commit that adds the
@@ -166,6 +186,7 @@ impl Sketches {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let footer = [MAGIC, &payload, &length.to_le_bytes(), &FLAGS, MAGIC].concat();
         content.extend_from_slice(&footer);
+        report.files_written = 1;
         report.bytes_written = content.len() as u64;
         let location = job.metadata_location(&format!("{snapshot_id}-{}.stats", job.id()));
         let statistics = json!({

@@ -8,7 +8,7 @@ use tidewater_manifests::{Entries, Entry, ManifestContent};
 use crate::data::{Candidate, CompactionRule};
 use crate::error::RewriteError;
 use crate::job::Job;
-use crate::manifest::Layout;
+use crate::manifest::{Layout, text};
 use crate::state::{DeleteFiles, Place, Reasons, State, is_of_one_file, live};
 
 /// A data file to rewrite.
@@ -57,7 +57,7 @@ pub(super) fn groups(
         }
         let spec_id = state.files()[manifest].spec_id;
         let planned = planned(entries, (manifest, spec_id), &entry, deletes);
-        match obstacle(&entry) {
+        match obstacle(job, &entry) {
             None => partitions.entry((spec_id, key(entry.partition()))).or_default().push(planned),
             Some(why) if planned.size_bytes < rule.target_bytes / 4 * 3 => reasons.add(why, 1),
             Some(_) => {}
@@ -112,12 +112,15 @@ fn planned(
 }
 
 /// Returns why a file is left alone, as far as its manifest says it.
-fn obstacle(entry: &Entry<'_>) -> Option<String> {
+fn obstacle(job: &Job<'_>, entry: &Entry<'_>) -> Option<String> {
     if entry.format() != "parquet" {
         return Some(format!("the format is {}", entry.format()));
     }
     if entry.key_metadata().is_some() {
         return Some("the files are encrypted".to_owned());
+    }
+    if !job.files().owns(&text(entry.path())) {
+        return Some("the files are outside of the table's locations".to_owned());
     }
     match entry.sort_order_id() {
         None | Some(0) => None,

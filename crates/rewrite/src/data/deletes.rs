@@ -78,6 +78,9 @@ impl Deletes {
 
     fn read_vector(&mut self, job: &mut Job<'_>, file: &FileRecord) -> Result<(), RewriteError> {
         let damaged = |why: &str| RewriteError::unsupported(format!("the deletion vector in {} {why}", file.path));
+        if !job.files().owns(&file.path) {
+            return Err(damaged("is outside of the table's locations"));
+        }
         let (Some(offset), Some(size), Some(path)) =
             (file.content_offset, file.content_size_bytes, &file.referenced_data_file)
         else {

@@ -45,6 +45,9 @@ impl ParquetFile {
         if file.format != "parquet" {
             return Err(refuse(&format!("its format is {}", file.format)));
         }
+        if !job.files().owns(&file.path) {
+            return Err(refuse("it is outside of the table's locations"));
+        }
         if file.key_metadata.is_some() {
             return Err(refuse("it is encrypted"));
         }

@@ -101,7 +101,8 @@ fn equality_delete_that_applies_to_another_file_stays() {
     let before = lake.rows();
     let report = run(&mut lake);
     assert_eq!((report.files_read, report.rows_written), (2, 1));
-    assert_eq!(report.left_alone, ["1 file: the rows have sort order 1, which a compaction would lose"]);
+    assert_eq!(report.left_alone[0].why, "the rows have sort order 1, which a compaction would lose");
+    assert_eq!((report.left_alone.len(), report.left_alone[0].files), (1, 1));
     assert_eq!(lake.rows(), before);
     assert_eq!(lake.listed(ManifestContent::Deletes).len(), 1);
 }
@@ -272,7 +273,7 @@ fn compaction_commits_on_top_of_concurrent_appends_and_equality_deletes() {
     assert_eq!(before.len(), 38);
     lake.try_commit(&lost.body).unwrap_err();
     let current = lake.table.clone();
-    let mut job = job.continue_on(&current);
+    let mut job = lake.job_on(&current);
     lake.commit(&compaction.propose(&mut job).unwrap().body);
     assert_eq!(lake.rows(), before, "the equality delete still applies to the new file");
     assert_eq!(lake.listed(ManifestContent::Deletes).len(), 1);
@@ -288,11 +289,11 @@ fn compaction_loses_to_new_position_deletes_and_to_another_rewrite() {
     let compaction = compact(&mut job, &RULE).unwrap().0.unwrap();
     lake.delete_positions(&[(&first, 2)], Vec::new());
     let current = lake.table.clone();
-    let mut job = job.continue_on(&current);
+    let mut job = lake.job_on(&current);
     assert!(matches!(compaction.propose(&mut job), Err(RewriteError::Conflict(_))));
     run(&mut lake);
     let current = lake.table.clone();
-    let mut job = job.continue_on(&current);
+    let mut job = lake.job_on(&current);
     assert!(matches!(compaction.propose(&mut job), Err(RewriteError::Conflict(_))));
 }
 
@@ -308,8 +309,22 @@ fn file_that_cannot_be_rewritten_is_named_and_its_group_stays() {
     let (compaction, report) = compact(&mut job, &RULE).unwrap();
     assert!(compaction.is_none());
     assert_eq!(report.left_alone.len(), 1, "{report:?}");
-    assert!(report.left_alone[0].contains(&listed[0].path), "{report:?}");
-    assert_eq!((job.written().len(), job.discarded().len()), (0, 1), "its new file belongs to nothing");
+    assert!(report.left_alone[0].why.contains(&listed[0].path), "{report:?}");
+    let (written, discarded) = job.into_written();
+    assert_eq!((written.len(), discarded.len()), (0, 1), "its new file belongs to nothing");
+}
+
+#[test]
+fn file_outside_of_the_table_is_not_read() {
+    let mut lake = Lake::plain(2);
+    lake.append(0..1);
+    lake.append(1..2);
+    let mut file = lake.append(2..3);
+    file.path = "file:///elsewhere/x.parquet".to_owned();
+    lake.add(&[file]);
+    let report = compact(&mut lake.job(), &RULE).unwrap().1;
+    assert_eq!(report.files_read, 3);
+    assert_eq!(report.left_alone[0].why, "the files are outside of the table's locations");
 }
 
 #[test]
