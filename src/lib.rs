@@ -29,5 +29,6 @@ pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod tenancy;
+pub mod upkeep;
 pub mod vending;
 pub mod warehouse;

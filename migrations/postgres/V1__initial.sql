@@ -492,6 +492,56 @@ CREATE TABLE report_bytes (
     bytes        bigint NOT NULL
 );
 
+-- Policies of maintenance. `object` is the id of the warehouse or table, or a hash of the namespace's name and warehouse. `policy` is a
+-- JSON object.
+CREATE TABLE maintenance_policy (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    object       uuid NOT NULL,
+    kind         text NOT NULL CHECK (kind IN ('warehouse', 'namespace', 'table')),
+    namespace    text,
+    policy       text NOT NULL,
+    updated_ms   bigint NOT NULL,
+    PRIMARY KEY (organisation, object),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+);
+
+-- The maintenance of a table: who holds it until when, as a number that each claim raises, and what the next holder has to know (a JSON
+-- object).
+CREATE TABLE maintenance_state (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    table_id     uuid NOT NULL,
+    until_ms     bigint NOT NULL,
+    attempts     bigint NOT NULL,
+    state        text NOT NULL,
+    PRIMARY KEY (organisation, table_id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+);
+
+-- Runs of maintenance. `details` is a JSON object.
+CREATE TABLE maintenance_run (
+    organisation uuid NOT NULL,
+    warehouse    uuid NOT NULL,
+    table_id     uuid NOT NULL,
+    id           uuid NOT NULL,
+    operation    text NOT NULL,
+    dry_run      boolean NOT NULL,
+    started_ms   bigint NOT NULL,
+    ended_ms     bigint,
+    outcome      text NOT NULL CHECK (outcome IN ('running', 'succeeded', 'failed', 'stopped')),
+    details      text NOT NULL,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+);
+
+-- Newest first, of a table and a warehouse.
+CREATE INDEX maintenance_run_of_table ON maintenance_run (organisation, table_id, started_ms, id);
+CREATE INDEX maintenance_run_of_warehouse ON maintenance_run (organisation, warehouse, started_ms, id);
+
+-- Old runs, of all organisations.
+CREATE INDEX maintenance_run_old ON maintenance_run (started_ms);
+
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --
 -- `organisation` is the nil UUID where the server itself is concerned. `object_name` has the levels of its namespace before it, joined

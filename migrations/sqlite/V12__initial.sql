@@ -512,6 +512,56 @@ CREATE TRIGGER report_bytes_removed AFTER DELETE ON report BEGIN
     UPDATE report_bytes SET bytes = bytes - octet_length(old.body) WHERE organisation = old.organisation;
 END;
 
+-- Policies of maintenance. `object` is the id of the warehouse or table, or a hash of the namespace's name and warehouse. `policy` is a
+-- JSON object.
+CREATE TABLE maintenance_policy (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    object       BLOB NOT NULL CHECK (length(object) = 16),
+    kind         TEXT NOT NULL CHECK (kind IN ('warehouse', 'namespace', 'table')),
+    namespace    TEXT,
+    policy       TEXT NOT NULL,
+    updated_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, object),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+) STRICT;
+
+-- The maintenance of a table: who holds it until when, as a number that each claim raises, and what the next holder has to know (a JSON
+-- object).
+CREATE TABLE maintenance_state (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    table_id     BLOB NOT NULL CHECK (length(table_id) = 16),
+    until_ms     INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    state        TEXT NOT NULL,
+    PRIMARY KEY (organisation, table_id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+) STRICT;
+
+-- Runs of maintenance. `details` is a JSON object.
+CREATE TABLE maintenance_run (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    table_id     BLOB NOT NULL CHECK (length(table_id) = 16),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    operation    TEXT NOT NULL,
+    dry_run      INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+    started_ms   INTEGER NOT NULL,
+    ended_ms     INTEGER,
+    outcome      TEXT NOT NULL CHECK (outcome IN ('running', 'succeeded', 'failed', 'stopped')),
+    details      TEXT NOT NULL,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+) STRICT;
+
+-- Newest first, of a table and a warehouse.
+CREATE INDEX maintenance_run_of_table ON maintenance_run (organisation, table_id, started_ms, id);
+CREATE INDEX maintenance_run_of_warehouse ON maintenance_run (organisation, warehouse, started_ms, id);
+
+-- Old runs, of all organisations.
+CREATE INDEX maintenance_run_old ON maintenance_run (started_ms);
+
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --
 -- `organisation` is NULL where the server itself is concerned. `object_name` has the levels of its namespace before it, joined

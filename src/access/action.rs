@@ -98,4 +98,10 @@ actions! {
     RemoveDropped: DroppedObject;
     /// Grants and revokes privileges on an object.
     ManageAccess: Warehouse, Namespace, Table, View;
+    /// Shows the maintenance of an object.
+    ShowMaintenance: Warehouse, Namespace, Table;
+    /// Starts maintenance of a table.
+    MaintainTable: Table;
+    /// Sets the policy of maintenance of an object.
+    ManageMaintenance: Warehouse, Namespace, Table;
 }

@@ -170,6 +170,12 @@ impl<A: Action, O: Object> Permit<A, O> {
 }
 
 impl<A: Action, O: InWarehouse> Permit<A, O> {
+    /// Returns whether the principal's own credentials cannot remove files.
+    #[must_use]
+    pub fn is_no_delete(&self) -> bool {
+        self.principal.no_delete()
+    }
+
     /// Returns the storage access for the object's files: none, read, or read and write with or without removing. The
     /// warehouse may also forbid removing. With an engine, it is the lower of both.
     #[must_use]

@@ -11,7 +11,6 @@ mod error;
 mod grants_below;
 mod keys;
 mod limits;
-mod namespace_walk;
 mod operators;
 mod organisations;
 mod principals;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::namespace_walk::{first_namespace, next_namespace};
 use super::{Admin, AdminError};
 use crate::catalog::CatalogError;
+use crate::catalog::namespace_walk::{first_namespace, next_namespace};
 use crate::catalog::newer_documents::newest_beside;
 use crate::metadata::MetadataError;
 use crate::store::{Page, PageRequest, Properties, Resource, StoreError, TableKind, TableRecord, WarehouseRef};

@@ -24,6 +24,7 @@ use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::TooManySignatures;
 use crate::tenancy::quota::QuotaError;
+use crate::upkeep::{HealthError, UpkeepError};
 use crate::vending::VendingError;
 
 /// When to retry a request that changed nothing because a part of the catalog was unavailable.
@@ -387,6 +388,37 @@ impl From<MetadataError> for ApiError {
             }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UpkeepError> for ApiError {
+    fn from(error: UpkeepError) -> Self {
+        let message = error.to_string();
+        match error {
+            UpkeepError::Busy(_) => Self::new(StatusCode::CONFLICT, "CommitFailedException", message),
+            UpkeepError::TooMany => Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) },
+            UpkeepError::Policy(_) => Self::bad_request(message),
+            UpkeepError::NoDelete(_) => Self::forbidden(message),
+            UpkeepError::Denied(denial) => denial.into(),
+            UpkeepError::Store(StoreError::LimitReached { limit }) => Self::forbidden(format!(
+                "The organisation has {limit} policies of maintenance, the most that it may have: set one on a namespace or the \
+                 warehouse instead"
+            )),
+            UpkeepError::Store(StoreError::NotFound(_)) => {
+                Self::new(StatusCode::NOT_FOUND, "NotFoundException", "The object of the policy was dropped")
+            }
+            UpkeepError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HealthError> for ApiError {
+    fn from(error: HealthError) -> Self {
+        match error {
+            HealthError::Metadata(error) => error.into(),
+            HealthError::Unavailable(message) => Self::out_of_service(message),
+            HealthError::Unreadable(message) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
         }
     }
 }

@@ -79,6 +79,7 @@ use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
+use crate::upkeep::Upkeep;
 
 pub use client_address::ClientAddress;
 pub use header_case::HeaderCase;
@@ -105,6 +106,8 @@ pub struct Api {
     pub idempotency: Arc<Idempotency>,
     /// Background work, such as purges.
     pub maintenance: Arc<Maintenance>,
+    /// The maintenance of tables.
+    pub upkeep: Arc<Upkeep>,
     /// Clients' metrics reports.
     pub reports: Arc<Reports>,
     /// The retention of events.

@@ -17,7 +17,7 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The parts of the document. The first is its frame; the others are added to it.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -29,6 +29,7 @@ const PARTS: [&str; 16] = [
     include_str!("openapi/events.json"),
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
+    include_str!("openapi/maintenance.json"),
     include_str!("openapi/access.json"),
     include_str!("openapi/audit.json"),
     include_str!("openapi/users.json"),

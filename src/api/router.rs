@@ -9,8 +9,8 @@ use axum::routing::{delete, get, post, put};
 use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
-    access, administrator, audit, backup, catalog_roles, dropped, events, keys, operators, organisations, parameters,
-    principal_roles, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
+    access, administrator, audit, backup, catalog_roles, dropped, events, keys, maintenance, operators, organisations,
+    parameters, principal_roles, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -259,7 +259,19 @@ fn organisations_warehouses() -> Router<Arc<Api>> {
             post(dropped::restore),
         )
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", get(metrics::list))
+        .merge(warehouses_maintenance())
         .merge(warehouses_access())
+}
+
+/// Returns the routes for the maintenance of a warehouse's tables.
+fn warehouses_maintenance() -> Router<Arc<Api>> {
+    let at = |path: &str| {
+        format!("/management/v1/organisations/{{organisation}}/warehouses/{{warehouse}}/maintenance/{path}")
+    };
+    Router::new()
+        .route(&at("policy"), get(maintenance::policy).put(maintenance::set_policy))
+        .route(&at("runs"), get(maintenance::runs).post(maintenance::start))
+        .route(&at("health"), get(maintenance::health))
 }
 
 /// Returns the routes for access to a warehouse: catalog roles, grants and explanations.

@@ -23,6 +23,7 @@ use crate::history::reports::Reports;
 use crate::planning::Planning;
 use crate::server::{ServerCounts, ServerUsage};
 use crate::store::Store;
+use crate::upkeep::UpkeepMeasures;
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
@@ -53,6 +54,7 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
         registry.register("tidewater_delivery_dead", help, deliveries.dead.clone());
         register_audit(registry, api.audit.measures());
         register_planning(registry, &api.planning);
+        register_upkeep(registry, api.upkeep.measures());
         registry.register_collector(Box::new(Figures {
             background: Arc::clone(api.admin.background()),
             catalog: Arc::clone(&api.catalog),
@@ -85,6 +87,16 @@ fn register_audit(registry: &mut Registry, measures: &AuditMeasures) {
     registry.register("tidewater_audit_export_failing", help, measures.export_failing.clone());
     let help = "Requests that were refused because audit records cannot be written";
     registry.register("tidewater_audit_refused_requests", help, measures.refused.clone());
+}
+
+/// Registers the metrics of the maintenance of tables.
+fn register_upkeep(registry: &mut Registry, measures: &UpkeepMeasures) {
+    let help = "Runs of maintenance of tables that ended, by operation and outcome";
+    registry.register("tidewater_maintenance_runs", help, measures.runs.clone());
+    let help = "Files that maintenance of tables removed, by operation";
+    registry.register("tidewater_maintenance_removed_files", help, measures.removed_files.clone());
+    let help = "Bytes of files that maintenance of tables removed, as far as their size was known, by operation";
+    registry.register("tidewater_maintenance_removed_bytes", help, measures.removed_bytes.clone());
 }
 
 /// Registers the metrics of scan planning.

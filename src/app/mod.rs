@@ -52,6 +52,7 @@ use crate::store::{self, Store};
 use crate::telemetry::{Telemetry, Traces};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
+use crate::upkeep::Upkeep;
 use crate::warehouse::StorageAccess;
 pub use check::{CheckOutcome, CheckResult, check};
 pub use database::postgres_settings;
@@ -446,7 +447,7 @@ fn api_over(
     }));
     let api = Arc::new(Api {
         admin,
-        catalog,
+        catalog: Arc::clone(&catalog),
         planning: Arc::new(planning),
         authenticator,
         quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
@@ -456,7 +457,14 @@ fn api_over(
             clock.clone(),
             config.api.idempotency_key_lifetime(),
         )),
-        maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
+        maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader.clone(), clock.clone())),
+        upkeep: Arc::new(Upkeep::new(
+            Arc::clone(&store),
+            Arc::clone(&catalog),
+            reader,
+            clock.clone(),
+            config.maintenance.clone(),
+        )),
         reports: Arc::new(reports(config, &store, &clock)),
         events: Arc::new(EventRetention::new(
             Arc::clone(&store),
@@ -501,6 +509,7 @@ fn start_background(api: &Api, look_for_lost_changes: bool) {
     runner.start(api.events.task());
     runner.start(api.sequencer.task());
     api.webhooks.tasks().into_iter().for_each(|task| runner.start(task));
+    runner.start(api.upkeep.task());
     runner.start(api.audit.write_task());
     runner.start(api.audit.retention_task());
     runner.start(Arc::new(AuditExport::new(&api.audit)).task());

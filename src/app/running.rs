@@ -113,6 +113,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         signatures: api.signatures.with_pace(config.api.signatures_per_second),
         idempotency: Arc::new(api.idempotency.with_lifetime(config.api.idempotency_key_lifetime())),
         maintenance: Arc::clone(&api.maintenance),
+        upkeep: Arc::clone(&api.upkeep),
         reports: Arc::clone(&api.reports),
         events: Arc::clone(&api.events),
         audit: Arc::clone(&api.audit),

@@ -6,12 +6,14 @@
 mod again;
 mod commit;
 mod dropped;
+mod edit;
 mod error;
 mod events;
 mod fate;
 mod find;
 pub mod idempotency;
 mod measures;
+pub mod namespace_walk;
 mod namespaces;
 pub mod newer_documents;
 mod old_documents;
@@ -43,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::warehouse::{OpenWarehouse, StorageAccess, Warehouses};
 pub use dropped::missing_document;
+pub use edit::{EditedTable, TableEdit};
 pub use error::CatalogError;
 pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;

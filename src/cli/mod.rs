@@ -15,6 +15,7 @@ mod key;
 mod live;
 mod login;
 mod logs;
+mod maintenance;
 mod namespace;
 mod not_found;
 mod number;
@@ -167,6 +168,9 @@ enum Command {
     /// List, show and check tables, and restore dropped ones
     #[command(subcommand)]
     Table(table::Command),
+    /// Maintenance of tables: policies, runs and health
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
     /// List, show and check views, and restore dropped ones
     #[command(subcommand)]
     View(view::Command),
@@ -255,6 +259,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,
+        Command::Maintenance(command) => maintenance::run(&settings.client(MustExist).await?, &command).await,
         Command::View(command) => view::run(&settings.client(MustExist).await?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.client(MustExist).await?, &command).await,
         Command::Subscription(command) => subscription::run(&settings.client(MustExist).await?, &command).await,
@@ -493,7 +498,7 @@ mod tests {
 
     #[test]
     fn every_subcommand_is_a_known_verb() {
-        const VERBS: [&str; 30] = [
+        const VERBS: [&str; 35] = [
             "add",
             "assign",
             "check",
@@ -505,8 +510,11 @@ mod tests {
             "dropped",
             "enable",
             "explain",
+            "health",
             "list",
             "metrics",
+            "policy",
+            "preview",
             "rename",
             "replay",
             "reseal",
@@ -514,8 +522,10 @@ mod tests {
             "resume",
             "revoke",
             "rotate",
+            "run",
             "set-default",
             "set-options",
+            "set-policy",
             "set-storage",
             "set-tier",
             "show",

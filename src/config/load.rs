@@ -213,6 +213,7 @@ impl Config {
         wrong.extend(self.backups.check(&self.store.url, &self.data_dir));
         wrong.extend(self.kafka.check());
         wrong.extend(self.audit.check(&self.data_dir));
+        wrong.extend(self.maintenance.check());
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(

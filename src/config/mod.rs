@@ -12,6 +12,7 @@ mod issuers;
 mod kafka;
 mod listen;
 mod load;
+mod maintenance;
 mod opentelemetry;
 mod origins;
 mod planning;
@@ -46,6 +47,7 @@ pub use issuers::{GroupMapping, IssuerConfig, SigningAlgorithm};
 pub use kafka::{KafkaCompression, KafkaConfig, KafkaSasl, KafkaStart, ORGANISATION as KAFKA_ORGANISATION};
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, StoreFlags, data_dir_unless_set};
+pub use maintenance::MaintenanceConfig;
 pub use planning::PlanningConfig;
 pub use proxies::{ForwardedHeader, TrustedProxies};
 pub use reload::{Reload, SettingChange};
@@ -109,6 +111,8 @@ pub struct Config {
     pub heavy: HeavyConfig,
     /// Scan planning for clients.
     pub planning: PlanningConfig,
+    /// Maintenance of tables.
+    pub maintenance: MaintenanceConfig,
     /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
     pub tiers: BTreeMap<String, Tier>,
 }
@@ -299,6 +303,7 @@ impl Default for Config {
             backups: BackupsConfig::default(),
             delivery: DeliveryConfig::default(),
             kafka: KafkaConfig::default(),
+            maintenance: MaintenanceConfig::default(),
             tls: TlsConfig::default(),
             traces: TracesConfig::default(),
             limits: RequestLimits::default(),

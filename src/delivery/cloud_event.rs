@@ -177,6 +177,8 @@ pub const fn event_type(operation: Operation) -> &'static str {
         Operation::SetWarehouseOptions => "io.tidewater.warehouse.options-changed.v1",
         Operation::SetDefaultWarehouse => "io.tidewater.warehouse.default-changed.v1",
         Operation::DropWarehouse => "io.tidewater.warehouse.dropped.v1",
+        Operation::SetMaintenancePolicy => "io.tidewater.maintenance-policy.set.v1",
+        Operation::RemoveMaintenancePolicy => "io.tidewater.maintenance-policy.removed.v1",
         Operation::CreateNamespace => "io.tidewater.namespace.created.v1",
         Operation::UpdateNamespaceProperties => "io.tidewater.namespace.updated.v1",
         Operation::DropNamespace => "io.tidewater.namespace.dropped.v1",

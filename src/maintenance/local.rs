@@ -9,7 +9,7 @@ use tidewater_core::location::Location;
 
 /// The folders of a table on the local disk. A table on an object store has none.
 #[derive(Debug)]
-pub(super) struct Folders {
+pub(crate) struct Folders {
     /// Each folder's path, and its real path with all links resolved.
     places: Vec<(PathBuf, PathBuf)>,
     /// The folders that were checked, and whether each is inside a folder of the table.
@@ -18,7 +18,7 @@ pub(super) struct Folders {
 
 impl Folders {
     /// Finds the real paths of those `places` that are on the local disk.
-    pub(super) async fn resolve(places: &[Location]) -> Self {
+    pub(crate) async fn resolve(places: &[Location]) -> Self {
         let folders: Vec<PathBuf> = places.iter().filter(|place| is_local(place)).map(path).collect();
         let find = move || {
             let real = |folder: PathBuf| folder.canonicalize().ok().map(|real| (folder, real));
@@ -31,7 +31,7 @@ impl Folders {
 
     /// Returns whether a file is really inside the table's folders, that is, no link leads out of them. Always true on object
     /// stores, which have no links.
-    pub(super) async fn contain_really(&self, file: &Location) -> bool {
+    pub(crate) async fn contain_really(&self, file: &Location) -> bool {
         if !is_local(file) {
             return true;
         }

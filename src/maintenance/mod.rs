@@ -31,6 +31,7 @@ use crate::base::due;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Change, Dropped, Progress, Store, StoreError, WarehouseRef};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
+pub(crate) use local::Folders;
 use purge::{Counts, Purge, Stopped};
 
 /// How often the server looks for due work.

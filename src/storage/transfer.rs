@@ -2,7 +2,7 @@
 
 use std::path::Path as FilePath;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, WriteMultipart};
 use tidewater_core::location::Location;
 use tokio::fs::{File, OpenOptions};
@@ -23,6 +23,8 @@ pub struct ListedObject {
     pub location: Location,
     /// Its size.
     pub size_bytes: u64,
+    /// The time of its last change, by the storage's clock, in milliseconds since 1970.
+    pub modified_ms: i64,
 }
 
 /// Why an object was not copied.
@@ -102,18 +104,29 @@ impl Storage {
         Ok(())
     }
 
-    /// Lists up to `at_most` objects below `folder` with their sizes, in any order.
+    /// Lists up to `at_most` objects below `folder`, in any order.
     ///
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn list_with_sizes(&self, folder: &Location, at_most: usize) -> Result<Vec<ListedObject>, StorageError> {
+        self.list_objects(folder)?.take(at_most).try_collect().await
+    }
+
+    /// Lists all objects below `folder`, in any order, page by page. Leaves out objects whose names are not those of a location.
+    ///
+    /// # Errors
+    /// `Elsewhere`; each item `Refused`, `Unavailable`.
+    pub fn list_objects<'a>(
+        &'a self,
+        folder: &'a Location,
+    ) -> Result<impl Stream<Item = Result<ListedObject, StorageError>> + Send + 'a, StorageError> {
         let (store, path) = self.resolve(folder)?;
         let found = store.list(Some(&path)).map_err(|error| translate(folder, error));
-        let named = found.try_filter_map(|object| {
+        Ok(found.try_filter_map(move |object| {
             let rest = object.location.as_ref().strip_prefix(path.as_ref()).unwrap_or_default();
             let location = folder.join(rest.trim_start_matches('/')).ok();
-            futures_util::future::ok(location.map(|location| ListedObject { location, size_bytes: object.size }))
-        });
-        named.take(at_most).try_collect().await
+            let (size_bytes, modified_ms) = (object.size, object.last_modified.timestamp_millis());
+            futures_util::future::ok(location.map(|location| ListedObject { location, size_bytes, modified_ms }))
+        }))
     }
 }

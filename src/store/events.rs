@@ -144,6 +144,10 @@ operations! {
     SetDefaultWarehouse = "set-default-warehouse",
     /// Removes a warehouse.
     DropWarehouse = "drop-warehouse",
+    /// Sets the policy of maintenance of a warehouse, namespace or table.
+    SetMaintenancePolicy = "set-maintenance-policy",
+    /// Removes the policy of maintenance of a warehouse, namespace or table.
+    RemoveMaintenancePolicy = "remove-maintenance-policy",
     /// Adds a namespace.
     CreateNamespace = "create-namespace",
     /// Changes the properties of a namespace.

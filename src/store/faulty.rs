@@ -335,6 +335,18 @@ stores_with_faults! {
         fn report_list(warehouse_ref: WarehouseRef, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
         fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
     }
+    MaintenanceStore {
+        fn policy_set(warehouse_ref: WarehouseRef, wanted: &PolicyChange<'_>, change: &Change) -> ();
+        fn policy_list(organisation: OrganisationId) -> Vec<StoredPolicy>;
+        fn policy_organisations() -> Vec<OrganisationId>;
+        fn maintenance_states(organisation: OrganisationId, tables: &[TableId]) -> Vec<Option<MaintenanceState>>;
+        fn maintenance_claim(warehouse_ref: WarehouseRef, table: TableId, now_ms: i64, until_ms: i64) -> Option<MaintenanceLease>;
+        fn maintenance_hold(lease: &MaintenanceLease, until_ms: i64) -> bool;
+        fn run_add(run: &MaintenanceRun, most: u32) -> ();
+        fn run_end(run: &MaintenanceRun) -> ();
+        fn run_list(warehouse_ref: WarehouseRef, filter: &RunFilter, page: &TimedPage) -> Page<MaintenanceRun>;
+        fn run_remove_before(before_ms: i64, at_most: u32) -> u64;
+    }
     ReceiptStore {
         fn receipt_get(organisation: OrganisationId, principal: PrincipalId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
         fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();

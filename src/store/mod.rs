@@ -20,6 +20,7 @@ mod inspected;
 mod keys;
 mod line;
 mod locations;
+mod maintenance;
 mod master_key;
 mod namespaces;
 mod object_name;
@@ -59,6 +60,7 @@ pub use grants::*;
 pub use inspected::*;
 pub use keys::*;
 pub use locations::*;
+pub use maintenance::*;
 pub use master_key::*;
 pub use namespaces::*;
 pub use object_name::*;
@@ -120,6 +122,7 @@ pub trait Store:
     + UsageStore
     + GrantStore
     + EntityStore
+    + MaintenanceStore
     + AccessGenerations
     + MeasuredStore
 {

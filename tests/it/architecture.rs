@@ -60,6 +60,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["background", "base", "config", "store"]),
     ("delivery", &["background", "base", "config", "sealing", "store"]),
     ("maintenance", &["background", "base", "manifests", "metadata", "storage", "store", "vending", "warehouse"]),
+    // Maintenance of live tables.
+    (
+        "upkeep",
+        &[
+            "access",
+            "background",
+            "base",
+            "catalog",
+            "config",
+            "maintenance",
+            "manifests",
+            "metadata",
+            "storage",
+            "store",
+            "vending",
+            "warehouse",
+        ],
+    ),
     (
         "admin",
         &[
@@ -103,6 +121,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "tenancy",
+            "upkeep",
             "vending",
             "warehouse",
         ],
@@ -135,6 +154,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "tenancy",
+            "upkeep",
             "vending",
             "warehouse",
         ],
@@ -192,6 +212,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
             "metadata",
             "planning",
             "telemetry",
+            "upkeep",
             "vending",
         ],
     ),
@@ -307,8 +328,8 @@ fn crate_of_one_concern_is_used_only_there() {
 }
 
 #[test]
-fn permits_without_a_caller_are_requested_only_by_command_line_and_management() {
-    const MAY: [&str; 2] = ["src/cli/", "src/api/management/administrator.rs"];
+fn permits_without_a_caller_are_requested_only_by_command_line_management_and_maintenance() {
+    const MAY: [&str; 3] = ["src/cli/", "src/api/management/administrator.rs", "src/upkeep/mod.rs"];
     let made = "Principal::administrator(";
     let found: BTreeSet<String> = sources()
         .iter()

@@ -24,4 +24,5 @@ pub mod reserved_locations;
 pub mod scan;
 pub mod stop;
 pub mod storage;
+pub mod upkeep;
 pub mod view;

@@ -1,6 +1,6 @@
 //! Decides which files a dropped table's document names, which of them a purge may remove, and when to try again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -74,6 +74,30 @@ impl NamedFiles {
         let statistics = view.statistics.into_iter().chain(view.partition_statistics).flatten();
         named.statistics.extend(statistics.map(|statistics| statistics.statistics_path));
         named.older_documents.extend(view.metadata_log.into_iter().flatten().map(|entry| entry.metadata_file));
+        Ok(named)
+    }
+}
+
+impl NamedFiles {
+    /// Returns the files that a table's document names for these snapshots: their manifest lists, manifests and statistics.
+    ///
+    /// # Errors
+    /// Fails if a snapshot or a statistics entry has an unknown form.
+    pub fn of_snapshots(table: &TableMetadata, ids: &HashSet<i64>) -> Result<Self, NamedFilesError> {
+        fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, NamedFilesError> {
+            serde_json::from_str(json).map_err(|error| NamedFilesError(error.to_string()))
+        }
+        let mut named = Self::default();
+        for snapshot in table.snapshots().iter().filter(|snapshot| ids.contains(&snapshot.id)) {
+            let view: SnapshotView = read(snapshot.json)?;
+            named.manifest_lists.extend(view.manifest_list);
+            named.manifests.extend(view.manifests.into_iter().flatten());
+        }
+        let statistics = table.statistics().iter().map(|one| (one.snapshot_id, one.json));
+        let partition_statistics = table.partition_statistics().iter().map(|one| (one.snapshot_id, one.json));
+        for (_, json) in statistics.chain(partition_statistics).filter(|(id, _)| ids.contains(id)) {
+            named.statistics.insert(read::<StatisticsView>(json)?.statistics_path);
+        }
         Ok(named)
     }
 }
@@ -192,6 +216,25 @@ mod tests {
         assert_eq!(named.older_documents, set(&["d1"]));
         let none = r#"{"snapshots":[],"statistics":null}"#;
         assert_eq!(NamedFiles::parse(none.as_bytes()).unwrap(), NamedFiles::default());
+    }
+
+    #[test]
+    fn files_of_some_snapshots_are_those_that_the_document_names_for_them() {
+        let text = r#"{"format-version":2,"table-uuid":"0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3d","location":"s3://b/t",
+            "last-sequence-number":2,"last-updated-ms":1,"last-column-id":1,"current-schema-id":0,
+            "schemas":[{"type":"struct","schema-id":0,"fields":[{"id":1,"name":"x","required":false,"type":"long"}]}],
+            "default-spec-id":0,"partition-specs":[{"spec-id":0,"fields":[]}],"last-partition-id":999,
+            "default-sort-order-id":0,"sort-orders":[{"order-id":0,"fields":[]}],"current-snapshot-id":2,
+            "snapshots":[{"snapshot-id":1,"sequence-number":1,"timestamp-ms":1,"manifest-list":"l1"},
+                         {"snapshot-id":2,"sequence-number":2,"timestamp-ms":2,"manifest-list":"l2"}],
+            "statistics":[{"snapshot-id":1,"statistics-path":"s1","file-size-in-bytes":1,"file-footer-size-in-bytes":1,
+                           "blob-metadata":[]}],
+            "partition-statistics":[{"snapshot-id":2,"statistics-path":"p2","file-size-in-bytes":1}]}"#;
+        let table = TableMetadata::parse(text.as_bytes()).unwrap();
+        let named = |ids: &[i64]| NamedFiles::of_snapshots(&table, &ids.iter().copied().collect()).unwrap();
+        assert_eq!((named(&[1]).manifest_lists, named(&[1]).statistics), (set(&["l1"]), set(&["s1"])));
+        assert_eq!((named(&[2]).manifest_lists, named(&[2]).statistics), (set(&["l2"]), set(&["p2"])));
+        assert_eq!(named(&[3]), NamedFiles::default());
     }
 
     #[test]

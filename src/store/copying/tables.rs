@@ -151,6 +151,16 @@ tables! {
     report [organisation, id] {
         organisation: Id, warehouse: Id, table_id: Id, id: Id, kind: Text, at_ms: Number, body: Text,
     }
+    maintenance_policy [organisation, object] {
+        organisation: Id, warehouse: Id, object: Id, kind: Text, namespace: Text, policy: Text, updated_ms: Number,
+    }
+    maintenance_state [organisation, table_id] {
+        organisation: Id, warehouse: Id, table_id: Id, until_ms: Number, attempts: Number, state: Text,
+    }
+    maintenance_run [organisation, id] {
+        organisation: Id, warehouse: Id, table_id: Id, id: Id, operation: Text, dry_run: Flag, started_ms: Number,
+        ended_ms: Number, outcome: Text, details: Text,
+    }
     subscription [organisation, id] {
         organisation: Id, id: Id, name: Text, url: Text, filter: Text, sealed_secret: Bytes, previous_secret: Bytes,
         previous_until_ms: Number, created_ms: Number, disabled_ms: Number, delivered_ms: Number,

@@ -21,12 +21,15 @@ use crate::store::{
 type Outcome<T> = std::result::Result<T, Failure>;
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 27] = [
     ("tabular", "id"),
     ("dropped", "id"),
     ("location", "tabular, digest"),
     ("old_document", "digest"),
     ("report", "id"),
+    ("maintenance_policy", "object"),
+    ("maintenance_state", "table_id"),
+    ("maintenance_run", "id"),
     ("access_grant", "role, kind, securable_digest, privilege"),
     ("entity", "id"),
     ("catalog_role_member", "principal_role, role"),

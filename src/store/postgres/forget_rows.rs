@@ -5,6 +5,7 @@ use tidewater_core::ids::{CatalogRoleId, OrganisationId, TableId};
 use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::generations::raise;
+use super::maintenance::maintenance_forget;
 use super::params::params;
 use super::reports::report_forget;
 use super::state_rows::{Added, Affected, add};
@@ -12,7 +13,7 @@ use crate::store::Result;
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
-/// Removes the grants and the reports on a table or view. The caller holds the organisation's lock.
+/// Removes the grants, the reports and the maintenance of a table or view. The caller holds the organisation's lock.
 pub(super) async fn forget_access_and_reports(
     transaction: &Transaction,
     organisation: OrganisationId,
@@ -27,6 +28,7 @@ pub(super) async fn forget_access_and_reports(
         .await?;
     let roles = removed.iter().map(|row| Ok(CatalogRoleId(get(row, 0)?))).collect::<Result<Vec<_>>>()?;
     count_removed_grants(transaction, organisation, roles).await?;
+    maintenance_forget(transaction, organisation, id).await?;
     report_forget(transaction, organisation, id).await
 }
 

@@ -32,6 +32,7 @@ mod key_usage;
 mod keys;
 mod location_rows;
 mod locations;
+mod maintenance;
 mod master_key;
 mod migrations;
 mod namespaces;

@@ -17,13 +17,14 @@ use super::digests::namespace_digest;
 use super::events::event_add;
 use super::forget_rows::count_removed_grants;
 use super::generations::raise;
+use super::maintenance::namespace_policy_forget;
 use super::pages::{after_name, one_more, page_of};
 use super::params::params;
 use super::state_rows::{Affected, lock_for};
 use super::table_rows::namespace as namespace_of;
 use crate::store::{
-    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Properties,
-    PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
+    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, PolicyObject,
+    Properties, PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -257,6 +258,7 @@ async fn remove(
     }
     let owner = get::<Option<Uuid>>(&row, 0)?.map(PrincipalId);
     remove_grants(transaction, warehouse_ref, namespace).await?;
+    namespace_policy_forget(transaction, warehouse_ref, &PolicyObject::Namespace(namespace.clone())).await?;
     if let Some(owner) = owner {
         raise(transaction, organisation, &[Affected::Principal(owner)]).await?;
     }

@@ -16,6 +16,7 @@ use super::convert::{Failure, Violation, get, violation};
 use super::entities::entity_touch;
 use super::events::{details, event_add};
 use super::generations::raise;
+use super::maintenance::warehouse_maintenance_forget;
 use super::pages::is_storable;
 use super::params::params;
 use super::roles::remove_catalog_role;
@@ -273,6 +274,7 @@ async fn warehouse_drop(
         }
         Err(failure) => Err(failure),
         Ok(_) => {
+            warehouse_maintenance_forget(transaction, organisation, known.id).await?;
             let warehouse_ref = WarehouseRef { organisation, warehouse: known.id };
             finish(transaction, warehouse_ref, name, Operation::DropWarehouse, &EventDetails::new(), change).await
         }

@@ -10,6 +10,7 @@ use super::convert::{Violation, id, kind, kind_text, namespace, violation};
 use super::events::event_add;
 use super::grants::grants_forget;
 use super::location_rows::{check_free, location_forget, replace_locations, reserved};
+use super::maintenance::maintenance_forget;
 use super::pages::{before, one_more_before, page_of};
 use super::pointers::{check_limit, move_pointer, resource};
 use super::reports::report_forget;
@@ -320,11 +321,12 @@ fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Res
     )
 }
 
-/// Removes the row, and the table's locations, grants and reports. The table cannot be restored, and its locations are free.
+/// Removes the row, and the table's locations, grants, reports and maintenance. The table cannot be restored, and its locations are free.
 fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     remove_row(connection, organisation, id)?;
     location_forget(connection, organisation, id)?;
     grants_forget(connection, organisation, id)?;
+    maintenance_forget(connection, organisation, id)?;
     report_forget(connection, organisation, id)
 }
 

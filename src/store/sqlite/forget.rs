@@ -14,12 +14,15 @@ use crate::store::{
 };
 
 /// The database tables with rows of an organisation, and the columns that identify a row, in the order of removal.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 27] = [
     ("tabular", "warehouse, namespace, name"),
     ("dropped", "id"),
     ("location", "warehouse, location, tabular"),
     ("old_document", "location"),
     ("report", "id"),
+    ("maintenance_policy", "object"),
+    ("maintenance_state", "table_id"),
+    ("maintenance_run", "id"),
     ("access_grant", "role, kind, securable, privilege"),
     ("entity", "id"),
     ("catalog_role_member", "principal_role, role"),

@@ -24,6 +24,7 @@ mod keys;
 mod location_rows;
 mod locations;
 mod log_check;
+mod maintenance;
 mod master_key;
 mod memory;
 mod namespaces;

@@ -10,12 +10,13 @@ use tidewater_core::request_limits::RequestLimits;
 
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
 use super::events::event_add;
+use super::maintenance::namespace_policy_forget;
 use super::pages::{one_more, page_of};
 use super::warehouses::warehouse_exists;
 use super::{Found, SqliteStore};
 use crate::store::{
-    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Properties,
-    PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
+    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, PolicyObject,
+    Properties, PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
 };
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
@@ -260,14 +261,17 @@ pub(super) fn namespace_drop(
         ]);
     match dropped {
         Ok(0) => Err(NOT_FOUND),
-        Ok(_) => add_namespace_event(
-            connection,
-            warehouse_ref,
-            Operation::DropNamespace,
-            namespace,
-            &EventDetails::new(),
-            change,
-        ),
+        Ok(_) => {
+            namespace_policy_forget(connection, warehouse_ref, &PolicyObject::Namespace(namespace.clone()))?;
+            add_namespace_event(
+                connection,
+                warehouse_ref,
+                Operation::DropNamespace,
+                namespace,
+                &EventDetails::new(),
+                change,
+            )
+        }
         Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
             Err(StoreError::NotEmpty(Resource::Namespace))
         }

@@ -13,6 +13,7 @@ use super::dropped_rows::{insert_dropped, replace_dropped};
 use super::events::event_add;
 use super::grants::grants_forget;
 use super::location_rows::{check_free, location_forget};
+use super::maintenance::maintenance_forget;
 use super::namespaces::namespace_exists;
 use super::pages::{one_more, page_of};
 use super::pointers::{
@@ -167,6 +168,7 @@ fn remove_registered(
         .pop();
     location_forget(connection, warehouse_ref.organisation, id)?;
     report_forget(connection, warehouse_ref.organisation, id)?;
+    maintenance_forget(connection, warehouse_ref.organisation, id)?;
     grants_forget(connection, warehouse_ref.organisation, id)?;
     name.ok_or(StoreError::NotFound(Resource::Table))
 }
@@ -208,6 +210,7 @@ pub(super) fn table_drop(
     }
     if terms.is_none() {
         report_forget(connection, warehouse_ref.organisation, dropped.id)?;
+        maintenance_forget(connection, warehouse_ref.organisation, dropped.id)?;
         grants_forget(connection, warehouse_ref.organisation, dropped.id)?;
     }
     let mut details = EventDetails::new();

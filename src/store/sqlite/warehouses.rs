@@ -10,6 +10,7 @@ use super::SqliteStore;
 use super::convert::{Violation, id, not_inserted, profile, profile_text, purge_time, violation};
 use super::entities::entity_touch;
 use super::events::{details, event_add};
+use super::maintenance::warehouse_maintenance_forget;
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Resource, Result, StoreError, Warehouse,
     WarehouseOptions, WarehouseOptionsUpdate, WarehouseRef, WarehouseStorage, WarehouseStore,
@@ -235,14 +236,17 @@ pub(super) fn warehouse_drop(
         .and_then(Iterator::collect::<rusqlite::Result<Vec<WarehouseId>>>);
     match dropped.as_deref() {
         Ok([]) => Err(StoreError::NotFound(Resource::Warehouse)),
-        Ok([id, ..]) => add_warehouse_event(
-            connection,
-            organisation,
-            (*id, name),
-            Operation::DropWarehouse,
-            &EventDetails::new(),
-            change,
-        ),
+        Ok([id, ..]) => {
+            warehouse_maintenance_forget(connection, organisation, *id)?;
+            add_warehouse_event(
+                connection,
+                organisation,
+                (*id, name),
+                Operation::DropWarehouse,
+                &EventDetails::new(),
+                change,
+            )
+        }
         Err(error) if violation(error) == Some(Violation::ForeignKey) => Err(StoreError::NotEmpty(Resource::Warehouse)),
         Err(_) => dropped.map(drop).map_err(Into::into),
     }

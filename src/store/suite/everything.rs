@@ -9,6 +9,7 @@ use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, Pri
 use tidewater_core::location::Location;
 use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
 use uuid::Uuid;
 
 use super::fixture::{
@@ -20,10 +21,10 @@ use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Answer, ApiKey, AuditDecision, AuditEntry, AuditFilter, AuditPosition, AuditRecord, AuditType, CatalogRole,
     Change, DeadLetter, Deletion, DropTerms, DroppedFilter, EngineKey, Entity, EventDetails, EventFilter, FeedScope,
-    Grant, KeyUsage, NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin, PageRequest, Past,
-    PrincipalRole, Progress, Receipt, Report, ReportFilter, ReportLimits, RequestDigest, SecretUpdate, SigningKey,
-    SubscriptionHealth, SubscriptionUpdate, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse,
-    WarehouseRef, WarehouseStorage,
+    Grant, KeyUsage, MaintenanceRun, NewTable, Operation, Operator, Organisation, OrganisationUpdate, Origin,
+    PageRequest, Past, PolicyChange, PolicyObject, PrincipalRole, Progress, Receipt, Report, ReportFilter,
+    ReportLimits, RequestDigest, RunDetails, RunFilter, RunOutcome, SecretUpdate, SigningKey, SubscriptionHealth,
+    SubscriptionUpdate, Swap, TableKind, TimedPage, UserSignIn, UserUpdate, Warehouse, WarehouseRef, WarehouseStorage,
 };
 
 /// Names whose order by bytes is not that of a language, and which need care in texts.
@@ -371,12 +372,44 @@ async fn fill_requests(
         })
         .collect();
     store.report_add(&reports, UNLIMITED).await.unwrap();
+    fill_maintenance(store, warehouse_ref, tables).await;
     let mut entry = AuditEntry::new(AuditType::Refusal, "load-table", AuditDecision::Denied);
     entry.object = random.name(40);
     let record = |organisation| AuditRecord { id: 0, organisation, at_ms: NOW_MS, entry: entry.clone() };
     store.audit_add(&[record(Some(organisation)), record(None)]).await.unwrap();
     let sink = random.name(8);
     store.audit_position_set(&sink, None, AuditPosition { event: 1, record: 2 }).await.unwrap();
+}
+
+/// Stores policies, and a table with a state and a run.
+async fn fill_maintenance(store: &Subject, warehouse_ref: WarehouseRef, tables: &[(TableIdent, TableId, TableKind)]) {
+    let (ident, id) = match tables.iter().find(|(_, _, kind)| *kind == TableKind::Table) {
+        Some((ident, id, _)) => (ident, *id),
+        None => return,
+    };
+    let policy = MaintenancePolicy::default();
+    let objects = [PolicyObject::Warehouse, PolicyObject::Namespace(ident.namespace.clone()), PolicyObject::Table(id)];
+    for on in &objects {
+        let wanted = PolicyChange { on, name: "é", policy: Some(&policy), most: 9_999 };
+        store.policy_set(warehouse_ref, &wanted, &change()).await.unwrap();
+    }
+    let mut lease = store.maintenance_claim(warehouse_ref, id, NOW_MS, NOW_MS + 9).await.unwrap().unwrap();
+    lease.state.last_ms.insert("expire-snapshots".to_owned(), NOW_MS);
+    assert!(store.maintenance_hold(&lease, NOW_MS + 9).await.unwrap());
+    for outcome in [RunOutcome::Running, RunOutcome::Failed] {
+        let run = MaintenanceRun {
+            warehouse_ref,
+            table: id,
+            id: fresh_uuid(),
+            operation: MaintenanceOperation::ExpireSnapshots,
+            dry_run: outcome == RunOutcome::Failed,
+            started_ms: NOW_MS,
+            ended_ms: (outcome == RunOutcome::Failed).then_some(NOW_MS + 1),
+            outcome,
+            details: RunDetails { message: Some("é \u{1f30a}".to_owned()), ..RunDetails::default() },
+        };
+        store.run_add(&run, 9).await.unwrap();
+    }
 }
 
 /// Returns the answers of a store to every question, as texts.
@@ -425,6 +458,7 @@ async fn answers_of(store: &Subject, organisation: OrganisationId, all: &mut Ans
     all.add("events", store.event_list(Some(organisation), &filter, None, 1_000).await);
     all.add("tables", store.table_count(organisation).await);
     all.add("counts", store.access_counts(organisation).await);
+    all.add("policies", store.policy_list(organisation).await);
     all.add("usage", store.usage_list(organisation, 0, i64::MAX).await);
     all.add("usage by key", store.key_usage_list(organisation, 0, i64::MAX).await);
     for key in store.key_list(organisation).await.unwrap() {
@@ -462,6 +496,7 @@ async fn answers_of_warehouse(store: &Subject, warehouse_ref: WarehouseRef, all:
     let (page, timed) = (PageRequest::default(), TimedPage::default());
     all.add("dropped", store.dropped_list(warehouse_ref, &DroppedFilter::default(), &timed).await);
     all.add("reports", store.report_list(warehouse_ref, &ReportFilter::default(), &timed).await);
+    all.add("runs", store.run_list(warehouse_ref, &RunFilter::default(), &timed).await);
     let mut parents: Vec<Option<NamespaceIdent>> = vec![None];
     while let Some(parent) = parents.pop() {
         let children = store.namespace_list(warehouse_ref, parent.as_ref(), &page).await.unwrap();
@@ -475,7 +510,8 @@ async fn answers_of_warehouse(store: &Subject, warehouse_ref: WarehouseRef, all:
                     let locations = spread(&location(record.id), &[]);
                     let taken = store.location_check(warehouse_ref, TableId(Uuid::nil()), &locations).await;
                     let origin = store.table_origin(warehouse_ref, record.id).await;
-                    all.add("table", (ident, record, taken, origin));
+                    let state = store.maintenance_states(warehouse_ref.organisation, &[record.id]).await;
+                    all.add("table", (ident, record, taken, origin, state));
                 }
             }
             parents.push(Some(namespace.clone()));

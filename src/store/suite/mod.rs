@@ -15,6 +15,7 @@ mod grants;
 mod isolation;
 mod keys;
 mod locations;
+mod maintenance;
 mod names;
 mod namespaces;
 mod old_documents;
@@ -44,6 +45,7 @@ pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use keys::*;
 pub(super) use locations::*;
+pub(super) use maintenance::*;
 pub(super) use names::*;
 pub(super) use namespaces::*;
 pub(super) use old_documents::*;
@@ -259,6 +261,12 @@ macro_rules! conformance {
             reports_beyond_the_byte_limit_are_removed_oldest_first,
             old_reports_are_removed_in_batches,
             reports_on_a_missing_table_are_ignored,
+            // Maintenance
+            policy_is_set_replaced_and_removed_with_its_events,
+            policy_of_a_missing_object_or_beyond_the_limit_is_refused,
+            policy_goes_with_its_object,
+            maintenance_of_a_table_is_leased_to_one_server_at_a_time,
+            runs_are_listed_newest_first_and_limited,
             // Idempotency keys
             receipt_is_stored_with_its_change,
             each_kind_of_answer_is_stored_whole,

@@ -77,11 +77,17 @@ pub enum Action {
     RemoveDropped,
     /// Grant, revoke and list privileges on a warehouse, namespace, table or view.
     ManageAccess,
+    /// Show the policy of maintenance, the runs and the health of a table, or the policy of a warehouse or namespace.
+    ShowMaintenance,
+    /// Start maintenance of a table.
+    MaintainTable,
+    /// Set the policy of maintenance of a warehouse, namespace or table.
+    ManageMaintenance,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::Administer,
         Self::ReadConfig,
         Self::ListReports,
@@ -118,6 +124,9 @@ impl Action {
         Self::RestoreDropped,
         Self::RemoveDropped,
         Self::ManageAccess,
+        Self::ShowMaintenance,
+        Self::MaintainTable,
+        Self::ManageMaintenance,
     ];
 
     /// Returns whether the action changes the catalog, its administration or a table's files.
@@ -142,7 +151,9 @@ impl Action {
             | Self::DropView
             | Self::RestoreDropped
             | Self::RemoveDropped
-            | Self::ManageAccess => true,
+            | Self::ManageAccess
+            | Self::MaintainTable
+            | Self::ManageMaintenance => true,
             Self::ReadConfig
             | Self::ListReports
             | Self::ReadEvents
@@ -159,7 +170,8 @@ impl Action {
             | Self::ListViews
             | Self::CheckView
             | Self::LoadView
-            | Self::ShowDropped => false,
+            | Self::ShowDropped
+            | Self::ShowMaintenance => false,
         }
     }
 
@@ -203,9 +215,9 @@ impl Action {
             Self::UpdateNamespace => Needs(Privilege::NamespaceWriteProperties),
             Self::DropNamespace => Needs(Privilege::NamespaceDrop),
             Self::CreateTable | Self::RegisterTable => Needs(Privilege::TableCreate),
-            Self::LoadTable => Needs(Privilege::TableReadProperties),
+            Self::LoadTable | Self::ShowMaintenance => Needs(Privilege::TableReadProperties),
             Self::ReadTableData | Self::ReportMetrics => Needs(Privilege::TableReadData),
-            Self::WriteTableData => Needs(Privilege::TableWriteData),
+            Self::WriteTableData | Self::MaintainTable => Needs(Privilege::TableWriteData),
             Self::CommitTable => Needs(Privilege::TableWriteProperties),
             // For a dropped view this means `ViewDrop`; see `for_target`.
             Self::RenameTable | Self::DropTable | Self::UnregisterTable | Self::ShowDropped | Self::RestoreDropped => {
@@ -216,6 +228,7 @@ impl Action {
             Self::ReplaceView => Needs(Privilege::ViewWriteProperties),
             Self::RenameView | Self::DropView => Needs(Privilege::ViewDrop),
             Self::ManageAccess => Needs(Privilege::CatalogManageAccess),
+            Self::ManageMaintenance => Needs(Privilege::CatalogManageContent),
         }
     }
 

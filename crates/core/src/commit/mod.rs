@@ -147,6 +147,13 @@ impl TableCommit {
         Ok(commits)
     }
 
+    /// Creates a commit that the catalog makes by itself. `body_bytes` is about the length that its JSON would have.
+    #[must_use]
+    pub fn from_updates(requirements: Vec<TableRequirement>, updates: Vec<TableUpdate>, body_bytes: u64) -> Self {
+        let counts = Counts::from_commit(&requirements, &updates);
+        Self { requirements, updates, identifier: None, body_bytes, counts }
+    }
+
     /// Returns whether the commit creates the table (the last step of a staged create).
     #[must_use]
     pub fn is_create(&self) -> bool {

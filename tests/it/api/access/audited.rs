@@ -92,6 +92,7 @@ fn check_allowed(left: &Left, id: &str, route: &str) -> Option<String> {
         _ if OPEN.contains(&route) => return record.map(|record| format!("left {record:?}")),
         "POST /v1/oauth/tokens" => AuditType::SignIn,
         _ if ADMINISTRATION.iter().any(|end| route.ends_with(end)) => AuditType::Administration,
+        _ if route.starts_with("POST ") && route.ends_with("/maintenance/runs") => AuditType::Administration,
         // Removes no key, because none is old enough.
         "DELETE /management/v1/signing-keys" => return None,
         _ if route.starts_with("DELETE ") && route.ends_with("/dead-letters") => AuditType::Administration,

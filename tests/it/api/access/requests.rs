@@ -33,7 +33,9 @@ pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (Stri
         }
         "POST" | "PATCH" if template.starts_with("/v1/") => Content::Json(catalog_body(route, objects)),
         "POST" | "PATCH" => Content::Json(management_body(route, objects)),
-        "PUT" if route.ends_with("/grants") => Content::Json(management_body(route, objects)),
+        "PUT" if route.ends_with("/grants") || route.ends_with("/maintenance/policy") => {
+            Content::Json(management_body(route, objects))
+        }
         _ => Content::Nothing,
     };
     (path, content)
@@ -66,6 +68,9 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         "GET /v1/config" => path + "?warehouse=lake",
         "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/tables" => {
             format!("{path}?namespace={}", objects.namespace)
+        }
+        "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/health" => {
+            format!("{path}?namespace={}&table=t", objects.namespace)
         }
         "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/access" => {
             format!("{path}?action=load-table&namespace={}&table=t", objects.namespace)
@@ -142,6 +147,16 @@ fn management_body(route: &str, objects: &Objects) -> Value {
         ("PATCH", Some("/warehouses/{warehouse}")) => json!({ "options": { "purge": "at-once" } }),
         ("POST", Some("/warehouses/{warehouse}/check" | "/warehouses/{warehouse}/tables/check")) => json!({}),
         ("POST", Some("/warehouses/{warehouse}/dropped/{id}/restore")) => json!({}),
+        ("PUT", Some("/warehouses/{warehouse}/maintenance/policy")) => {
+            // Another number each time, so that each request is a change.
+            let number =
+                objects.new_name.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+            json!({ "expire-snapshots": { "min-snapshots-to-keep": 1 + number % 1_000_000 } })
+        }
+        ("POST", Some("/warehouses/{warehouse}/maintenance/runs")) => {
+            json!({ "identifier": { "namespace": [objects.namespace], "name": "t" }, "operation": "expire-snapshots",
+                "dry-run": true })
+        }
         _ => panic!("a body for {route} is missing in requests.rs"),
     }
 }

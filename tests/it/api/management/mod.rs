@@ -6,6 +6,7 @@ mod documented;
 mod dropped;
 mod events;
 mod keys;
+mod maintenance;
 mod operators;
 mod organisations;
 mod parameters;

@@ -48,7 +48,7 @@ async fn status_of_a_serving_catalog_shows_each_background_task() {
     let answer = service.handle(request).await.into_body().collect().await.unwrap().to_bytes();
     let told: Value = serde_json::from_slice(&answer).unwrap();
     let tasks = told["background"].as_array().unwrap();
-    assert_eq!(tasks.len(), 17, "{told}");
+    assert_eq!(tasks.len(), 18, "{told}");
     for task in tasks {
         assert_eq!((&task["failures"], &task["last-error"]), (&json!(0), &Value::Null), "{task}");
         assert!(task["next-run-ms"].is_i64() || task["running-since-ms"].is_i64(), "{task}");

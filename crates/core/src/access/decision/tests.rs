@@ -373,7 +373,7 @@ fn every_action_is_listed_once() {
     let mut seen = std::collections::HashSet::new();
     assert!(Action::ALL.iter().all(|action| seen.insert(*action)));
     // Compares with the last variant, so that a variant added after it fails this test.
-    assert_eq!(Action::ALL.len(), Action::ManageAccess as usize + 1);
+    assert_eq!(Action::ALL.len(), Action::ManageMaintenance as usize + 1);
     assert!(Action::ALL.iter().all(|action| Action::from_name(&action.name()) == Some(*action)));
     assert_eq!(Action::ReadTableData.name(), "read-table-data");
 }

@@ -9,7 +9,7 @@ use crate::store::{PageRequest, Result, Store, StoreError, WarehouseRef};
 ///
 /// # Errors
 /// Fails if the store does not answer.
-pub(super) async fn next_namespace(
+pub async fn next_namespace(
     store: &dyn Store,
     warehouse_ref: WarehouseRef,
     after: &NamespaceIdent,
@@ -32,7 +32,7 @@ pub(super) async fn next_namespace(
 ///
 /// # Errors
 /// Fails if the store does not answer.
-pub(super) async fn first_namespace(
+pub async fn first_namespace(
     store: &dyn Store,
     warehouse_ref: WarehouseRef,
     parent: Option<&NamespaceIdent>,

@@ -1,0 +1,16 @@
+//! Maintenance of tables: which snapshots expire, which files are orphans, what a policy says, and how healthy a table is.
+//!
+//! Values in, values out: the time is an argument, and nothing here reads storage.
+
+mod expire;
+mod health;
+mod orphans;
+mod policy;
+
+pub use expire::{ExpireRules, Expired, ExpiredRef, ExpiredSnapshot, MAX_EXPIRED, SnapshotReason, expire};
+pub use health::{FileFigures, Finding, FindingKind, HealthFigures, findings, target_file_bytes};
+pub use orphans::{FileNames, FilePaths, KnownFiles, Stays, file_stays};
+pub use policy::{
+    ExpirePolicy, MaintenanceOperation, MaintenancePolicy, OrphanPolicy, PolicyError, Schedule,
+    UnknownMaintenanceOperation,
+};

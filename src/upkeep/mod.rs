@@ -1,0 +1,250 @@
+//! Maintenance of tables: runs operations on them as policies or people ask for it.
+//!
+//! A run holds the lease of its table, so no two runs work on one table. Changes of a table are ordinary commits. Files are removed
+//! only after the commit, and only those that nothing leads to any more. A killed run leaves files behind, never a table without its
+//! files: the next holder of the lease continues with what the state in the store says.
+//!
+//! - `schedule.rs`: which tables are due, fair between organisations
+//! - `policies.rs`: the policy of a table
+//! - `lease.rs`: the lease while it is held
+//! - `run.rs`: one run of one operation, and its record
+//! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
+//! - `expire.rs`, `orphans.rs`: the operations
+//! - `health.rs`: figures about a table
+
+mod expire;
+mod health;
+mod lease;
+mod measures;
+mod orphans;
+mod policies;
+mod reachable;
+mod removal;
+mod run;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyError};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::access::action::{CommitTable, MaintainTable};
+use crate::access::{Authorizer, Denial, Permit, Table};
+use crate::background::Task;
+use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::catalog::Catalog;
+use crate::config::MaintenanceConfig;
+use crate::manifests::ManifestCache;
+use crate::metadata::{Documents, ObjectReader};
+use crate::store::{
+    Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
+};
+pub use health::{HealthError, TableHealth};
+use lease::Held;
+pub use measures::UpkeepMeasures;
+pub use policies::Policies;
+use run::Run;
+use schedule::Cursor;
+
+/// The memory for parsed manifests, in bytes. Runs read each manifest once, so more is of no use.
+const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
+
+/// The most records of runs on one table.
+const RUNS_PER_TABLE: u32 = 200;
+
+/// The most manual runs at the same time.
+const MANUAL_AT_ONCE: usize = 4;
+
+/// The maintenance of tables.
+pub struct Upkeep {
+    parts: Arc<Parts>,
+    manual: Arc<Semaphore>,
+    running: TaskTracker,
+    stop: CancellationToken,
+    /// Where the next look begins, for each organisation.
+    cursors: Mutex<HashMap<OrganisationId, Cursor>>,
+}
+
+/// What all runs share.
+struct Parts {
+    store: Arc<dyn Store>,
+    catalog: Arc<Catalog>,
+    documents: Documents,
+    manifests: ManifestCache,
+    clock: Clock,
+    config: MaintenanceConfig,
+    measures: UpkeepMeasures,
+}
+
+/// A request for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The operation.
+    pub operation: MaintenanceOperation,
+    /// Whether it only shows what it would do.
+    pub dry_run: bool,
+}
+
+/// Why a run does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// Another run works on the table.
+    #[error("Another run works on the table {0}: try again when it has ended")]
+    Busy(String),
+    /// Too many runs that people started are running.
+    #[error("{MANUAL_AT_ONCE} runs are running already: try again when one has ended")]
+    TooMany,
+    /// A policy has a value that is not allowed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The caller may not commit to the table.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The caller's credentials cannot remove files.
+    #[error("Your key has the option no-delete, so it cannot remove files of the table {0}: ask for a dry run")]
+    NoDelete(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Upkeep {
+    /// Creates the maintenance of the tables of `catalog`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<Catalog>,
+        reader: ObjectReader,
+        clock: Clock,
+        config: MaintenanceConfig,
+    ) -> Self {
+        let manifests = ManifestCache::new(MANIFEST_CACHE_BYTES, reader.clone());
+        // A run reads a document once or twice.
+        let documents = Documents::with_reader(0, reader);
+        let measures = UpkeepMeasures::default();
+        let parts = Parts { store, catalog, documents, manifests, clock, config, measures };
+        Self {
+            parts: Arc::new(parts),
+            manual: Arc::new(Semaphore::new(MANUAL_AT_ONCE)),
+            running: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cursors: Mutex::default(),
+        }
+    }
+
+    /// Returns the measurements of runs.
+    #[must_use]
+    pub fn measures(&self) -> &UpkeepMeasures {
+        &self.parts.measures
+    }
+
+    /// Returns the background task. At the stop it ends running operations, whose leases are free then.
+    pub fn task(self: &Arc<Self>) -> Task {
+        let look = |this: Arc<Self>, stop| async move { Ok(this.look(&stop).await?) };
+        let last = |this: Arc<Self>, _| async move {
+            this.stop.cancel();
+            this.running.close();
+            this.running.wait().await;
+            Ok(0)
+        };
+        Task::every("table-maintenance", self.parts.config.look_interval(), self, look)
+            .last(self, last)
+            .while_failing("Tables are not maintained until then: check the database and its disk")
+    }
+
+    /// Begins a run on a table, and returns its id. The run continues when the caller leaves; its record shows the outcome.
+    ///
+    /// # Errors
+    /// `Busy`; `TooMany`; `NoDelete`; `Denied`; `Store`.
+    pub async fn start(
+        self: &Arc<Self>,
+        table: Permit<MaintainTable, Table>,
+        request: RunRequest,
+        change: Change,
+    ) -> Result<Uuid, UpkeepError> {
+        let authorizer = table.authorizer().for_action::<CommitTable>()?;
+        if !request.dry_run && table.is_no_delete() {
+            return Err(UpkeepError::NoDelete(table.ident.to_string()));
+        }
+        let Ok(place) = Arc::clone(&self.manual).try_acquire_owned() else { return Err(UpkeepError::TooMany) };
+        let table = table.into_object();
+        let held = Held::claim(&self.parts, table.warehouse.warehouse_ref, table.record.id).await?;
+        let Some(held) = held else { return Err(UpkeepError::Busy(table.ident.to_string())) };
+        let policies = Policies::new(self.parts.store.policy_list(authorizer.principal().organisation()).await?);
+        let policy = policies.of_table(table.warehouse.warehouse_ref.warehouse, &table.ident, table.record.id);
+        let started_by = change.actor.name().unwrap_or(change.actor.kind()).to_owned();
+        let record = self.begin(&table, request, Some(started_by)).await?;
+        let id = record.id;
+        let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
+        self.running.spawn(async move {
+            let _place = place;
+            let run = Run::new(&parts, &held, table, policy, record, (authorizer, change));
+            held.while_held(run.execute(), &stop).await;
+            held.release().await;
+        });
+        Ok(id)
+    }
+
+    /// Stores the record of a run that begins.
+    async fn begin(
+        &self,
+        table: &Table,
+        request: RunRequest,
+        started_by: Option<String>,
+    ) -> Result<MaintenanceRun, StoreError> {
+        let record = MaintenanceRun {
+            warehouse_ref: table.warehouse.warehouse_ref,
+            table: table.record.id,
+            id: fresh_ordered_uuid(),
+            operation: request.operation,
+            dry_run: request.dry_run,
+            started_ms: self.parts.clock.now_ms(),
+            ended_ms: None,
+            outcome: RunOutcome::Running,
+            details: RunDetails { table: table.ident.to_string(), started_by, ..RunDetails::default() },
+        };
+        self.parts.store.run_add(&record, RUNS_PER_TABLE).await?;
+        Ok(record)
+    }
+
+    /// Sets the policy of an object. `None` removes it.
+    ///
+    /// # Errors
+    /// `Policy`; `Store`.
+    pub async fn policy_set(
+        &self,
+        warehouse_ref: WarehouseRef,
+        (on, name): (&PolicyObject, &str),
+        policy: Option<&MaintenancePolicy>,
+        change: &Change,
+    ) -> Result<(), UpkeepError> {
+        let config = &self.parts.config;
+        if let Some(policy) = policy {
+            policy.check(config.min_orphan_age_ms())?;
+        }
+        let wanted = PolicyChange { on, name, policy, most: config.policies_per_organisation };
+        Ok(self.parts.store.policy_set(warehouse_ref, &wanted, change).await?)
+    }
+
+    /// Returns the policies of an organisation.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub async fn policies(&self, organisation: OrganisationId) -> Result<Policies, StoreError> {
+        Ok(Policies::new(self.parts.store.policy_list(organisation).await?))
+    }
+}
+
+/// Returns the authorizer of the catalog's own commits in an organisation.
+fn own_authorizer(organisation: OrganisationId) -> Result<Authorizer<CommitTable>, Denial> {
+    let principal = crate::access::Principal::administrator(organisation, crate::store::Actor::Catalog, None);
+    Authorizer::new(principal)
+}
