@@ -97,6 +97,30 @@ pub(crate) struct Fields {
     /// The age from which branches and tags expire, such as 90d
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
     max_ref_age: Option<i64>,
+    /// Whether small data files are compacted
+    #[arg(long, value_name = "ON|OFF")]
+    compact_files: Option<Switch>,
+    /// How often small data files are compacted, such as 1h
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+    compact_interval: Option<i64>,
+    /// How many small data files of a partition are worth a rewrite
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(2..))]
+    min_input_files: Option<u32>,
+    /// Whether small manifests are rewritten
+    #[arg(long, value_name = "ON|OFF")]
+    rewrite_manifests: Option<Switch>,
+    /// How often small manifests are rewritten, such as 1d
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+    manifests_interval: Option<i64>,
+    /// How many small manifests are worth a rewrite
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(2..))]
+    min_manifests: Option<u32>,
+    /// Whether statistics are computed
+    #[arg(long, value_name = "ON|OFF")]
+    compute_statistics: Option<Switch>,
+    /// How often statistics are computed, such as 1d
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+    statistics_interval: Option<i64>,
     /// Whether orphan files are removed
     #[arg(long, value_name = "ON|OFF")]
     remove_orphan_files: Option<Switch>,
@@ -113,11 +137,20 @@ impl Fields {
     fn write(&self, policy: &mut Value) -> bool {
         let on = |switch: Option<Switch>| switch.map(|switch| json!(switch == Switch::On));
         let number = |number: Option<i64>| number.map(|number| json!(number));
+        let count = |count: Option<u32>| count.map(|count| json!(count));
         let fields = [
+            ("compact-files", "enabled", on(self.compact_files)),
+            ("compact-files", "interval-ms", number(self.compact_interval)),
+            ("compact-files", "min-input-files", count(self.min_input_files)),
+            ("rewrite-manifests", "enabled", on(self.rewrite_manifests)),
+            ("rewrite-manifests", "interval-ms", number(self.manifests_interval)),
+            ("rewrite-manifests", "min-manifests", count(self.min_manifests)),
+            ("compute-statistics", "enabled", on(self.compute_statistics)),
+            ("compute-statistics", "interval-ms", number(self.statistics_interval)),
             ("expire-snapshots", "enabled", on(self.expire_snapshots)),
             ("expire-snapshots", "interval-ms", number(self.expire_interval)),
             ("expire-snapshots", "max-snapshot-age-ms", number(self.max_snapshot_age)),
-            ("expire-snapshots", "min-snapshots-to-keep", self.min_snapshots.map(|count| json!(count))),
+            ("expire-snapshots", "min-snapshots-to-keep", count(self.min_snapshots)),
             ("expire-snapshots", "max-ref-age-ms", number(self.max_ref_age)),
             ("remove-orphan-files", "enabled", on(self.remove_orphan_files)),
             ("remove-orphan-files", "interval-ms", number(self.orphan_interval)),
@@ -163,7 +196,7 @@ Nothing runs unless a policy says so. docs/maintenance.md explains the fields.")
     Run {
         #[command(flatten)]
         table: TableArgument,
-        /// The operation: expire-snapshots or remove-orphan-files
+        /// The operation: compact-files, rewrite-manifests, compute-statistics, expire-snapshots or remove-orphan-files
         #[arg(value_name = "OPERATION")]
         operation: MaintenanceOperation,
     },
@@ -171,7 +204,7 @@ Nothing runs unless a policy says so. docs/maintenance.md explains the fields.")
     Preview {
         #[command(flatten)]
         table: TableArgument,
-        /// The operation: expire-snapshots or remove-orphan-files
+        /// The operation: compact-files, rewrite-manifests, compute-statistics, expire-snapshots or remove-orphan-files
         #[arg(value_name = "OPERATION")]
         operation: MaintenanceOperation,
     },
@@ -321,6 +354,10 @@ fn show_run(run: &Value, format: Format) -> Result<()> {
     let kept = run["kept"].as_object().into_iter().flatten();
     let kept: Vec<String> = kept.map(|(reason, count)| format!("{count} {reason}")).collect();
     let number = |field: &str| run[field].to_string();
+    let shown_files = |of: &str| {
+        let bytes = size(run[format!("{of}-bytes")].as_u64().unwrap_or(0));
+        format!("{} ({bytes})", number(&format!("{of}-files")))
+    };
     let snapshots = format!("snapshots {verb}");
     let refs = format!("branches and tags {verb}");
     let files = format!("files {verb}");
@@ -335,6 +372,8 @@ fn show_run(run: &Value, format: Format) -> Result<()> {
         ("ended", time::shown_or(run["ended-ms"].as_i64(), "")),
         (&snapshots, number("snapshots")),
         (&refs, number("refs")),
+        ("files replaced", shown_files("replaced")),
+        ("files written", shown_files("written")),
         (&files, format!("{} ({})", number("files"), size(run["bytes"].as_u64().unwrap_or(0)))),
         ("files that stay", kept.join(", ")),
     ])?;

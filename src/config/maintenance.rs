@@ -20,6 +20,10 @@ pub struct MaintenanceConfig {
     pub files_per_table: usize,
     /// The smallest age of a file that is removed as an orphan, in seconds. Policies can set longer ones.
     pub min_orphan_age_s: u64,
+    /// The most memory of a rewrite of files, in bytes, by estimate. A server does one at a time.
+    pub rewrite_memory_bytes: u64,
+    /// The most bytes of data files that one run reads. The next run continues with a compaction.
+    pub rewrite_run_bytes: u64,
     /// For how many seconds the record of a run is kept.
     pub run_retention_s: u64,
     /// The most policies of an organisation.
@@ -35,6 +39,8 @@ impl Default for MaintenanceConfig {
             run_s: 3_600,
             files_per_table: 10_000_000,
             min_orphan_age_s: 86_400,
+            rewrite_memory_bytes: 256 << 20,
+            rewrite_run_bytes: 10 << 30,
             run_retention_s: 30 * 86_400,
             policies_per_organisation: 10_000,
         }
@@ -74,6 +80,8 @@ impl MaintenanceConfig {
             ("run_s", self.run_s, 10..=86_400),
             ("files_per_table", self.files_per_table as u64, 1_000..=1_000_000_000),
             ("min_orphan_age_s", self.min_orphan_age_s, 0..=315_360_000),
+            ("rewrite_memory_bytes", self.rewrite_memory_bytes, 64 << 20..=1 << 40),
+            ("rewrite_run_bytes", self.rewrite_run_bytes, 1 << 20..=1 << 50),
             ("run_retention_s", self.run_retention_s, 3_600..=315_360_000),
             ("policies_per_organisation", self.policies_per_organisation.into(), 1..=1_000_000),
         ];

@@ -5,6 +5,7 @@
 //! A request stops waiting at its deadline, and running work checks the deadline between its steps. The workers have a
 //! lower priority than the threads that serve requests.
 
+mod alone;
 mod large;
 mod queue;
 mod workers;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::base::deadline::{self, TimeIsOver};
 use crate::base::trace;
+pub(crate) use alone::run_alone;
 pub use large::Large;
 pub use queue::HeavyUsage;
 use queue::{Capacity, FairQueue, Need};

@@ -116,7 +116,7 @@ fn run(job: Job) {
 }
 
 /// Lowers the current thread's priority on Linux. On other systems the priority is the whole process's.
-fn lower_priority() {
+pub(super) fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};

@@ -6,7 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 /// Writes a new file at `path`, and creates missing folders above it. The file survives a power cut when this returns.
 /// Removes an incomplete file.
@@ -14,13 +17,7 @@ use std::path::Path;
 /// # Errors
 /// `ErrorKind::AlreadyExists` if the path exists, which stays unchanged; otherwise the system's error.
 pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = match open_new(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            create_folders(path)?;
-            open_new(path)?
-        }
-        opened => opened?,
-    };
+    let mut file = open_below_new_folders(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| sync_folder_of(path));
     if written.is_err() {
         // A remaining file does no harm: no pointer refers to it.
@@ -44,6 +41,61 @@ fn give_up_memory(file: &File) {
 
 #[cfg(not(target_os = "linux"))]
 fn give_up_memory(_file: &File) {}
+
+/// A new file that is written piece by piece.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Creates a file at `path`, and missing folders above it.
+    ///
+    /// # Errors
+    /// `ErrorKind::AlreadyExists` if the path exists; otherwise the system's error.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: Arc::new(open_below_new_folders(path)?), path: path.to_owned() })
+    }
+
+    /// Appends a piece.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) async fn write(&self, piece: Bytes) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        blocking(move || (&*file).write_all(&piece)).await
+    }
+
+    /// Ends the file. It survives a power cut when this returns.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) async fn finish(self) -> io::Result<()> {
+        blocking(move || {
+            self.file.sync_all()?;
+            sync_folder_of(&self.path)?;
+            give_up_memory(&self.file);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Runs a system call on a thread for blocking calls.
+async fn blocking(call: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+}
+
+fn open_below_new_folders(path: &Path) -> io::Result<File> {
+    match open_new(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create_folders(path)?;
+            open_new(path)
+        }
+        opened => opened,
+    }
+}
 
 fn open_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)

@@ -9,6 +9,7 @@ pub mod hints;
 mod http;
 mod local;
 mod open;
+mod pieces;
 mod transfer;
 
 use std::io;
@@ -31,6 +32,7 @@ pub use self::http::TracedConnector;
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
+pub use pieces::NewObject;
 pub use transfer::{ListedObject, TransferError};
 
 use crate::base::measure::{Calls, Subject};

@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Storage, StorageError, translate};
 
 /// The size of a part of an upload, in bytes. S3 takes up to 10,000 parts, so an object has at most 156 GiB.
-const PART_BYTES: usize = 16 << 20;
+pub(super) const PART_BYTES: usize = 16 << 20;
 
 /// How many parts are sent at the same time.
-const PARTS_AT_ONCE: usize = 2;
+pub(super) const PARTS_AT_ONCE: usize = 2;
 
 /// An object in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

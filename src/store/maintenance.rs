@@ -220,6 +220,14 @@ pub struct RunDetails {
     pub files: u64,
     /// The size of removed files, as far as it is known.
     pub bytes: u64,
+    /// Files that a rewrite replaced. They stay until their snapshots expire.
+    pub replaced_files: u64,
+    /// The size of replaced files.
+    pub replaced_bytes: u64,
+    /// New files that a rewrite wrote.
+    pub written_files: u64,
+    /// The size of new files.
+    pub written_bytes: u64,
     /// How many files stayed, by the reason.
     pub kept: BTreeMap<String, u64>,
     /// The first objects that went, or would go.
@@ -232,11 +240,11 @@ pub struct RunDetails {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunItem {
-    /// Its kind: `snapshot`, `branch`, `tag` or `file`.
+    /// Its kind: `snapshot`, `branch`, `tag` or `file`; `left-alone` for files that a rewrite left alone.
     pub kind: String,
-    /// A snapshot's id, a ref's name, or a file's location.
+    /// A snapshot's id, a ref's name, a file's location, or a number of files.
     pub name: String,
-    /// Why it goes.
+    /// Why it goes, or why files were left alone.
     pub reason: String,
     /// A file's size in bytes, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]

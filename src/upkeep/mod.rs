@@ -9,17 +9,21 @@
 //! - `lease.rs`: the lease while it is held
 //! - `run.rs`: one run of one operation, and its record
 //! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
-//! - `expire.rs`, `orphans.rs`: the operations
+//! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
+//! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
 
 mod expire;
 mod health;
 mod lease;
 mod measures;
+mod objects;
 mod orphans;
 mod policies;
+mod prepare;
 mod reachable;
 mod removal;
+mod rewrite;
 mod run;
 mod schedule;
 #[cfg(test)]
@@ -82,6 +86,8 @@ struct Parts {
     clock: Clock,
     config: MaintenanceConfig,
     measures: UpkeepMeasures,
+    /// The turn of rewrites: each may use all of their memory.
+    rewrites: tokio::sync::Mutex<()>,
 }
 
 /// A request for a run.
@@ -130,7 +136,16 @@ impl Upkeep {
         // A run reads a document once or twice.
         let documents = Documents::with_reader(0, reader);
         let measures = UpkeepMeasures::default();
-        let parts = Parts { store, catalog, documents, manifests, clock, config, measures };
+        let parts = Parts {
+            store,
+            catalog,
+            documents,
+            manifests,
+            clock,
+            config,
+            measures,
+            rewrites: tokio::sync::Mutex::default(),
+        };
         Self {
             parts: Arc::new(parts),
             manual: Arc::new(Semaphore::new(MANUAL_AT_ONCE)),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::lease::Held;
 use super::measures::{OperationLabels, RunLabels};
 use super::policies::TablePolicy;
-use super::{Parts, expire, orphans};
+use super::{Parts, expire, orphans, rewrite};
 use crate::access::action::CommitTable;
 use crate::access::{Authorizer, Table};
 use crate::catalog::{CatalogError, EditedTable, TableEdit};
@@ -81,6 +81,9 @@ impl<'a> Run<'a> {
     /// Runs the operation, and stores its outcome.
     pub(super) async fn execute(&self) {
         let outcome = match self.record.operation {
+            MaintenanceOperation::CompactFiles => Box::pin(rewrite::run_compaction(self)).await,
+            MaintenanceOperation::RewriteManifests => Box::pin(rewrite::run_manifests(self)).await,
+            MaintenanceOperation::ComputeStatistics => Box::pin(rewrite::run_statistics(self)).await,
             MaintenanceOperation::ExpireSnapshots => Box::pin(expire::run(self)).await,
             MaintenanceOperation::RemoveOrphanFiles => Box::pin(orphans::run(self)).await,
         };

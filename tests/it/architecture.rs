@@ -69,6 +69,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "base",
             "catalog",
             "config",
+            "heavy",
             "maintenance",
             "manifests",
             "metadata",
@@ -202,6 +203,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "vending"]),
     ("reqwest", &["auth", "delivery", "telemetry"]),
     ("apache_avro", &["sample"]),
+    ("tidewater_rewrite", &["upkeep"]),
     (
         "prometheus_client",
         &[

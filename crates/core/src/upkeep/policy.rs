@@ -28,6 +28,15 @@ const USUAL_SNAPSHOT_AGE_MS: i64 = 5 * 86_400_000;
 /// implementation).
 const USUAL_ORPHAN_AGE_MS: i64 = 3 * 86_400_000;
 
+/// The fewest files that a rewrite puts together.
+const FEWEST_FILES: i64 = 2;
+
+/// How many small data files of a partition are worth a rewrite if no policy sets it (Spark's `min-input-files`).
+const USUAL_INPUT_FILES: usize = 5;
+
+/// How many small manifests are worth a rewrite if no policy sets it.
+const USUAL_MANIFESTS: usize = 10;
+
 const SNAPSHOT_AGE_PROPERTY: &str = "history.expire.max-snapshot-age-ms";
 const MIN_SNAPSHOTS_PROPERTY: &str = "history.expire.min-snapshots-to-keep";
 const REF_AGE_PROPERTY: &str = "history.expire.max-ref-age-ms";
@@ -56,6 +65,12 @@ macro_rules! operations {
 }
 
 operations! {
+    /// Writes small data files together into larger ones, without deleted rows.
+    CompactFiles = "compact-files",
+    /// Writes small manifests together into larger ones.
+    RewriteManifests = "rewrite-manifests",
+    /// Counts the distinct values of columns in the current snapshot.
+    ComputeStatistics = "compute-statistics",
     /// Removes old snapshots, branches and tags, and the files that only they need.
     ExpireSnapshots = "expire-snapshots",
     /// Removes files in the table's locations that no metadata leads to.
@@ -91,12 +106,63 @@ impl FromStr for MaintenanceOperation {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MaintenancePolicy {
+    /// Compaction of small data files.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compact_files: CompactPolicy,
+    /// Rewrites of manifests.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rewrite_manifests: ManifestsPolicy,
+    /// Statistics.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compute_statistics: StatisticsPolicy,
     /// Expiry of snapshots.
     #[serde(skip_serializing_if = "is_default")]
     pub expire_snapshots: ExpirePolicy,
     /// Removal of orphan files.
     #[serde(skip_serializing_if = "is_default")]
     pub remove_orphan_files: OrphanPolicy,
+}
+
+/// The policy of the compaction of small data files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CompactPolicy {
+    /// Whether it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The time from one run to the next, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
+    /// The fewest small files of a partition that are worth a rewrite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_input_files: Option<u32>,
+}
+
+/// The policy of rewrites of manifests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ManifestsPolicy {
+    /// Whether it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The time from one run to the next, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
+    /// The fewest small manifests that are worth a rewrite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_manifests: Option<u32>,
+}
+
+/// The policy of statistics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StatisticsPolicy {
+    /// Whether they are computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The time from one run to the next, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
 }
 
 /// The policy of the expiry of snapshots.
@@ -193,7 +259,23 @@ impl MaintenancePolicy {
     pub fn within(self, outer: &Self) -> Self {
         let (expire, orphans) = (self.expire_snapshots, self.remove_orphan_files);
         let (outer_expire, outer_orphans) = (&outer.expire_snapshots, &outer.remove_orphan_files);
+        let (compact, manifests, statistics) =
+            (&outer.compact_files, &outer.rewrite_manifests, &outer.compute_statistics);
         Self {
+            compact_files: CompactPolicy {
+                enabled: self.compact_files.enabled.or(compact.enabled),
+                interval_ms: self.compact_files.interval_ms.or(compact.interval_ms),
+                min_input_files: self.compact_files.min_input_files.or(compact.min_input_files),
+            },
+            rewrite_manifests: ManifestsPolicy {
+                enabled: self.rewrite_manifests.enabled.or(manifests.enabled),
+                interval_ms: self.rewrite_manifests.interval_ms.or(manifests.interval_ms),
+                min_manifests: self.rewrite_manifests.min_manifests.or(manifests.min_manifests),
+            },
+            compute_statistics: StatisticsPolicy {
+                enabled: self.compute_statistics.enabled.or(statistics.enabled),
+                interval_ms: self.compute_statistics.interval_ms.or(statistics.interval_ms),
+            },
             expire_snapshots: ExpirePolicy {
                 enabled: expire.enabled.or(outer_expire.enabled),
                 interval_ms: expire.interval_ms.or(outer_expire.interval_ms),
@@ -236,7 +318,13 @@ impl MaintenancePolicy {
     /// `OutOfRange`.
     pub fn check(&self, least_orphan_age_ms: i64) -> Result<(), PolicyError> {
         let (expire, orphans) = (&self.expire_snapshots, &self.remove_orphan_files);
+        let (compact, manifests) = (&self.compact_files, &self.rewrite_manifests);
         let fields = [
+            ("compact-files.interval-ms", compact.interval_ms, SHORTEST_INTERVAL_MS),
+            ("compact-files.min-input-files", compact.min_input_files.map(i64::from), FEWEST_FILES),
+            ("rewrite-manifests.interval-ms", manifests.interval_ms, SHORTEST_INTERVAL_MS),
+            ("rewrite-manifests.min-manifests", manifests.min_manifests.map(i64::from), FEWEST_FILES),
+            ("compute-statistics.interval-ms", self.compute_statistics.interval_ms, SHORTEST_INTERVAL_MS),
             ("expire-snapshots.interval-ms", expire.interval_ms, SHORTEST_INTERVAL_MS),
             ("expire-snapshots.max-snapshot-age-ms", expire.max_snapshot_age_ms, 0),
             ("expire-snapshots.min-snapshots-to-keep", expire.min_snapshots_to_keep.map(i64::from), 1),
@@ -257,6 +345,15 @@ impl MaintenancePolicy {
     #[must_use]
     pub fn schedule(&self, operation: MaintenanceOperation) -> Schedule {
         match operation {
+            MaintenanceOperation::CompactFiles => {
+                Schedule::new(self.compact_files.enabled, self.compact_files.interval_ms)
+            }
+            MaintenanceOperation::RewriteManifests => {
+                Schedule::new(self.rewrite_manifests.enabled, self.rewrite_manifests.interval_ms)
+            }
+            MaintenanceOperation::ComputeStatistics => {
+                Schedule::new(self.compute_statistics.enabled, self.compute_statistics.interval_ms)
+            }
             MaintenanceOperation::ExpireSnapshots => {
                 Schedule::new(self.expire_snapshots.enabled, self.expire_snapshots.interval_ms)
             }
@@ -275,6 +372,18 @@ impl MaintenancePolicy {
             min_snapshots_to_keep: min_snapshots_to_keep.unwrap_or(1),
             max_ref_age_ms,
         }
+    }
+
+    /// Returns the fewest small data files of a partition that are worth a rewrite. Spark's default.
+    #[must_use]
+    pub fn min_input_files(&self) -> usize {
+        self.compact_files.min_input_files.map_or(USUAL_INPUT_FILES, |count| count as usize)
+    }
+
+    /// Returns the fewest small manifests that are worth a rewrite.
+    #[must_use]
+    pub fn min_manifests(&self) -> usize {
+        self.rewrite_manifests.min_manifests.map_or(USUAL_MANIFESTS, |count| count as usize)
     }
 
     /// Returns the age of files from which they can be orphans, in milliseconds; at least `least_ms`.
@@ -311,6 +420,17 @@ mod tests {
         let warehouse = policy(
             r#"{"expire-snapshots":{"enabled":true,"max-snapshot-age-ms":1000},"remove-orphan-files":{"enabled":true}}"#,
         );
+        let rewrites = policy(
+            r#"{"compact-files":{"min-input-files":3},"rewrite-manifests":{"enabled":true},"compute-statistics":{"enabled":true}}"#,
+        );
+        let own = policy(r#"{"compact-files":{"enabled":true},"rewrite-manifests":{"min-manifests":4}}"#);
+        let both = own.within(&rewrites);
+        assert_eq!((both.min_input_files(), both.min_manifests()), (3, 4));
+        let runs = |operation: &&MaintenanceOperation| both.schedule(**operation).enabled;
+        assert_eq!(MaintenanceOperation::ALL.iter().filter(runs).count(), 3);
+        let usual = MaintenancePolicy::default();
+        assert_eq!((usual.min_input_files(), usual.min_manifests()), (5, 10));
+
         let effective = table.within(&namespace).within(&warehouse);
         assert!(!effective.schedule(MaintenanceOperation::ExpireSnapshots).enabled);
         assert!(effective.schedule(MaintenanceOperation::RemoveOrphanFiles).enabled);
@@ -358,6 +478,9 @@ mod tests {
             r#"{"expire-snapshots":{"max-snapshot-age-ms":-1}}"#,
             r#"{"expire-snapshots":{"max-ref-age-ms":0}}"#,
             r#"{"remove-orphan-files":{"min-age-ms":86399999}}"#,
+            r#"{"compact-files":{"min-input-files":1}}"#,
+            r#"{"rewrite-manifests":{"min-manifests":1}}"#,
+            r#"{"compute-statistics":{"interval-ms":1}}"#,
             r#"{"remove-orphan-files":{"interval-ms":9000000000000000}}"#,
         ] {
             assert!(policy(text).check(day_ms).is_err(), "{text}");

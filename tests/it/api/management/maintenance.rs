@@ -67,7 +67,7 @@ async fn wrong_policies_and_objects_are_refused_with_the_reason() {
     put("?table=t", json!({})).await.error(400, "BadRequestException");
     let body = json!({ "identifier": { "namespace": ["ns"], "name": "t" }, "operation": "vacuum" });
     let refused = catalog.post(&tenant.key, &format!("{AT}/runs"), &body).await;
-    assert!(refused.error(400, "BadRequestException").contains("use one of expire-snapshots"));
+    assert!(refused.error(400, "BadRequestException").contains("use one of compact-files"));
     catalog.get(&tenant.key, &format!("{AT}/health?namespace=ns")).await.error(400, "BadRequestException");
     catalog.get(&tenant.key, &format!("{AT}/health?namespace=ns&table=u")).await.error(404, "NoSuchTableException");
 }

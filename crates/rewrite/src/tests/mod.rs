@@ -1,0 +1,6 @@
+//! Rewrites of whole tables, with the `iceberg` crate as the reader.
+
+mod compaction;
+mod manifests;
+mod statistics;
+mod table;

@@ -1,0 +1,195 @@
+//! Rewrites the files of a table: manifests, small data files, and the statistics of the current snapshot.
+//!
+//! A thread of its own reads and writes the files, with a bound on its memory. The new files are written before the commit. The
+//! commit is made only on the snapshot that it was prepared for: after a commit of another writer it is prepared again for the
+//! new one, with the data files that are written already. Without a commit, the new files are removed. A killed run leaves them to
+//! the removal of orphan files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tidewater_core::commit::TableCommit;
+use tidewater_core::document::TableMetadata;
+use tidewater_core::location::Location;
+use tidewater_core::purge::inside;
+use tidewater_core::upkeep::MaintenanceOperation;
+use tidewater_rewrite::{Compaction, CompactionRule, ManifestRule, Proposal, RewriteError};
+use tokio::runtime::Handle;
+
+use super::objects::TableObjects;
+use super::prepare::{Prepared, Work, prepare};
+use super::run::{Run, RunError};
+use crate::catalog::{CatalogError, TableEdit};
+use crate::heavy::run_alone;
+use crate::metadata::Document;
+
+/// How often a commit is prepared, if those of other writers come first.
+const ATTEMPTS: u32 = 10;
+
+/// How often it is checked whether a thread may go on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs the operation that rewrites manifests.
+pub(super) async fn run_manifests(run: &Run<'_>) -> Result<(), RunError> {
+    let document = current(run).await?;
+    let min_manifests = run.policy(&document)?.min_manifests();
+    let rule = ManifestRule::new(document.metadata.properties(), min_manifests);
+    execute(run, document, Work::Manifests(rule)).await
+}
+
+/// Runs the operation that compacts small data files.
+pub(super) async fn run_compaction(run: &Run<'_>) -> Result<(), RunError> {
+    let document = current(run).await?;
+    let mut rule = CompactionRule::new(document.metadata.properties(), run.parts.config.rewrite_run_bytes);
+    rule.min_input_files = run.policy(&document)?.min_input_files();
+    execute(run, document, Work::Compaction(rule)).await
+}
+
+/// Runs the operation that computes statistics.
+pub(super) async fn run_statistics(run: &Run<'_>) -> Result<(), RunError> {
+    let document = current(run).await?;
+    execute(run, document, Work::Statistics { max_bytes: run.parts.config.rewrite_run_bytes }).await
+}
+
+/// Returns the current document. A rewrite removes no file of the table, so `gc.enabled` does not matter.
+async fn current(run: &Run<'_>) -> Result<Arc<Document>, RunError> {
+    let record = run.pointer().await?;
+    Ok(run.parts.documents.get(&run.table.warehouse.storage, &record.metadata_location).await?)
+}
+
+async fn execute(run: &Run<'_>, mut document: Arc<Document>, work: Work) -> Result<(), RunError> {
+    // Each rewrite may use all of the memory, so there is one at a time on a server.
+    let _turn = run.parts.rewrites.lock().await;
+    let locations = run.own_locations(&document).await?;
+    let mut compaction: Option<Arc<Compaction>> = None;
+    let mut data_files = Vec::new();
+    for _ in 0..ATTEMPTS {
+        run.check_goes_on()?;
+        let prepared = on_thread(run, &document, &locations, (work, compaction.clone())).await?;
+        remove(run, &locations, &prepared.discarded).await;
+        if let Some(report) = &prepared.report {
+            report.record(run);
+        }
+        data_files.extend(prepared.data_files);
+        let proposal = match prepared.proposal {
+            Ok(Some(proposal)) => proposal,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                remove(run, &locations, &prepared.metadata_files).await;
+                remove(run, &locations, &data_files).await;
+                return ended(run, error);
+            }
+        };
+        let edit = RewriteEdit::new(work.operation(), &document.metadata, &proposal);
+        // If an edit fails, its outcome may be unknown: the files stay, and the removal of orphan files finds those without a use.
+        if run.edit(Arc::new(edit)).await?.replaced.is_some() {
+            return Ok(());
+        }
+        remove(run, &locations, &prepared.metadata_files).await;
+        compaction = prepared.compaction;
+        document = current(run).await?;
+    }
+    remove(run, &locations, &data_files).await;
+    Err(RunError::Failed(format!("other commits came first {ATTEMPTS} times: run it when fewer writers are active")))
+}
+
+/// Returns the end of a run without a commit.
+fn ended(run: &Run<'_>, error: RewriteError) -> Result<(), RunError> {
+    match error {
+        RewriteError::Unsupported(_) => {
+            run.note(|details| details.message = Some(error.to_string()));
+            Ok(())
+        }
+        RewriteError::Stopped(_) => {
+            run.check_goes_on()?;
+            Err(RunError::Stopped("the run was stopped: the next run continues"))
+        }
+        RewriteError::Files(_) | RewriteError::Manifest { .. } | RewriteError::Conflict(_) => {
+            Err(RunError::Failed(error.to_string()))
+        }
+    }
+}
+
+/// Sets a flag when it is dropped, also if the run itself is dropped.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Prepares a commit on a thread. Tells the thread to stop when the run has to end, and waits for it.
+async fn on_thread(
+    run: &Run<'_>,
+    document: &Arc<Document>,
+    locations: &[Location],
+    (work, compaction): (Work, Option<Arc<Compaction>>),
+) -> Result<Prepared, RunError> {
+    let objects = TableObjects::new(run.table.warehouse.storage.clone(), locations.to_vec(), Handle::current());
+    let flag = StopOnDrop(Arc::default());
+    let (stop, document) = (Arc::clone(&flag.0), Arc::clone(document));
+    let (now_ms, memory_bytes) = (run.parts.clock.now_ms(), run.parts.config.rewrite_memory_bytes);
+    let is_dry = run.is_dry();
+    let thread = run_alone("table rewrite", move || {
+        let is_over = || stop.load(Ordering::Relaxed);
+        let limits = tidewater_rewrite::JobLimits { memory_bytes };
+        prepare(&document.metadata, Arc::new(objects), (limits, now_ms, &is_over), (work, is_dry, compaction))
+    });
+    let mut thread = std::pin::pin!(thread);
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        tokio::select! {
+            prepared = &mut thread => return prepared.map_err(|error| RunError::Failed(error.to_string())),
+            _ = looks.tick() => {
+                if run.check_goes_on().is_err() {
+                    flag.0.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+/// Removes new files that no commit names. Those that stay after a failure are orphans.
+async fn remove(run: &Run<'_>, locations: &[Location], files: &[String]) {
+    for location in files.iter().filter_map(|file| inside(file, locations)) {
+        if let Err(error) = run.table.warehouse.storage.remove(&location).await {
+            tracing::debug!(%location, %error, "a new file that is not needed stays");
+        }
+    }
+}
+
+/// The commit of a rewrite, on the document that it was prepared for.
+struct RewriteEdit {
+    operation: MaintenanceOperation,
+    current_snapshot_id: Option<i64>,
+    last_sequence_number: i64,
+    next_row_id: i64,
+    body: Vec<u8>,
+}
+
+impl RewriteEdit {
+    fn new(operation: MaintenanceOperation, base: &TableMetadata, proposal: &Proposal) -> Self {
+        Self {
+            operation,
+            current_snapshot_id: base.current_snapshot_id(),
+            last_sequence_number: base.last_sequence_number(),
+            next_row_id: base.next_row_id(),
+            body: proposal.body.to_string().into_bytes(),
+        }
+    }
+}
+
+impl TableEdit for RewriteEdit {
+    fn name(&self) -> &'static str {
+        self.operation.as_str()
+    }
+
+    fn commit(&self, base: &TableMetadata, _: i64) -> Result<Option<TableCommit>, CatalogError> {
+        let is_same = base.current_snapshot_id() == self.current_snapshot_id
+            && base.last_sequence_number() == self.last_sequence_number
+            && base.next_row_id() == self.next_row_id;
+        Ok(if is_same { Some(TableCommit::parse(&self.body)?) } else { None })
+    }
+}
