@@ -1,0 +1,15 @@
+//! The operations by their names.
+
+use tidewater_core::upkeep::MaintenanceOperation;
+
+use super::run::Run;
+use super::{expire, orphans};
+
+/// Does what a run is for, and stores its outcome.
+pub(super) async fn execute(run: &Run<'_>) {
+    let outcome = match run.operation() {
+        MaintenanceOperation::ExpireSnapshots => Box::pin(expire::run(run)).await,
+        MaintenanceOperation::RemoveOrphanFiles => Box::pin(orphans::run(run)).await,
+    };
+    run.conclude(outcome).await;
+}
