@@ -8,7 +8,7 @@ use tidewater_core::ids::TableId;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::store::{MaintenanceLease, MaintenanceState, StoreError, WarehouseRef};
 
 /// The duration of a lease, in milliseconds. After that another server takes over.

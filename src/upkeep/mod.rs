@@ -7,18 +7,21 @@
 //! - `schedule.rs`: which tables are due, fair between organisations
 //! - `policies.rs`: the policy of a table
 //! - `lease.rs`: the lease while it is held
-//! - `run.rs`: one run of one operation, and its record
+//! - `run.rs`, `operations.rs`: one run of one operation, and its record
 //! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
 //! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
 
+mod cursor;
 mod expire;
 mod health;
 mod lease;
 mod measures;
 mod objects;
+mod operations;
 mod orphans;
+mod parts;
 mod policies;
 mod prepare;
 mod reachable;
@@ -51,12 +54,14 @@ use crate::metadata::{Documents, ObjectReader};
 use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
+use cursor::Cursor;
 pub use health::{HealthError, TableHealth};
 use lease::Held;
 pub use measures::UpkeepMeasures;
+use operations::execute;
+use parts::Parts;
 pub use policies::Policies;
 use run::Run;
-use schedule::Cursor;
 
 /// The memory for parsed manifests, in bytes. Runs read each manifest once, so more is of no use.
 const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
@@ -75,19 +80,6 @@ pub struct Upkeep {
     stop: CancellationToken,
     /// Where the next look begins, for each organisation.
     cursors: Mutex<HashMap<OrganisationId, Cursor>>,
-}
-
-/// What all runs share.
-struct Parts {
-    store: Arc<dyn Store>,
-    catalog: Arc<Catalog>,
-    documents: Documents,
-    manifests: ManifestCache,
-    clock: Clock,
-    config: MaintenanceConfig,
-    measures: UpkeepMeasures,
-    /// The turn of rewrites: each may use all of their memory.
-    rewrites: tokio::sync::Mutex<()>,
 }
 
 /// A request for a run.
@@ -191,18 +183,25 @@ impl Upkeep {
         }
         let Ok(place) = Arc::clone(&self.manual).try_acquire_owned() else { return Err(UpkeepError::TooMany) };
         let table = table.into_object();
+        let policies = self.policies(authorizer.principal().organisation()).await?;
+        let policy = policies.of_table(table.warehouse.warehouse_ref.warehouse, &table.ident, table.record.id);
         let held = Held::claim(&self.parts, table.warehouse.warehouse_ref, table.record.id).await?;
         let Some(held) = held else { return Err(UpkeepError::Busy(table.ident.to_string())) };
-        let policies = Policies::new(self.parts.store.policy_list(authorizer.principal().organisation()).await?);
-        let policy = policies.of_table(table.warehouse.warehouse_ref.warehouse, &table.ident, table.record.id);
         let started_by = change.actor.name().unwrap_or(change.actor.kind()).to_owned();
-        let record = self.begin(&table, request, Some(started_by)).await?;
+        let record = match self.begin(&table, request, Some(started_by)).await {
+            Ok(record) => record,
+            Err(error) => {
+                held.release().await;
+                return Err(error.into());
+            }
+        };
         let id = record.id;
         let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
         self.running.spawn(async move {
             let _place = place;
             let run = Run::new(&parts, &held, table, policy, record, (authorizer, change));
-            held.while_held(run.execute(), &stop).await;
+            held.while_held(execute(&run), &stop).await;
+            drop(run);
             held.release().await;
         });
         Ok(id)

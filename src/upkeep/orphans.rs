@@ -29,10 +29,16 @@ pub(super) async fn run(run: &Run<'_>) -> Result<(), RunError> {
     reachable.add_document(&document).await?;
     let names: Vec<String> = partition_names(&document);
     let partitions: Vec<&str> = names.iter().map(String::as_str).collect();
-    for folder in removal.locations().to_vec() {
+    for folder in outermost(removal.locations()) {
         search.remove_below(&removal, &mut reachable, &folder, &partitions).await?;
     }
     removal.check_failures()
+}
+
+/// Returns the locations that are in no other one.
+fn outermost(locations: &[Location]) -> Vec<Location> {
+    let is_inside = |one: &Location| locations.iter().any(|other| other != one && other.contains(one));
+    locations.iter().filter(|one| !is_inside(one)).cloned().collect()
 }
 
 /// Returns whether the table has documents that another catalog wrote. Its documents stay then: that catalog may need them.

@@ -83,8 +83,6 @@ impl<'a, K: KnownFiles> Reachable<'a, K> {
             return Ok(());
         }
         self.files.add(&manifest.path);
-        self.files.add(&manifest.path);
-        let most = self.run.parts.config.files_per_table;
         let (counted, files) = (self.counted, &mut self.files);
         read_manifest(self.run, manifest, |entries| {
             for entry in entries.iter().filter(|entry| counted == Counted::All || entry.status() != Status::Deleted) {
@@ -92,12 +90,7 @@ impl<'a, K: KnownFiles> Reachable<'a, K> {
             }
         })
         .await?;
-        if self.files.len() > most {
-            return Err(RunError::Failed(format!(
-                "the table has more than {most} files: raise `maintenance.files_per_table`, which takes 8 bytes of memory for each"
-            )));
-        }
-        Ok(())
+        check_count(self.run, self.files.len())
     }
 }
 
@@ -115,12 +108,28 @@ pub(super) fn named_manifest(path: &str) -> ManifestFile {
     ManifestFile { path: path.into(), ..ManifestFile::default() }
 }
 
+/// Returns what is needed of a manifest: large tables have many.
+fn slim(file: &ManifestFile) -> ManifestFile {
+    ManifestFile { path: file.path.clone(), length: file.length, ..ManifestFile::default() }
+}
+
+/// Fails if a table has too many files for the memory of a run.
+fn check_count(run: &Run<'_>, count: usize) -> Result<(), RunError> {
+    let most = run.parts.config.files_per_table;
+    if count <= most {
+        return Ok(());
+    }
+    Err(RunError::Failed(format!(
+        "the table has more than {most} files: raise `maintenance.files_per_table`, which takes 8 bytes of memory for each"
+    )))
+}
+
 /// Reads a manifest list. Fails if it is missing: without it, it is not known which files the table needs.
 pub(super) async fn read_list(run: &Run<'_>, list: &str) -> Result<Vec<ManifestFile>, RunError> {
     run.check_goes_on()?;
     let location = parse(list)?;
     let found = run.parts.manifests.list(&run.table.warehouse.storage, &location).await;
-    Ok(found.map_err(|error| unreadable(list, &error))?.files().to_vec())
+    Ok(found.map_err(|error| unreadable(list, &error))?.files().iter().map(slim).collect())
 }
 
 /// Reads a manifest, and passes its entries on. Fails if it is missing: without it, it is not known which files the table needs.
@@ -164,7 +173,7 @@ pub(super) async fn manifests_of(
         run.check_goes_on()?;
         let location = parse(list)?;
         match run.parts.manifests.list(&run.table.warehouse.storage, &location).await {
-            Ok(found) => manifests.extend(found.files().iter().map(|file| (file.path.clone(), file.clone()))),
+            Ok(found) => manifests.extend(found.files().iter().map(|file| (file.path.clone(), slim(file)))),
             Err(ManifestError::Missing) => {}
             Err(error) => return Err(unreadable(list, &error)),
         }
@@ -181,6 +190,7 @@ pub(super) async fn manifests_that_stay(
     let mut manifests = BTreeMap::new();
     for list in &named.manifest_lists {
         manifests.extend(read_list(run, list).await?.into_iter().map(|file| (file.path.clone(), file)));
+        check_count(run, manifests.len())?;
     }
     manifests.extend(named.manifests.iter().map(|path| (path.as_str().into(), named_manifest(path))));
     Ok(manifests)

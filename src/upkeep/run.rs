@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::lease::Held;
 use super::measures::{OperationLabels, RunLabels};
+use super::parts::Parts;
 use super::policies::TablePolicy;
-use super::{Parts, expire, orphans, rewrite};
 use crate::access::action::CommitTable;
 use crate::access::{Authorizer, Table};
 use crate::catalog::{CatalogError, EditedTable, TableEdit};
@@ -78,15 +78,13 @@ impl<'a> Run<'a> {
         Self { parts, held, table, policy, record, authorizer, change, begun: Instant::now(), details }
     }
 
-    /// Runs the operation, and stores its outcome.
-    pub(super) async fn execute(&self) {
-        let outcome = match self.record.operation {
-            MaintenanceOperation::CompactFiles => Box::pin(rewrite::run_compaction(self)).await,
-            MaintenanceOperation::RewriteManifests => Box::pin(rewrite::run_manifests(self)).await,
-            MaintenanceOperation::ComputeStatistics => Box::pin(rewrite::run_statistics(self)).await,
-            MaintenanceOperation::ExpireSnapshots => Box::pin(expire::run(self)).await,
-            MaintenanceOperation::RemoveOrphanFiles => Box::pin(orphans::run(self)).await,
-        };
+    /// Returns the operation.
+    pub(super) const fn operation(&self) -> MaintenanceOperation {
+        self.record.operation
+    }
+
+    /// Stores the outcome of the operation.
+    pub(super) async fn conclude(&self, outcome: Result<(), RunError>) {
         let outcome = match outcome {
             Ok(()) => RunOutcome::Succeeded,
             Err(RunError::Stopped(why)) => {
@@ -101,10 +99,10 @@ impl<'a> Run<'a> {
                 RunOutcome::Failed
             }
         };
-        self.conclude(outcome).await;
+        self.end(outcome).await;
     }
 
-    async fn conclude(&self, outcome: RunOutcome) {
+    async fn end(&self, outcome: RunOutcome) {
         let details = self.details.lock().clone();
         let operation = self.record.operation.as_str();
         let measures = &self.parts.measures;

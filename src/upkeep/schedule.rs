@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use tidewater_core::ids::{OrganisationId, WarehouseId};
+use tidewater_core::ids::OrganisationId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
 use tokio_util::sync::CancellationToken;
 
+use super::cursor::Cursor;
 use super::lease::Held;
-use super::policies::Policies;
+use super::operations::execute;
+use super::policies::{Policies, TablePolicy};
 use super::run::Run;
 use super::{RunRequest, Upkeep, own_authorizer};
 use crate::access::Table;
@@ -28,14 +30,6 @@ const DUE_OF_EACH: usize = 20;
 
 /// How many old records of runs one statement removes.
 const REMOVED_RUNS: u32 = 500;
-
-/// Where the next look at an organisation begins: after a table.
-#[derive(Debug, Clone)]
-pub(super) struct Cursor {
-    warehouse: WarehouseId,
-    namespace: NamespaceIdent,
-    after: Option<String>,
-}
 
 /// A table that is due.
 struct Due {
@@ -134,7 +128,7 @@ impl Upkeep {
         &self,
         held: &Held,
         (organisation, table): (OrganisationId, &Table),
-        policy: super::policies::TablePolicy,
+        policy: TablePolicy,
         operation: MaintenanceOperation,
         stopped: &CancellationToken,
     ) -> Result<()> {
@@ -149,7 +143,7 @@ impl Upkeep {
         let record = self.begin(table, RunRequest { operation, dry_run: false }, None).await?;
         let change = Change::by_catalog(now_ms);
         let run = Run::new(&self.parts, held, table.clone(), policy, record, (authorizer, change));
-        held.while_held(run.execute(), stopped).await;
+        held.while_held(execute(&run), stopped).await;
         Ok(())
     }
 }

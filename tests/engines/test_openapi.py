@@ -112,7 +112,11 @@ ADMINS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {WAREHOUSE}/metrics", {}, 200),
     (f"PUT {WAREHOUSE}/maintenance/policy", {"body": {"expire-snapshots": {"min-snapshots-to-keep": 2}}}, 200),
     (f"GET {WAREHOUSE}/maintenance/policy", {"query": {"namespace": "ns"}}, 200),
-    (f"POST {WAREHOUSE}/maintenance/runs", {"body": {"identifier": {"namespace": ["ns"], "name": "t"}, "operation": "expire-snapshots", "dry-run": True}}, 202),
+    (
+        f"POST {WAREHOUSE}/maintenance/runs",
+        {"body": {"identifier": {"namespace": ["ns"], "name": "t"}, "operation": "expire-snapshots", "dry-run": True}},
+        202,
+    ),
     (f"GET {WAREHOUSE}/maintenance/runs", {"query": {"page-size": 1, "page-token": ""}}, 200),
     (f"GET {WAREHOUSE}/maintenance/health", {"query": {"namespace": "ns", "table": "t"}}, 200),
     (f"DELETE {WAREHOUSE}/dropped/{{id}}", {}, 204),

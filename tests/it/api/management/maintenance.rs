@@ -39,8 +39,7 @@ async fn policy_is_inherited_field_by_field_and_removed_when_it_has_no_fields() 
     set(&catalog, &tenant, "?namespace=ns", &json!({ "expire-snapshots": { "min-snapshots-to-keep": 3 } })).await;
     let own = json!({ "expire-snapshots": { "enabled": false } });
     let of_table = set(&catalog, &tenant, "?namespace=ns&table=t", &own).await;
-    let effective =
-        json!({ "enabled": false, "max-snapshot-age-ms": 1_000, "min-snapshots-to-keep": 3 });
+    let effective = json!({ "enabled": false, "max-snapshot-age-ms": 1_000, "min-snapshots-to-keep": 3 });
     assert_eq!(of_table, json!({ "own": own, "effective": { "expire-snapshots": effective } }));
     let removed = set(&catalog, &tenant, "?namespace=ns&table=t", &json!({})).await;
     assert_eq!((&removed["own"], &removed["effective"]["expire-snapshots"]["enabled"]), (&Value::Null, &json!(true)));
@@ -59,7 +58,9 @@ async fn wrong_policies_and_objects_are_refused_with_the_reason() {
         catalog.bytes(&tenant.key, Method::PUT, &format!("{AT}/policy{on}"), &body.to_string()).await
     };
     let young = put("", json!({ "remove-orphan-files": { "min-age-ms": 3_600_000 } })).await;
-    assert!(young.error(400, "BadRequestException").contains("`remove-orphan-files.min-age-ms` must be between 86400000"));
+    assert!(
+        young.error(400, "BadRequestException").contains("`remove-orphan-files.min-age-ms` must be between 86400000")
+    );
     let unknown = put("", json!({ "expire-snapshots": { "max-age": 1 } })).await;
     assert!(unknown.error(400, "BadRequestException").contains("max-age"));
     put("?namespace=nowhere", json!({})).await.error(404, "NoSuchNamespaceException");
@@ -80,10 +81,15 @@ async fn started_run_is_recorded_and_the_health_of_an_empty_table_is_shown() {
     let mut ids = Vec::new();
     for operation in ["expire-snapshots", "remove-orphan-files"] {
         let identifier = json!({ "namespace": ["ns"], "name": "t" });
-        let body = json!({ "identifier": identifier, "operation": operation, "dry-run": operation == "expire-snapshots" });
+        let body =
+            json!({ "identifier": identifier, "operation": operation, "dry-run": operation == "expire-snapshots" });
         let started = catalog.post(&tenant.key, &format!("{AT}/runs"), &body).await.ok(202);
         let run = ended(&catalog, &tenant, &started["run-id"]).await;
-        assert_eq!((&run["outcome"], &run["table"], &run["files"]), (&json!("succeeded"), &json!("ns.t"), &json!(0)), "{run}");
+        assert_eq!(
+            (&run["outcome"], &run["table"], &run["files"]),
+            (&json!("succeeded"), &json!("ns.t"), &json!(0)),
+            "{run}"
+        );
         assert_eq!(run["operation"], operation);
         ids.push(started["run-id"].clone());
     }
