@@ -40,7 +40,8 @@ impl Additions {
         let (document, owner) = (Arc::clone(&table.document), permit.warehouse.warehouse_ref.organisation.0);
         // All schemas are read.
         let bytes = document.json.len() as u64;
-        let check = move || check(&document.metadata, &combined, is_trusted_engine);
+        let mode = load_result::planning_mode(&permit.warehouse, &document.metadata);
+        let check = move || check(&document.metadata, &combined, is_trusted_engine.then_some(mode));
         let checked = api.heavy.run(owner, bytes, check).await?;
         checked.map_err(|message| ApiError::forbidden(message).refused(RESTRICTED))
     }
@@ -57,10 +58,15 @@ impl Additions {
     }
 }
 
-fn check(table: &TableMetadata, combined: &Combined, is_trusted_engine: bool) -> Result<Additions, String> {
-    if is_trusted_engine {
+/// Returns what a caller with restrictions gets. `of_engine` is the planning mode of a trusted engine. `None` for other callers.
+fn check(
+    table: &TableMetadata,
+    combined: &Combined,
+    of_engine: Option<Option<&'static str>>,
+) -> Result<Additions, String> {
+    if let Some(mode) = of_engine {
         let text = read_restrictions(combined, table).map_err(|error| error.to_string())?;
-        return Ok(Additions { mode: load_result::planning_mode(table), restrictions: Some(text) });
+        return Ok(Additions { mode, restrictions: Some(text) });
     }
     ScanRestriction::new(combined, table).map_err(|error| format!("Table is restricted for you. {error}"))?;
     Ok(Additions { mode: Some(load_result::PLANNED_BY_SERVER), restrictions: None })

@@ -113,7 +113,7 @@ pub(super) async fn load(
     };
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::from_document(&table.document, snapshots);
-    let mut tag = match permit.warehouse.vendor.is_none() {
+    let tag = match permit.warehouse.vendor.is_none() {
         true => tag,
         false => tag.with_access(permit.storage_access()),
     };

@@ -38,7 +38,7 @@ mod tests {
     async fn work_returns_its_result_or_the_message_of_its_panic() {
         let name = run_alone("rewrite", || std::thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("rewrite".to_owned())));
-        let failed = run_alone("rewrite", || panic!("a fault")).await as Result<(), _>;
+        let failed: Result<(), _> = run_alone("rewrite", || panic!("a fault")).await;
         assert_eq!(failed, Err(HeavyError::Stopped("it panicked: a fault".to_owned())));
     }
 }

@@ -208,7 +208,8 @@ impl Planning {
         let within = Within::new(table.restriction());
         let (digest, now_ms) = (within.as_ref().map(Within::digest), self.clock.now_ms());
         let (sealed, (table_id, principal)) = (token.to_owned(), holder(table));
-        let open = move || PlanTask::open(&sealed, keys.as_ref(), place, (table_id, principal, digest.as_deref()), now_ms);
+        let open =
+            move || PlanTask::open(&sealed, keys.as_ref(), place, (table_id, principal, digest.as_deref()), now_ms);
         let owner = place.organisation.0;
         let task = self.heavy.run(owner, token.len() as u64, open).await??;
         let places = (task.from, task.to);
