@@ -159,7 +159,7 @@ pub(in crate::store) async fn concurrent_changes_of_a_warehouse_all_stay(store: 
     let change = change();
     let set = |options| store.warehouse_set_options(acme.id, "lake", options, &change);
     let (one, two, three) = tokio::join!(set(&purge), set(&no_delete), set(&scan_planning));
-    [one, two, three].map(Result::unwrap);
+    let _ = [one, two, three].map(Result::unwrap);
     let found = || async { store.warehouse_list(acme.id).await.unwrap().remove(0) };
     let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true, scan_planning: PlanningMode::Server };
     assert_eq!(found().await.options, options);
