@@ -11,7 +11,7 @@ const AT: &str = "/management/v1/organisations/acme/warehouses/main/maintenance"
 
 async fn set(catalog: &Catalog, tenant: &Tenant, on: &str, policy: &Value) -> Value {
     let path = format!("{AT}/policy{on}");
-    catalog.bytes(&tenant.key, Method::PUT, &path, &policy.to_string()).await.ok(200)
+    catalog.bytes(&tenant.key, Method::PUT, &path, policy.to_string()).await.ok(200)
 }
 
 /// Waits until a run has ended, and returns it.
@@ -55,7 +55,7 @@ async fn wrong_policies_and_objects_are_refused_with_the_reason() {
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
     let put = async |on: &str, body: Value| {
-        catalog.bytes(&tenant.key, Method::PUT, &format!("{AT}/policy{on}"), &body.to_string()).await
+        catalog.bytes(&tenant.key, Method::PUT, &format!("{AT}/policy{on}"), body.to_string()).await
     };
     let young = put("", json!({ "remove-orphan-files": { "min-age-ms": 3_600_000 } })).await;
     assert!(

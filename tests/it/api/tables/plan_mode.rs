@@ -39,7 +39,7 @@ async fn planning_mode_of_a_warehouse_is_for_its_clients_unless_a_table_sets_ano
     let changed = catalog.patch(&tenant.key, MAIN, &options).await.ok(200);
     assert_eq!(changed["options"]["scan-planning-mode"], "server");
     assert_eq!(mode_of("/v1/config").await[1], "server");
-    let again = catalog.with_headers(&tenant.key, axum::http::Method::GET, TABLE, &[("if-none-match", &tag)]).await;
+    let again = catalog.with_headers(&tenant.key, Method::GET, TABLE, &[("if-none-match", &tag)]).await;
     assert_eq!(again.status, 200, "the client does not know the mode yet");
     for query in ["", "?snapshots=refs"] {
         assert_eq!(mode_of(&format!("{TABLE}{query}")).await[0], "server");
