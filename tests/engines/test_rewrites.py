@@ -14,9 +14,10 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 
 from support.readers import EXTENSIONS, extension_file
-from support.rows import SIGHTINGS, in_order, sightings
+from support.rows import in_order, sightings
 from support.server import Server
 from test_maintenance import NAMESPACE, client, files_of, folder_of, needed_by, numbers, run
+from test_pyiceberg_data import SCHEMA
 from test_pyiceberg_tables import path_of
 
 BY_CITY = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
@@ -34,7 +35,7 @@ def fill(catalog: RestCatalog, version: str = "2", files: int = 12) -> Table:
     """A table with many small files, some of whose rows are deleted."""
     catalog.create_namespace_if_not_exists(NAMESPACE)
     table = catalog.create_table(
-        (NAMESPACE, "t"), SIGHTINGS, partition_spec=BY_CITY, properties={"format-version": version}
+        (NAMESPACE, "t"), SCHEMA, partition_spec=BY_CITY, properties={"format-version": version}
     )
     for number in range(files):
         rows = [(number * 10 + row, CITIES[row % 3], row / 2) for row in range(10)]
