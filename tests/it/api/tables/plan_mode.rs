@@ -1,5 +1,6 @@
 //! `scan-planning-mode` of tables and warehouses, in `GET .../tables/{table}` and `GET /v1/config`
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::support::Catalog;
