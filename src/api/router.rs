@@ -270,13 +270,19 @@ fn organisations_warehouses() -> Router<Arc<Api>> {
 
 /// Returns the routes for the maintenance of a warehouse's tables.
 fn warehouses_maintenance() -> Router<Arc<Api>> {
-    let at = |path: &str| {
-        format!("/management/v1/organisations/{{organisation}}/warehouses/{{warehouse}}/maintenance/{path}")
-    };
     Router::new()
-        .route(&at("policy"), get(maintenance::policy).put(maintenance::set_policy))
-        .route(&at("runs"), get(maintenance::runs).post(maintenance::start))
-        .route(&at("health"), get(maintenance::health))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/policy",
+            get(maintenance::policy).put(maintenance::set_policy),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/runs",
+            get(maintenance::runs).post(maintenance::start),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/health",
+            get(maintenance::health),
+        )
 }
 
 /// Returns the routes for access to a warehouse: catalog roles, grants, explanations and restrictions.

@@ -42,7 +42,7 @@ impl Config {
     /// Returns the settings after a reload of `new`.
     ///
     /// The listen address, the data folder, the database, the log format, the size of the database's cache, the access to storage,
-    /// the workers, deliveries, Kafka, backups, the server's metrics, TLS and traces need a restart: sockets, files, connections and threads were created with them.
+    /// the workers, deliveries, Kafka, backups, maintenance, the server's metrics, TLS and traces need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -59,6 +59,7 @@ impl Config {
             traces: self.traces.clone(),
             kafka: self.kafka.clone(),
             backups: self.backups.clone(),
+            maintenance: self.maintenance.clone(),
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));

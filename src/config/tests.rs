@@ -81,7 +81,7 @@ fn api_key_without_uri_in_the_environment_is_refused_with_advice() {
 fn unknown_setting_is_refused_with_its_source_and_the_known_settings() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, store, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, telemetry, audit, backups, delivery, kafka, tls, traces, limits, \
+    let settings = "here can be: listen, data_dir, store, log, api, console, connections, cache, auth, storage, drop, metadata, metrics, events, telemetry, audit, backups, delivery, kafka, tls, traces, limits, \
                     access, heavy, planning, maintenance, tiers";
     assert!(text.contains(settings), "{text}");
 

@@ -92,16 +92,23 @@ def test_restricted_reader_is_refused_until_an_administrator_trusts_its_engine(b
     assert "read-restrictions" not in answer(eventually(rest, "/namespaces/ns/tables/t", 200))
 
 
-@pytest.mark.parametrize("layout", [BY_COUNTRY, PartitionSpec()], ids=["by_country", "unpartitioned"])
-def test_planned_reader_gets_the_visible_rows_only(server: Server, connect: Connect, layout: PartitionSpec) -> None:
-    sales = Sales(Admin(server), connect, layout)
+def test_planned_reader_gets_the_files_with_visible_rows_only(by_country: Sales) -> None:
+    sales = by_country
     sales.restrict("--filter", GERMAN, "--others", "plan")
     loaded = answer(sales.rest(sales.reader).get("/namespaces/ns/tables/t"))
     assert loaded["config"]["scan-planning-mode"] == "server"
-    # PyIceberg applies the residual filter of each file.
     assert sales.reads() == [0, 1, 2, 3, 4, 5]
     assert sales.reads(row_filter="id > 3") == [4, 5]
     assert sales.reads(row_filter="country == 'FR'") == []
     sales.restrict("--filter", GERMAN, "--mask", "card=show-last-4", "--others", "plan")
     with pytest.raises(ForbiddenError, match="'card' is masked for you"):
         sales.reads(row_filter="card == '4111-1'")
+
+
+def test_planned_reader_gets_a_file_with_hidden_rows_with_the_filter_for_its_rows(server: Server, connect: Connect) -> None:
+    """The client must apply that filter. PyIceberg does not."""
+    sales = Sales(Admin(server), connect, PartitionSpec())
+    sales.restrict("--filter", GERMAN, "--others", "plan")
+    plan = answer(sales.rest(sales.reader).post("/namespaces/ns/tables/t/plan", json={}))
+    (task,) = plan["file-scan-tasks"]
+    assert task["residual-filter"] == {"type": "eq", "term": "country", "value": "DE"}

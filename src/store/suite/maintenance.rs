@@ -71,7 +71,7 @@ pub(in crate::store) async fn policy_of_a_missing_object_or_beyond_the_limit_is_
     for (warehouse_ref, on, missing) in [
         (nowhere, PolicyObject::Warehouse, Resource::Warehouse),
         (spare, PolicyObject::Namespace(sales.clone()), Resource::Namespace),
-        (warehouse_ref, PolicyObject::Namespace(NamespaceIdent::new(&["\0"]).unwrap()), Resource::Namespace),
+        (warehouse_ref, PolicyObject::Namespace(NamespaceIdent::new(&["absent"]).unwrap()), Resource::Namespace),
         (spare, PolicyObject::Table(table), Resource::Table),
         (warehouse_ref, PolicyObject::Table(TableId(fresh_ordered_uuid())), Resource::Table),
     ] {

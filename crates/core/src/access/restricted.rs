@@ -118,6 +118,8 @@ pub(super) fn check(others: Others, is_trusted: bool, action: Action) -> Result<
         | Action::WriteTableData
         | Action::CommitTable
         | Action::ListReports
+        | Action::MaintainTable
+        | Action::ShowMaintenance
             if !is_trusted =>
         {
             Err(if others == Others::Plan { Withheld::Files } else { Withheld::Table })

@@ -110,7 +110,7 @@ async fn unknown_value_in_a_row_is_reported_as_corrupt() {
 async fn damaged_file_is_reported_as_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    for number in 0..200 {
+    for number in 0..400 {
         store
             .organisation_create(&organisation(&format!("{number}-{}", "x".repeat(500))), &Change::by_catalog(0))
             .await
@@ -120,7 +120,7 @@ async fn damaged_file_is_reported_as_corrupt() {
     drop(store);
     let path = folder.path().join("catalog.db");
     let mut bytes = std::fs::read(&path).unwrap();
-    let pages_with_schema = 90 * 4096;
+    let pages_with_schema = 120 * 4096;
     bytes[pages_with_schema..].fill(0xA5);
     std::fs::write(&path, bytes).unwrap();
     let store = opened(&folder);

@@ -96,7 +96,6 @@ fn trusted_engine_reads_and_writes_and_does_not_free_the_files() {
         A::CommitTable,
         A::RenameTable,
         A::ReportMetrics,
-        A::CreateTable,
     ];
     assert_eq!(allowed, expected);
 }
