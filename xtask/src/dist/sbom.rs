@@ -11,7 +11,8 @@ use crate::{step, tools};
 const CARGO_CYCLONEDX: &str = "0.5.9";
 
 /// The folders of the workspace's members: the tool writes a file into each.
-const MEMBERS: [&str; 7] = ["", "crates/core", "crates/manifests", "crates/rewrite", "crates/console", "bench", "xtask"];
+const MEMBERS: [&str; 7] =
+    ["", "crates/core", "crates/manifests", "crates/rewrite", "crates/console", "bench", "xtask"];
 
 /// Returns the path of the list.
 pub(super) fn file(packaging: &Packaging<'_>) -> PathBuf {

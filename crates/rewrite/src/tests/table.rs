@@ -36,6 +36,14 @@ use crate::rewrite_manifests::write_manifest;
 use crate::snapshot::{Base, Changes, propose};
 use crate::state::{State, live};
 
+/// Returns an id that no other call returns in this process.
+fn fresh_id() -> Uuid {
+    static CALLS: AtomicUsize = AtomicUsize::new(1);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed) as u128;
+    // Spread, because snapshot ids are made of it, and the next one is used too.
+    Uuid::from_u128(call.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
 /// The local disk.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
@@ -145,7 +153,7 @@ impl Lake {
         });
         let request = CreateTable::parse(request.to_string().as_bytes()).unwrap();
         let context =
-            Context { now_ms: 1_000, table_uuid: Uuid::new_v4(), previous_metadata_location: None, stop: Stop::NEVER };
+            Context { now_ms: 1_000, table_uuid: fresh_id(), previous_metadata_location: None, stop: Stop::NEVER };
         let location = format!("file://{}/t", folder.path().display());
         let table = create_table(&request, &location, &context).unwrap();
         Self { _folder: folder, table, disk: Arc::new(Disk::default()), numbers: 0 }
@@ -162,7 +170,7 @@ impl Lake {
 
     pub(crate) fn job_on<'t>(&self, table: &'t TableMetadata) -> Job<'t> {
         let limits = JobLimits { memory_bytes: 64 << 20 };
-        Job::new(table, Arc::clone(&self.disk) as Arc<dyn Files>, limits, (Uuid::new_v4(), 2_000), Stop::NEVER)
+        Job::new(table, Arc::clone(&self.disk) as Arc<dyn Files>, limits, (fresh_id(), 2_000), Stop::NEVER)
     }
 
     /// Commits as a catalog does.
@@ -174,7 +182,7 @@ impl Lake {
         let commit = TableCommit::parse(body.to_string().as_bytes())?;
         check_requirements(&commit.requirements, Some(&self.table))?;
         let context =
-            Context { now_ms: 3_000, table_uuid: Uuid::new_v4(), previous_metadata_location: None, stop: Stop::NEVER };
+            Context { now_ms: 3_000, table_uuid: fresh_id(), previous_metadata_location: None, stop: Stop::NEVER };
         if let Outcome::Changed(table) = apply_updates(&self.table, &commit.updates, &context)? {
             self.table = *table;
         }
@@ -189,7 +197,7 @@ impl Lake {
 
     fn new_path(&mut self, end: &str) -> String {
         self.numbers += 1;
-        let folder = if self.numbers % 2 == 0 { "a b" } else { "c" };
+        let folder = if self.numbers.is_multiple_of(2) { "a b" } else { "c" };
         format!("{}/data/{folder}/{:04}{end}", self.table.location(), self.numbers)
     }
 
