@@ -27,6 +27,14 @@ SCREENSHOTS = REPOSITORY / "docs/console"
 
 
 @pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server of its own: namespaces of other tests would fill the first page of the tree."""
+    server = make_server("console")
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as started:
         yield started

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -294,14 +293,14 @@ pub(in crate::api) async fn start(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<MaintainTable>,
     Fields(Start { identifier, operation, dry_run }): Fields<Start>,
-) -> Result<(StatusCode, Json<Started>), ApiError> {
+) -> Result<Json<Started>, ApiError> {
     let operation: MaintenanceOperation =
         operation.parse().map_err(|error| ApiError::bad_request(format!("`operation`: {error}")))?;
     let ident = identifier.ident()?;
     scope.note_object(&ident);
     let table = scope.table(&api, ident).await?;
     let run_id = api.upkeep.start(table, RunRequest { operation, dry_run }, scope.change(&api)).await?;
-    Ok((StatusCode::ACCEPTED, Json(Started { run_id })))
+    Ok(Json(Started { run_id }))
 }
 
 /// Shows the health of a table.
