@@ -66,7 +66,7 @@ impl Attack {
     }
 }
 
-/// Whom an attack reaches, and with what.
+/// The attacking organisation: the catalog that it attacks, its namespace and its request.
 #[derive(Clone, Debug)]
 pub struct Attacker {
     /// The catalog, as the attacking organisation reaches it.

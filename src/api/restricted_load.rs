@@ -41,7 +41,7 @@ impl Additions {
         // All schemas are read.
         let bytes = document.json.len() as u64;
         let mode = load_result::planning_mode(&permit.warehouse, &document.metadata);
-        let check = move || check(&document.metadata, &combined, is_trusted_engine.then_some(mode));
+        let check = move || check(&document.metadata, &combined, is_trusted_engine, mode);
         let checked = api.heavy.run(owner, bytes, check).await?;
         checked.map_err(|message| ApiError::forbidden(message).refused(RESTRICTED))
     }
@@ -58,13 +58,14 @@ impl Additions {
     }
 }
 
-/// Returns what a caller with restrictions gets. `of_engine` is the planning mode of a trusted engine. `None` for other callers.
+/// Returns what a caller with restrictions gets. `mode` is the planning mode of callers without them, which a trusted engine keeps.
 fn check(
     table: &TableMetadata,
     combined: &Combined,
-    of_engine: Option<Option<&'static str>>,
+    is_trusted_engine: bool,
+    mode: Option<&'static str>,
 ) -> Result<Additions, String> {
-    if let Some(mode) = of_engine {
+    if is_trusted_engine {
         let text = read_restrictions(combined, table).map_err(|error| error.to_string())?;
         return Ok(Additions { mode, restrictions: Some(text) });
     }
