@@ -11,7 +11,7 @@ use crate::catalog::CatalogError;
 use crate::catalog::namespace_walk::{first_namespace, next_namespace};
 use crate::catalog::newer_documents::newest_beside;
 use crate::metadata::MetadataError;
-use crate::store::{Page, PageRequest, Properties, Resource, StoreError, TableKind, TableRecord, WarehouseRef};
+use crate::store::{PageRequest, Properties, Resource, SharedPage, StoreError, TableKind, TableRecord, WarehouseRef};
 use crate::warehouse::OpenWarehouse;
 
 /// The most tables that one answer checks.
@@ -73,7 +73,7 @@ impl Admin {
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<NamespaceIdent>>, AdminError> {
+    ) -> Result<Arc<SharedPage<NamespaceIdent>>, AdminError> {
         self.store.namespace_list(warehouse_ref, parent, page).await.map_err(|error| missing(error, parent))
     }
 

@@ -1,58 +1,67 @@
-//! Writes the JSON of a list of tables, views or namespaces directly into one buffer.
+//! The JSON of a list of tables, views or namespaces, written directly into one buffer, once for a cached page.
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tidewater_core::name::NamespaceIdent;
 
 use super::paging::token_after;
-use crate::store::Page;
+use crate::store::{Page, SharedPage};
 
 /// A list as JSON.
-pub(super) struct ListBody(Vec<u8>);
+pub(super) struct ListBody(Bytes);
 
 impl ListBody {
-    /// Writes a page of the tables or views in a namespace.
-    pub(super) fn of_tables(namespace: &NamespaceIdent, page: &Page<String>) -> Self {
-        let next = page.items.last().filter(|_| page.more).map(|last| token_after(last));
-        let mut start = b"{\"namespace\":".to_vec();
-        push_levels(&mut start, namespace);
-        start.extend_from_slice(b",\"name\":");
-        let bytes = page.items.iter().map(|name| start.len() + name.len() + 4).sum();
-        Self::spell("identifiers", next.as_deref(), bytes, &page.items, |body, name| {
-            body.extend_from_slice(&start);
-            push_text(body, name);
-            body.push(b'}');
-        })
+    /// Returns a page of the tables or views in a namespace.
+    pub(super) fn of_tables(namespace: &NamespaceIdent, page: &SharedPage<String>) -> Self {
+        Self(page.answer(|page| tables(namespace, page)))
     }
 
-    /// Writes a page of namespaces.
-    pub(super) fn of_namespaces(page: &Page<NamespaceIdent>) -> Self {
-        let next = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
-        let bytes = page.items.iter().map(|namespace| namespace.as_key().len() + 8).sum();
-        Self::spell("namespaces", next.as_deref(), bytes, &page.items, push_levels)
+    /// Returns a page of namespaces.
+    pub(super) fn of_namespaces(page: &SharedPage<NamespaceIdent>) -> Self {
+        Self(page.answer(namespaces))
     }
+}
 
-    fn spell<T>(field: &str, next: Option<&str>, bytes: usize, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) -> Self {
-        const AROUND_BYTES: usize = 64;
-        let mut body = Vec::with_capacity(bytes + next.map_or(0, str::len) + AROUND_BYTES);
-        body.extend_from_slice(b"{\"next-page-token\":");
-        match next {
-            Some(token) => push_text(&mut body, token),
-            None => body.extend_from_slice(b"null"),
-        }
-        body.extend_from_slice(b",\"");
-        body.extend_from_slice(field.as_bytes());
-        body.extend_from_slice(b"\":[");
-        for (at, item) in items.iter().enumerate() {
-            if at > 0 {
-                body.push(b',');
-            }
-            push(&mut body, item);
-        }
-        body.extend_from_slice(b"]}");
-        Self(body)
+fn tables(namespace: &NamespaceIdent, page: &Page<String>) -> Vec<u8> {
+    let next = page.items.last().filter(|_| page.more).map(|last| token_after(last));
+    let mut start = b"{\"namespace\":".to_vec();
+    push_levels(&mut start, namespace);
+    start.extend_from_slice(b",\"name\":");
+    let bytes = page.items.iter().map(|name| start.len() + name.len() + 4).sum();
+    list("identifiers", next.as_deref(), bytes, &page.items, |body, name| {
+        body.extend_from_slice(&start);
+        push_text(body, name);
+        body.push(b'}');
+    })
+}
+
+fn namespaces(page: &Page<NamespaceIdent>) -> Vec<u8> {
+    let next = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
+    let bytes = page.items.iter().map(|namespace| namespace.as_key().len() + 8).sum();
+    list("namespaces", next.as_deref(), bytes, &page.items, push_levels)
+}
+
+fn list<T>(field: &str, next: Option<&str>, bytes: usize, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) -> Vec<u8> {
+    const AROUND_BYTES: usize = 64;
+    let mut body = Vec::with_capacity(bytes + next.map_or(0, str::len) + AROUND_BYTES);
+    body.extend_from_slice(b"{\"next-page-token\":");
+    match next {
+        Some(token) => push_text(&mut body, token),
+        None => body.extend_from_slice(b"null"),
     }
+    body.extend_from_slice(b",\"");
+    body.extend_from_slice(field.as_bytes());
+    body.extend_from_slice(b"\":[");
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        push(&mut body, item);
+    }
+    body.extend_from_slice(b"]}");
+    body
 }
 
 impl IntoResponse for ListBody {
@@ -97,15 +106,16 @@ mod tests {
     #[test]
     fn empty_page_has_no_items_and_no_token() {
         let page = Page { items: Vec::new(), more: false };
-        let body = ListBody::of_tables(&NamespaceIdent::new(&["sales"]).unwrap(), &page);
-        assert_eq!(body.0, br#"{"next-page-token":null,"identifiers":[]}"#);
+        let body = ListBody::of_tables(&NamespaceIdent::new(&["sales"]).unwrap(), &SharedPage::for_one(page));
+        assert_eq!(&body.0[..], br#"{"next-page-token":null,"identifiers":[]}"#);
     }
 
     proptest! {
         #[test]
         fn list_of_tables_parses_to_the_same_names(names in prop::collection::vec(".*", 0..4), more: bool) {
             let levels = ["a\"b", "c\\d"];
-            let body = ListBody::of_tables(&NamespaceIdent::new(&levels).unwrap(), &Page { items: names.clone(), more });
+            let page = SharedPage::for_one(Page { items: names.clone(), more });
+            let body = ListBody::of_tables(&NamespaceIdent::new(&levels).unwrap(), &page);
             let token = names.last().filter(|_| more).map(|last| token_after(last));
             let all: Vec<_> = names.iter().map(|name| json!({ "namespace": levels, "name": name })).collect();
             prop_assert_eq!(read(&body), json!({ "next-page-token": token, "identifiers": all }));
@@ -114,7 +124,7 @@ mod tests {
         #[test]
         fn list_of_namespaces_parses_to_the_same_levels(names in prop::collection::vec("[^\u{1f}\u{0}]+", 0..4)) {
             let valid: Vec<_> = names.iter().filter_map(|name| NamespaceIdent::new(&["top", name]).ok()).collect();
-            let body = ListBody::of_namespaces(&Page { items: valid.clone(), more: false });
+            let body = ListBody::of_namespaces(&SharedPage::for_one(Page { items: valid.clone(), more: false }));
             let all: Vec<Vec<_>> = valid.iter().map(|name| name.levels().collect()).collect();
             prop_assert_eq!(read(&body), json!({ "next-page-token": null, "namespaces": all }));
         }

@@ -7,7 +7,7 @@ use tidewater_core::name::NamespaceIdent;
 use super::error::{namespace_error, unread};
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::{Namespace, NamespaceParent, Permit, Visibility, action};
-use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
+use crate::store::{Change, PageRequest, Properties, PropertyChanges, SharedPage};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
 
@@ -85,9 +85,9 @@ impl Catalog {
         &self,
         parent: &Permit<action::ListNamespaces, NamespaceParent>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<NamespaceIdent>>, CatalogError> {
+    ) -> Result<Arc<SharedPage<NamespaceIdent>>, CatalogError> {
         if parent.visibility()? == Visibility::Some {
-            return Ok(Arc::new(parent.granted_namespaces(&parent.limited_viewers(), page)));
+            return Ok(SharedPage::for_one(parent.granted_namespaces(&parent.limited_viewers(), page)));
         }
         let listed = self.store.namespace_list(parent.warehouse.warehouse_ref, parent.ident.as_ref(), page).await;
         listed.map_err(|error| match &parent.ident {

@@ -17,7 +17,7 @@ use crate::access::{Namespace, Permit, Table, action};
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::base::deadline::STOP;
 use crate::metadata::metadata_folder;
-use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, PageRequest, SharedPage, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 impl Catalog {
@@ -95,7 +95,7 @@ impl Catalog {
         &self,
         namespace: &Permit<action::ListTables, Namespace>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>, CatalogError> {
+    ) -> Result<Arc<SharedPage<String>>, CatalogError> {
         self.visible_list(namespace, TableKind::Table, page).await
     }
 

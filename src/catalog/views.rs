@@ -12,7 +12,7 @@ use super::register::Registration;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::access::{Namespace, Permit, View, action};
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, PageRequest, SharedPage, TableKind, TableRecord};
 
 impl Catalog {
     /// Loads a view: its document, from memory when it was used lately.
@@ -53,7 +53,7 @@ impl Catalog {
         &self,
         namespace: &Permit<action::ListViews, Namespace>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>, CatalogError> {
+    ) -> Result<Arc<SharedPage<String>>, CatalogError> {
         self.visible_list(namespace, TableKind::View, page).await
     }
 

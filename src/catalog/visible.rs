@@ -7,7 +7,7 @@ use super::{Catalog, CatalogError};
 use crate::access::action::Action;
 use crate::access::lists::{Viewer, common, one_more, page_of};
 use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Principal, Visibility, Warehouse, action};
-use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, TableKind, TimedPage};
+use crate::store::{Dropped, DroppedFilter, Moment, Page, PageRequest, SharedPage, TableKind, TimedPage};
 
 /// The maximum number of pages of dropped tables that are read for one answer.
 const MOST_PAGES: usize = 10;
@@ -47,7 +47,7 @@ impl Catalog {
         namespace: &Permit<A, Namespace>,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>, CatalogError> {
+    ) -> Result<Arc<SharedPage<String>>, CatalogError> {
         let (warehouse_ref, ident) = (namespace.warehouse.warehouse_ref, &namespace.ident);
         if namespace.visibility()? == Visibility::All {
             return self.store.table_list(warehouse_ref, ident, kind, page).await.map_err(namespace_error(ident));
@@ -58,7 +58,7 @@ impl Catalog {
             [viewer, ..] => self.visible_to(namespace, viewer, kind, page).await?,
             [] => Page { items: Vec::new(), more: false },
         };
-        Ok(Arc::new(visible))
+        Ok(SharedPage::for_one(visible))
     }
 
     /// Lists the tables or views of a namespace that a viewer was granted or owns.

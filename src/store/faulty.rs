@@ -294,7 +294,7 @@ stores_with_faults! {
     NamespaceStore {
         fn namespace_create(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
         fn namespace_get(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent) -> Option<Properties>;
-        fn namespace_list(warehouse_ref: WarehouseRef, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Arc<Page<NamespaceIdent>>;
+        fn namespace_list(warehouse_ref: WarehouseRef, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Arc<SharedPage<NamespaceIdent>>;
         fn namespace_update_properties(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
         fn namespace_drop(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, change: &Change) -> ();
     }
@@ -306,7 +306,7 @@ stores_with_faults! {
         fn table_swap(warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> ();
         fn table_undo(warehouse_ref: WarehouseRef, undo: &Undo<'_>, change: &Change) -> ();
         fn table_transact(warehouse_ref: WarehouseRef, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
-        fn table_list(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<Page<String>>;
+        fn table_list(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<SharedPage<String>>;
         fn table_drop(warehouse_ref: WarehouseRef, ident: &TableIdent, id: TableId, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
         fn table_rename(warehouse_ref: WarehouseRef, from: &TableIdent, id: TableId, to: &TableIdent, kind: TableKind, change: &Change) -> ();
         fn table_count(organisation: OrganisationId) -> u64;

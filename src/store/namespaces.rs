@@ -11,7 +11,8 @@ use tidewater_core::request_limits::RequestLimits;
 
 use super::change::Change;
 use super::error::Result;
-use super::pages::{Page, PageRequest};
+use super::pages::PageRequest;
+use super::shared_page::SharedPage;
 use super::warehouses::WarehouseRef;
 
 /// Properties of a namespace.
@@ -51,7 +52,7 @@ pub trait NamespaceStore: Send + Sync + 'static {
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<NamespaceIdent>>>;
+    ) -> Result<Arc<SharedPage<NamespaceIdent>>>;
 
     /// Sets and removes properties. Other properties stay. A property in both lists is removed, then set.
     ///

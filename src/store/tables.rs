@@ -11,7 +11,8 @@ use super::change::Change;
 use super::error::Result;
 use super::events::EventDetails;
 use super::old_documents::Past;
-use super::pages::{Page, PageRequest};
+use super::pages::PageRequest;
+use super::shared_page::SharedPage;
 use super::table_kind::TableKind;
 use super::warehouses::WarehouseRef;
 
@@ -188,7 +189,7 @@ pub trait TableStore: Send + Sync + 'static {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>>;
+    ) -> Result<Arc<SharedPage<String>>>;
 
     /// Moves a table's pointer from `swap.expected` to `swap.new`, in one atomic statement if its locations stay the same.
     /// Otherwise its additional locations have to be free.

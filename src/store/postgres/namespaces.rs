@@ -23,8 +23,8 @@ use super::params::params;
 use super::state_rows::{Affected, lock_for};
 use super::table_rows::namespace as namespace_of;
 use crate::store::{
-    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, PolicyObject,
-    Properties, PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
+    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, PageRequest, PolicyObject,
+    Properties, PropertyChanges, Resource, Result, SharedPage, StoreError, WarehouseRef, note_namespace,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -371,7 +371,7 @@ impl NamespaceStore for PostgresStore {
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<NamespaceIdent>>> {
+    ) -> Result<Arc<SharedPage<NamespaceIdent>>> {
         let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
         let limit = one_more(page);
         let rows = match parent {
@@ -389,7 +389,7 @@ impl NamespaceStore for PostgresStore {
             Some(parent) if found.items.is_empty() && !self.namespace_exists(warehouse_ref, parent).await? => {
                 Err(NOT_FOUND)
             }
-            _ => Ok(Arc::new(found)),
+            _ => Ok(SharedPage::for_one(found)),
         }
     }
 

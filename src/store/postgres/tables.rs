@@ -29,9 +29,9 @@ use super::table_adds::{added_or_removed, check_limit, insert};
 use super::table_rows::{kind_of_name, kind_text, record_at, resource};
 use super::{namespaces, transact as transactions};
 use crate::store::{
-    Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
-    note_new_name,
+    Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, PageRequest, Past, Resource,
+    Result, SharedPage, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef,
+    note_name, note_new_name,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -284,7 +284,7 @@ impl TableStore for PostgresStore {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>> {
+    ) -> Result<Arc<SharedPage<String>>> {
         let rows = self
             .read(
                 LIST,
@@ -303,7 +303,7 @@ impl TableStore for PostgresStore {
         if found.items.is_empty() && !self.namespace_exists(warehouse_ref, namespace).await? {
             return Err(StoreError::NotFound(Resource::Namespace));
         }
-        Ok(Arc::new(found))
+        Ok(SharedPage::for_one(found))
     }
 
     async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {

@@ -16,7 +16,7 @@ use super::warehouses::warehouse_exists;
 use super::{Found, SqliteStore};
 use crate::store::{
     Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, PolicyObject,
-    Properties, PropertyChanges, Resource, Result, StoreError, WarehouseRef, note_namespace,
+    Properties, PropertyChanges, Resource, Result, SharedPage, StoreError, WarehouseRef, note_namespace,
 };
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
@@ -317,7 +317,7 @@ impl NamespaceStore for SqliteStore {
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Arc<Page<NamespaceIdent>>> {
+    ) -> Result<Arc<SharedPage<NamespaceIdent>>> {
         let stamp = match self.memory.as_ref().map(|memory| memory.children(warehouse_ref, parent, page)) {
             Some(Found::Kept(page)) => return Ok(page),
             Some(Found::Missing(stamp)) => stamp,
@@ -325,11 +325,11 @@ impl NamespaceStore for SqliteStore {
         };
         let (below, request) = (parent.cloned(), page.clone());
         let list = move |connection: &Connection| namespace_list(connection, warehouse_ref, below.as_ref(), &request);
-        let found = Arc::new(self.read_list(Some(warehouse_ref.organisation), list).await?);
-        if let Some(memory) = &self.memory {
-            memory.keep_children(warehouse_ref, parent, page.clone(), stamp, Arc::clone(&found));
+        let found = self.read_list(Some(warehouse_ref.organisation), list).await?;
+        match &self.memory {
+            Some(memory) => Ok(memory.keep_children(warehouse_ref, parent, page.clone(), stamp, found)),
+            None => Ok(SharedPage::for_one(found)),
         }
-        Ok(found)
     }
 
     async fn namespace_update_properties(

@@ -26,8 +26,8 @@ use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past,
-    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo, WarehouseRef, note_name,
-    note_new_name,
+    Resource, Result, SharedPage, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo,
+    WarehouseRef, note_name, note_new_name,
 };
 
 pub(super) const LIST: &str = "SELECT name FROM tabular
@@ -338,7 +338,7 @@ impl TableStore for SqliteStore {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Arc<Page<String>>> {
+    ) -> Result<Arc<SharedPage<String>>> {
         let stamp = match self.memory.as_ref().map(|memory| memory.tables(warehouse_ref, namespace, kind, page)) {
             Some(Found::Kept(page)) => return Ok(page),
             Some(Found::Missing(stamp)) => stamp,
@@ -346,11 +346,11 @@ impl TableStore for SqliteStore {
         };
         let (of, request) = (namespace.clone(), page.clone());
         let list = move |connection: &Connection| table_list(connection, warehouse_ref, &of, kind, &request);
-        let found = Arc::new(self.read_list(Some(warehouse_ref.organisation), list).await?);
-        if let Some(memory) = &self.memory {
-            memory.keep_tables(warehouse_ref, namespace, kind, page.clone(), stamp, Arc::clone(&found));
+        let found = self.read_list(Some(warehouse_ref.organisation), list).await?;
+        match &self.memory {
+            Some(memory) => Ok(memory.keep_tables(warehouse_ref, namespace, kind, page.clone(), stamp, found)),
+            None => Ok(SharedPage::for_one(found)),
         }
-        Ok(found)
     }
 
     async fn table_swap(&self, warehouse_ref: WarehouseRef, swap: &Swap<'_>, change: &Change) -> Result<()> {

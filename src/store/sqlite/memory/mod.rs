@@ -29,12 +29,18 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use self::key::{Key, KeyRef};
 use self::shard::Shard;
 use self::value::{KeptPage, Value};
-use crate::store::{Page, PageRequest, Properties, TableKind, TableRecord, WarehouseRef};
+use crate::store::{Page, PageRequest, Properties, SharedPage, TableKind, TableRecord, WarehouseRef};
 
 pub(super) use self::changes::Changes;
 
 /// The number of shards. With so many, threads seldom wait for the same one, and each is large enough for a long list.
 const SHARDS: usize = 8;
+
+/// The bytes of a name in the JSON of a list, beside the name itself and its namespace. Names with many levels take more.
+const AROUND_NAME_BYTES: usize = 48;
+
+/// The bytes of the JSON of a list without names.
+const AROUND_LIST_BYTES: usize = 256;
 
 /// The most cached pages of one list.
 const MOST_PAGES: usize = 16;
@@ -116,14 +122,14 @@ impl Memory {
         namespace: &NamespaceIdent,
         kind: TableKind,
         request: &PageRequest,
-    ) -> Found<Arc<Page<String>>> {
+    ) -> Found<Arc<SharedPage<String>>> {
         self.look(KeyRef::tables(warehouse_ref, namespace), |value| match value {
             Value::Tables(pages) => page(pages, Some(kind), request),
             _ => None,
         })
     }
 
-    /// Caches a page of tables or views, as [`Self::keep_table`] does.
+    /// Caches a page of tables or views, as [`Self::keep_table`] does. Returns it with room for its answer.
     pub(super) fn keep_tables(
         &self,
         warehouse_ref: WarehouseRef,
@@ -131,13 +137,15 @@ impl Memory {
         kind: TableKind,
         request: PageRequest,
         stamp: Option<u64>,
-        page: Arc<Page<String>>,
-    ) {
-        let kept = KeptPage { kind: Some(kind), request, page };
+        page: Page<String>,
+    ) -> Arc<SharedPage<String>> {
+        let page = shared(page, namespace.as_key().len(), String::len);
+        let kept = KeptPage { kind: Some(kind), request, page: Arc::clone(&page) };
         self.store_if_unchanged(KeyRef::tables(warehouse_ref, namespace), stamp, |value| match value {
             Value::Tables(pages) => add(pages, kept),
             _ => *value = Value::Tables(vec![kept]),
         });
+        page
     }
 
     /// Looks up a page of namespaces.
@@ -146,27 +154,29 @@ impl Memory {
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         request: &PageRequest,
-    ) -> Found<Arc<Page<NamespaceIdent>>> {
+    ) -> Found<Arc<SharedPage<NamespaceIdent>>> {
         self.look(KeyRef::children(warehouse_ref, parent), |value| match value {
             Value::Children(pages) => page(pages, None, request),
             _ => None,
         })
     }
 
-    /// Caches a page of namespaces, as [`Self::keep_table`] does.
+    /// Caches a page of namespaces, as [`Self::keep_table`] does. Returns it with room for its answer.
     pub(super) fn keep_children(
         &self,
         warehouse_ref: WarehouseRef,
         parent: Option<&NamespaceIdent>,
         request: PageRequest,
         stamp: Option<u64>,
-        page: Arc<Page<NamespaceIdent>>,
-    ) {
-        let kept = KeptPage { kind: None, request, page };
+        page: Page<NamespaceIdent>,
+    ) -> Arc<SharedPage<NamespaceIdent>> {
+        let page = shared(page, 0, |child| child.as_key().len());
+        let kept = KeptPage { kind: None, request, page: Arc::clone(&page) };
         self.store_if_unchanged(KeyRef::children(warehouse_ref, parent), stamp, |value| match value {
             Value::Children(pages) => add(pages, kept),
             _ => *value = Value::Children(vec![kept]),
         });
+        page
     }
 
     fn look<T>(&self, key: KeyRef<'_>, read: impl FnOnce(&Value) -> Option<T>) -> Found<T> {
@@ -237,7 +247,13 @@ impl Memory {
     }
 }
 
-fn page<T>(pages: &[KeptPage<T>], kind: Option<TableKind>, request: &PageRequest) -> Option<Arc<Page<T>>> {
+/// Returns a page with room for its answer. `key_bytes` is the length of the namespace that the answer repeats for each name.
+fn shared<T>(page: Page<T>, key_bytes: usize, length: impl Fn(&T) -> usize) -> Arc<SharedPage<T>> {
+    let names = page.items.iter().map(|name| length(name) + key_bytes + AROUND_NAME_BYTES).sum::<usize>();
+    SharedPage::with_room(page, names + AROUND_LIST_BYTES)
+}
+
+fn page<T>(pages: &[KeptPage<T>], kind: Option<TableKind>, request: &PageRequest) -> Option<Arc<SharedPage<T>>> {
     pages.iter().find(|kept| kept.kind == kind && kept.request == *request).map(|kept| Arc::clone(&kept.page))
 }
 

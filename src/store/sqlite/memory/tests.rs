@@ -112,8 +112,33 @@ fn page_larger_than_half_a_shard_is_not_cached() {
     let memory = Memory::new(80_000);
     let (namespace, request) = (NamespaceIdent::new(&["sales"]).unwrap(), PageRequest::default());
     let Found::Missing(read) = memory.tables(PLACE, &namespace, TableKind::Table, &request) else { panic!() };
-    let page = Arc::new(Page { items: vec!["x".repeat(6_000)], more: false });
-    memory.keep_tables(PLACE, &namespace, TableKind::Table, request.clone(), read, page);
+    let page = Page { items: vec!["x".repeat(6_000)], more: false };
+    let kept = memory.keep_tables(PLACE, &namespace, TableKind::Table, request.clone(), read, page);
+    assert_eq!(kept.items.len(), 1);
     assert!(matches!(memory.tables(PLACE, &namespace, TableKind::Table, &request), Found::Missing(_)));
     assert!(memory.bytes() < 2_000);
+}
+
+#[test]
+fn requests_for_a_cached_page_share_its_answer() {
+    let memory = Memory::new(8 << 20);
+    let (namespace, request) = (NamespaceIdent::new(&["sales"]).unwrap(), PageRequest::default());
+    let list = || memory.tables(PLACE, &namespace, TableKind::Table, &request);
+    let Found::Missing(read) = list() else { panic!() };
+    let page = Page { items: vec!["t".to_owned()], more: false };
+    let first = memory.keep_tables(PLACE, &namespace, TableKind::Table, request.clone(), read, page);
+    assert_eq!(first.answer(|page| page.items.concat().into_bytes()), "t");
+    let Found::Kept(second) = list() else { panic!() };
+    assert_eq!(second.answer(|_| unreachable!("the answer was written")), "t");
+}
+
+#[test]
+fn room_for_answers_counts_as_memory() {
+    let memory = Memory::new(8 << 20);
+    let (namespace, request) = (NamespaceIdent::new(&["sales"]).unwrap(), PageRequest::default());
+    let Found::Missing(read) = memory.tables(PLACE, &namespace, TableKind::Table, &request) else { panic!() };
+    let page = Page { items: vec!["t".to_owned(); 1_000], more: false };
+    let kept = memory.keep_tables(PLACE, &namespace, TableKind::Table, request, read, page);
+    assert!(kept.room_bytes() > 50_000);
+    assert!(memory.bytes() > kept.room_bytes() + 1_000 * std::mem::size_of::<String>());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewater_core::name::NamespaceIdent;
 
-use crate::store::{Page, PageRequest, Properties, TableKind, TableRecord};
+use crate::store::{PageRequest, Properties, SharedPage, TableKind, TableRecord};
 
 /// The value of an entry.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct KeptPage<T> {
     /// The kind of a list of tables or views. None for namespaces.
     pub(super) kind: Option<TableKind>,
     pub(super) request: PageRequest,
-    pub(super) page: Arc<Page<T>>,
+    pub(super) page: Arc<SharedPage<T>>,
 }
 
 impl Value {
@@ -48,6 +48,6 @@ impl Value {
 impl<T> KeptPage<T> {
     fn bytes(&self, length: impl Fn(&T) -> usize) -> usize {
         let items = self.page.items.iter().map(|item| size_of::<T>() + length(item)).sum::<usize>();
-        size_of::<Self>() + items + self.request.after.as_ref().map_or(0, String::len)
+        size_of::<Self>() + items + self.page.room_bytes() + self.request.after.as_ref().map_or(0, String::len)
     }
 }
