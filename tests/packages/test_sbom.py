@@ -20,7 +20,7 @@ def test_list_names_the_crates_that_are_built_in_with_versions_and_licences(pack
     # With C sources inside, and of every layer.
     assert {"libsqlite3-sys", "aws-lc-sys", "libmimalloc-sys", "tokio", "tokio-postgres"} <= names
     # Only for tests.
-    assert not {"proptest", "iceberg", "parquet"} & names
+    assert not {"proptest", "iceberg"} & names
     assert all(one.get("licenses") for one in content["components"])
 
 

@@ -11,7 +11,7 @@ use tokio::{runtime, time};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use super::connector::{Connected, Connector};
+use super::connector::{Cancellation, Connected, Connector};
 use super::convert::{Failure, ends_connection, is_read_only, is_unprepared};
 use super::params::Param;
 
@@ -19,6 +19,7 @@ use super::params::Param;
 pub(super) struct Client {
     client: tokio_postgres::Client,
     task: AbortHandle,
+    cancellation: Cancellation,
     connector: Arc<Connector>,
     /// The prepared statements. `None` if none are prepared.
     statements: Option<Mutex<HashMap<Box<str>, Statement>>>,
@@ -52,10 +53,11 @@ impl<'a> Unanswered<'a> {
 
 impl Client {
     pub(super) fn new(connected: Connected, connector: Arc<Connector>, prepares: bool, timeout: Duration) -> Self {
-        let Connected { client, task } = connected;
+        let Connected { client, task, cancellation } = connected;
         Self {
             client,
             task,
+            cancellation,
             connector,
             statements: prepares.then(Mutex::default),
             statement_timeout: timeout,
@@ -146,7 +148,7 @@ impl Client {
         if self.is_bad.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (connector, cancel, task) = (Arc::clone(&self.connector), self.client.cancel_token(), self.task.clone());
+        let (connector, cancel, task) = (Arc::clone(&self.connector), self.cancellation.clone(), self.task.clone());
         match runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move {
                 // The statement is cancelled first: once the connection is closed, the database may not notice before it ends.

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::{task, time};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::{Address, Destination, destinations};
+use super::cancel::cancel;
 use super::convert::{may_connect_later, message};
 use super::settings::{PostgresSettings, Target, UrlError, Verification};
 use super::tls::{Tls, TlsError};
@@ -59,6 +61,17 @@ pub(super) struct Connected {
     pub(super) client: tokio_postgres::Client,
     /// The task that sends and receives.
     pub(super) task: AbortHandle,
+    /// Cancels the statement of this connection.
+    pub(super) cancellation: Cancellation,
+}
+
+/// What is needed to cancel a connection's statement.
+#[derive(Clone)]
+pub(super) struct Cancellation {
+    token: CancelToken,
+    address: Option<Address>,
+    /// The name in the database's certificate.
+    host: String,
 }
 
 impl Connector {
@@ -88,7 +101,7 @@ impl Connector {
             if let Some(password) = &password {
                 config.password(password.expose());
             }
-            match time::timeout(self.timeout, connect_to(&config, tls.clone())).await {
+            match time::timeout(self.timeout, connect_to_host(&config, tls.as_ref())).await {
                 Ok(Ok(connected)) => {
                     self.last.store(at, Ordering::Relaxed);
                     return Ok(connected);
@@ -104,18 +117,17 @@ impl Connector {
 
     /// Asks the database to stop the statement of another connection. Best effort: the statement may have ended, and nothing tells
     /// whether it was stopped.
-    pub(super) async fn cancel(self: Arc<Self>, statement: CancelToken) {
+    pub(super) async fn cancel(self: Arc<Self>, statement: Cancellation) {
         let this = Arc::clone(&self);
-        let cancel = async {
+        let Cancellation { token, address: Some(address), host } = statement else { return };
+        let cancelled = async {
             match task::spawn_blocking(move || this.tls()).await {
-                Ok(Ok(Some(tls))) => statement.cancel_query(tls).await,
-                Ok(Ok(None)) => statement.cancel_query(NoTls).await,
+                Ok(Ok(tls)) => cancel(&token, &address, tls, &host).await,
                 Ok(Err(_)) | Err(_) => Ok(()),
             }
         };
-        let cancelled = time::timeout(self.timeout, cancel).await;
-        if let Ok(Err(error)) = cancelled {
-            tracing::debug!(error = message(&error), "a statement could not be cancelled");
+        if let Ok(Err(error)) = time::timeout(self.timeout, cancelled).await {
+            tracing::debug!(%error, "a statement could not be cancelled");
         }
     }
 
@@ -145,18 +157,42 @@ impl Connector {
     }
 }
 
-async fn connect_to(
-    config: &tokio_postgres::Config,
-    tls: Option<MakeRustlsConnect>,
+/// Connects to the first address of a host that accepts it.
+async fn connect_to_host(
+    host: &tokio_postgres::Config,
+    tls: Option<&MakeRustlsConnect>,
 ) -> Result<Connected, tokio_postgres::Error> {
+    let mut all = destinations(host).await;
+    let last = all.pop();
+    for destination in all {
+        if let Ok(connected) = connect_to(destination, tls).await {
+            return Ok(connected);
+        }
+    }
+    let last = last.unwrap_or_else(|| Destination { config: host.clone(), address: None });
+    connect_to(last, tls).await
+}
+
+async fn connect_to(
+    Destination { config, address }: Destination,
+    tls: Option<&MakeRustlsConnect>,
+) -> Result<Connected, tokio_postgres::Error> {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(_)) | None => String::new(),
+    };
     Ok(match tls {
-        Some(tls) => started(config.connect(tls).await?),
-        None => started(config.connect(NoTls).await?),
+        Some(tls) => started(config.connect(tls.clone()).await?, address, host),
+        None => started(config.connect(NoTls).await?, address, host),
     })
 }
 
 /// Starts the task of a connection.
-fn started<S, T>((client, connection): (tokio_postgres::Client, tokio_postgres::Connection<S, T>)) -> Connected
+fn started<S, T>(
+    (client, connection): (tokio_postgres::Client, tokio_postgres::Connection<S, T>),
+    address: Option<Address>,
+    host: String,
+) -> Connected
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -166,7 +202,8 @@ where
             tracing::debug!(error = message(&error), "a connection to the database ended");
         }
     });
-    Connected { client, task: task.abort_handle() }
+    let cancellation = Cancellation { token: client.cancel_token(), address, host };
+    Connected { client, task: task.abort_handle(), cancellation }
 }
 
 impl ConnectError {

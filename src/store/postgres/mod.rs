@@ -3,9 +3,11 @@
 //! The database is the only truth: nothing here is cached, except what a generation proves to be current (`generations.rs`).
 //! Statements name the organisation first, and need no session state, no trigger and no sequence (docs/decisions/0060).
 
+mod address;
 mod administration;
 mod attempts;
 mod audit;
+mod cancel;
 mod change_author;
 mod client;
 mod connection;

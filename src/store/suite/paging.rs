@@ -18,7 +18,8 @@ async fn page(
     limit: Option<u32>,
 ) -> Page<String> {
     let request = PageRequest { after: after.map(str::to_owned), limit };
-    store.table_list(warehouse_ref, namespace, TableKind::Table, &request).await.unwrap().as_ref().clone()
+    let page = store.table_list(warehouse_ref, namespace, TableKind::Table, &request).await.unwrap();
+    Page { items: page.items.clone(), more: page.more }
 }
 
 /// Returns all names, read in pages of `limit`. Each page except the last must be full.

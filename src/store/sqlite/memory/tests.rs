@@ -140,5 +140,5 @@ fn room_for_answers_counts_as_memory() {
     let page = Page { items: vec!["t".to_owned(); 1_000], more: false };
     let kept = memory.keep_tables(PLACE, &namespace, TableKind::Table, request, read, page);
     assert!(kept.room_bytes() > 50_000);
-    assert!(memory.bytes() > kept.room_bytes() + 1_000 * std::mem::size_of::<String>());
+    assert!(memory.bytes() > kept.room_bytes() + 1_000 * size_of::<String>());
 }

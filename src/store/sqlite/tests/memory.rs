@@ -258,12 +258,14 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
         ),
         Step::List(at, view, limit) => {
             let request = PageRequest { after: limit.map(|_| "t".to_owned()), limit };
-            format!("{:?}", store.table_list(warehouse_ref, &namespace(at), kind(view), &request).await)
+            let found = store.table_list(warehouse_ref, &namespace(at), kind(view), &request).await;
+            format!("{:?}", found.map(|page| (page.items.clone(), page.more)))
         }
         Step::ListNamespaces(at, limit) => {
             let request = PageRequest { after: None, limit };
             let parent = (at > 2).then(|| namespace(at));
-            format!("{:?}", store.namespace_list(warehouse_ref, parent.as_ref(), &request).await)
+            let found = store.namespace_list(warehouse_ref, parent.as_ref(), &request).await;
+            format!("{:?}", found.map(|page| (page.items.clone(), page.more)))
         }
     }
 }
@@ -468,8 +470,8 @@ async fn cached_reads_use_no_database() {
             store.table_get(warehouse_ref(), &ident(0)).await.unwrap(),
             store.table_get(warehouse_ref(), &ident(3)).await.unwrap(),
             store.namespace_get(warehouse_ref(), &namespace(0)).await.unwrap(),
-            store.table_list(warehouse_ref(), &namespace(0), TableKind::Table, &all).await.unwrap(),
-            store.namespace_list(warehouse_ref(), None, &all).await.unwrap(),
+            store.table_list(warehouse_ref(), &namespace(0), TableKind::Table, &all).await.unwrap().items.clone(),
+            store.namespace_list(warehouse_ref(), None, &all).await.unwrap().items.clone(),
         )
     };
     let before = read().await;
