@@ -25,7 +25,7 @@ esac
 /// The workloads that the profile covers.
 const WORKLOADS: &str = "load,load-304,config,list,commit-many,commit-one,commit-append";
 
-/// The crates of the server, which are compiled again for each flag.
+/// The crates whose code the benchmark runs. They are compiled again for each flag.
 const CRATES: [&str; 6] = ["--package", "tidewater", "--package", "tidewater-core", "--package", "tidewater-manifests"];
 
 /// Builds the server for this machine with a profile that it takes first. Says where the program is.
