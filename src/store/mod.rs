@@ -18,6 +18,7 @@ mod feed;
 mod grants;
 mod inspected;
 mod keys;
+mod labels;
 mod line;
 mod locations;
 mod maintenance;
@@ -60,6 +61,7 @@ pub use feed::*;
 pub use grants::*;
 pub use inspected::*;
 pub use keys::*;
+pub use labels::*;
 pub use locations::*;
 pub use maintenance::*;
 pub use master_key::*;
@@ -124,6 +126,7 @@ pub trait Store:
     + UsageStore
     + GrantStore
     + RestrictionStore
+    + LabelStore
     + EntityStore
     + MaintenanceStore
     + AccessGenerations
