@@ -9,8 +9,9 @@ use axum::routing::{delete, get, post, put};
 use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
-    access, administrator, audit, backup, catalog_roles, dropped, events, keys, labels, maintenance, operators, organisations,
-    parameters, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
+    access, administrator, audit, backup, catalog_roles, dropped, events, keys, labels, maintenance, operators,
+    organisations, parameters, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage,
+    users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,

@@ -23,8 +23,7 @@ impl Catalog {
     ) -> Result<Labels, CatalogError> {
         let Namespace { warehouse, ident } = &**namespace;
         let on = LabelledObject::Namespace(ident.clone());
-        let updated =
-            self.store.labels_update(warehouse.warehouse_ref, &on, update, MAX_NAMESPACE_BYTES, change).await;
+        let updated = self.store.labels_update(warehouse.warehouse_ref, &on, update, MAX_NAMESPACE_BYTES, change).await;
         updated.map_err(|error| match error {
             StoreError::LimitReached { limit } => CatalogError::BadRequest(format!(
                 "The labels of the organisation's namespaces are too long: at most {limit} bytes of JSON together. Remove some first"

@@ -115,7 +115,8 @@ impl Wanted {
             index.as_ref().is_some_and(|index| index.column(*id).is_some())
                 || own.is_some_and(|own| own.fields().contains_key(id))
         };
-        match update.labelled_ids().find(|id| !is_known(id)) {
+        let unknown = update.labelled_ids().find(|id| !is_known(id));
+        match unknown {
             Some(id) => Err(invalid(&format!("The current schema has no column with the field id {id}"))),
             None => Ok(update),
         }

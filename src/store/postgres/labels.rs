@@ -47,12 +47,7 @@ async fn lock_namespace(
         .query_first(
             "SELECT labels FROM namespace
              WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3 FOR NO KEY UPDATE",
-            params![
-                warehouse_ref.organisation.0,
-                warehouse_ref.warehouse.0,
-                ident.as_key(),
-                namespace_digest(ident)
-            ],
+            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, ident.as_key(), namespace_digest(ident)],
         )
         .await?
         .ok_or(StoreError::NotFound(Resource::Namespace))?;

@@ -194,7 +194,10 @@ pub(in crate::store) async fn dropped_table_is_gone_and_its_name_free(store: Sub
         )
         .await
         .unwrap();
-    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None });
+    assert_eq!(
+        dropped,
+        TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None }
+    );
     assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap(), None);
     let again = store
         .table_drop(
@@ -270,7 +273,8 @@ pub(in crate::store) async fn renamed_table_keeps_id_and_pointer(store: Subject)
             .await
             .unwrap();
         assert_eq!(store.table_get(warehouse_ref, &step[0]).await.unwrap(), None);
-        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None };
+        let record =
+            TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None };
         assert_eq!(store.table_get(warehouse_ref, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, warehouse_ref, id, 1, 2).await.unwrap();
