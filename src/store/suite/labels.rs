@@ -74,7 +74,7 @@ pub(in crate::store) async fn labels_stay_with_their_table_through_commit_rename
         store.table_rename(place, &old, id, &new, kind, &change()).await.unwrap();
         assert_eq!(stored(&new).await, Some(expected.clone()));
         let by_id = store.table_by_id(place, id).await.unwrap().unwrap();
-        let all = store.table_get_all(place, &[new.clone()]).await.unwrap();
+        let all = store.table_get_all(place, std::slice::from_ref(&new)).await.unwrap();
         assert_eq!([by_id.labels.as_deref(), all[0].as_ref().unwrap().labels.as_deref()], [Some(&expected); 2]);
 
         let terms = DropTerms { restorable_until_ms: NOW_MS + 1_000, purge: false };
