@@ -190,8 +190,8 @@ CREATE TABLE warehouse (
 CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default;
 
 -- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
--- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it. `name` is the last level:
--- the children of one parent are in the order of their names.
+-- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it. `labels` is the JSON of its
+-- labels; NULL without any. `name` is the last level: the children of one parent are in the order of their names.
 CREATE TABLE namespace (
     organisation  uuid NOT NULL,
     warehouse     uuid NOT NULL,
@@ -199,6 +199,7 @@ CREATE TABLE namespace (
     parent        text COLLATE "C",
     properties    text NOT NULL,
     owner         uuid,
+    labels        text,
     digest        bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(key, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
     parent_digest bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(parent, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
     name          text COLLATE "C" GENERATED ALWAYS AS (substr(key, coalesce(length(parent) + 2, 1))) STORED,
@@ -216,13 +217,16 @@ CREATE INDEX namespace_top ON namespace (organisation, warehouse, name) WHERE pa
 -- The namespaces of an owner.
 CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, digest) WHERE owner IS NOT NULL;
 
+-- The namespaces with labels: servers have all of an organisation in memory.
+CREATE INDEX namespace_labelled ON namespace (organisation) WHERE labels IS NOT NULL;
+
 -- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
 --
 -- `others` are the locations that properties name, one a line: one comparison tells that a commit changes none of them.
 -- `origin` is the last document that the catalog did not write for this table where its files are now: the one that was
 -- registered, or the last one before the table moved. It and those before it may be another table's too, so no commit removes
 -- them. NULL when the catalog wrote all documents for this table.
--- `owner` is the principal that created it.
+-- `owner` is the principal that created it. `labels` is the JSON of its labels and those of its columns; NULL without any.
 CREATE TABLE tabular (
     organisation      uuid NOT NULL,
     warehouse         uuid NOT NULL,
@@ -237,6 +241,7 @@ CREATE TABLE tabular (
     others            text NOT NULL DEFAULT '',
     origin            text,
     owner             uuid,
+    labels            text,
     namespace_digest  bytea GENERATED ALWAYS AS (substring(sha256(decode(replace(namespace, '\', '\\'), 'escape')) FROM 1 FOR 16)) STORED,
     PRIMARY KEY (organisation, warehouse, namespace_digest, name),
     UNIQUE (organisation, id),
@@ -280,7 +285,8 @@ CREATE INDEX location_start ON location (organisation, warehouse, substring(loca
 -- when another has taken its location: then it cannot be restored, its files stay, and the row is kept until its time is over,
 -- to say so. `due_ms` is when background work looks at it next: when it can no longer be restored, when a lease ends, or when
 -- to try again; NULL when only a person can go on. Every lease has another number in `attempts`. A removal of files that is
--- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin` and `owner` are as in `tabular`.
+-- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin`, `owner` and `labels` are as in
+-- `tabular`.
 CREATE TABLE dropped (
     organisation        uuid NOT NULL,
     warehouse           uuid NOT NULL,
@@ -302,6 +308,7 @@ CREATE TABLE dropped (
     others              text NOT NULL DEFAULT '',
     origin              text,
     owner               uuid,
+    labels              text,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
 );

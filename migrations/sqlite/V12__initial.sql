@@ -128,7 +128,8 @@ CREATE TABLE warehouse (
 CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default = 1;
 
 -- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
--- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it.
+-- `parent` is the key without its last level, NULL at the top. `owner` is the principal that created it. `labels` is the JSON of its
+-- labels; NULL without any.
 CREATE TABLE namespace (
     organisation BLOB NOT NULL,
     warehouse    BLOB NOT NULL,
@@ -136,6 +137,7 @@ CREATE TABLE namespace (
     parent       TEXT,
     properties   TEXT NOT NULL,
     owner        BLOB CHECK (length(owner) = 16),
+    labels       TEXT,
     PRIMARY KEY (organisation, warehouse, key),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id),
     FOREIGN KEY (organisation, warehouse, parent)
@@ -148,13 +150,16 @@ CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent, key)
 -- The namespaces of an owner.
 CREATE INDEX namespace_owned ON namespace (organisation, owner, warehouse, key) WHERE owner IS NOT NULL;
 
+-- The namespaces with labels: servers have all of an organisation in memory.
+CREATE INDEX namespace_labelled ON namespace (organisation) WHERE labels IS NOT NULL;
+
 -- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
 --
 -- `others` are the locations that properties name, one a line: one comparison tells that a commit changes none of them.
 -- `origin` is the last document that the catalog did not write for this table where its files are now: the one that was
 -- registered, or the last one before the table moved. It and those before it may be another table's too, so no commit removes
 -- them. NULL when the catalog wrote all documents for this table.
--- `owner` is the principal that created it.
+-- `owner` is the principal that created it. `labels` is the JSON of its labels and those of its columns; NULL without any.
 CREATE TABLE tabular (
     organisation      BLOB NOT NULL,
     warehouse         BLOB NOT NULL,
@@ -169,6 +174,7 @@ CREATE TABLE tabular (
     others            TEXT NOT NULL DEFAULT '',
     origin            TEXT,
     owner             BLOB CHECK (length(owner) = 16),
+    labels            TEXT,
     PRIMARY KEY (organisation, warehouse, namespace, name),
     UNIQUE (organisation, id),
     FOREIGN KEY (organisation, warehouse, namespace)
@@ -225,7 +231,8 @@ CREATE INDEX location_of_tabular ON location (organisation, tabular);
 -- when another has taken its location: then it cannot be restored, its files stay, and the row is kept until its time is over,
 -- to say so. `due_ms` is when background work looks at it next: when it can no longer be restored, when a lease ends, or when
 -- to try again; NULL when only a person can go on. Every lease has another number in `attempts`. A removal of files that is
--- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin` and `owner` are as in `tabular`.
+-- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others`, `origin`, `owner` and `labels` are as in
+-- `tabular`.
 CREATE TABLE dropped (
     organisation        BLOB NOT NULL,
     warehouse           BLOB NOT NULL,
@@ -247,6 +254,7 @@ CREATE TABLE dropped (
     others              TEXT NOT NULL DEFAULT '',
     origin              TEXT,
     owner               BLOB CHECK (length(owner) = 16),
+    labels              TEXT,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
 ) STRICT, WITHOUT ROWID;

@@ -196,6 +196,16 @@ const RULES: &[Rule] = &[
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "show-restriction", "table", Class::Read),
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "set-restriction", "table", Class::Change),
     rule("DELETE", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "remove-restriction", "table", Class::Change),
+    // Labels
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "show-labels", "namespace", Class::Read),
+    rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "set-labels", "namespace", Class::Change),
+    rule("PATCH", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "set-labels", "namespace", Class::Change),
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/labels", "show-labels", "table", Class::Read),
+    rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/labels", "set-labels", "table", Class::Change),
+    rule("PATCH", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/labels", "set-labels", "table", Class::Change),
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/views/{view}/labels", "show-labels", "view", Class::Read),
+    rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/views/{view}/labels", "set-labels", "view", Class::Change),
+    rule("PATCH", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/views/{view}/labels", "set-labels", "view", Class::Change),
     // Polaris' management API
     rule("GET", "/api/management/v1/catalogs", "list-warehouses", "organisation", Class::Read),
     rule("POST", "/api/management/v1/catalogs", "create-warehouse", "warehouse", Class::Change),

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tidewater_core::scan::mode::PlanningMode;
 
 use super::error::ApiError;
@@ -77,6 +78,13 @@ impl EntityTag {
     pub(super) fn with_suffix(self, suffix: &str) -> Self {
         let tag = self.0.strip_suffix(b"\"").unwrap_or(&self.0);
         Self([tag, suffix.as_bytes(), b"\""].concat().into())
+    }
+
+    /// Returns the tag of an answer that also has a text: with the name of the text, and its digest.
+    pub(super) fn with_digest(self, name: &str, text: &str) -> Self {
+        let digest = Sha256::digest(text);
+        let suffix = digest[..16].iter().fold(name.to_owned(), |suffix, byte| format!("{suffix}{byte:02x}"));
+        self.with_suffix(&suffix)
     }
 
     /// Adds the tag to an answer.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::scan::mode::PLANNING_MODE;
 
 use super::entity_tag::{EntityTag, Snapshots};
-use super::security_headers::NO_STORE;
 use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
@@ -54,23 +53,27 @@ pub(super) fn loaded(
     tag.put(json_response(body(pieces)))
 }
 
-/// Returns the `LoadTableResult` of a table for a caller with read restrictions. `restrictions` is their JSON, for a trusted engine.
-pub(super) fn restricted(
+/// Returns the `LoadTableResult` of a table with further members: their names and their JSON.
+pub(super) fn extended<'m>(
     result: &LoadResult,
     vended: Option<&Vended>,
-    (mode, restrictions): (Option<&'static str>, Option<&str>),
+    mode: Option<&'static str>,
+    members: impl Iterator<Item = (&'m str, &'m str)>,
     tag: EntityTag,
 ) -> Response {
     let none = Vended::default();
-    let mut after = after_with_mode(vended.unwrap_or(&none), mode);
-    if let Some(restrictions) = restrictions {
-        after.truncate(after.len() - 1);
-        after.extend([",\"read-restrictions\":", restrictions, "}"]);
+    let after = with_members(after_with_mode(vended.unwrap_or(&none), mode), members);
+    tag.put(json_response(body(result.followed_by(Bytes::from(after)))))
+}
+
+/// Adds members to the text after a document.
+fn with_members<'m>(mut after: String, members: impl Iterator<Item = (&'m str, &'m str)>) -> String {
+    after.truncate(after.len() - 1);
+    for (name, json) in members {
+        after.extend([",\"", name, "\":", json]);
     }
-    let mut response = tag.put(json_response(body(result.followed_by(Bytes::from(after)))));
-    // Only the caller may have it.
-    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    response
+    after.push('}');
+    after
 }
 
 /// Returns the planning mode that the table's properties or its warehouse set: `client` or `server`. `None` if they set none: clients then
@@ -140,6 +143,12 @@ pub(super) fn unregistered(document: &Document) -> Response {
 /// Returns the `LoadViewResult`. It has no credentials: a view has no data files.
 pub(super) fn view(view: &LoadedView) -> Response {
     json_response(body(view.load_result.without_config()))
+}
+
+/// Returns the `LoadViewResult` of a view with the JSON of its labels.
+pub(super) fn labelled_view(view: &LoadedView, labels: &str) -> Response {
+    let after = with_members(after(&Vended::default()), [("labels", labels)].into_iter());
+    json_response(body(view.load_result.followed_by(Bytes::from(after))))
 }
 
 /// Returns a body of one or several pieces. Does not copy them.

@@ -1,5 +1,6 @@
 //! The REST API: parses HTTP requests, calls use cases and builds HTTP answers. `router.rs` has every route on one page.
 
+mod additions;
 mod admission;
 mod audit;
 mod audit_marks;
@@ -20,6 +21,7 @@ mod functions;
 mod header_case;
 mod health;
 mod idempotency;
+mod labels;
 mod leftover;
 mod limit_headers;
 mod list_body;

@@ -17,7 +17,7 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The parts of the document. The first is its frame; the others are added to it.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -32,6 +32,7 @@ const PARTS: [&str; 18] = [
     include_str!("openapi/maintenance.json"),
     include_str!("openapi/access.json"),
     include_str!("openapi/restrictions.json"),
+    include_str!("openapi/labels.json"),
     include_str!("openapi/audit.json"),
     include_str!("openapi/users.json"),
     include_str!("openapi/subscriptions.json"),

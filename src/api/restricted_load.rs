@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::restrictions::Combined;
 use tidewater_core::restrictions::planning::ScanRestriction;
@@ -19,14 +18,14 @@ use crate::access::{Permit, Table};
 use crate::catalog::LoadedTable;
 
 /// What restrictions add to the answer to a load.
-pub(super) struct Additions {
+pub(super) struct RestrictedLoad {
     /// Who plans scans: the catalog, for a caller that is not a trusted engine.
     pub(super) mode: Option<&'static str>,
     /// The JSON of `read-restrictions`, for a trusted engine.
     pub(super) restrictions: Option<String>,
 }
 
-impl Additions {
+impl RestrictedLoad {
     /// Returns what is added to the answer to a load, for the restrictions of its caller.
     ///
     /// # Errors
@@ -50,10 +49,7 @@ impl Additions {
     pub(super) fn tag(&self, tag: EntityTag) -> EntityTag {
         match &self.restrictions {
             None => tag.with_suffix("-planned"),
-            Some(text) => {
-                let digest = Sha256::digest(text);
-                tag.with_suffix(&digest[..16].iter().fold("-".to_owned(), |text, byte| format!("{text}{byte:02x}")))
-            }
+            Some(text) => tag.with_digest("-", text),
         }
     }
 }
@@ -64,11 +60,11 @@ fn check(
     combined: &Combined,
     is_trusted_engine: bool,
     mode: Option<&'static str>,
-) -> Result<Additions, String> {
+) -> Result<RestrictedLoad, String> {
     if is_trusted_engine {
         let text = read_restrictions(combined, table).map_err(|error| error.to_string())?;
-        return Ok(Additions { mode, restrictions: Some(text) });
+        return Ok(RestrictedLoad { mode, restrictions: Some(text) });
     }
     ScanRestriction::new(combined, table).map_err(|error| format!("Table is restricted for you. {error}"))?;
-    Ok(Additions { mode: Some(load_result::PLANNED_BY_SERVER), restrictions: None })
+    Ok(RestrictedLoad { mode: Some(load_result::PLANNED_BY_SERVER), restrictions: None })
 }

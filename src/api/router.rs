@@ -9,8 +9,9 @@ use axum::routing::{delete, get, post, put};
 use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
-    access, administrator, audit, backup, catalog_roles, dropped, events, keys, maintenance, operators, organisations,
-    parameters, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage, users, warehouses,
+    access, administrator, audit, backup, catalog_roles, dropped, events, keys, labels, maintenance, operators,
+    organisations, parameters, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage,
+    users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -266,6 +267,7 @@ fn organisations_warehouses() -> Router<Arc<Api>> {
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", get(metrics::list))
         .merge(warehouses_maintenance())
         .merge(warehouses_access())
+        .merge(warehouses_labels())
 }
 
 /// Returns the routes for the maintenance of a warehouse's tables.
@@ -282,6 +284,23 @@ fn warehouses_maintenance() -> Router<Arc<Api>> {
         .route(
             "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/health",
             get(maintenance::health),
+        )
+}
+
+/// Returns the routes for the labels of a warehouse's namespaces, tables and views.
+fn warehouses_labels() -> Router<Arc<Api>> {
+    Router::new()
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels",
+            get(labels::of_namespace).put(labels::replace_of_namespace).patch(labels::change_of_namespace),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/labels",
+            get(labels::of_table).put(labels::replace_of_table).patch(labels::change_of_table),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/views/{view}/labels",
+            get(labels::of_view).put(labels::replace_of_view).patch(labels::change_of_view),
         )
 }
 

@@ -12,6 +12,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
+use super::additions::{self, Additions};
 use super::body::{Body, Parameters};
 use super::delegation::{self, Delegated};
 use super::entity_tag::{EntityTag, KnownTags, Snapshots};
@@ -23,7 +24,6 @@ use super::path::Named;
 use super::permission::Scope;
 use super::referenced_by;
 use super::requests::{PURGE_WAIT, Purge, Rename};
-use super::restricted_load::Additions;
 use super::security_headers::NO_STORE;
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
@@ -118,10 +118,11 @@ pub(super) async fn load(
         false => tag.with_access(permit.storage_access()),
     };
     let mut tag = tag.with_planning_mode(permit.warehouse.options.scan_planning);
-    // Boxed for the same reason as below. Looking for restrictions is a search in memory.
-    let additions = match permit.restriction() {
-        None => None,
-        Some(restriction) => Some(Box::pin(Additions::new(&api, &permit, &table, restriction)).await?),
+    // Boxed for the same reason as below. Looking for restrictions and labels is a search in memory.
+    let restriction = permit.restriction();
+    let additions = match restriction.is_some() || additions::labelled(&permit).may_have_any() {
+        false => None,
+        true => Some(Box::pin(Additions::new(&api, &permit, &table, restriction)).await?),
     };
     if let Some(additions) = &additions {
         tag = additions.tag(tag);
@@ -137,9 +138,7 @@ pub(super) async fn load(
     let (vended, mode) = (vended.as_deref(), load_result::planning_mode(&permit.warehouse, &table.document.metadata));
     let answer = |result: &LoadResult| match &additions {
         None => load_result::loaded(result, vended, mode, tag),
-        Some(Additions { mode, restrictions }) => {
-            load_result::restricted(result, vended, (*mode, restrictions.as_deref()), tag)
-        }
+        Some(additions) => additions.answer(result, vended, mode, tag),
     };
     let answer = match snapshots {
         Snapshots::All => answer(&table.document.load_result),

@@ -12,6 +12,7 @@ use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 use super::Api;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
+use super::labels::{Labelled, schema_of_view};
 use super::list_body::ListBody;
 use super::load_result;
 use super::paging::Paging;
@@ -19,7 +20,7 @@ use super::path::Named;
 use super::permission::Scope;
 use super::requests::Rename;
 use crate::access::action::On;
-use crate::access::{Answered, Permit, action};
+use crate::access::{Answered, Permit, View, action};
 use crate::catalog::CatalogError;
 use crate::store::{KeptDocument, TableKind};
 
@@ -83,8 +84,18 @@ pub(super) async fn load(
     scope: Scope<action::LoadView>,
     Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
-    let view = api.catalog.view_load(&scope.view(&api, ident).await?).await?;
-    Ok(load_result::view(&view))
+    let permit = scope.view(&api, ident).await?;
+    let view = api.catalog.view_load(&permit).await?;
+    let View { warehouse, ident, record } = &*permit;
+    let labelled = Labelled { warehouse, ident, record };
+    let labels = match labelled.may_have_any() {
+        false => None,
+        true => labelled.sent(&api, &view, schema_of_view).await?,
+    };
+    Ok(match labels {
+        None => load_result::view(&view),
+        Some(labels) => load_result::labelled_view(&view, &labels),
+    })
 }
 
 pub(super) async fn exists(

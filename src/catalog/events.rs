@@ -234,7 +234,8 @@ impl<'a> EventReader<'a> {
 
     /// Returns whether the caller may load a table or view of this name.
     fn sees(&self, name: &ObjectName, id: Uuid, Known { owner, .. }: Known) -> bool {
-        let record = |kind| TableRecord { id: TableId(id), kind, metadata_location: String::new(), owner };
+        let record =
+            |kind| TableRecord { id: TableId(id), kind, metadata_location: String::new(), owner, labels: None };
         let warehouse = || Arc::clone(self.warehouse);
         match name {
             ObjectName::Table(ident) => {

@@ -12,6 +12,7 @@ mod events;
 mod fate;
 mod find;
 pub mod idempotency;
+mod labels;
 mod measures;
 pub mod namespace_walk;
 mod namespaces;

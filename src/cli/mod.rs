@@ -12,6 +12,7 @@ mod engine_settings;
 mod events;
 mod failure;
 mod key;
+mod label;
 mod live;
 mod login;
 mod logs;
@@ -163,6 +164,9 @@ enum Command {
     /// Read restrictions: hide rows and mask columns from principal roles
     #[command(subcommand)]
     Restriction(restriction::Command),
+    /// Labels of namespaces, tables, views and columns
+    #[command(subcommand)]
+    Label(label::Command),
     /// Warehouses: storage locations for tables
     #[command(subcommand)]
     Warehouse(warehouse::Command),
@@ -261,6 +265,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Grant(command) => access::grant(&settings.client(MustExist).await?, &command).await,
         Command::Access(command) => access::access(&settings.client(MustExist).await?, &command).await,
         Command::Restriction(command) => restriction::run(&settings.client(MustExist).await?, &command).await,
+        Command::Label(command) => label::run(&settings.client(MustExist).await?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
         Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,

@@ -175,6 +175,7 @@ pub const fn event_type(operation: Operation) -> &'static str {
         Operation::RemoveRestriction => "io.tidewater.restriction.removed.v1",
         Operation::TrustEngine => "io.tidewater.engine.trusted.v1",
         Operation::DistrustEngine => "io.tidewater.engine.distrusted.v1",
+        Operation::SetLabels => "io.tidewater.labels.set.v1",
         Operation::SetProperties => "io.tidewater.properties.set.v1",
         Operation::CreateWarehouse => "io.tidewater.warehouse.created.v1",
         Operation::SetWarehouseStorage => "io.tidewater.warehouse.storage-changed.v1",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tidewater_core::labels::InvalidLabels;
 use tidewater_core::request_limits::LimitExceeded;
 
 /// The result of every method of a store.
@@ -101,6 +102,9 @@ pub enum StoreError {
     /// The object would exceed a limit from the settings. Nothing was changed.
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
+    /// The object would have labels that are not allowed. Nothing was changed.
+    #[error(transparent)]
+    Labels(#[from] InvalidLabels),
     /// Too many changes wait to be written, in total or of this organisation. Nothing was changed.
     #[error("too many changes wait to be written")]
     Busy,

@@ -140,6 +140,8 @@ operations! {
     TrustEngine = "trust-engine",
     /// Removes the mark of a trusted engine.
     DistrustEngine = "distrust-engine",
+    /// Sets or removes labels of a namespace, table or view, or of its columns.
+    SetLabels = "set-labels",
     /// Sets the properties of a warehouse, a key's principal or a role.
     SetProperties = "set-properties",
     /// Adds a warehouse.

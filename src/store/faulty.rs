@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId};
+use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
+use tidewater_core::labels::{LabelUpdate, Labels};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
@@ -432,6 +433,10 @@ stores_with_faults! {
         fn restriction_list(warehouse_ref: WarehouseRef, table: TableId) -> Vec<RestrictionRecord>;
         fn trusted_engine_set(organisation: OrganisationId, principal: PrincipalId, trusted: bool, change: &Change) -> ();
         fn trusted_engine_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
+    }
+    LabelStore {
+        fn labels_update(warehouse_ref: WarehouseRef, on: &LabelledObject, update: &LabelUpdate, most_bytes: u64, change: &Change) -> Labels;
+        fn labels_of_namespaces(organisation: OrganisationId) -> Vec<(WarehouseId, NamespaceIdent, Labels)>;
     }
     EntityStore {
         fn entity_get(organisation: OrganisationId, entities: &[Entity]) -> Vec<EntityDetails>;

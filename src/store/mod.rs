@@ -18,6 +18,7 @@ mod feed;
 mod grants;
 mod inspected;
 mod keys;
+mod labels;
 mod line;
 mod locations;
 mod maintenance;
@@ -61,6 +62,7 @@ pub use feed::*;
 pub use grants::*;
 pub use inspected::*;
 pub use keys::*;
+pub use labels::*;
 pub use locations::*;
 pub use maintenance::*;
 pub use master_key::*;
@@ -126,6 +128,7 @@ pub trait Store:
     + UsageStore
     + GrantStore
     + RestrictionStore
+    + LabelStore
     + EntityStore
     + MaintenanceStore
     + AccessGenerations

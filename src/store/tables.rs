@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, PrincipalId, TableId};
+use tidewater_core::labels::Labels;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::reserved_locations::Locations;
 
@@ -55,6 +56,8 @@ pub struct TableRecord {
     pub metadata_location: String,
     /// The principal that created it. `None` if no key did.
     pub owner: Option<PrincipalId>,
+    /// The labels that were set on it. `None` if there are none.
+    pub labels: Option<Arc<Labels>>,
 }
 
 /// A move of a table's pointer.

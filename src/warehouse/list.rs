@@ -1,10 +1,13 @@
 //! Finds the warehouse of a request, from a cached list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
+use tidewater_core::labels::{Labels, NamespaceLabels};
+use tidewater_core::name::NamespaceIdent;
 
 use super::{OpenWarehouse, StorageAccess};
 use crate::base::clock::Clock;
@@ -44,13 +47,31 @@ struct List {
     changes: Arc<AtomicU64>,
     read_at: u64,
     warehouses: Vec<Listed>,
+    /// The labels of namespaces, of each warehouse that has any.
+    labels: Arc<LabelsByWarehouse>,
 }
+
+type LabelsByWarehouse = HashMap<WarehouseId, Arc<NamespaceLabels>>;
 
 impl List {
     fn is_current(&self, now_ms: i64) -> bool {
         (0..CACHED_MS).contains(&now_ms.saturating_sub(self.at_ms))
             && self.changes.load(Ordering::Acquire) == self.read_at
     }
+
+    /// Returns whether the list was read when a counter of changes had this value.
+    fn is_of(&self, changes: &Arc<AtomicU64>, value: u64) -> bool {
+        Arc::ptr_eq(&self.changes, changes) && self.read_at == value
+    }
+}
+
+/// Returns the labels of namespaces by their warehouse.
+fn by_warehouse(labels: Vec<(WarehouseId, NamespaceIdent, Labels)>) -> LabelsByWarehouse {
+    let mut by_id: HashMap<WarehouseId, Vec<(NamespaceIdent, Labels)>> = HashMap::new();
+    for (warehouse, namespace, labels) in labels {
+        by_id.entry(warehouse).or_default().push((namespace, labels));
+    }
+    by_id.into_iter().map(|(id, labels)| (id, Arc::new(labels.into_iter().collect()))).collect()
 }
 
 /// The cached warehouses of organisations.
@@ -86,22 +107,35 @@ impl Warehouses {
         let changes = store.organisation_generation(organisation);
         // Before the read, which may miss later changes.
         let read_at = changes.load(Ordering::Acquire);
+        let labels = match known.as_ref().filter(|known| known.is_of(&changes, read_at)) {
+            // The counter counts changes of labels too.
+            Some(known) => Arc::clone(&known.labels),
+            None => Arc::new(by_warehouse(store.labels_of_namespaces(organisation).await?)),
+        };
         let records = store.warehouse_list(organisation).await?;
-        let warehouses = records.into_iter().map(|record| self.open_listed(record, known.as_deref())).collect();
-        let list = Arc::new(List { at_ms: now_ms, changes, read_at, warehouses });
+        let open = |record: Warehouse| {
+            let labels = labels.get(&record.id).map(Arc::clone).unwrap_or_default();
+            self.open_listed(record, labels, known.as_deref())
+        };
+        let warehouses = records.into_iter().map(open).collect();
+        let list = Arc::new(List { at_ms: now_ms, changes, read_at, warehouses, labels });
         self.listed.insert(organisation, Arc::clone(&list));
         Ok(list)
     }
 
     /// Opens a warehouse of a list. An unchanged warehouse keeps its connections. A failure is logged and does not affect the other
     /// warehouses.
-    fn open_listed(&self, record: Warehouse, known: Option<&List>) -> Listed {
+    fn open_listed(&self, record: Warehouse, labels: Arc<NamespaceLabels>, known: Option<&List>) -> Listed {
         let same = known.and_then(|known| known.warehouses.iter().find(|listed| listed.record == record));
         if let Some(Listed { open: Some(open), .. }) = same {
-            return Listed { record, open: Some(Arc::clone(open)) };
+            let open = match open.labels == labels {
+                true => Arc::clone(open),
+                false => Arc::new(OpenWarehouse { labels, ..(**open).clone() }),
+            };
+            return Listed { record, open: Some(open) };
         }
         match self.access.open(record.clone()) {
-            Ok(open) => Listed { record, open: Some(Arc::new(open)) },
+            Ok(open) => Listed { record, open: Some(Arc::new(OpenWarehouse { labels, ..open })) },
             Err(error) => {
                 tracing::error!(warehouse = %record.id, name = record.name, %error, "a warehouse cannot be used with its settings");
                 Listed { record, open: None }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
+use tidewater_core::labels::NamespaceLabels;
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::store::{Store, Warehouse, WarehouseOptions, WarehouseRef};
 use crate::vending::{Vendor, open_vendor};
 
 /// A warehouse that a request may use, because its organisation owns it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OpenWarehouse {
     /// The ids of its organisation and of the warehouse, the key of all its rows.
     pub warehouse_ref: WarehouseRef,
@@ -31,6 +32,8 @@ pub struct OpenWarehouse {
     pub vendor: Arc<dyn Vendor>,
     /// Its options.
     pub options: WarehouseOptions,
+    /// The labels of its namespaces.
+    pub labels: Arc<NamespaceLabels>,
 }
 
 /// Why a warehouse cannot be opened with its settings.
@@ -103,6 +106,7 @@ impl StorageAccess {
             storage,
             vendor,
             options: record.options,
+            labels: Arc::default(),
         })
     }
 

@@ -85,6 +85,13 @@ OPERATORS = {
 }
 RESTRICTIONS = f"{WAREHOUSE}/namespaces/{{namespace}}/tables/{{table}}/restrictions"
 RESTRICTION = {"filter": {"type": "not-null", "term": {"type": "reference", "id": 1}}, "others": "plan"}
+# The objects of labels, and the labels of their columns.
+FIELDS = {"fields": [{"field-id": 1, "labels": {"class": "pii"}}]}
+LABELLED: dict[str, dict[str, Any]] = {
+    "/namespaces/{namespace}": {},
+    "/namespaces/{namespace}/tables/{table}": FIELDS,
+    "/namespaces/{namespace}/views/{view}": {},
+}
 GRANT = {"privilege": "TABLE_READ_DATA", "type": "namespace", "namespace": ["ns"]}
 # An admin's requests in their order, with the expected statuses.
 ADMINS: list[tuple[str, dict[str, Any], int]] = [
@@ -158,6 +165,15 @@ ADMINS += [
     (f"GET {RESTRICTIONS}/{{principal-role}}", {}, 200),
     (f"GET {RESTRICTIONS}", {}, 200),
     (f"DELETE {RESTRICTIONS}/{{principal-role}}", {}, 204),
+    *(
+        call
+        for path, more in LABELLED.items()
+        for call in (
+            (f"PUT {WAREHOUSE}{path}/labels", {"body": {"object-labels": {"owner": "sales"}, **more}}, 200),
+            (f"PATCH {WAREHOUSE}{path}/labels", {"body": {"set": {"domain": "retail"}, "remove": ["none"]}}, 200),
+            (f"GET {WAREHOUSE}{path}/labels", {}, 200),
+        )
+    ),
     (f"GET {WAREHOUSE}/access", {"query": {"action": "load-table", "namespace": "ns", "table": "t"}}, 200),
     (f"POST {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),
     (f"DELETE {WAREHOUSE}/catalog-roles/{{catalog-role}}/principal-roles/{{principal-role}}", {}, 204),

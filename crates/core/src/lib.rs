@@ -11,6 +11,7 @@ pub mod document;
 pub mod guesses;
 mod hex;
 pub mod ids;
+pub mod labels;
 pub mod limits;
 pub mod location;
 pub mod metrics;

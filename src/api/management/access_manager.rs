@@ -13,6 +13,7 @@ use crate::admin::{AdminError, NamedObject};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
+use crate::auth::Caller;
 use crate::catalog::CatalogError;
 use crate::store::{Change, Organisation, TableKind, WarehouseRef};
 use crate::warehouse::OpenWarehouse;
@@ -119,16 +120,30 @@ impl FromRequestParts<Arc<Api>> for AccessManager {
         };
         let principal = Principal::from(Arc::clone(&caller));
         Authorizer::<ManageAccess>::new(principal.clone())?;
-        let organisation = OfOrganisation::find_own(parts, api, &caller).await?;
-        let named = PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default();
-        let name = match api.admin.warehouse_find(&organisation, &named).await {
-            Ok(found) if principal.sees_warehouse(found.id) => found.name,
-            // The same answer, which repeats only what the request says.
-            Ok(_) => return Err(ApiError::from(CatalogError::NoSuchWarehouse(named)).hidden()),
-            Err(AdminError::NoSuchWarehouse(_)) => return Err(CatalogError::NoSuchWarehouse(named).into()),
-            Err(error) => return Err(error.into()),
-        };
-        let warehouse = api.catalog.warehouse(organisation.id, Some(&name)).await?;
+        let (organisation, warehouse) = own_warehouse(parts, api, &caller, &principal).await?;
         Ok(Self { asking, principal, organisation, warehouse })
     }
+}
+
+/// Finds the path's organisation and warehouse for the holder of a key, who need not be an administrator.
+///
+/// # Errors
+/// 404 if the organisation is another's, or the warehouse is hidden from the holder.
+pub(super) async fn own_warehouse(
+    parts: &Parts,
+    api: &Api,
+    caller: &Caller,
+    principal: &Principal,
+) -> Result<(Organisation, Arc<OpenWarehouse>), ApiError> {
+    let organisation = OfOrganisation::find_own(parts, api, caller).await?;
+    let named = PathParameters::from_parts(parts).get("warehouse")?.unwrap_or_default();
+    let name = match api.admin.warehouse_find(&organisation, &named).await {
+        Ok(found) if principal.sees_warehouse(found.id) => found.name,
+        // The same answer, which repeats only what the request says.
+        Ok(_) => return Err(ApiError::from(CatalogError::NoSuchWarehouse(named)).hidden()),
+        Err(AdminError::NoSuchWarehouse(_)) => return Err(CatalogError::NoSuchWarehouse(named).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let warehouse = api.catalog.warehouse(organisation.id, Some(&name)).await?;
+    Ok((organisation, warehouse))
 }

@@ -10,6 +10,7 @@ pub(super) mod dropped;
 pub(super) mod events;
 pub(super) mod fields;
 pub(super) mod keys;
+pub(super) mod labels;
 pub(super) mod maintenance;
 pub(super) mod operators;
 pub(super) mod organisations;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::administrator::OfWarehouse;
-use crate::access::Authorizer;
+use super::access_manager::own_warehouse;
+use super::administrator::{Asking, OfWarehouse, WarehouseContents};
 use crate::access::action::Action;
+use crate::access::{Authorizer, Principal};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
@@ -29,6 +30,27 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scoped<A> {
             of.check_may_change_contents()?;
         }
         let authorizer = Authorizer::new(of.principal(api))?;
+        Ok(Self(Scope::in_warehouse(authorizer, warehouse, parts)))
+    }
+}
+
+/// A scope in the path's warehouse, for a key of the path's organisation that may do `A` to some object of the warehouse, or for a user of
+/// the machine. Operators have no access to namespaces and tables.
+pub(in crate::api) struct InOrganisation<A>(pub(in crate::api) Scope<A>);
+
+impl<A: Action> FromRequestParts<Arc<Api>> for InOrganisation<A> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let Some((_, caller)) = Asking::of_key(parts) else {
+            let WarehouseContents(OfWarehouse { of, warehouse }) =
+                WarehouseContents::from_request_parts(parts, api).await?;
+            let authorizer = Authorizer::new(of.principal(api))?;
+            return Ok(Self(Scope::in_warehouse(authorizer, warehouse, parts)));
+        };
+        let principal = Principal::from(Arc::clone(&caller));
+        let authorizer = Authorizer::new(principal.clone())?;
+        let (_, warehouse) = own_warehouse(parts, api, &caller, &principal).await?;
         Ok(Self(Scope::in_warehouse(authorizer, warehouse, parts)))
     }
 }

@@ -182,3 +182,41 @@ async fn commit_whose_key_is_revoked_before_the_swap_is_refused_and_changes_noth
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_labels_are_in_the_next_load_from_another_server_which_reads_no_more_than_before() {
+    const LABELS: &str = "/management/v1/organisations/acme/warehouses/lake/namespaces/ns";
+    for world in World::both().await {
+        let (_, admin) = world.key(Role::Admin).await;
+        let view = json!({ "name": "v", "properties": {}, "schema": { "type": "struct", "fields": [] },
+            "view-version": { "version-id": 1, "timestamp-ms": 1, "schema-id": 0, "summary": {},
+                "default-namespace": ["ns"], "representations": [{ "type": "sql", "sql": "select 1", "dialect": "spark" }] } });
+        assert_eq!(world.a.ask(&admin, Method::POST, "/v1/namespaces/ns/views", &view).await.0, 200);
+        let loaded = async |path: &str| {
+            let (status, body) = world.b.ask(&admin, Method::GET, path, &Value::Null).await;
+            assert_eq!(status, 200, "{body}");
+            body["labels"]["object-labels"].clone()
+        };
+        for path in [TABLE, "/v1/namespaces/ns/views/v"] {
+            for (number, object) in
+                [LABELS, LABELS, &LABELS.replace("/namespaces/ns", path.strip_prefix("/v1").unwrap())]
+                    .iter()
+                    .enumerate()
+            {
+                loaded(path).await;
+                let body = json!({ "object-labels": { "owner": format!("{path} {number}") } });
+                let set = world.a.ask(&admin, Method::PUT, &format!("{object}/labels"), &body).await;
+                assert_eq!(set.0, 200, "{}", set.1);
+                assert_eq!(loaded(path).await["owner"], body["object-labels"]["owner"], "{path} {number}");
+            }
+        }
+        let before = world.b.store.total_call_count();
+        loaded(TABLE).await;
+        assert_eq!(world.b.store.total_call_count() - before, 1, "a warm load reads the pointer alone");
+        for empty in [LABELS, &format!("{LABELS}/tables/t")] {
+            let set = world.a.ask(&admin, Method::PUT, &format!("{empty}/labels"), &json!({})).await;
+            assert_eq!(set.0, 200, "{}", set.1);
+        }
+        assert_eq!(loaded(TABLE).await, Value::Null);
+    }
+}

@@ -18,9 +18,7 @@ impl Fixture {
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
         let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
-        let OpenWarehouse { warehouse_ref, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
-        let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
-        Arc::new(OpenWarehouse { warehouse_ref, name, root, is_default, options, storage, vendor })
+        Arc::new(OpenWarehouse { vendor, ..(*self.warehouse).clone() })
     }
 
     /// Creates a table, at `location` if it is set. Returns the kept answer.

@@ -103,10 +103,11 @@ tables! {
     }
     namespace [organisation, warehouse, key] {
         organisation: Id, warehouse: Id, key: Text, parent: Text, properties: Text, owner: Id,
+        labels: Text,
     }
     tabular [organisation, warehouse, namespace, name] {
         organisation: Id, warehouse: Id, namespace: Text, name: Text, id: Id, kind: Text, metadata_location: Text,
-        location: Text, created_ms: Number, updated_ms: Number, others: Text, origin: Text, owner: Id,
+        location: Text, created_ms: Number, updated_ms: Number, others: Text, origin: Text, owner: Id, labels: Text,
     }
     location [organisation, warehouse, location, tabular] {
         organisation: Id, warehouse: Id, location: Bytes, tabular: Id,
@@ -115,6 +116,7 @@ tables! {
         organisation: Id, warehouse: Id, id: Id, namespace: Text, name: Text, kind: Text, metadata_location: Text,
         location: Text, created_ms: Number, updated_ms: Number, dropped_ms: Number, restorable_until_ms: Number,
         purge: Flag, state: Text, attempts: Number, due_ms: Number, message: Text, others: Text, origin: Text, owner: Id,
+        labels: Text,
     }
     old_document [organisation, location] {
         organisation: Id, warehouse: Id, location: Bytes, document: Text, tabular: Id, due_ms: Number, leased: Flag,

@@ -49,9 +49,9 @@ pub(super) async fn insert_dropped(
         .query(
             "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin,
                                   created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms,
-                                  owner)
+                                  owner, labels)
              SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin, created_ms,
-                    updated_ms, $5, $6, $7, 'kept', 0, greatest($5, $6), owner
+                    updated_ms, $5, $6, $7, 'kept', 0, greatest($5, $6), owner, labels
              FROM tabular
              WHERE organisation = $1 AND warehouse = $2 AND id = $3 AND kind = $4 AND namespace = $8 AND name = $9
              FOR UPDATE",

@@ -32,6 +32,7 @@ mod group_roles;
 mod inspect;
 mod key_usage;
 mod keys;
+mod labels;
 mod location_rows;
 mod locations;
 mod maintenance;

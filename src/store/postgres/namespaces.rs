@@ -244,7 +244,7 @@ async fn remove(
     lock_for(transaction, organisation, Resource::Namespace).await?;
     let row = transaction
         .query_first(
-            "SELECT owner,
+            "SELECT owner, labels IS NOT NULL,
                     EXISTS (SELECT 1 FROM tabular WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $4)
                     OR EXISTS (SELECT 1 FROM namespace
                                WHERE organisation = $1 AND warehouse = $2 AND parent_digest = $4)
@@ -253,15 +253,18 @@ async fn remove(
         )
         .await?
         .ok_or(NOT_FOUND)?;
-    if get(&row, 1)? {
+    if get(&row, 2)? {
         return Err(StoreError::NotEmpty(Resource::Namespace).into());
     }
     let owner = get::<Option<Uuid>>(&row, 0)?.map(PrincipalId);
     remove_grants(transaction, warehouse_ref, namespace).await?;
     namespace_policy_forget(transaction, warehouse_ref, &PolicyObject::Namespace(namespace.clone())).await?;
-    if let Some(owner) = owner {
-        raise(transaction, organisation, &[Affected::Principal(owner)]).await?;
+    let mut affected: Vec<_> = owner.into_iter().map(Affected::Principal).collect();
+    if get(&row, 1)? {
+        // Servers have its labels in memory.
+        affected.push(Affected::Organisation);
     }
+    raise(transaction, organisation, &affected).await?;
     transaction
         .query(
             "DELETE FROM namespace WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3",

@@ -19,9 +19,9 @@ type Outcome<T> = Result<T, Failure>;
 
 /// Moves a row of `dropped` to `tabular`, if the namespace exists and the name is free. Returns the columns of its locations.
 const MOVE_BACK: &str = "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
-                                              others, origin, created_ms, updated_ms, owner)
+                                              others, origin, created_ms, updated_ms, owner, labels)
     SELECT dropped.organisation, dropped.warehouse, $4, $5, dropped.id, kind, metadata_location, location, others, origin,
-           created_ms, $6, dropped.owner
+           created_ms, $6, dropped.owner, dropped.labels
     FROM dropped
     JOIN namespace ON namespace.organisation = $1 AND namespace.warehouse = $2 AND namespace.digest = $7
          AND namespace.key = $4

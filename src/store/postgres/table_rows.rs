@@ -1,5 +1,7 @@
 //! Reads tables and views by their names, and converts the columns of their rows.
 
+use std::sync::Arc;
+
 use tidewater_core::ids::{PrincipalId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tokio_postgres::Row;
@@ -9,16 +11,17 @@ use super::connection::Transaction;
 use super::convert::{Failure, get};
 use super::digests::namespace_digest;
 use super::params::params;
+use crate::store::labels::labels_of_column;
 use crate::store::{Resource, Result, StoreError, TableKind, TableRecord, WarehouseRef};
 
 /// The statement of every load, so it has to stay fast. The organisation's generation comes first, then the columns of
 /// [`record_at`], which are NULL if there is no such table.
-pub(super) const GET: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner
+pub(super) const GET: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner, labels
     FROM organisation_state AS state
     LEFT JOIN tabular ON tabular.organisation = $1 AND warehouse = $2 AND namespace_digest = $5 AND namespace = $3 AND name = $4
     WHERE state.organisation = $1";
 
-/// Reads a table or view from the columns id, kind, metadata_location and owner, the first of which is `first`.
+/// Reads a table or view from the columns id, kind, metadata_location, owner and labels, the first of which is `first`.
 pub(super) fn record_at(row: &Row, first: usize) -> Result<Option<TableRecord>> {
     let Some(id) = get::<Option<Uuid>>(row, first)? else { return Ok(None) };
     Ok(Some(TableRecord {
@@ -26,6 +29,7 @@ pub(super) fn record_at(row: &Row, first: usize) -> Result<Option<TableRecord>> 
         kind: kind(get(row, first + 1)?)?,
         metadata_location: get(row, first + 2)?,
         owner: get::<Option<Uuid>>(row, first + 3)?.map(PrincipalId),
+        labels: labels_of_column(get(row, first + 4)?)?.map(Arc::new),
     }))
 }
 

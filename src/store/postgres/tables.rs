@@ -40,17 +40,18 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
     WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $7 AND namespace = $3 AND kind = $4 AND name > $5
     ORDER BY name LIMIT $6";
 
-pub(super) const GET_BY_ID: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner
+pub(super) const GET_BY_ID: &str = "SELECT state.generation, tabular.id, kind, metadata_location, owner, tabular.labels
     FROM organisation_state AS state
     LEFT JOIN tabular ON tabular.organisation = $1 AND warehouse = $2 AND tabular.id = $3
     WHERE state.organisation = $1";
 
 /// Reads the tables and views with these names, in their order: one step in the index for each.
-pub(super) const GET_ALL: &str = "SELECT state.generation, found.id, found.kind, found.metadata_location, found.owner
+pub(super) const GET_ALL: &str = "SELECT state.generation, found.id, found.kind, found.metadata_location, found.owner,
+           found.labels
     FROM organisation_state AS state
     CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[]) WITH ORDINALITY AS wanted (namespace, name, digest, number)
     LEFT JOIN LATERAL
-        (SELECT id, kind, metadata_location, owner FROM tabular
+        (SELECT id, kind, metadata_location, owner, labels FROM tabular
          WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = wanted.digest AND namespace = wanted.namespace
                AND name = wanted.name) AS found ON true
     WHERE state.organisation = $1 ORDER BY wanted.number";

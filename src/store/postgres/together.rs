@@ -31,12 +31,12 @@ const MOST_BYTES: usize = 64 << 10;
 /// Reads the tables and views with these names in these warehouses, in their order: one step in the index for each. `LIMIT` keeps it so:
 /// without it, the database may read all tables of the organisation instead.
 pub(super) const GET_TOGETHER: &str =
-    "SELECT state.generation, found.id, found.kind, found.metadata_location, found.owner
+    "SELECT state.generation, found.id, found.kind, found.metadata_location, found.owner, found.labels
     FROM organisation_state AS state
     CROSS JOIN unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[])
                WITH ORDINALITY AS wanted (warehouse, namespace, name, digest, number)
     LEFT JOIN LATERAL
-        (SELECT id, kind, metadata_location, owner FROM tabular
+        (SELECT id, kind, metadata_location, owner, labels FROM tabular
          WHERE organisation = $1 AND warehouse = wanted.warehouse AND namespace_digest = wanted.digest
                AND namespace = wanted.namespace AND name = wanted.name
          LIMIT 1) AS found ON true

@@ -122,9 +122,9 @@ pub(super) fn dropped_restore(
     let restored = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others, origin,
-                                  created_ms, updated_ms, owner)
+                                  created_ms, updated_ms, owner, labels)
              SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, origin, created_ms, ?6,
-                    owner
+                    owner, labels
              FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         )?
         .execute(params![organisation, warehouse, id.0.as_bytes(), ident.namespace.as_key(), ident.name(), now_ms]);

@@ -152,7 +152,7 @@ const ROLE_CHANGED: &str = "
         SELECT access_changed(new.organisation, new.principal);
     END;";
 
-/// The triggers for an organisation itself, its keys, users and warehouses. The times of a key's and a user's last use, and who signed in
+/// The triggers for an organisation itself, its keys, users and warehouses, and the labels of its namespaces. The times of a key's and a user's last use, and who signed in
 /// with which token, are no changes. A key that is added changes nothing that is known about others.
 const ORGANISATION_CHANGED: &str = "
     CREATE TEMP TRIGGER standing_organisation AFTER UPDATE ON main.organisation BEGIN
@@ -184,6 +184,12 @@ const ORGANISATION_CHANGED: &str = "
     END;
     CREATE TEMP TRIGGER standing_warehouse AFTER UPDATE ON main.warehouse BEGIN
         SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_labels AFTER UPDATE OF labels ON main.namespace WHEN new.labels IS NOT old.labels BEGIN
+        SELECT organisation_changed(new.organisation);
+    END;
+    CREATE TEMP TRIGGER standing_labels_gone AFTER DELETE ON main.namespace WHEN old.labels IS NOT NULL BEGIN
+        SELECT organisation_changed(old.organisation);
     END;
     CREATE TEMP TRIGGER standing_warehouse_gone AFTER DELETE ON main.warehouse BEGIN
         SELECT organisation_changed(old.organisation);

@@ -21,6 +21,7 @@ mod forget;
 mod generations;
 mod grants;
 mod keys;
+mod labels;
 mod location_rows;
 mod locations;
 mod log_check;

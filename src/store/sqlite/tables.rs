@@ -57,7 +57,7 @@ pub(super) fn table_by_id(
     id: TableId,
 ) -> Result<Option<TableRecord>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, metadata_location, owner FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        "SELECT id, kind, metadata_location, owner, labels FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
     )?;
     let mut rows = statement.query(params![
         warehouse_ref.organisation.0.as_bytes(),

@@ -96,7 +96,7 @@ pub(in crate::store) async fn dropped_table_is_restored_unchanged(store: Subject
             )
             .await
             .unwrap();
-        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1), owner: None });
+        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1), owner: None, labels: None });
         assert_eq!(store.table_get(warehouse_ref, &old).await.unwrap(), None);
         assert_refused!(swap(&store, warehouse_ref, id, 1, 2).await, StoreError::NotFound(_));
 

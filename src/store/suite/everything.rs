@@ -16,6 +16,7 @@ use super::fixture::{
     NOW_MS, Subject, change, change_at, digest, document, ident, key, keyed, location, organisation, properties,
     signing_key, spread, warehouse,
 };
+use super::labels::fill_labels;
 use super::subscriptions::{letter, subscription};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -379,6 +380,7 @@ async fn fill_requests(
         .collect();
     store.report_add(&reports, UNLIMITED).await.unwrap();
     fill_maintenance(store, warehouse_ref, tables).await;
+    fill_labels(store, warehouse_ref, tables).await;
     let mut entry = AuditEntry::new(AuditType::Refusal, "load-table", AuditDecision::Denied);
     entry.object = random.name(40);
     let record = |organisation| AuditRecord { id: 0, organisation, at_ms: NOW_MS, entry: entry.clone() };
@@ -464,6 +466,7 @@ async fn answers_of(store: &Subject, organisation: OrganisationId, all: &mut Ans
     all.add("events", store.event_list(Some(organisation), &filter, None, 1_000).await);
     all.add("tables", store.table_count(organisation).await);
     all.add("counts", store.access_counts(organisation).await);
+    all.add("labels of namespaces", store.labels_of_namespaces(organisation).await.map(|labels| sorted(&labels)));
     all.add("policies", store.policy_list(organisation).await);
     all.add("usage", store.usage_list(organisation, 0, i64::MAX).await);
     all.add("usage by key", store.key_usage_list(organisation, 0, i64::MAX).await);

@@ -14,6 +14,7 @@ mod fixture;
 mod grants;
 mod isolation;
 mod keys;
+mod labels;
 mod locations;
 mod maintenance;
 mod names;
@@ -45,6 +46,7 @@ pub(super) use feed::*;
 pub(super) use grants::*;
 pub(super) use isolation::*;
 pub(super) use keys::*;
+pub(super) use labels::*;
 pub(super) use locations::*;
 pub(super) use maintenance::*;
 pub(super) use names::*;
@@ -115,6 +117,10 @@ macro_rules! conformance {
             table_at_the_location_of_a_dropped_one_gets_its_restrictions,
             change_of_restrictions_or_trust_raises_the_generation_of_the_principal,
             restriction_beyond_the_limit_or_of_what_is_missing_is_refused,
+            labels_stay_with_their_table_through_commit_rename_drop_and_restore,
+            change_of_labels_leaves_one_event_and_a_repeated_one_none,
+            labels_of_namespaces_are_listed_counted_and_end_with_them,
+            labels_of_what_is_missing_or_another_organisations_are_refused,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,
             rotated_key_keeps_its_principal,

@@ -17,7 +17,7 @@ pub(in crate::store) async fn table_is_found_as_created(store: Subject) {
     let sales = stored_namespace(&store, warehouse_ref, "sales").await;
     for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
         let id = create(&store, warehouse_ref, &ident(&sales, name), kind, None).await.unwrap();
-        let record = TableRecord { id, kind, metadata_location: document(0), owner: None };
+        let record = TableRecord { id, kind, metadata_location: document(0), owner: None, labels: None };
         assert_eq!(store.table_get(warehouse_ref, &ident(&sales, name)).await.unwrap(), Some(record));
     }
     assert_eq!(store.table_get(warehouse_ref, &ident(&sales, "Orders")).await.unwrap(), None);
@@ -194,7 +194,10 @@ pub(in crate::store) async fn dropped_table_is_gone_and_its_name_free(store: Sub
         )
         .await
         .unwrap();
-    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None });
+    assert_eq!(
+        dropped,
+        TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None }
+    );
     assert_eq!(store.table_get(warehouse_ref, &orders).await.unwrap(), None);
     let again = store
         .table_drop(
@@ -270,7 +273,8 @@ pub(in crate::store) async fn renamed_table_keeps_id_and_pointer(store: Subject)
             .await
             .unwrap();
         assert_eq!(store.table_get(warehouse_ref, &step[0]).await.unwrap(), None);
-        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None };
+        let record =
+            TableRecord { id, kind: TableKind::Table, metadata_location: document(1), owner: None, labels: None };
         assert_eq!(store.table_get(warehouse_ref, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, warehouse_ref, id, 1, 2).await.unwrap();

@@ -14,6 +14,7 @@ mod health;
 mod heavy;
 mod idempotency;
 mod isolation;
+mod labels;
 mod limits;
 mod locations;
 mod managed_access;

@@ -1,9 +1,11 @@
 //! The number of statements that a method sends, counted between the store and the database.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::labels::{LabelUpdate, Labels};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::reserved_locations::Locations;
@@ -14,9 +16,9 @@ use super::server::TestDatabase;
 use super::{PostgresStore, settings};
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    Change, DropTerms, DroppedStore, EventDetails, NamespaceStore, NewTable, Organisation, OrganisationStore, Origin,
-    Past, Properties, Receipt, RequestDigest, Restore, Swap, TableChange, TableKind, TableStore, Warehouse,
-    WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
+    Change, DropTerms, DroppedStore, EventDetails, LabelStore, LabelledObject, NamespaceStore, NewTable, Organisation,
+    OrganisationStore, Origin, Past, Properties, Receipt, RequestDigest, Restore, Swap, TableChange, TableKind,
+    TableStore, Warehouse, WarehouseOptions, WarehouseRef, WarehouseStorage, WarehouseStore,
 };
 
 /// The first number of a connection's first message, for protocol 3.0.
@@ -204,6 +206,23 @@ fn keyed() -> Change {
     let (principal, key) = (tidewater_core::ids::PrincipalId(fresh_uuid()), fresh_uuid());
     let receipt = Receipt { principal, key, request: RequestDigest([7; 32]), expires_ms: 1_000 };
     Change { receipt: Some(Arc::new(receipt)), ..change() }
+}
+
+#[tokio::test]
+async fn load_of_a_table_with_labels_takes_one_statement() {
+    let catalog = Catalog::create().await;
+    let Catalog { proxy, store, warehouse_ref, .. } = &catalog;
+    let (_, id) = catalog.table("one").await;
+    let ident = catalog.ident("one");
+    let labels = Labels::new([("owner".to_owned(), "sales".to_owned())].into(), BTreeMap::new()).unwrap();
+    let (on, update) = (LabelledObject::Tabular(TableKind::Table, id), LabelUpdate::Replace(labels.clone()));
+    store.labels_update(*warehouse_ref, &on, &update, 0, &change()).await.unwrap();
+    // The first use of a connection opens it.
+    for _ in 0..2 {
+        assert!(store.table_get(*warehouse_ref, &ident).await.unwrap().is_some());
+    }
+    let (load, found) = proxy.count(store.table_get(*warehouse_ref, &ident)).await;
+    assert_eq!((load, found.unwrap().unwrap().labels.as_deref()), (1, Some(&labels)));
 }
 
 #[tokio::test]

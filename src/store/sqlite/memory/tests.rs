@@ -16,6 +16,7 @@ fn record(location: &str) -> TableRecord {
         kind: TableKind::Table,
         metadata_location: location.to_owned(),
         owner: None,
+        labels: None,
     }
 }
 

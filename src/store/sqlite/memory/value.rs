@@ -35,7 +35,9 @@ impl Value {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Unread | Self::Table(None) | Self::Namespace(None) => 0,
-            Self::Table(Some(record)) => record.metadata_location.len(),
+            Self::Table(Some(record)) => {
+                record.metadata_location.len() + record.labels.as_ref().map_or(0, |labels| labels.size_bytes())
+            }
             Self::Namespace(Some(properties)) => {
                 properties.iter().map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum()
             }

@@ -36,7 +36,8 @@ pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (Stri
         "PUT"
             if route.ends_with("/grants")
                 || route.contains("/restrictions/")
-                || route.ends_with("/maintenance/policy") =>
+                || route.ends_with("/maintenance/policy")
+                || route.ends_with("/labels") =>
         {
             Content::Json(management_body(route, objects))
         }
@@ -144,6 +145,7 @@ fn management_body(route: &str, objects: &Objects) -> Value {
             json!({ "privilege": "TABLE_READ_DATA", "type": "table", "namespace": [objects.namespace], "name": "t" })
         }
         ("PUT", Some(path)) if path.ends_with("/restrictions/{principal-role}") => restriction(),
+        ("PUT" | "PATCH", Some(path)) if path.ends_with("/labels") => labels(method),
         ("POST", Some("/warehouses")) => {
             json!({ "name": "new", "root": format!("s3://{}/new", objects.new_name), "check": false,
                 "storage": { "type": "s3", "region": "eu-west-1", "credentials":
@@ -183,6 +185,12 @@ fn server_body(route: &str, objects: &Objects) -> Value {
 /// Returns the body that sets a restriction.
 pub(super) fn restriction() -> Value {
     json!({ "masks": [{ "column": "text", "action": "replace-with-null" }] })
+}
+
+/// Returns the body that replaces or changes labels.
+pub(super) fn labels(method: &str) -> Value {
+    let member = if method == "PUT" { "object-labels" } else { "set" };
+    json!({ member: { "owner": "sales" } })
 }
 
 /// Returns the body that creates a subscription. Nobody answers at its address.

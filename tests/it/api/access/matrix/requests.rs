@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
-use super::super::requests::{PLAN_ID, restriction};
+use super::super::requests::{PLAN_ID, labels, restriction};
 use super::expected::Row;
 use crate::support::{create_table, create_view};
 
@@ -138,6 +138,7 @@ fn body(row: &Row, names: &Names) -> Value {
         route if route.ends_with("/catalog-roles") => json!({ "name": NEW }),
         route if route.ends_with("/grants") => grant(row.variant, names),
         route if route.starts_with("PUT ") && route.ends_with("/restrictions/{principal-role}") => restriction(),
+        route if route.ends_with("/labels") => labels(route.split_once(' ').unwrap().0),
         _ => json!({}),
     }
 }

@@ -1,0 +1,182 @@
+//! `tidewater label`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::client::{Client, encoded};
+use super::output::{self, Format};
+use super::scope::{WarehouseArgument, encoded_namespace};
+use super::table_name;
+
+/// The object of labels: one of these options.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ObjectArgument {
+    /// The namespace, such as sales.eu. Its tables, views and child namespaces inherit the labels
+    #[arg(long, value_parser = table_name::parse_namespace)]
+    namespace: Option<NamespaceIdent>,
+    /// The table, such as sales.eu.orders
+    #[arg(long, value_parser = table_name::parse_table)]
+    table: Option<TableIdent>,
+    /// The view, such as sales.eu.totals
+    #[arg(long, value_parser = table_name::parse_table)]
+    view: Option<TableIdent>,
+}
+
+/// The column of labels, if they are not of the object itself.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ColumnArgument {
+    /// The column of the table or view, such as customer.email
+    #[arg(long, conflicts_with = "namespace")]
+    column: Option<String>,
+    /// The field id of the column
+    #[arg(long, value_name = "ID", conflicts_with = "namespace")]
+    field_id: Option<i32>,
+}
+
+/// An object and its warehouse.
+#[derive(Debug, Args)]
+pub(crate) struct OnArgument {
+    #[command(flatten)]
+    object: ObjectArgument,
+    #[command(flatten)]
+    warehouse: WarehouseArgument,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Commands for labels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set labels of a namespace, table or view, or of a column. Others stay
+    #[command(after_help = "\
+Examples:
+  tidewater label set owner=sales domain=retail --namespace sales
+  tidewater label set class=pii --table sales.orders --column customer.email")]
+    Set {
+        /// The labels
+        #[arg(required = true, value_name = "NAME=VALUE", value_parser = parse_label)]
+        labels: Vec<(String, String)>,
+        #[command(flatten)]
+        column: ColumnArgument,
+        #[command(flatten)]
+        on: OnArgument,
+    },
+    /// Show the labels of a namespace, table or view, and those that it inherits
+    Show(OnArgument),
+    /// Remove labels of a namespace, table or view, or of a column. Others stay
+    #[command(after_help = "Example:\n  tidewater label remove owner --table sales.orders")]
+    Remove {
+        /// The names of the labels
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        column: ColumnArgument,
+        #[command(flatten)]
+        on: OnArgument,
+    },
+}
+
+/// Reads a label.
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write the name, = and the value, such as owner=sales")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl OnArgument {
+    /// Returns the path of the object's labels.
+    async fn path(&self, client: &Client) -> Result<String> {
+        let path = match (&self.object.namespace, &self.object.table, &self.object.view) {
+            (Some(namespace), ..) => format!("/namespaces/{}", encoded_namespace(namespace)),
+            (None, Some(table), _) => below("tables", table),
+            (None, None, Some(view)) => below("views", view),
+            // The command line requires one.
+            (None, None, None) => anyhow::bail!("Give --namespace, --table or --view"),
+        };
+        Ok(self.warehouse.find(client).await?.path(&format!("{path}/labels")))
+    }
+
+    /// Returns the object, for a sentence.
+    fn shown(&self) -> String {
+        let ObjectArgument { namespace, table, view } = &self.object;
+        let namespace = namespace.as_ref().map(|namespace| format!("namespace '{namespace}'"));
+        let table = table.as_ref().map(|table| format!("table '{table}'"));
+        namespace.or(table).or_else(|| view.as_ref().map(|view| format!("view '{view}'"))).unwrap_or_default()
+    }
+
+    /// Changes labels of the object, or of a column.
+    async fn change(&self, client: &Client, column: &ColumnArgument, change: Value, done: &str) -> Result<()> {
+        let (body, of) = column.apply(change);
+        let labels = client.send(Method::PATCH, &self.path(client).await?, Some(&body)).await?;
+        output::done(self.format, &format!("{done} {of}{}.", self.shown()), &labels)
+    }
+}
+
+impl ColumnArgument {
+    /// Returns the body of a change of the column's labels, and the column for a sentence.
+    fn apply(&self, mut change: Value) -> (Value, String) {
+        let of = match (&self.column, self.field_id) {
+            (Some(column), _) => {
+                change["column"] = column.as_str().into();
+                format!("column '{column}' of ")
+            }
+            (None, Some(id)) => {
+                change["field-id"] = id.into();
+                format!("field {id} of ")
+            }
+            (None, None) => return (change, String::new()),
+        };
+        (json!({ "fields": [change] }), of)
+    }
+}
+
+fn below(kind: &str, ident: &TableIdent) -> String {
+    format!("/namespaces/{}/{kind}/{}", encoded_namespace(&ident.namespace), encoded(ident.name()))
+}
+
+/// Runs a command for labels.
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
+    match command {
+        Command::Set { labels, column, on } => {
+            let set: Map<String, Value> =
+                labels.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+            on.change(client, column, json!({ "set": set }), "Set labels of").await
+        }
+        Command::Remove { names, column, on } => {
+            on.change(client, column, json!({ "remove": names }), "Removed labels of").await
+        }
+        Command::Show(on) => {
+            let labels = client.get(&on.path(client).await?).await?;
+            if on.format.json {
+                return output::json(&labels);
+            }
+            output::table(&["of", "label", "value", "from"], &rows(&labels), "there are no labels here")
+        }
+    }
+}
+
+/// Returns the labels in an answer as rows: of the object, then of columns.
+fn rows(labels: &Value) -> Vec<Vec<String>> {
+    let pairs = |labels: &Value| -> Vec<(String, String)> {
+        let labels = labels.as_object().into_iter().flatten();
+        labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+    };
+    let own = &labels["object-labels"];
+    let mut rows: Vec<_> = pairs(&labels["effective-labels"])
+        .into_iter()
+        .map(|(name, value)| {
+            let from = if own.get(&name).is_some() { "itself" } else { "a namespace" };
+            vec!["the object".to_owned(), name, value, from.to_owned()]
+        })
+        .collect();
+    for field in labels["fields"].as_array().into_iter().flatten() {
+        let of = field["column"].as_str().map_or_else(|| format!("field {}", field["field-id"]), str::to_owned);
+        let of_column = pairs(&field["labels"]).into_iter();
+        rows.extend(of_column.map(|(name, value)| vec![of.clone(), name, value, "itself".to_owned()]));
+    }
+    rows
+}

@@ -1,0 +1,169 @@
+//! Labels of namespaces, tables and views.
+
+use async_trait::async_trait;
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tokio_postgres::Row;
+
+use super::PostgresStore;
+use super::attempts::transact;
+use super::connection::Transaction;
+use super::convert::{Failure, column, get};
+use super::digests::namespace_digest;
+use super::events::event_add;
+use super::generations::raise;
+use super::pages::is_storable;
+use super::params::params;
+use super::state_rows::{self, Affected};
+use super::table_rows::{kind_text, namespace, resource};
+use crate::store::labels::{labels_column, labels_of_column};
+use crate::store::{
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, ObjectKind, Operation, Resource, Result, StoreError,
+    TableKind, WarehouseRef, note_name, note_namespace,
+};
+
+type Outcome<T> = std::result::Result<T, Failure>;
+
+/// The labels of an object as stored, and its event.
+struct Found {
+    labels: Option<String>,
+    object: EventObject,
+    details: EventDetails,
+}
+
+/// Locks a namespace and the organisation, whose servers have the labels of namespaces in memory.
+async fn lock_namespace(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    ident: &NamespaceIdent,
+) -> Outcome<Found> {
+    // No column can hold U+0000, so no namespace has such a name.
+    if !is_storable(ident.as_key()) {
+        return Err(StoreError::NotFound(Resource::Namespace).into());
+    }
+    state_rows::lock_for(transaction, warehouse_ref.organisation, Resource::Namespace).await?;
+    let row = transaction
+        .query_first(
+            "SELECT labels FROM namespace
+             WHERE organisation = $1 AND warehouse = $2 AND digest = $4 AND key = $3 FOR NO KEY UPDATE",
+            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, ident.as_key(), namespace_digest(ident)],
+        )
+        .await?
+        .ok_or(StoreError::NotFound(Resource::Namespace))?;
+    let mut details = EventDetails::new();
+    note_namespace(&mut details, ident);
+    let object = EventObject::new(ObjectKind::Namespace, None, ident.to_string());
+    Ok(Found { labels: get(&row, 0)?, object, details })
+}
+
+/// Locks a table or view.
+async fn lock_tabular(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    (kind, id): (TableKind, TableId),
+) -> Outcome<Found> {
+    let row = transaction
+        .query_first(
+            "SELECT namespace, name, labels FROM tabular
+             WHERE organisation = $1 AND warehouse = $2 AND id = $3 AND kind = $4 FOR NO KEY UPDATE",
+            params![warehouse_ref.organisation.0, warehouse_ref.warehouse.0, id.0, kind_text(kind)],
+        )
+        .await?
+        .ok_or(StoreError::NotFound(resource(kind)))?;
+    let ident = TableIdent::new(namespace(get(&row, 0)?)?, get(&row, 1)?);
+    let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+    let mut details = EventDetails::new();
+    note_name(&mut details, &ident);
+    let object = EventObject::new(kind, Some(id.0), ident.to_string());
+    Ok(Found { labels: get(&row, 2)?, object, details })
+}
+
+/// Writes the labels of a namespace, and tells all servers of the organisation.
+async fn write_to_namespace(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    ident: &NamespaceIdent,
+    text: Option<&str>,
+    most_bytes: u64,
+) -> Outcome<()> {
+    let organisation = warehouse_ref.organisation;
+    transaction
+        .query(
+            "UPDATE namespace SET labels = $4
+             WHERE organisation = $1 AND warehouse = $2 AND digest = $5 AND key = $3",
+            params![organisation.0, warehouse_ref.warehouse.0, ident.as_key(), text, namespace_digest(ident)],
+        )
+        .await?;
+    let beyond = transaction
+        .query_first(
+            "SELECT 1 FROM namespace WHERE organisation = $1 AND labels IS NOT NULL
+             HAVING sum(octet_length(labels)) > $2",
+            params![organisation.0, column(most_bytes)],
+        )
+        .await?;
+    if text.is_some() && beyond.is_some() {
+        return Err(StoreError::LimitReached { limit: most_bytes }.into());
+    }
+    raise(transaction, organisation, &[Affected::Organisation]).await
+}
+
+async fn labels_update(
+    transaction: &Transaction,
+    warehouse_ref: WarehouseRef,
+    on: &LabelledObject,
+    update: &LabelUpdate,
+    most_bytes: u64,
+    change: &Change,
+) -> Outcome<Labels> {
+    let Found { labels: before, object, mut details } = match on {
+        LabelledObject::Namespace(ident) => lock_namespace(transaction, warehouse_ref, ident).await?,
+        LabelledObject::Tabular(kind, id) => lock_tabular(transaction, warehouse_ref, (*kind, *id)).await?,
+    };
+    let after = update.apply(&labels_of_column(before.as_deref())?.unwrap_or_default()).map_err(StoreError::from)?;
+    let text = labels_column(&after);
+    if text == before {
+        return Ok(after);
+    }
+    match on {
+        LabelledObject::Namespace(ident) => {
+            write_to_namespace(transaction, warehouse_ref, ident, text.as_deref(), most_bytes).await?;
+        }
+        LabelledObject::Tabular(_, id) => {
+            let values = params![warehouse_ref.organisation.0, id.0, text];
+            transaction.query("UPDATE tabular SET labels = $3 WHERE organisation = $1 AND id = $2", values).await?;
+        }
+    }
+    details.insert("labels".to_owned(), after.to_json().into());
+    event_add(transaction, change, warehouse_ref, Operation::SetLabels, &object, &details).await?;
+    Ok(after)
+}
+
+#[async_trait]
+impl LabelStore for PostgresStore {
+    async fn labels_update(
+        &self,
+        warehouse_ref: WarehouseRef,
+        on: &LabelledObject,
+        update: &LabelUpdate,
+        most_bytes: u64,
+        change: &Change,
+    ) -> Result<Labels> {
+        transact!(self, for warehouse_ref.organisation, transaction => {
+            labels_update(transaction, warehouse_ref, on, update, most_bytes, change)
+        })
+    }
+
+    async fn labels_of_namespaces(
+        &self,
+        organisation: OrganisationId,
+    ) -> Result<Vec<(WarehouseId, NamespaceIdent, Labels)>> {
+        let sql = "SELECT warehouse, key, labels FROM namespace WHERE organisation = $1 AND labels IS NOT NULL";
+        let rows = self.read_needed(sql, params![organisation.0]).await?;
+        let one = |row: &Row| {
+            let labels = labels_of_column(Some(get(row, 2)?))?.unwrap_or_default();
+            Ok((WarehouseId(get(row, 0)?), namespace(get(row, 1)?)?, labels))
+        };
+        rows.iter().map(one).collect()
+    }
+}

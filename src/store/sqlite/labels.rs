@@ -1,0 +1,145 @@
+//! Labels of namespaces, tables and views.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::SqliteStore;
+use super::convert::{bounded, id, kind_text, namespace};
+use super::events::event_add;
+use super::pointers::resource;
+use crate::store::labels::{labels_column, labels_of_column};
+use crate::store::{
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, ObjectKind, Operation, Resource, Result, StoreError,
+    TableKind, WarehouseRef, note_name, note_namespace,
+};
+
+/// The labels of an object as stored, and its event.
+struct Found {
+    labels: Option<String>,
+    object: EventObject,
+    details: EventDetails,
+}
+
+fn find_namespace(connection: &Connection, warehouse_ref: WarehouseRef, ident: &NamespaceIdent) -> Result<Found> {
+    let found: Option<Option<String>> = connection
+        .prepare_cached("SELECT labels FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
+        .query_row(
+            params![warehouse_ref.organisation.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes(), ident.as_key()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let labels = found.ok_or(StoreError::NotFound(Resource::Namespace))?;
+    let mut details = EventDetails::new();
+    note_namespace(&mut details, ident);
+    Ok(Found { labels, object: EventObject::new(ObjectKind::Namespace, None, ident.to_string()), details })
+}
+
+fn find_tabular(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    (kind, id): (TableKind, TableId),
+) -> Result<Found> {
+    let found: Option<(String, String, Option<String>)> = connection
+        .prepare_cached(
+            "SELECT namespace, name, labels FROM tabular
+             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND kind = ?4",
+        )?
+        .query_row(
+            params![
+                warehouse_ref.organisation.0.as_bytes(),
+                warehouse_ref.warehouse.0.as_bytes(),
+                id.0.as_bytes(),
+                kind_text(kind)
+            ],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional()?;
+    let (of, name, labels) = found.ok_or(StoreError::NotFound(resource(kind)))?;
+    let ident = TableIdent::new(namespace(&of)?, &name);
+    let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+    let mut details = EventDetails::new();
+    note_name(&mut details, &ident);
+    Ok(Found { labels, object: EventObject::new(kind, Some(id.0), ident.to_string()), details })
+}
+
+fn labels_update(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    on: &LabelledObject,
+    update: &LabelUpdate,
+    most_bytes: u64,
+    change: &Change,
+) -> Result<Labels> {
+    let Found { labels: before, object, mut details } = match on {
+        LabelledObject::Namespace(ident) => find_namespace(connection, warehouse_ref, ident)?,
+        LabelledObject::Tabular(kind, id) => find_tabular(connection, warehouse_ref, (*kind, *id))?,
+    };
+    let after = update.apply(&labels_of_column(before.as_deref())?.unwrap_or_default())?;
+    let text = labels_column(&after);
+    if text == before {
+        return Ok(after);
+    }
+    let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+    match on {
+        LabelledObject::Namespace(ident) => {
+            connection
+                .prepare_cached(
+                    "UPDATE namespace SET labels = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3",
+                )?
+                .execute(params![organisation.as_bytes(), warehouse.as_bytes(), ident.as_key(), text])?;
+            let bytes: i64 = connection
+                .prepare_cached(
+                    "SELECT coalesce(sum(length(CAST(labels AS BLOB))), 0) FROM namespace
+                     WHERE organisation = ?1 AND labels IS NOT NULL",
+                )?
+                .query_row([organisation.as_bytes()], |row| row.get(0))?;
+            if text.is_some() && bytes > bounded(most_bytes) {
+                return Err(StoreError::LimitReached { limit: most_bytes });
+            }
+        }
+        LabelledObject::Tabular(_, id) => {
+            connection
+                .prepare_cached("UPDATE tabular SET labels = ?3 WHERE organisation = ?1 AND id = ?2")?
+                .execute(params![organisation.as_bytes(), id.0.as_bytes(), text])?;
+        }
+    }
+    details.insert("labels".to_owned(), after.to_json().into());
+    event_add(connection, change, warehouse_ref, Operation::SetLabels, &object, &details)?;
+    Ok(after)
+}
+
+#[async_trait]
+impl LabelStore for SqliteStore {
+    async fn labels_update(
+        &self,
+        warehouse_ref: WarehouseRef,
+        on: &LabelledObject,
+        update: &LabelUpdate,
+        most_bytes: u64,
+        change: &Change,
+    ) -> Result<Labels> {
+        let (on, update, change) = (on.clone(), update.clone(), change.clone());
+        self.write(move |connection| labels_update(connection, warehouse_ref, &on, &update, most_bytes, &change)).await
+    }
+
+    async fn labels_of_namespaces(
+        &self,
+        organisation: OrganisationId,
+    ) -> Result<Vec<(WarehouseId, NamespaceIdent, Labels)>> {
+        let list = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT warehouse, key, labels FROM namespace WHERE organisation = ?1 AND labels IS NOT NULL",
+            )?;
+            let rows = statement.query_and_then([organisation.0.as_bytes()], |row| {
+                let (key, text): (String, String) = (row.get(1)?, row.get(2)?);
+                let labels = labels_of_column(Some(&text))?.unwrap_or_default();
+                Ok::<_, StoreError>((id(WarehouseId, row.get(0)?), namespace(&key)?, labels))
+            })?;
+            rows.collect()
+        };
+        self.read_needed(Some(organisation), list).await
+    }
+}
