@@ -117,6 +117,7 @@ fn request(pending: &Pending) -> CodeRequest<'_> {
 fn refusal(error: CodeError) -> Refusal {
     match error {
         CodeError::Busy => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, p::PROVIDER_BUSY),
+        CodeError::Refused(why) => failed(StatusCode::FORBIDDEN, &why),
         CodeError::Failed(why) => failed(StatusCode::BAD_GATEWAY, &why),
     }
 }

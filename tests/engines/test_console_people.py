@@ -31,7 +31,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]
 def server(make_server: Callable[..., Server], provider: OidcProvider) -> Server:
     """A server whose users are admins, which trusts proxies on this machine and sends events to it."""
     issuers = [issuer_settings(provider, console_client_id="console", role="admin")]
-    settings = {"TIDEWATER_AUTH__ISSUERS": json.dumps(issuers), "TIDEWATER_CONNECTIONS__TRUSTED_PROXIES": '["127.0.0.1"]'}
+    settings = {"TIDEWATER_AUTH__ISSUERS": json.dumps(issuers), "TIDEWATER_CONNECTIONS__TRUSTED_PROXIES": "127.0.0.1"}
     server = make_server("console-people", env={**LOCAL, **settings, "TIDEWATER_DELIVERY__REJECTIONS": "1"})
     server.start()
     return server
@@ -150,7 +150,7 @@ def test_code_of_another_sign_in_is_refused(server: Server, provider: OidcProvid
     mixed_up = come_back(code="stolen", state=other_state)
     assert mixed_up.status_code == 400 and "set-cookie" not in mixed_up.headers
     unknown = come_back(code="stolen", state=state)
-    assert unknown.status_code == 502 and "invalid_grant" in unknown.text, unknown.text
+    assert unknown.status_code == 403 and "invalid_grant" in unknown.text, unknown.text
     assert "tidewater-console=" not in unknown.headers["set-cookie"]
 
 

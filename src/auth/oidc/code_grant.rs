@@ -48,7 +48,9 @@ pub struct CodeRequest<'a> {
 pub enum CodeError {
     /// Too many sign-ins run. Another try may succeed.
     Busy,
-    /// The provider is not set up for it, does not answer, or refuses it. The text is for people.
+    /// The provider refuses the code. The text is for people.
+    Refused(String),
+    /// The provider is not set up for it, or does not answer as it should. The text is for people.
     Failed(String),
 }
 
@@ -56,7 +58,7 @@ impl fmt::Display for CodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("too many sign-ins run at once: try again in a few seconds"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Refused(why) | Self::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -138,7 +140,7 @@ impl CodeGrant {
     /// Exchanges a code for the provider's tokens. Returns those that this server may know, in the order in which to try them.
     ///
     /// # Errors
-    /// `Busy`; `Failed` if the provider refuses the code, or its ID token is not of this sign-in.
+    /// `Busy`; `Refused`; `Failed` if the provider does not answer, or its ID token is not of this sign-in.
     pub async fn exchange(
         &self,
         config: &IssuerConfig,
@@ -172,7 +174,7 @@ impl CodeGrant {
         let connection = Connection::new(config).await?;
         let (is_granted, text) = connection.post(&endpoints.token, &form, basic.as_ref()).await?;
         if !is_granted {
-            return Err(CodeError::Failed(refusal(&text, &endpoints.token)));
+            return Err(CodeError::Refused(refusal(&text, &endpoints.token)));
         }
         candidates(config, client, request.nonce, &text).map_err(CodeError::Failed)
     }

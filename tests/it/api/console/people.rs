@@ -1,5 +1,7 @@
 //! Tests of the pages for access, keys, warehouses and events.
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::{Value, json};
 use tidewater_core::access::Role;
 
@@ -235,8 +237,7 @@ async fn pages_are_counted_by_name_and_a_limited_one_says_when_to_repeat_it() {
     }
     assert_eq!(last.status, 429, "the tier has five requests a day");
     assert!(last.header("retry-after").parse::<u64>().unwrap() > 0);
-    let metrics =
-        text(&catalog.send(axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap()).await);
+    let metrics = text(&catalog.send(Request::get("/metrics").body(Body::empty()).unwrap()).await);
     for series in [
         "{method=\"GET\",route=\"/console/browse\",status=\"429\"}",
         "{method=\"POST\",route=\"/console/sign-in\",status=\"303\"}",
