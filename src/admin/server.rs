@@ -56,6 +56,11 @@ impl Admin {
         self.config.auth.issuers.iter().filter_map(|issuer| Some((issuer, issuer.login_client_id.as_deref()?)))
     }
 
+    /// Returns the identity providers with which people can sign in to the console.
+    pub fn console_issuers(&self) -> impl Iterator<Item = &IssuerConfig> {
+        self.config.auth.issuers.iter().filter(|issuer| issuer.console_client_id.is_some())
+    }
+
     /// Returns the settings in force by their full names, with `***` for secrets.
     ///
     /// # Errors

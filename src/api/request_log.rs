@@ -107,6 +107,11 @@ impl RequestFacts {
         self.label_names(route.as_str());
     }
 
+    /// Records the route of a page of the console.
+    pub(super) fn known_route(&self, route: &'static str) {
+        let _ = self.route.set(Route::Known(route));
+    }
+
     /// Adds the names in the path to the request's trace.
     pub(super) fn label_names(&self, route: &str) {
         if let Some((path, trace)) = &self.traced {

@@ -15,6 +15,7 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hyper::body::Body as _;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -31,10 +32,11 @@ use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{LoggedRequest, PendingDirect, PendingRequest, RequestFacts};
 use super::request_trace::{self, RequestTrace, TRACERESPONSE};
 use super::{Api, Machine, audit, cors, direct, router, security_headers, wire};
-use crate::auth::{CredentialSource, LastCredential};
+use crate::auth::{CodeGrant, CredentialSource, LastCredential};
 use crate::base::clock::fresh_uuid;
 use crate::base::deadline::{self, Deadline};
 use crate::base::trace;
+use crate::config::IssuerConfig;
 use crate::heavy::Heavy;
 use crate::telemetry::{RequestMetrics, Shortcut};
 
@@ -140,19 +142,47 @@ impl ApiService {
     }
 
     /// Answers a request that the console makes for a visitor. It is authenticated, counted, recorded and limited like a request that
-    /// the visitor sends itself.
-    pub async fn handle_for(&self, visitor: &Visitor, request: Request<Body>) -> Response {
-        self.handle_request(visitor.address, visitor.last.as_ref(), Instant::now(), request).await
+    /// the visitor sends itself. The future has one type for all callers, which keeps the types of pages small.
+    #[must_use]
+    pub fn handle_for<'a>(&'a self, visitor: &'a Visitor, request: Request<Body>) -> BoxFuture<'a, Response> {
+        self.handle_request(visitor.address, visitor.last.as_ref(), Instant::now(), request).boxed()
     }
 
-    /// Answers within the request timeout, and turns a panic into status 500. Adds the headers of every answer to a browser.
-    pub async fn page(&self, visitor: &Visitor, page: impl Future<Output = Response>) -> Response {
-        let mut response = Box::pin(self.bounded(Instant::now(), page)).await;
+    /// Answers a request of a browser for a page of the console, with `page`. Logs and counts it under `route`, limits its time, and turns
+    /// a panic into status 500. Adds the headers of every answer to a browser.
+    pub async fn page<'a>(
+        &self,
+        visitor: &Visitor,
+        route: &'static str,
+        request: Request<Body>,
+        page: impl FnOnce(Request<Body>) -> BoxFuture<'a, Response>,
+    ) -> Response {
+        let (id, started) = (self.request_id(&request), Instant::now());
+        let (parts, body) = request.into_parts();
+        let asked = LoggedRequest::new(&parts, &id, visitor.address, started.into_std());
+        let pending = PendingRequest::new(&asked, None, self.metrics());
+        pending.facts.known_route(route);
+        let page = page(Request::from_parts(parts, body));
+        let mut response = self.bounded(started, page).await;
+        pending.answered(response.status());
         security_headers::add_no_sniff(&mut response);
+        response.headers_mut().insert(REQUEST_ID, id);
         if let Some(value) = self.strict_transport.as_ref().filter(|_| visitor.over_https) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
         }
         response
+    }
+
+    /// Returns the identity providers with which people can sign in to the console.
+    #[must_use]
+    pub fn console_issuers(&self) -> Vec<IssuerConfig> {
+        self.api.admin.console_issuers().cloned().collect()
+    }
+
+    /// Returns what signs browsers in at identity providers.
+    #[must_use]
+    pub fn code_grant(&self) -> &CodeGrant {
+        self.api.authenticator.code_grant()
     }
 
     /// Returns the workers for heavy work.

@@ -28,7 +28,7 @@ use super::grants::GrantsCache;
 use super::guesses::{Attempt, Guesses};
 use super::header::{self, HeaderError};
 use super::key;
-use super::oidc::{Providers, SeenProviderToken, SharedKeys};
+use super::oidc::{CodeGrant, Providers, SeenProviderToken, SharedKeys};
 use super::restriction::{restrict, with_engine, with_grants};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, SigningKeys};
 use super::standing::{Lookup, Source, Standing};
@@ -85,6 +85,8 @@ pub struct Authenticator {
     providers: Providers,
     /// The keys of the providers, which stay when the settings change.
     pub(super) provider_keys: Arc<SharedKeys>,
+    /// Sign-ins of browsers at the providers.
+    code_grant: CodeGrant,
     /// The principal roles of groups that were logged as missing since the last maintenance.
     missing_roles: Mutex<BTreeSet<String>>,
     /// Hashes connections' credentials with a random key, so that nobody else can compute the hash.
@@ -247,6 +249,7 @@ impl Authenticator {
         Shared { signing, used_ms, buckets, guesses, provider_keys }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
+        let code_grant = CodeGrant::new(clock.clone());
         let server = store.server_generation();
         Self {
             source: Arc::new(Source {
@@ -266,6 +269,7 @@ impl Authenticator {
             by_id: Cache::new(remembered),
             providers: Providers::new(&settings.issuers, &provider_keys),
             provider_keys,
+            code_grant,
             missing_roles: Mutex::default(),
             marks: RandomState::new(),
             used_ms,
@@ -440,6 +444,12 @@ impl Authenticator {
     /// Returns the claims of a token with a valid signature. It may be expired.
     pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
         Ok(self.signing.verify(token, self.now_ms()).await?.0)
+    }
+
+    /// Returns what signs browsers in at identity providers.
+    #[must_use]
+    pub const fn code_grant(&self) -> &CodeGrant {
+        &self.code_grant
     }
 
     pub(super) fn store(&self) -> &dyn Store {

@@ -58,7 +58,11 @@ pub struct IssuerConfig {
     pub clock_skew_s: u64,
     /// The client id with which `tidewater login` signs in. Without it, people cannot sign in through this provider.
     pub login_client_id: Option<String>,
-    /// The scopes that `tidewater login` asks for.
+    /// The client id with which the console signs in. Without it, the console does not offer this provider.
+    pub console_client_id: Option<String>,
+    /// A file with the secret of the console's client, if it has one.
+    pub console_client_secret_file: Option<PathBuf>,
+    /// The scopes that `tidewater login` and the console ask for.
     pub login_scopes: Vec<String>,
 }
 
@@ -130,6 +134,8 @@ impl Default for IssuerConfig {
             role: Role::None,
             clock_skew_s: 60,
             login_client_id: None,
+            console_client_id: None,
+            console_client_secret_file: None,
             login_scopes: texts(&["openid", "profile", "email"]),
         }
     }
@@ -149,7 +155,9 @@ impl IssuerConfig {
 
     /// Returns the paths of its files, to resolve relative ones.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.jwks_file, &mut self.ca_file, &mut self.bearer_file].into_iter().filter_map(Option::as_mut)
+        let files =
+            [&mut self.jwks_file, &mut self.ca_file, &mut self.bearer_file, &mut self.console_client_secret_file];
+        files.into_iter().filter_map(Option::as_mut)
     }
 
     /// Returns what is wrong with the settings.
@@ -185,9 +193,12 @@ impl IssuerConfig {
             (Some(address), None) => check_address(address).unwrap_or_else(|why| add("jwks_url", why)),
             _ => {}
         }
-        for (setting, file) in
-            [("jwks_file", &self.jwks_file), ("ca_file", &self.ca_file), ("bearer_file", &self.bearer_file)]
-        {
+        for (setting, file) in [
+            ("jwks_file", &self.jwks_file),
+            ("ca_file", &self.ca_file),
+            ("bearer_file", &self.bearer_file),
+            ("console_client_secret_file", &self.console_client_secret_file),
+        ] {
             if let Some(file) = file
                 && let Err(error) = std::fs::File::open(file)
             {
@@ -199,6 +210,9 @@ impl IssuerConfig {
         }
         if !self.group_mappings.is_empty() && self.groups_claim.is_none() {
             add("group_mappings", "need `groups_claim`, the claim with the groups".to_owned());
+        }
+        if self.console_client_secret_file.is_some() && self.console_client_id.is_none() {
+            add("console_client_secret_file", "needs `console_client_id`, the client with the secret".to_owned());
         }
         if self.groups_claim.as_deref() == Some("") {
             add("groups_claim", "must not be empty: leave it out to use no groups".to_owned());
@@ -375,7 +389,7 @@ mod tests {
             }
         };
         assert_eq!(fault(mapping(|_| {})), "");
-        let cases: [(Set, &str); 10] = [
+        let cases: [(Set, &str); 11] = [
             (|one| one.name = "a b".to_owned(), "`auth.issuers` 'a b': `name` must be 1 to 64 of"),
             (|one| one.issuer = "http://sso.example.com".to_owned(), "must begin with https"),
             (|one| one.issuer = "sso.example.com".to_owned(), "which is not an address"),
@@ -384,6 +398,7 @@ mod tests {
             (|one| one.audiences.clear(), "`audiences` must be a list with at least one text"),
             (|one| one.clock_skew_s = 301, "`clock_skew_s` must be at most 300"),
             (|one| one.ca_file = Some("/absent.pem".into()), "names /absent.pem, which cannot be read"),
+            (|one| one.console_client_secret_file = Some("/dev/null".into()), "needs `console_client_id`"),
             (|one| one.jwks_url = Some("ftp://a".to_owned()), "`jwks_url` is 'ftp://a', but must begin with https"),
             (
                 |one| one.group_mappings.push(GroupMapping::default()),

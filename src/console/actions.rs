@@ -9,10 +9,11 @@ use tidewater_console::texts as t;
 
 use super::door::Refusal;
 use super::manage::{keys, organisation_path};
-use super::page::{Asked, Page};
+use super::page::{Asked, Page, done};
 use super::query::{Query, namespace_path, object_path, warehouse_path};
 use super::rollback::{BRANCH, commit_of, update_of};
 use super::table::load;
+use super::{access, events, key, warehouses};
 
 /// The seconds of a day.
 const DAY_S: u64 = 86_400;
@@ -21,11 +22,6 @@ const DAY_S: u64 = 86_400;
 pub(super) fn back(form: &Query) -> String {
     let back = form.text("back");
     if is_own(back) && !back.is_empty() { back.to_owned() } else { "home".to_owned() }
-}
-
-fn done(page: &str, word: &str) -> Page {
-    let separator = if page.contains('?') { '&' } else { '?' };
-    Page::To(format!("{page}{separator}done={word}"))
 }
 
 /// Makes the change of a form.
@@ -46,7 +42,24 @@ pub(super) async fn act(asked: &Asked<'_>) -> Result<Page, Refusal> {
         "roll-back" => roll_back(asked, &place).await,
         "create-key" => create_key(asked).await,
         "revoke-key" => revoke_key(asked).await,
-        _ => Err(Refusal::new(StatusCode::BAD_REQUEST, t::REFUSED_FORM)),
+        _ => administer(asked).await,
+    }
+}
+
+/// Makes a change to access, keys, warehouses or subscriptions.
+async fn administer(asked: &Asked<'_>) -> Result<Page, Refusal> {
+    if let Some(made) = access::act(asked).await {
+        return made;
+    }
+    if let Some(made) = key::act(asked).await {
+        return made;
+    }
+    if let Some(made) = warehouses::act(asked).await {
+        return made;
+    }
+    match events::act(asked).await {
+        Some(made) => made,
+        None => Err(Refusal::new(StatusCode::BAD_REQUEST, t::REFUSED_FORM)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way of a page to the API.
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use axum::http::{HeaderValue, Method, Request, StatusCode, Version};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -32,12 +32,31 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// The id of the request in the server's log.
     pub(super) request_id: String,
+    /// When the request may be repeated, as the API says.
+    pub(super) retry_after: Option<HeaderValue>,
+}
+
+/// The API's answer to a request.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    /// The id of the request in the server's log.
+    request_id: String,
+    retry_after: Option<HeaderValue>,
+    pub(super) body: Result<axum::body::Bytes, Refusal>,
+}
+
+impl Reply {
+    /// Returns the refusal with an answer's status.
+    pub(super) fn refusal(self, kind: String, message: String) -> Refusal {
+        let Self { status, request_id, retry_after, .. } = self;
+        Refusal { status, kind, message, request_id, retry_after }
+    }
 }
 
 impl Refusal {
     /// Returns a refusal of the console itself.
     pub(super) fn new(status: StatusCode, message: &str) -> Self {
-        Self { status, kind: String::new(), message: message.to_owned(), request_id: String::new() }
+        Self { status, kind: String::new(), message: message.to_owned(), request_id: String::new(), retry_after: None }
     }
 
     /// Returns whether the sign-in has ended.
@@ -46,13 +65,13 @@ impl Refusal {
     }
 }
 
-/// Sends a request to the API for a visitor. Returns the status, the request's id and the body.
+/// Sends a request to the API for a visitor.
 pub(super) async fn send(
     api: &ApiService,
     visitor: &Visitor,
     agent: Option<&HeaderValue>,
     mut request: Request<Body>,
-) -> (StatusCode, String, Result<axum::body::Bytes, Refusal>) {
+) -> Reply {
     // The browser's connection was checked; a request inside this process needs no host.
     *request.version_mut() = Version::HTTP_2;
     if let Some(agent) = agent {
@@ -60,10 +79,11 @@ pub(super) async fn send(
     }
     let response = api.handle_for(visitor, request).await;
     let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let retry_after = response.headers().get(RETRY_AFTER).cloned();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_ANSWER_BYTES).await;
     let too_large = |_| Refusal { request_id: id.clone(), ..Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, t::TOO_LARGE) };
-    (parts.status, id.clone(), body.map_err(too_large))
+    Reply { status: parts.status, body: body.map_err(too_large), request_id: id.clone(), retry_after }
 }
 
 impl Door {
@@ -155,13 +175,13 @@ impl Door {
             request.header(AUTHORIZATION, bearer).body(body).ok()
         });
         let Some(request) = request else { return Err(Refusal::new(StatusCode::BAD_REQUEST, t::TOO_LONG)) };
-        let (status, request_id, body) = send(&self.api, &self.visitor, self.agent.as_ref(), request).await;
-        let body = body?;
-        if status.is_success() {
-            return Ok((body, request_id));
+        let mut reply = send(&self.api, &self.visitor, self.agent.as_ref(), request).await;
+        let body = std::mem::replace(&mut reply.body, Ok(axum::body::Bytes::new()))?;
+        if reply.status.is_success() {
+            return Ok((body, reply.request_id));
         }
         let error: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
-        Err(Refusal { status, kind: text("type"), message: text("message"), request_id })
+        Err(reply.refusal(text("type"), text("message")))
     }
 }

@@ -1,6 +1,6 @@
 //! What pages are made from, and the answers with them.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tidewater_console::{Frame, Place, texts as t};
@@ -47,6 +47,12 @@ impl Asked<'_> {
     }
 }
 
+/// Leads to a page, with the word of the change that was made.
+pub(super) fn done(page: &str, word: &str) -> Page {
+    let separator = if page.contains('?') { '&' } else { '?' };
+    Page::To(format!("{page}{separator}done={word}"))
+}
+
 /// Returns the message about a change, by its word in the address. Other words show nothing, so a link cannot put a text on a page.
 fn notice(done: &str) -> Option<String> {
     let text = match done {
@@ -57,7 +63,7 @@ fn notice(done: &str) -> Option<String> {
         "reference" => t::DONE_REFERENCE,
         "reference-removed" => t::DONE_REFERENCE_REMOVED,
         "rolled-back" => t::DONE_ROLLED_BACK,
-        _ => return None,
+        _ => t::people::done(done)?,
     };
     Some(text.to_owned())
 }
@@ -75,6 +81,14 @@ pub(super) fn html(status: StatusCode, text: String) -> Response {
 pub(super) fn redirect(page: &str) -> Response {
     let to = HeaderValue::try_from(page).unwrap_or(HeaderValue::from_static("home"));
     (StatusCode::SEE_OTHER, [(LOCATION, to), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response()
+}
+
+/// Says when a refused request may be repeated.
+pub(super) fn with_retry_after(mut response: Response, retry_after: Option<HeaderValue>) -> Response {
+    if let Some(retry_after) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, retry_after);
+    }
+    response
 }
 
 /// Adds a cookie to an answer, if there is one.

@@ -2,7 +2,8 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, USER_AGENT, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, USER_AGENT,
+    X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
@@ -12,10 +13,10 @@ use tidewater_console::frame::{ErrorPage, render};
 use tidewater_console::{Frame, Place, texts as t};
 
 use super::door::{Door, Refusal};
-use super::page::{Asked, Page, Visit, html, redirect, with_cookie};
+use super::page::{Asked, Page, Visit, html, redirect, with_cookie, with_retry_after};
 use super::query::Query;
-use super::session::{Session, host, is_same_origin};
-use super::{actions, browse, manage, rollback, sign_in, table};
+use super::session::{Session, host, is_equal, is_same_origin};
+use super::{access, actions, browse, events, key, manage, provider, rollback, sign_in, table, warehouses};
 use crate::api::{ApiService, Visitor};
 
 /// The largest form, in bytes.
@@ -24,6 +25,49 @@ const MAX_FORM_BYTES: usize = 128 << 10;
 /// What pages may load: files of this server alone. There are no scripts and styles inside of pages.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
+
+/// Every page with its name in the log and in metrics.
+const ROUTES: &[(&str, &str)] = &[
+    ("", "/console/home"),
+    ("access", "/console/access"),
+    ("bin", "/console/bin"),
+    ("browse", "/console/browse"),
+    ("catalog-role", "/console/catalog-role"),
+    ("catalog-roles", "/console/catalog-roles"),
+    ("connect", "/console/connect"),
+    ("do", "/console/do"),
+    ("doctor", "/console/doctor"),
+    ("events", "/console/events"),
+    ("history", "/console/history"),
+    ("home", "/console/home"),
+    ("key", "/console/key"),
+    ("keys", "/console/keys"),
+    ("principal-role", "/console/principal-role"),
+    ("principal-roles", "/console/principal-roles"),
+    ("principals", "/console/principals"),
+    ("roll-back", "/console/roll-back"),
+    ("sign-in", "/console/sign-in"),
+    (provider::BEGIN, "/console/sign-in-with"),
+    ("sign-out", "/console/sign-out"),
+    (provider::CALLBACK, "/console/signed-in"),
+    ("subscription", "/console/subscription"),
+    ("subscriptions", "/console/subscriptions"),
+    ("table", "/console/table"),
+    ("tree", "/console/tree"),
+    ("usage", "/console/usage"),
+    ("users", "/console/users"),
+    ("view", "/console/view"),
+    ("warehouse", "/console/warehouse"),
+    ("warehouses", "/console/warehouses"),
+];
+
+/// The name in the log and in metrics of files, and of pages that do not exist.
+const FILES: &str = "/console/{file}";
+
+/// Returns the name of a page in the log and in metrics. There are as many as pages.
+pub(super) fn route(page: &str) -> &'static str {
+    ROUTES.iter().find(|(name, _)| *name == page).map_or(FILES, |(_, route)| route)
+}
 
 /// Answers a request for a page. `name` is the path below the console.
 pub(super) async fn answer(api: &ApiService, visitor: &Visitor, name: &str, request: Request<Body>) -> Response {
@@ -38,14 +82,18 @@ pub(super) async fn answer(api: &ApiService, visitor: &Visitor, name: &str, requ
     let address = format!("{scheme}://{}", host(&parts.uri, &parts.headers).unwrap_or_default());
     let visit = Visit { api, visitor, agent: parts.headers.get(USER_AGENT), address, had_session };
     let mut response = match (&parts.method, name) {
-        (&Method::GET | &Method::HEAD, "sign-in") => sign_in::show(&query_of(&parts)),
+        (&Method::GET | &Method::HEAD, "sign-in") => sign_in::show(&visit, &query_of(&parts)),
+        (&Method::GET | &Method::HEAD, provider::BEGIN) => provider::begin(&visit, &parts, &query_of(&parts)).await,
+        (&Method::GET | &Method::HEAD, provider::CALLBACK) => {
+            provider::finish(&visit, &parts.headers, &query_of(&parts)).await
+        }
         (&Method::GET | &Method::HEAD, _) => read(&visit, session, name, &parts).await,
         (&Method::POST, _) => match form(&parts, body).await {
             Ok(form) if is_same_origin(&parts.uri, &parts.headers) => post(&visit, session, name, &form).await,
             Ok(_) => refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, not_from_here(), "home"),
             Err(refusal) => refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, refusal, "home"),
         },
-        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, HeaderValue::from_static("GET, HEAD, POST"))]).into_response(),
     };
     add_headers(&mut response);
     response
@@ -90,6 +138,18 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
         "access" => manage::access(&asked).await,
         "usage" => manage::usage(&asked).await,
         "history" => manage::history(&asked).await,
+        "principals" => access::principals(&asked).await,
+        "users" => access::users(&asked).await,
+        "principal-roles" => access::principal_roles(&asked).await,
+        "principal-role" => access::principal_role(&asked).await,
+        "catalog-roles" => access::catalog_roles(&asked).await,
+        "catalog-role" => access::catalog_role(&asked).await,
+        "key" => key::show(&asked).await,
+        "warehouses" => warehouses::list(&asked).await,
+        "warehouse" => warehouses::show(&asked).await,
+        "events" => events::list(&asked).await,
+        "subscriptions" => events::subscriptions(&asked).await,
+        "subscription" => events::subscription(&asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
     };
     with_cookie(finished(visit, &door, made, &own, false), cookie)
@@ -129,11 +189,6 @@ async fn post(visit: &Visit<'_>, session: Option<Session>, name: &str, form: &Qu
     finished(visit, &door, made, &back, true)
 }
 
-/// Compares two texts without a hint at where they differ.
-fn is_equal(one: &str, other: &str) -> bool {
-    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
-}
-
 /// Returns the answer with a page, or says why there is none.
 fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, changes: bool) -> Response {
     match made {
@@ -153,9 +208,9 @@ fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &s
 }
 
 fn refused(frame: Frame, heading: &str, refusal: Refusal, back: &str) -> Response {
-    let Refusal { status, kind, message, request_id } = refusal;
+    let Refusal { status, kind, message, request_id, retry_after } = refusal;
     let page = ErrorPage { frame, heading: heading.to_owned(), message, kind, request_id, back: back.to_owned() };
-    html(status, render(&page))
+    with_retry_after(html(status, render(&page)), retry_after)
 }
 
 /// Returns a file. Its name has a hash of its content, so browsers may keep it.
@@ -191,8 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn equal_texts_are_equal() {
-        assert!(is_equal("abc", "abc") && is_equal("", ""));
-        assert!(!is_equal("abc", "abd") && !is_equal("abc", "ab") && !is_equal("", "a"));
+    fn pages_have_names_and_others_share_one() {
+        assert_eq!(
+            (route("keys"), route(""), route("x"), route("../keys")),
+            ("/console/keys", "/console/home", FILES, FILES)
+        );
     }
 }

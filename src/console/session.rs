@@ -7,6 +7,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -21,7 +22,7 @@ const SECURE_NAME: &str = "__Host-tidewater";
 /// The cookie without HTTPS.
 const PLAIN_NAME: &str = "tidewater-console";
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A browser's sign-in.
 #[derive(Debug, Clone)]
@@ -71,11 +72,7 @@ impl Session {
 
     /// Reads the sign-in from a request's cookies.
     pub(super) fn read(headers: &HeaderMap, over_https: bool) -> Option<Self> {
-        let wanted = name(over_https);
-        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
-        let Wire { t, s, o, n, r } = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
+        let Wire { t, s, o, n, r } = read_cookie(headers, name(over_https))?;
         let is_token = !t.is_empty() && t.bytes().all(|byte| byte.is_ascii_graphic());
         is_token.then(|| Self { token: Secret::new(t), seed: s, who: Who { organisation: o, name: n, role: r } })
     }
@@ -119,6 +116,14 @@ impl Session {
     }
 }
 
+/// Reads the content of the first cookie of a name. `None` if there is none, or its content has another form.
+pub(super) fn read_cookie<T: DeserializeOwned>(headers: &HeaderMap, wanted: &str) -> Option<T> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(value).ok()?).ok()
+}
+
 /// Returns the cookie that ends a sign-in.
 pub(super) fn ended(over_https: bool) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{}=; Max-Age=0; {}", name(over_https), attributes(over_https))).ok()
@@ -128,7 +133,7 @@ const fn name(over_https: bool) -> &'static str {
     if over_https { SECURE_NAME } else { PLAIN_NAME }
 }
 
-const fn attributes(over_https: bool) -> &'static str {
+pub(super) const fn attributes(over_https: bool) -> &'static str {
     if over_https { "Path=/; HttpOnly; SameSite=Lax; Secure" } else { "Path=/; HttpOnly; SameSite=Lax" }
 }
 
@@ -142,6 +147,11 @@ pub(super) fn is_same_origin(uri: &Uri, headers: &HeaderMap) -> bool {
     let (Some(origin), None, Some(host)) = (origins.next(), origins.next(), host) else { return false };
     let of_origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     of_origin.is_some_and(|(_, of_origin)| !host.is_empty() && of_origin.eq_ignore_ascii_case(host))
+}
+
+/// Compares two texts without a hint at where they differ.
+pub(super) fn is_equal(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
 }
 
 /// Returns the host and port of a request, as its client knows them. `None` if there are several, or none.
@@ -198,6 +208,12 @@ mod tests {
         let other = Session { seed: "other".to_owned(), ..session() };
         assert_ne!(session().csrf(), other.csrf());
         assert_eq!(session().csrf(), session().with_token(Secret::new("n.e.w".to_owned())).csrf());
+    }
+
+    #[test]
+    fn equal_texts_are_equal() {
+        assert!(is_equal("abc", "abc") && is_equal("", ""));
+        assert!(!is_equal("abc", "abd") && !is_equal("abc", "ab") && !is_equal("", "a"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sign-in with an API key, its renewal, and sign-out.
+//! Sign-in with an API key, its renewal, and sign-out. `provider.rs` has the sign-in with an identity provider.
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -10,8 +10,8 @@ use tidewater_console::link::{Link, is_own};
 use tidewater_console::sign_in::SignInPage;
 use tidewater_console::{Frame, Who, texts as t};
 
-use super::door::{Door, send};
-use super::page::{Visit, html, redirect, with_cookie};
+use super::door::{Door, Refusal, send};
+use super::page::{Visit, html, redirect, with_cookie, with_retry_after};
 use super::query::Query;
 use super::session::{Session, ended};
 use crate::base::clock::fresh_uuid;
@@ -19,20 +19,36 @@ use crate::base::secret::Secret;
 
 const TOKENS: &str = "/v1/oauth/tokens";
 
+/// The grant that exchanges a token for another (RFC 8693).
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// The page where a sign-in with an identity provider begins.
+pub(super) const BEGIN: &str = "sign-in-with";
+
 /// Shows the sign-in page.
-pub(super) fn show(query: &Query) -> Response {
+pub(super) fn show(visit: &Visit<'_>, query: &Query) -> Response {
     let refused = match query.text("why") {
         "ended" => Some(t::ENDED.to_owned()),
         "out" => Some(t::SIGNED_OUT.to_owned()),
         _ => None,
     };
-    page(StatusCode::OK, refused, query.text("next"))
+    page(visit, StatusCode::OK, refused, query.text("next"))
 }
 
-fn page(status: StatusCode, refused: Option<String>, next: &str) -> Response {
+fn page(visit: &Visit<'_>, status: StatusCode, refused: Option<String>, next: &str) -> Response {
     let next = if is_own(next) { next.to_owned() } else { String::new() };
-    let page = SignInPage { frame: Frame::anonymous(t::SIGN_IN), refused, next };
+    let providers = visit.api.console_issuers().into_iter().map(|issuer| {
+        let begin = Link::to(BEGIN).with("issuer", &issuer.name).with_some("next", Some(&next)).text();
+        (issuer.name, begin)
+    });
+    let page =
+        SignInPage { frame: Frame::anonymous(t::SIGN_IN), refused, providers: providers.collect(), next: next.clone() };
     html(status, render(&page))
+}
+
+/// Shows the sign-in page with the reason why a sign-in was refused.
+pub(super) fn refused(visit: &Visit<'_>, refusal: Refusal, next: &str) -> Response {
+    with_retry_after(page(visit, refusal.status, Some(refusal.message), next), refusal.retry_after)
 }
 
 /// Exchanges the key of the form for a token, and puts this into the browser's cookie.
@@ -40,17 +56,19 @@ pub(super) async fn sign_in(visit: &Visit<'_>, form: &Query) -> Response {
     let key = form.text("key").trim();
     let fields = [("grant_type", "client_credentials"), ("client_secret", key), ("scope", "catalog")];
     let next = form.text("next");
-    let token = match token(visit, &fields).await {
-        Ok(token) => token,
-        Err(refused) => {
-            return page(refused.status, Some(refused.message), next);
-        }
-    };
+    match token(visit, &fields).await {
+        Ok(token) => signed_in(visit, token, next).await,
+        Err(refusal) => refused(visit, refusal, next),
+    }
+}
+
+/// Puts a token into the browser's cookie, and leads to the page `next`.
+pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &str) -> Response {
     let unknown = Session::new(token, fresh_uuid(), Who::default());
     let door = Door::new(visit.api, visit.visitor, unknown, visit.agent.cloned());
     let caller = match door.get("/management/v1/who-am-i").await {
         Ok(caller) => caller,
-        Err(refusal) => return page(refusal.status, Some(refusal.message), next),
+        Err(refusal) => return refused(visit, refusal, next),
     };
     let name = |of: &str| caller[of]["name"].as_str().map(str::to_owned);
     let who = Who {
@@ -85,33 +103,43 @@ pub(super) async fn renewed(visit: &Visit<'_>, session: &Session) -> Option<Sess
         return None;
     }
     let kind = "urn:ietf:params:oauth:token-type:access_token";
-    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
-    let old = session.token.expose().clone();
-    let fields = [("grant_type", exchange), ("subject_token", &*old), ("subject_token_type", kind)];
+    let old = session.token.expose().as_str();
+    let fields = [("grant_type", EXCHANGE), ("subject_token", old), ("subject_token_type", kind)];
     let token = token(visit, &fields).await.ok()?;
     Some(session.clone().with_token(token))
 }
 
-/// Why no token was issued.
-struct Refused {
-    status: StatusCode,
-    message: String,
+/// Exchanges a token of an identity provider for one of the catalog.
+///
+/// # Errors
+/// The refusal of the token endpoint.
+pub(super) async fn exchanged(
+    visit: &Visit<'_>,
+    token_of_provider: &Secret<String>,
+) -> Result<Secret<String>, Refusal> {
+    let kind = "urn:ietf:params:oauth:token-type:jwt";
+    let fields = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", token_of_provider.expose().as_str()),
+        ("subject_token_type", kind),
+    ];
+    token(visit, &fields).await
 }
 
 /// Asks the token endpoint, which limits guesses and records sign-ins.
-async fn token(visit: &Visit<'_>, fields: &[(&str, &str)]) -> Result<Secret<String>, Refused> {
+async fn token(visit: &Visit<'_>, fields: &[(&str, &str)]) -> Result<Secret<String>, Refusal> {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static(TOKENS);
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    let (status, _, body) = send(visit.api, visit.visitor, visit.agent, request).await;
-    let body = body.ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok()).unwrap_or_default();
+    let reply = send(visit.api, visit.visitor, visit.agent, request).await;
+    let body = reply.body.as_ref().ok().and_then(|body| serde_json::from_slice::<Value>(body).ok()).unwrap_or_default();
     match body["access_token"].as_str() {
-        Some(token) if status.is_success() => Ok(Secret::new(token.to_owned())),
+        Some(token) if reply.status.is_success() => Ok(Secret::new(token.to_owned())),
         _ => {
             let message = body["error_description"].as_str().or_else(|| body["error"]["message"].as_str());
-            Err(Refused { status, message: message.unwrap_or(t::UNREADABLE).to_owned() })
+            Err(reply.refusal(String::new(), message.unwrap_or(t::UNREADABLE).to_owned()))
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, LOCATION, VARY};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::pages;
@@ -88,7 +89,8 @@ impl Site {
             None => redirect("console/"),
             Some(page) => {
                 let page = page.to_owned();
-                self.api.page(&visitor, pages::answer(&self.api, &visitor, &page, request)).await
+                let made = |request| pages::answer(&self.api, &visitor, &page, request).boxed();
+                self.api.page(&visitor, pages::route(&page), request, made).await
             }
         }
     }

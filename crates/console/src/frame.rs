@@ -16,6 +16,10 @@ pub enum Place {
     Keys,
     /// Roles, grants and explanations.
     Access,
+    /// The settings of warehouses.
+    Warehouses,
+    /// Events and their subscriptions.
+    Events,
     /// Usage against limits.
     Usage,
     /// Audit records.
@@ -145,6 +149,8 @@ impl Frame {
         if who.is_admin() {
             nav.push(item(t::NAV_KEYS, "keys", Place::Keys));
             nav.push(item(t::NAV_ACCESS, "access", Place::Access));
+            nav.push(item(t::WAREHOUSES, "warehouses", Place::Warehouses));
+            nav.push(item(t::people::EVENTS, "events", Place::Events));
             nav.push(item(t::NAV_USAGE, "usage", Place::Usage));
             nav.push(item(t::NAV_HISTORY, "history", Place::History));
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::format;
 use crate::frame::Frame;
+use crate::link::Link;
 use crate::texts as t;
 
 /// An API key in the list.
@@ -29,6 +30,12 @@ pub struct KeyRow {
 }
 
 impl KeyRow {
+    /// Returns the link to the page of the key.
+    #[must_use]
+    pub fn href(&self) -> String {
+        Link::to("key").with("id", &self.id).text()
+    }
+
     /// Parses an entry of the API's list.
     #[must_use]
     pub fn parse(entry: &Value) -> Self {

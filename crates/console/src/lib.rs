@@ -7,11 +7,15 @@ pub mod assets;
 pub mod browse;
 pub mod columns;
 pub mod doctor;
+pub mod events;
 pub mod format;
 pub mod frame;
 pub mod history;
+pub mod key_page;
 pub mod keys;
 pub mod link;
+pub mod people;
+pub mod records;
 pub mod sign_in;
 pub mod snapshots;
 pub mod snippets;
@@ -19,6 +23,8 @@ pub mod table;
 pub mod texts;
 pub mod usage;
 pub mod view;
+pub mod warehouses;
+pub mod when;
 
 pub use frame::{Call, Crumb, Frame, Place, Who};
 

@@ -15,4 +15,6 @@ pub struct SignInPage {
     pub refused: Option<String>,
     /// The page to return to.
     pub next: String,
+    /// The identity providers: the name of each, and where the sign-in with it begins.
+    pub providers: Vec<(String, String)>,
 }

@@ -7,15 +7,21 @@ use serde_json::{Value, json};
 
 use crate::browse::{BinPage, BrowsePage, DroppedRow, HomePage, Kind, Listing, Lists, Location, WarehouseRow};
 use crate::doctor::{ConnectPage, snippets};
+use crate::events;
 use crate::frame::{Call, ErrorPage, Frame, Place, Who, render};
 use crate::history::{Filter, HistoryPage, RecordRow};
+use crate::key_page;
 use crate::keys::{AccessPage, ExplainedRow, KeyRow, KeysPage, NewKey, Question};
+use crate::link::Link;
+use crate::people;
+use crate::records::{Field, Form, Records, RecordsPage};
 use crate::sign_in::SignInPage;
 use crate::snapshots::History;
 use crate::snippets::Catalog;
 use crate::table::{Content, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
 use crate::usage::{Chart, UsagePage};
 use crate::view::{ViewPage, current_columns, versions};
+use crate::warehouses;
 
 fn frame(name: &str) -> Frame {
     let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned() };
@@ -125,6 +131,56 @@ fn catalog_pages(name: &str) -> Vec<String> {
     ]
 }
 
+/// Returns the pages of administration with lists and forms.
+fn records_pages(name: &str) -> Vec<String> {
+    let one = json!({
+        "id": name, "name": name, "type": name, "role": name, "email": name, "issuer": name, "subject": name, "state": name,
+        "privilege": name, "root": name, "storage": { "type": name }, "options": { "purge": name }, "url": name, "objects": [name],
+        "operations": [name], "actor": name, "operation": name, "object": name, "object-type": name, "new-name": name, "address": name,
+        "details": { name: name }, "event-id": name, "reason": name, "event": { "type": name }, "last-error": name, "detail": name,
+        "namespace": [name],
+    });
+    let found = |list: &str| json!({ list: [one], "next-page-token": name });
+    let page = |lists: Vec<Records>, forms: Vec<Form>| {
+        render(&RecordsPage {
+            kind: "kind",
+            hint: "hint",
+            tabs: ("sections", people::sections("users")),
+            secret: Some(("secret", "hint", NewKey { name: name.to_owned(), text: name.to_owned() })),
+            facts: [key_page::facts(&one), warehouses::facts(&one), events::facts(&one)].concat(),
+            document: Some(warehouses::storage_of(&one)),
+            search: Some(events::search(|_| name.to_owned())),
+            lists,
+            forms,
+            ..RecordsPage::new(frame(name), name)
+        })
+    };
+    let every_input = Form::new("change", "label")
+        .hint("hint")
+        .hidden("a", name)
+        .field(Field::lines("b", "label"))
+        .field(Field::choice("c", "label", name.to_owned(), vec![name.to_owned()]))
+        .field(Field::check("d", "label", true));
+    vec![
+        page(vec![people::principals(&found("principals"))], vec![people::create_role(None), every_input]),
+        page(vec![people::users(&found("users"))], vec![people::create_role(Some(name))]),
+        page(vec![people::roles(&found("roles"), None)], vec![people::assign_principal(name)]),
+        page(vec![people::roles(&found("roles"), Some(name))], vec![people::assign_role(name, name)]),
+        page(
+            vec![people::role_members(&found("roles"), name, name), people::grants(&found("grants"), name, name)],
+            vec![people::grant(name, name, vec![name.to_owned()])],
+        ),
+        page(vec![people::members(&found("principals"), name)], key_page::forms(&one)),
+        page(vec![warehouses::list(&found("warehouses"))], vec![warehouses::create()]),
+        page(vec![warehouses::steps(&found("steps"))], warehouses::forms(&one)),
+        page(vec![events::list(&found("events"), Link::to("events"))], vec![events::create()]),
+        page(
+            vec![events::subscriptions(&found("subscriptions")), events::dead_letters(&found("dead-letters"), name)],
+            events::forms(&one, true),
+        ),
+    ]
+}
+
 /// Returns every page, with a name in every field.
 fn pages(name: &str) -> Vec<String> {
     let text = || name.to_owned();
@@ -137,9 +193,14 @@ fn pages(name: &str) -> Vec<String> {
     let usage = json!({ "tier": name, "limit": 10, "usage": [{ "day": name, "requests": 9 }] });
     let filter = Filter { actor: text(), operation: text(), object: text(), decision: text() };
     let question = Question { warehouse: text(), action: text(), namespace: text(), table: text(), principal: text() };
-    let mut pages = [table_pages(name), catalog_pages(name)].concat();
+    let mut pages = [table_pages(name), catalog_pages(name), records_pages(name)].concat();
     pages.extend([
-        render(&SignInPage { frame: Frame::anonymous(name), refused: Some(text()), next: text() }),
+        render(&SignInPage {
+            frame: Frame::anonymous(name),
+            refused: Some(text()),
+            next: text(),
+            providers: vec![(text(), text())],
+        }),
         render(&ErrorPage {
             frame: frame(name),
             heading: text(),

@@ -32,11 +32,19 @@ fn named(config: &Config) -> Vec<Named> {
     ];
     for issuer in &config.auth.issuers {
         let of_issuer = |field: &str| format!("auth.issuers '{}' {field}", issuer.name);
-        let files =
-            [("jwks_file", &issuer.jwks_file), ("ca_file", &issuer.ca_file), ("bearer_file", &issuer.bearer_file)];
+        let files = [
+            ("jwks_file", &issuer.jwks_file),
+            ("ca_file", &issuer.ca_file),
+            ("bearer_file", &issuer.bearer_file),
+            ("console_client_secret_file", &issuer.console_client_secret_file),
+        ];
         for (field, path) in files {
             let path = path.clone().unwrap_or_default();
-            all.push(Named { setting: of_issuer(field), path, is_secret: field == "bearer_file" });
+            all.push(Named {
+                setting: of_issuer(field),
+                path,
+                is_secret: matches!(field, "bearer_file" | "console_client_secret_file"),
+            });
         }
     }
     all.retain(|named| !named.path.as_os_str().is_empty());

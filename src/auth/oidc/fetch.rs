@@ -1,13 +1,13 @@
-//! Reads a provider's key set, from its address or from a file.
+//! Reads documents of a provider: its key set from its address or from a file, and the answers to sign-ins.
 //!
 //! Requests go only to the hosts in the configuration. Their time, size and number are limited, and redirects are not followed.
 
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::{Certificate, Client, Response, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
@@ -53,10 +53,18 @@ pub(super) async fn read_key_set(config: &IssuerConfig) -> Result<(KeySet, Vec<u
     Ok((keys, text))
 }
 
+/// Returns the address of the discovery document.
+///
+/// # Errors
+/// Why the issuer is no address.
+pub(super) fn discovery_address(config: &IssuerConfig) -> Result<Url, String> {
+    let address = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
+    Url::parse(&address).map_err(|error| format!("{address}: {error}"))
+}
+
 /// Returns the address of the key set from the discovery document.
 async fn discover(connection: &Connection, config: &IssuerConfig) -> Result<Url, String> {
-    let address = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
-    let address = Url::parse(&address).map_err(|error| format!("{address}: {error}"))?;
+    let address = discovery_address(config)?;
     let text = connection.get(&address).await?;
     let found: Discovery = serde_json::from_slice(&text)
         .map_err(|error| format!("{address} is not a discovery document: {error}. Set `jwks_url`"))?;
@@ -76,13 +84,17 @@ async fn discover(connection: &Connection, config: &IssuerConfig) -> Result<Url,
 }
 
 /// A client of one provider.
-struct Connection {
+pub(super) struct Connection {
     client: Client,
     bearer: Option<Secret<String>>,
 }
 
 impl Connection {
-    async fn new(config: &IssuerConfig) -> Result<Self, String> {
+    /// Connects to a provider, with the certificates and the token of its settings.
+    ///
+    /// # Errors
+    /// Why their files cannot be read.
+    pub(super) async fn new(config: &IssuerConfig) -> Result<Self, String> {
         let certificates = match &config.ca_file {
             Some(file) => read_certificates(file).await?,
             None => Vec::new(),
@@ -107,14 +119,17 @@ impl Connection {
     }
 
     /// Returns the document at an address.
-    async fn get(&self, address: &Url) -> Result<Vec<u8>, String> {
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) async fn get(&self, address: &Url) -> Result<Vec<u8>, String> {
         let mut headers = HeaderMap::new();
         trace::add_headers(&mut headers);
         let mut request = self.client.get(address.clone()).headers(headers);
         if let Some(bearer) = &self.bearer {
             request = request.bearer_auth(bearer.expose());
         }
-        let mut response = request.send().await.map_err(|error| chain(&error))?;
+        let response = request.send().await.map_err(|error| chain(&error))?;
         match response.status() {
             StatusCode::OK => {}
             status if status.is_redirection() => {
@@ -124,18 +139,49 @@ impl Connection {
             }
             status => return Err(format!("{address} answers {status}")),
         }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
-            if text.len() + chunk.len() > MAX_DOCUMENT_BYTES {
-                return Err(format!("{address} has more than {MAX_DOCUMENT_BYTES} bytes"));
-            }
-            text.extend_from_slice(&chunk);
+        read_body(response, address).await
+    }
+
+    /// Sends a form to an address. `authorization` is the value of that header. Returns whether the answer is a success, and its text.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(super) async fn post(
+        &self,
+        address: &Url,
+        form: &[(&str, &str)],
+        authorization: Option<&Secret<String>>,
+    ) -> Result<(bool, Vec<u8>), String> {
+        let mut headers = HeaderMap::new();
+        trace::add_headers(&mut headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = authorization {
+            let mut value = HeaderValue::try_from(authorization.expose()).map_err(|error| error.to_string())?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
         }
-        Ok(text)
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(address.clone()).headers(headers).body(body);
+        let response = request.send().await.map_err(|error| chain(&error))?;
+        let is_success = response.status() == StatusCode::OK;
+        Ok((is_success, read_body(response, address).await?))
     }
 }
 
-async fn read_file(file: &Path) -> Result<Vec<u8>, String> {
+/// Reads a body of limited size.
+async fn read_body(mut response: Response, address: &Url) -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
+        if text.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+            return Err(format!("{address} has more than {MAX_DOCUMENT_BYTES} bytes"));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
+
+pub(super) async fn read_file(file: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
     let path = file.to_owned();
     let read = tokio::task::spawn_blocking(move || named_file::read(&path)).await;

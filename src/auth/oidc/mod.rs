@@ -4,6 +4,7 @@
 //! (`key_set.rs`, `provider_keys.rs`), and then its claims (`claims.rs`, `groups.rs`). Everything but the keys' cache is pure.
 
 mod claims;
+mod code_grant;
 mod error;
 mod fetch;
 mod groups;
@@ -32,6 +33,7 @@ use crate::background::{Task, TaskError};
 use crate::base::clock::Clock;
 use crate::config::IssuerConfig;
 
+pub use self::code_grant::{CodeError, CodeGrant, CodeRequest};
 pub use self::error::ProviderTokenError;
 
 /// How often the keys of all providers are read.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use tidewater::auth::pkce::{METHOD, challenge, random_text};
 use tidewater::base::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::http::Http;
-use super::pkce::{METHOD, challenge, random_text};
 use super::provider::{Provider, Tokens};
 
 /// How long to wait for the person.
@@ -63,7 +63,8 @@ pub(crate) async fn by_browser(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.with_context(|| format!("cannot listen on port {port} for the browser's answer"))?;
     let redirect_uri = format!("http://127.0.0.1:{}{PATH}", listener.local_addr()?.port());
-    let (verifier, expected) = (random_text()?, Expected { state: random_text()?, issuer: issuer.clone() });
+    let random = || random_text().map_err(|error| anyhow!("the system gives no random numbers: {error}"));
+    let (verifier, expected) = (random()?, Expected { state: random()?, issuer: issuer.clone() });
     let mut address = Url::parse(endpoint).with_context(|| format!("'{endpoint}' is not a valid address"))?;
     address.query_pairs_mut().extend_pairs([
         ("response_type", "code"),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize;
+use tidewater::auth::pkce::{METHOD, challenge, random_text};
 use tokio::time::{Instant, sleep};
 
 use super::http::{Http, Reply};
-use super::pkce::{METHOD, challenge, random_text};
 use super::provider::{Provider, Tokens};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -64,7 +64,7 @@ pub(crate) async fn by_device_code(
         bail!("{issuer} has no sign-in with a code: use --browser");
     };
     // Some providers (Keycloak) require the proof in this grant too if they require it of the client. Others ignore it.
-    let verifier = random_text()?;
+    let verifier = random_text().map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
     let form = [
         ("scope", provider.scope()),
         ("code_challenge", challenge(&verifier)),

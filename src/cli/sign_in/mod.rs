@@ -6,7 +6,6 @@
 mod browser;
 mod device;
 mod http;
-mod pkce;
 mod provider;
 mod renewal;
 mod saved;

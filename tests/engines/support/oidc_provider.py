@@ -1,7 +1,7 @@
 """An OpenID provider for tests: `oidc-provider` of npm, on loopback. `cargo xtask test` installs it.
 
 Its clients: `etl` and `reports` (client credentials), `laptop` (a public client, for people), `no-device` (a public client
-that must use the browser). Access tokens are JWTs for the audience `AUDIENCE`, with the claim `groups`.
+that must use the browser), `console` (the web console). Access tokens are JWTs for the audience `AUDIENCE`, with the claim `groups`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def _clients() -> list[dict[str, Any]]:
     }
     services = [{"client_id": name, "client_secret": secret, **service} for name, secret in SECRETS.items()]
     laptop = {**person, "client_id": "laptop", "grant_types": [*person["grant_types"], DEVICE_CODE]}
-    return [*services, laptop, {**person, "client_id": "no-device"}]
+    # The console at any port, and below a path of a proxy.
+    folders = ("", "/lake")
+    console = {**person, "client_id": "console", "redirect_uris": [f"http://127.0.0.1{path}/console/signed-in" for path in folders]}
+    return [*services, laptop, console, {**person, "client_id": "no-device"}]
 
 
 def issuer_settings(provider: OidcProvider, **changes: Any) -> dict[str, Any]:

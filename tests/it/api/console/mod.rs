@@ -2,6 +2,8 @@
 
 mod changes;
 mod pages;
+mod people;
+mod provider;
 mod sign_in;
 
 use axum::body::Body;

@@ -1,25 +1,25 @@
 //! Proof Key for Code Exchange (RFC 7636): a secret of one sign-in, so that nobody else can use its code.
 
-use anyhow::{Result, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 /// The method of [`challenge`].
-pub(super) const METHOD: &str = "S256";
+pub const METHOD: &str = "S256";
 
 /// Returns 43 random characters (RFC 7636, 4.1).
 ///
 /// # Errors
 /// Fails if the system gives no random numbers.
-pub(super) fn random_text() -> Result<String> {
+pub fn random_text() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
+    getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Returns the challenge of a verifier (RFC 7636, 4.2).
-pub(super) fn challenge(verifier: &str) -> String {
+#[must_use]
+pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 

@@ -1,0 +1,182 @@
+//! Lists and forms for events and their subscriptions.
+
+use serde_json::Value;
+
+use crate::format;
+use crate::frame::NavItem;
+use crate::link::Link;
+use crate::records::{Field, Form, Records, Row, Search, entries, next, text, time};
+use crate::texts::{self as t, people as p};
+
+/// The longest details of an event that are shown, in characters.
+const MAX_DETAILS: usize = 200;
+
+/// Returns the tabs of the pages of events. `page` is the one that is shown.
+#[must_use]
+pub fn sections(page: &str) -> Vec<NavItem> {
+    let sections = [("events", p::EVENTS), ("subscriptions", p::SUBSCRIPTIONS)];
+    sections.into_iter().map(|(href, label)| NavItem { label, href, is_here: href == page }).collect()
+}
+
+/// The parameters by which events are searched, as the page and the API name them.
+pub const FILTERS: [&str; 4] = ["warehouse", "object", "actor", "operation"];
+
+/// Returns the form that searches events. `value` returns the present value of a parameter.
+pub fn search(value: impl Fn(&str) -> String) -> Search {
+    let field = |name, label, example| Field::line(name, label, value(name)).example(example);
+    Search {
+        page: "events",
+        fields: vec![
+            field("object", t::OBJECT, "sales.orders"),
+            field("actor", t::ACTOR, "etl"),
+            field("operation", t::OPERATION, "drop-table"),
+            field("warehouse", t::WAREHOUSE, "lake"),
+            field("since", p::SEARCH_SINCE, "2026-08-01T12:30"),
+            field("until", p::SEARCH_UNTIL, "2026-08-02"),
+        ],
+    }
+}
+
+/// Lists events. `page` is the page with its filters.
+#[must_use]
+pub fn list(found: &Value, page: Link) -> Records {
+    let row = |(_, one): (usize, &Value)| Row {
+        name: time(one, "at-ms"),
+        cells: vec![
+            text(one, "actor"),
+            text(one, "operation"),
+            text(one, "object-type"),
+            text(one, "object"),
+            text(one, "new-name"),
+            text(one, "address"),
+            details(&one["details"]),
+        ],
+        ..Row::default()
+    };
+    Records {
+        heading: "",
+        columns: vec![t::TIME, t::ACTOR, t::OPERATION, t::KIND, t::OBJECT, p::NEW_NAME, t::ADDRESS, p::DETAILS],
+        rows: entries(found, "events").map(row).collect(),
+        more: next(found, page),
+    }
+}
+
+fn details(details: &Value) -> String {
+    match details {
+        Value::Null => String::new(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
+        details => format::cut(&details.to_string(), MAX_DETAILS),
+    }
+}
+
+/// Lists subscriptions.
+#[must_use]
+pub fn subscriptions(found: &Value) -> Records {
+    let row = |(_, one): (usize, &Value)| Row {
+        name: text(one, "name"),
+        href: Some(Link::to("subscription").with("id", &text(one, "id")).text()),
+        cells: vec![text(one, "url"), text(one, "state"), time(one, "delivered-ms"), text(one, "last-error")],
+        forms: Vec::new(),
+    };
+    Records {
+        heading: "",
+        columns: vec![t::NAME, p::URL, t::STATE, p::DELIVERED, p::LAST_ERROR],
+        rows: entries(found, "subscriptions").map(row).collect(),
+        more: next(found, Link::to("subscriptions")),
+    }
+}
+
+/// Returns the form that creates a subscription.
+#[must_use]
+pub fn create() -> Form {
+    Form::new("create-subscription", p::CREATE_SUBSCRIPTION)
+        .field(Field::required("name", t::NAME))
+        .field(Field::required("url", p::URL).example("https://example.com/hook"))
+        .field(Field::line("objects", p::OBJECTS_OF, String::new()).example("sales.orders"))
+        .field(Field::line("operations", p::OPERATIONS_OF, String::new()).example("update-table, drop-table"))
+}
+
+/// Returns the facts about a subscription.
+#[must_use]
+pub fn facts(one: &Value) -> Vec<(&'static str, String)> {
+    let all = |name: &str| {
+        let texts: Vec<&str> = one[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if texts.is_empty() { t::ANY.to_owned() } else { texts.join(", ") }
+    };
+    let facts = [
+        (p::URL, text(one, "url")),
+        (t::STATE, text(one, "state")),
+        (t::OBJECT, all("objects")),
+        (t::OPERATION, all("operations")),
+        (t::CREATED, time(one, "created-ms")),
+        (p::DELIVERED, time(one, "delivered-ms")),
+        (p::FAILING_SINCE, time(one, "failing-since-ms")),
+        (p::LAST_ERROR, text(one, "last-error")),
+        (t::ID, text(one, "id")),
+    ];
+    facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Returns the forms of a subscription.
+#[must_use]
+pub fn forms(one: &Value, has_dead_letters: bool) -> Vec<Form> {
+    let switch = match one["disabled-ms"].is_null() {
+        true => Form::new("disable-subscription", p::DISABLE).danger(),
+        false => Form::new("enable-subscription", p::ENABLE),
+    };
+    let mut forms = vec![Form::new("test-subscription", p::TEST_SUBSCRIPTION), switch];
+    if has_dead_letters {
+        forms.push(Form::new("replay", p::REPLAY_ALL));
+        forms.push(Form::new("discard", p::DISCARD).hint(p::DISCARD_HINT).danger());
+    }
+    let rotate = Form::new("rotate-subscription", p::ROTATE_SECRET).hint(p::ROTATE_SECRET_HINT);
+    forms.push(rotate.field(Field::line("hours", p::OVERLAP_SECRET_HOURS, String::new()).example("24")));
+    forms.push(Form::new("delete-subscription", p::DELETE).hint(p::DELETE_SUBSCRIPTION_HINT).danger());
+    let id = text(one, "id");
+    forms.into_iter().map(|form| form.hidden("id", &id)).collect()
+}
+
+/// Lists the dead letters of a subscription, with a form to send each again.
+#[must_use]
+pub fn dead_letters(found: &Value, subscription: &str) -> Records {
+    let row = |(at, one): (usize, &Value)| {
+        let event = text(one, "event-id");
+        let replay = Form::new("replay-one", p::REPLAY).hidden("id", subscription).hidden("event", &event);
+        Row {
+            cells: vec![time(one, "at-ms"), text(&one["event"], "type"), format::cut(&text(one, "reason"), 300)],
+            forms: vec![replay.of_row(at, &event)],
+            href: None,
+            name: event,
+        }
+    };
+    Records {
+        heading: p::DEAD_LETTERS,
+        columns: vec![p::EVENT_ID, t::TIME, t::TYPE, p::REASON],
+        rows: entries(found, "dead-letters").map(row).collect(),
+        more: next(found, Link::to("subscription").with("id", subscription)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn event_has_its_details_cut_and_empty_ones_left_out() {
+        let found = json!({ "events": [{ "at-ms": 0, "details": {} }, { "details": { "x": "y".repeat(500) } }] });
+        let rows = list(&found, Link::to("events")).rows;
+        assert_eq!((rows[0].cells[6].as_str(), rows[1].cells[6].chars().count()), ("", MAX_DETAILS + 1));
+    }
+
+    #[test]
+    fn paused_subscription_can_be_enabled_and_dead_letters_are_sent_again() {
+        let changes = |one: &Value, dead| forms(one, dead).iter().map(|form| form.change).collect::<Vec<_>>();
+        assert!(changes(&json!({ "disabled-ms": 1 }), false).contains(&"enable-subscription"));
+        assert!(changes(&json!({ "disabled-ms": null }), true).contains(&"replay"));
+        assert!(!changes(&json!({ "disabled-ms": null }), false).contains(&"replay"));
+        let letters = dead_letters(&json!({ "dead-letters": [{ "event-id": "7", "reason": "410" }] }), "s");
+        assert_eq!((letters.rows[0].name.as_str(), letters.rows[0].forms[0].change), ("7", "replay-one"));
+    }
+}
