@@ -6,6 +6,7 @@
 mod actions;
 mod browse;
 mod door;
+mod files;
 mod manage;
 mod page;
 mod pages;
@@ -15,5 +16,6 @@ mod session;
 mod sign_in;
 mod site;
 mod table;
+mod upkeep;
 
 pub use site::Site;

@@ -57,6 +57,8 @@ fn notice(done: &str) -> Option<String> {
         "reference" => t::DONE_REFERENCE,
         "reference-removed" => t::DONE_REFERENCE_REMOVED,
         "rolled-back" => t::DONE_ROLLED_BACK,
+        "policy" => t::care::DONE_POLICY,
+        "policy-cleared" => t::care::DONE_POLICY_CLEARED,
         _ => return None,
     };
     Some(text.to_owned())

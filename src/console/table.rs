@@ -77,7 +77,7 @@ fn table_page(
     }
     render(&TablePage {
         frame,
-        tabs: tabs(&place, &name, section),
+        tabs: tabs(&place, &name, section, asked.door.session.who.is_admin()),
         facts,
         content,
         own: asked.own.to_owned(),

@@ -55,7 +55,7 @@ use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
 use cursor::Cursor;
-pub use health::{HealthError, TableHealth};
+pub use health::{HealthError, PartitionsHealth, TableHealth};
 use lease::Held;
 pub use measures::UpkeepMeasures;
 use operations::execute;

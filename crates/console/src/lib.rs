@@ -7,6 +7,8 @@ pub mod assets;
 pub mod browse;
 pub mod columns;
 pub mod doctor;
+pub mod duration;
+pub mod files;
 pub mod format;
 pub mod frame;
 pub mod history;
@@ -17,6 +19,7 @@ pub mod snapshots;
 pub mod snippets;
 pub mod table;
 pub mod texts;
+pub mod upkeep;
 pub mod usage;
 pub mod view;
 

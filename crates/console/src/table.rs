@@ -23,6 +23,10 @@ pub enum Section {
     Schema,
     /// Snapshots, branches and tags.
     History,
+    /// Data files and delete files, by size and partition.
+    Files,
+    /// Health, policies and runs.
+    Maintenance,
     /// Properties.
     Properties,
     /// What the caller would be vended.
@@ -33,7 +37,15 @@ pub enum Section {
 
 impl Section {
     /// All sections in their order.
-    pub const ALL: [Self; 5] = [Self::Schema, Self::History, Self::Properties, Self::Credentials, Self::Metadata];
+    pub const ALL: [Self; 7] = [
+        Self::Schema,
+        Self::History,
+        Self::Files,
+        Self::Maintenance,
+        Self::Properties,
+        Self::Credentials,
+        Self::Metadata,
+    ];
 
     /// Returns the value of the query parameter.
     #[must_use]
@@ -41,6 +53,8 @@ impl Section {
         match self {
             Self::Schema => "schema",
             Self::History => "history",
+            Self::Files => "files",
+            Self::Maintenance => "maintenance",
             Self::Properties => "properties",
             Self::Credentials => "credentials",
             Self::Metadata => "metadata",
@@ -53,16 +67,29 @@ impl Section {
         match self {
             Self::Schema => t::SCHEMA,
             Self::History => t::HISTORY,
+            Self::Files => t::FILES,
+            Self::Maintenance => t::care::MAINTENANCE,
             Self::Properties => t::PROPERTIES,
             Self::Credentials => t::CREDENTIALS,
             Self::Metadata => t::METADATA,
         }
     }
 
+    /// Returns whether the section is a page of its own. The others are parts of one page.
+    const fn is_page(self) -> bool {
+        matches!(self, Self::Files | Self::Maintenance)
+    }
+
+    /// Returns whether only admins get it from the API.
+    const fn is_for_admins(self) -> bool {
+        matches!(self, Self::Files | Self::Maintenance)
+    }
+
     /// Returns the section of a query parameter, or the first one.
     #[must_use]
     pub fn parse(name: Option<&str>) -> Self {
-        Self::ALL.into_iter().find(|one| Some(one.name()) == name).unwrap_or(Self::Schema)
+        let mut parts = Self::ALL.into_iter().filter(|one| !one.is_page());
+        parts.find(|one| Some(one.name()) == name).unwrap_or(Self::Schema)
     }
 }
 
@@ -211,12 +238,15 @@ pub struct TablePage {
 
 /// Returns the links to a table's sections.
 #[must_use]
-pub fn tabs(place: &Location, name: &str, here: Section) -> Vec<Tab> {
+pub fn tabs(place: &Location, name: &str, here: Section, is_admin: bool) -> Vec<Tab> {
     let tab = |section: Section| {
-        let href = place.object("table", name).with("show", section.name()).text();
-        Tab { label: section.label(), href, is_here: section == here }
+        let link = match section.is_page() {
+            true => place.object(section.name(), name),
+            false => place.object("table", name).with("show", section.name()),
+        };
+        Tab { label: section.label(), href: link.text(), is_here: section == here }
     };
-    Section::ALL.into_iter().map(tab).collect()
+    Section::ALL.into_iter().filter(|section| is_admin || !section.is_for_admins()).map(tab).collect()
 }
 
 /// Returns what is known of a table at a glance.

@@ -1,5 +1,7 @@
 //! Tests of all pages together: escaping, no inline code, labels, complete texts.
 
+mod care;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -64,7 +66,7 @@ fn table_pages(name: &str) -> Vec<String> {
         frame: frame(name),
         place: place.clone(),
         name: name.to_owned(),
-        tabs: tabs(&place, name, Section::Schema),
+        tabs: tabs(&place, name, Section::Schema, true),
         facts: facts(&metadata),
         content,
         own: name.to_owned(),
@@ -137,7 +139,7 @@ fn pages(name: &str) -> Vec<String> {
     let usage = json!({ "tier": name, "limit": 10, "usage": [{ "day": name, "requests": 9 }] });
     let filter = Filter { actor: text(), operation: text(), object: text(), decision: text() };
     let question = Question { warehouse: text(), action: text(), namespace: text(), table: text(), principal: text() };
-    let mut pages = [table_pages(name), catalog_pages(name)].concat();
+    let mut pages = [table_pages(name), catalog_pages(name), care::pages(name)].concat();
     pages.extend([
         render(&SignInPage { frame: Frame::anonymous(name), refused: Some(text()), next: text() }),
         render(&ErrorPage {

@@ -9,6 +9,7 @@ pub(super) mod catalog_roles;
 pub(super) mod dropped;
 pub(super) mod events;
 pub(super) mod fields;
+mod files;
 pub(super) mod keys;
 pub(super) mod maintenance;
 pub(super) mod operators;
