@@ -26,7 +26,7 @@ pub(super) async fn show(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let frame = place.crumbs(asked.frame(&name, Place::Catalog), true);
     Ok(Page::Html(render(&FilesPage {
         frame: with_commands(asked, frame, &place, &name),
-        tabs: tabs(&place, &name, Section::Files, asked.door.session.who.is_admin()),
+        tabs: tabs(&place, &name, Section::Files, asked.offer()),
         files: FilesView::parse(&health),
         statistics,
         place,

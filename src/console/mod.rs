@@ -12,6 +12,7 @@ mod page;
 mod pages;
 mod query;
 mod rollback;
+mod rows;
 mod session;
 mod sign_in;
 mod site;

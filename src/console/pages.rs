@@ -15,7 +15,7 @@ use super::door::{Door, Refusal};
 use super::page::{Asked, Page, Visit, html, redirect, with_cookie};
 use super::query::Query;
 use super::session::{Session, host, is_same_origin};
-use super::{actions, browse, files, manage, rollback, sign_in, table, upkeep};
+use super::{actions, browse, files, manage, rollback, rows, sign_in, table, upkeep};
 use crate::api::{ApiService, Visitor};
 
 /// The largest form, in bytes.
@@ -85,6 +85,7 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
         "table" => table::table(&asked).await,
         "view" => table::view(&asked).await,
         "roll-back" => rollback::preview(&asked).await,
+        "rows" => rows::show(&asked).await,
         "files" => files::show(&asked).await,
         "maintenance" => upkeep::show(&asked).await,
         "run" => upkeep::run(&asked).await,

@@ -77,7 +77,7 @@ fn table_page(
     }
     render(&TablePage {
         frame,
-        tabs: tabs(&place, &name, section, asked.door.session.who.is_admin()),
+        tabs: tabs(&place, &name, section, asked.offer()),
         facts,
         content,
         own: asked.own.to_owned(),

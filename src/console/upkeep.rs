@@ -80,10 +80,9 @@ pub(super) async fn show(asked: &Asked<'_>) -> Result<Page, Refusal> {
         None => place.warehouse.clone(),
     };
     let frame = place.crumbs(asked.frame(&heading, Place::Catalog), !name.is_empty());
-    let is_admin = asked.door.session.who.is_admin();
     Ok(Page::Html(render(&MaintenancePage {
         frame: with_commands(asked, frame, &place, &name),
-        tabs: if name.is_empty() { Vec::new() } else { tabs(&place, &name, Section::Maintenance, is_admin) },
+        tabs: if name.is_empty() { Vec::new() } else { tabs(&place, &name, Section::Maintenance, asked.offer()) },
         heading,
         health,
         no_health,

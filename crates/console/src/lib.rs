@@ -14,6 +14,7 @@ pub mod frame;
 pub mod history;
 pub mod keys;
 pub mod link;
+pub mod rows;
 pub mod sign_in;
 pub mod snapshots;
 pub mod snippets;

@@ -23,6 +23,8 @@ pub enum Section {
     Schema,
     /// Snapshots, branches and tags.
     History,
+    /// The first rows.
+    Rows,
     /// Data files and delete files, by size and partition.
     Files,
     /// Health, policies and runs.
@@ -37,9 +39,10 @@ pub enum Section {
 
 impl Section {
     /// All sections in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Schema,
         Self::History,
+        Self::Rows,
         Self::Files,
         Self::Maintenance,
         Self::Properties,
@@ -53,6 +56,7 @@ impl Section {
         match self {
             Self::Schema => "schema",
             Self::History => "history",
+            Self::Rows => "rows",
             Self::Files => "files",
             Self::Maintenance => "maintenance",
             Self::Properties => "properties",
@@ -67,6 +71,7 @@ impl Section {
         match self {
             Self::Schema => t::SCHEMA,
             Self::History => t::HISTORY,
+            Self::Rows => t::care::FIRST_ROWS,
             Self::Files => t::FILES,
             Self::Maintenance => t::care::MAINTENANCE,
             Self::Properties => t::PROPERTIES,
@@ -77,7 +82,7 @@ impl Section {
 
     /// Returns whether the section is a page of its own. The others are parts of one page.
     const fn is_page(self) -> bool {
-        matches!(self, Self::Files | Self::Maintenance)
+        matches!(self, Self::Rows | Self::Files | Self::Maintenance)
     }
 
     /// Returns whether only admins get it from the API.
@@ -236,9 +241,18 @@ pub struct TablePage {
     pub rollback: String,
 }
 
+/// What the server and the caller's role let a page offer. The API decides what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Whether the caller is an admin.
+    pub is_admin: bool,
+    /// Whether the server shows rows of tables.
+    pub has_rows: bool,
+}
+
 /// Returns the links to a table's sections.
 #[must_use]
-pub fn tabs(place: &Location, name: &str, here: Section, is_admin: bool) -> Vec<Tab> {
+pub fn tabs(place: &Location, name: &str, here: Section, offer: Offer) -> Vec<Tab> {
     let tab = |section: Section| {
         let link = match section.is_page() {
             true => place.object(section.name(), name),
@@ -246,7 +260,11 @@ pub fn tabs(place: &Location, name: &str, here: Section, is_admin: bool) -> Vec<
         };
         Tab { label: section.label(), href: link.text(), is_here: section == here }
     };
-    Section::ALL.into_iter().filter(|section| is_admin || !section.is_for_admins()).map(tab).collect()
+    let is_offered = |section: &Section| match section {
+        Section::Rows => offer.has_rows,
+        section => offer.is_admin || !section.is_for_admins(),
+    };
+    Section::ALL.into_iter().filter(is_offered).map(tab).collect()
 }
 
 /// Returns what is known of a table at a glance.

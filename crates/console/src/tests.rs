@@ -15,9 +15,12 @@ use crate::keys::{AccessPage, ExplainedRow, KeyRow, KeysPage, NewKey, Question};
 use crate::sign_in::SignInPage;
 use crate::snapshots::History;
 use crate::snippets::Catalog;
-use crate::table::{Content, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
+use crate::table::{Content, Offer, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
 use crate::usage::{Chart, UsagePage};
 use crate::view::{ViewPage, current_columns, versions};
+
+/// All sections.
+const OFFER: Offer = Offer { is_admin: true, has_rows: true };
 
 fn frame(name: &str) -> Frame {
     let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned() };
@@ -66,7 +69,7 @@ fn table_pages(name: &str) -> Vec<String> {
         frame: frame(name),
         place: place.clone(),
         name: name.to_owned(),
-        tabs: tabs(&place, name, Section::Schema, true),
+        tabs: tabs(&place, name, Section::Schema, OFFER),
         facts: facts(&metadata),
         content,
         own: name.to_owned(),

@@ -16,6 +16,7 @@ pub(super) mod operators;
 pub(super) mod organisations;
 pub(super) mod paging;
 pub(super) mod parameters;
+pub(super) mod preview;
 pub(super) mod principal_roles;
 pub(super) mod restrictions;
 pub(super) mod scoped;

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::frame;
+use super::{OFFER, frame};
 use crate::browse::Location;
 use crate::files::{FilesPage, FilesView, statistics_files};
 use crate::frame::render;
+use crate::rows::{Rows, RowsPage};
 use crate::table::{Section, tabs};
 use crate::upkeep::{Health, Level, MaintenancePage, RunPage, RunRow, policy};
 
@@ -22,7 +23,7 @@ pub(super) fn pages(name: &str) -> Vec<String> {
         frame: frame(name),
         place: place.clone(),
         name: text(),
-        tabs: tabs(&place, name, Section::Files, true),
+        tabs: tabs(&place, name, Section::Files, OFFER),
         files: FilesView::parse(health),
         statistics: statistics_files(&metadata),
     };
@@ -35,7 +36,7 @@ pub(super) fn pages(name: &str) -> Vec<String> {
     let maintenance = |table: String, health: Option<Health>| MaintenancePage {
         frame: frame(name),
         place: place.clone(),
-        tabs: tabs(&place, name, Section::Maintenance, true),
+        tabs: tabs(&place, name, Section::Maintenance, OFFER),
         name: table,
         heading: text(),
         no_health: health.is_none().then(text),
@@ -50,6 +51,14 @@ pub(super) fn pages(name: &str) -> Vec<String> {
         render(&files(&json!(null))),
         render(&maintenance(text(), Some(Health::parse(&health)))),
         render(&maintenance(String::new(), None)),
+        render(&RowsPage {
+            frame: frame(name),
+            place: place.clone(),
+            name: text(),
+            tabs: tabs(&place, name, Section::Rows, OFFER),
+            rows: Rows::parse(&json!({ "columns": [{ "name": name, "type": name }, { "name": name, "type": "long" }],
+                "rows": [[name, null]], "left-out": [name] })),
+        }),
         render(&run_page(run("running", false))),
         render(&run_page(run("succeeded", true))),
     ]

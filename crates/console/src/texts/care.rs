@@ -9,6 +9,7 @@ pub const CLEAR_POLICY_HINT: &str = "All fields are inherited again.";
 pub const DEFAULT_VALUE: &str = "the default";
 pub const DELETES_BY_POSITION: &str = "Delete files by position, and deletion vectors";
 pub const DELETES_BY_VALUE: &str = "Delete files by value";
+pub const DELETES_APPLIED: &str = "Deleted rows are left out: deletes apply to the files that were read.";
 pub const DELETE_RECORDS: &str = "Deletes";
 pub const DONE_POLICY: &str = "The policy is set.";
 pub const DONE_POLICY_CLEARED: &str = "The policy is cleared.";
@@ -23,6 +24,7 @@ pub const FILES_BY_PARTITION: &str = "Files by partition";
 pub const FILES_BY_SIZE: &str = "Data files by size";
 pub const FILES_KIND: &str = "Data files and delete files";
 pub const FINDINGS: &str = "Advice";
+pub const FIRST_ROWS: &str = "First rows";
 pub const FROM: &str = "From";
 pub const HEALTH: &str = "Health";
 pub const HEALTHY: &str = "Nothing is wrong with this table.";
@@ -38,6 +40,7 @@ pub const NOT_A_WHOLE_NUMBER: &str = "The number is not a whole number.";
 pub const NOTHING_GOES: &str = "There is nothing to do.";
 pub const NO_FILES: &str = "The table has no data files yet.";
 pub const NO_PARTITIONS: &str = "You may not read the data of this table, so its partitions are not shown.";
+pub const NO_ROWS: &str = "The table has no rows.";
 pub const NO_RUNS: &str = "There is no run yet.";
 pub const NO_STATISTICS: &str = "The table has no statistics files. The operation compute-statistics writes them.";
 pub const NULL: &str = "null";
@@ -120,4 +123,16 @@ pub fn snapshots_and_references(snapshots: &str, references: &str) -> String {
 #[must_use]
 pub fn files_of_size(files: &str, size: &str) -> String {
     format!("{files} files ({size})")
+}
+
+/// Says how many rows are shown of a table that may have more.
+#[must_use]
+pub fn first_rows(number: usize) -> String {
+    format!("{number} rows of the first files, in no particular order. The table may have more.")
+}
+
+/// Names the columns that are not shown.
+#[must_use]
+pub fn columns_left_out(names: &str) -> String {
+    format!("Not shown, because there are too many columns or their types cannot be read here: {names}.")
 }

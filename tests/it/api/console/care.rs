@@ -12,7 +12,11 @@ async fn files_of_an_empty_table_are_shown_with_the_requests_and_commands() {
     let (catalog, tenant) = with_table().await;
     let mut browser = Browser::signed_in(&catalog, &tenant.key).await;
     let page = browser.page("files?w=main&ns=ns&t=t").await;
-    for shown in ["The table has no data files yet.", "maintenance/health?namespace=ns&#38;table=t", "tidewater maintenance health ns.t"] {
+    for shown in [
+        "The table has no data files yet.",
+        "maintenance/health?namespace=ns&#38;table=t",
+        "tidewater maintenance health ns.t",
+    ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     assert_eq!(browser.get("files?w=main&ns=ns&t=missing").await.status, 404);
@@ -30,9 +34,12 @@ async fn policy_is_set_and_cleared_and_names_where_it_comes_from() {
     let of_api = "/management/v1/organisations/acme/warehouses/main/maintenance/policy?namespace=ns&table=t";
     let policy = catalog.get(&tenant.key, of_api).await.ok(200);
     assert_eq!(policy["effective"]["expire-snapshots"], json!({ "enabled": true, "max-snapshot-age-ms": 172_800_000 }));
-    let refused = browser.post("do", &[&TABLE[..], &[("do", "set-policy"), ("compact-files.interval-ms", "soon")]].concat()).await;
+    let refused = browser
+        .post("do", &[&TABLE[..], &[("do", "set-policy"), ("compact-files.interval-ms", "soon")]].concat())
+        .await;
     assert!(refused.status == 400 && text(&refused).contains("a whole number with a unit"));
-    let refused = browser.post("do", &[&TABLE[..], &[("do", "set-policy"), ("compact-files.interval-ms", "1s")]].concat()).await;
+    let refused =
+        browser.post("do", &[&TABLE[..], &[("do", "set-policy"), ("compact-files.interval-ms", "1s")]].concat()).await;
     assert!(refused.status == 400 && text(&refused).contains("compact-files.interval-ms"), "the API's message");
     let cleared = browser.act(&[&TABLE[..], &[("do", "clear-policy")]].concat()).await;
     assert!(cleared.contains("The policy is cleared.") && !cleared.contains("<td>this table</td>"));
