@@ -1,5 +1,7 @@
 //! The only place where an error becomes a status.
 
+mod table_reads;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::TooManySignatures;
 use crate::tenancy::quota::QuotaError;
-use crate::upkeep::{HealthError, PreviewError, UpkeepError};
+use crate::upkeep::UpkeepError;
 use crate::vending::VendingError;
 
 /// When to retry a request that changed nothing because a part of the catalog was unavailable.
@@ -409,33 +411,6 @@ impl From<UpkeepError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "NotFoundException", "The object of the policy was dropped")
             }
             UpkeepError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<HealthError> for ApiError {
-    fn from(error: HealthError) -> Self {
-        match error {
-            HealthError::Metadata(error) => error.into(),
-            HealthError::Unavailable(message) => Self::out_of_service(message),
-            HealthError::Unreadable(message) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
-        }
-    }
-}
-
-impl From<PreviewError> for ApiError {
-    fn from(error: PreviewError) -> Self {
-        let message = error.to_string();
-        match error {
-            PreviewError::Restricted => Self::forbidden(message).refused(RESTRICTED),
-            PreviewError::Unsupported(_) | PreviewError::TooLong => {
-                Self::new(StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException", message)
-            }
-            PreviewError::Unavailable(_) => Self::out_of_service(message),
-            PreviewError::Metadata(error) => error.into(),
-            PreviewError::Heavy(error) => error.into(),
-            PreviewError::TimeIsOver(error) => HeavyError::from(error).into(),
-            PreviewError::Store(error) => error.into(),
         }
     }
 }

@@ -16,9 +16,8 @@ use super::upkeep::{health_path, with_commands};
 pub(super) async fn show(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let (place, name) = (asked.query.location(), asked.query.text("t").to_owned());
     let health = asked.door.get(&health_path(asked, &place, &name)).await?;
-    let statistics =
-        load(asked.door, &object_path(&place, "tables", &name), |loaded| statistics_files(&loaded["metadata"]));
-    let statistics = match statistics.await {
+    let path = object_path(&place, "tables", &name);
+    let statistics = match load(asked.door, &path, |loaded| statistics_files(&loaded["metadata"])).await {
         // The document is larger than a page reads; the figures are not in it.
         Err(refusal) if refusal.status == StatusCode::PAYLOAD_TOO_LARGE => Vec::new(),
         found => found?,

@@ -125,6 +125,7 @@ fn catalog_pages(name: &str) -> Vec<String> {
             columns: current_columns(&view),
             versions: versions(&view),
             properties: vec![(text(), text())],
+            document: (text(), true),
             own: text(),
         }),
     ]

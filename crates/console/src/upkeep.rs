@@ -22,8 +22,11 @@ enum Form {
     Number,
 }
 
-/// The operations with their fields beside `enabled`: the name, the form, and the default as text.
-const OPERATIONS: [(&str, &[(&str, Form, &str)]); 5] = [
+/// A field of a policy: its name, its form, and its default as text.
+type Field = (&'static str, Form, &'static str);
+
+/// The operations with their fields beside `enabled`.
+const OPERATIONS: [(&str, &[Field]); 5] = [
     ("compact-files", &[("interval-ms", Form::Time, "1d"), ("min-input-files", Form::Number, "5")]),
     ("rewrite-manifests", &[("interval-ms", Form::Time, "1d"), ("min-manifests", Form::Number, "10")]),
     ("compute-statistics", &[("interval-ms", Form::Time, "1d")]),
@@ -114,9 +117,9 @@ pub fn policy(levels: &[Level]) -> Vec<OperationPolicy> {
     };
     let source = |found: Option<&Level>| found.map_or_else(|| c::DEFAULT_VALUE.to_owned(), |level| level.label.clone());
     let own = |operation: &str, field: &str| levels.first().map_or(&Value::Null, |level| &level.own[operation][field]);
-    let row = |&(name, fields): &(&'static str, &[(&'static str, Form, &str)])| {
+    let row = |&(name, fields): &(&'static str, &[Field])| {
         let enabled = nearest(name, "enabled");
-        let field = |&(field, form, default): &(&'static str, Form, &str)| {
+        let field = |&(field, form, default): &Field| {
             let found = nearest(name, field);
             PolicyField {
                 input: format!("{name}.{field}"),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
 use serde::Serialize;
 use tidewater_core::name::TableIdent;
 
@@ -12,12 +14,13 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::path::Named;
 use crate::api::permission::Scope;
+use crate::api::security_headers::NO_STORE;
 use crate::upkeep::{Preview, PreviewColumn};
 
 /// The first rows of a table.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::api) struct PreviewEntry {
+struct PreviewEntry {
     columns: Vec<ColumnEntry>,
     /// The names of columns that are not shown.
     left_out: Vec<String>,
@@ -51,11 +54,12 @@ pub(in crate::api) async fn show(
     State(api): State<Arc<Api>>,
     scope: Scope<ReadTableData>,
     Named(ident): Named<TableIdent>,
-) -> Result<Json<PreviewEntry>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let table = scope.table(&api, ident).await?;
     if api.preview_rows == 0 {
         return Err(ApiError::forbidden("The preview of rows is turned off on this server (console.preview_rows)"));
     }
     let rows = usize::try_from(api.preview_rows).unwrap_or(usize::MAX);
-    Ok(Json(api.upkeep.preview(&table, rows, &api.heavy).await?.into()))
+    let preview = PreviewEntry::from(api.upkeep.preview(&table, rows, &api.heavy).await?);
+    Ok(([(CACHE_CONTROL, NO_STORE)], Json(preview)))
 }

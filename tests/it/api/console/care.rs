@@ -4,6 +4,7 @@ use serde_json::json;
 use tidewater_core::access::Role;
 
 use super::{Browser, text, with_table};
+use crate::support::Catalog;
 
 const TABLE: [(&str, &str); 3] = [("w", "main"), ("ns", "ns"), ("t", "t")];
 
@@ -20,6 +21,22 @@ async fn files_of_an_empty_table_are_shown_with_the_requests_and_commands() {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     assert_eq!(browser.get("files?w=main&ns=ns&t=missing").await.status, 404);
+}
+
+#[tokio::test]
+async fn rows_are_offered_unless_they_are_turned_off() {
+    let (catalog, tenant) = with_table().await;
+    let key = catalog.key(tenant.organisation, Role::Reader, None).await;
+    let mut browser = Browser::signed_in(&catalog, &key).await;
+    let page = browser.page("rows?w=main&ns=ns&t=t").await;
+    assert!(page.contains("The table has no rows.") && page.contains("/tables/t/preview"), "{page}");
+    let off = Catalog::with(|config| config.console.preview_rows = 0).await;
+    let tenant = off.tenant("acme", "enterprise").await;
+    off.with_table(&tenant).await;
+    let mut browser = Browser::signed_in(&off, &tenant.key).await;
+    assert!(!browser.page("table?w=main&ns=ns&t=t").await.contains("rows?"));
+    let refused = browser.get("rows?w=main&ns=ns&t=t").await;
+    assert!(refused.status == 403 && text(&refused).contains("console.preview_rows"));
 }
 
 #[tokio::test]
