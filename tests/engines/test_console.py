@@ -299,11 +299,21 @@ def test_screen_readers_and_small_screens_find_nothing_serious(browser: Any, ser
 def test_sign_in_and_first_page_are_small(page: Any, server: Server) -> None:
     answers: list[Any] = []
     page.on("response", lambda answer: answers.append(answer))
-    sign_in(page, server.uri, server.key)
-    page.wait_for_load_state("networkidle")
-    # Without compression, and each file once.
-    sizes = {answer.url: len(answer.body()) for answer in answers if answer.status == 200}
-    assert {"sign-in", "home"} <= {url.rsplit("/", 1)[-1].split("?")[0] for url in sizes}, sizes
+    sizes: dict[str, int] = {}
+
+    def measure() -> None:
+        page.wait_for_load_state("networkidle")
+        # Without compression, and each file once.
+        sizes.update({answer.url: len(answer.body()) for answer in answers if answer.status == 200})
+        answers.clear()
+
+    page.goto(f"{server.uri}/console/sign-in")
+    measure()
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Warehouses").wait_for()
+    measure()
+    assert {"sign-in", "home"} <= {url.rsplit("/", 1)[-1] for url in sizes}, sizes
     assert len(sizes) >= 5 and sum(sizes.values()) < 100_000, sizes
 
 
@@ -314,7 +324,6 @@ def test_screenshots_are_written(browser: Any, server: Server) -> None:
         ("history", "table?w=quickstart&ns=demo&t=tides&show=history", "light"),
         ("schema-dark", "table?w=quickstart&ns=demo&t=tides", "dark"),
         ("files", "files?w=quickstart&ns=demo&t=tides", "light"),
-        ("rows-dark", "rows?w=quickstart&ns=demo&t=tides", "dark"),
         ("maintenance", "maintenance?w=quickstart&ns=demo&t=tides", "light"),
     ]:
         context = browser.new_context(viewport={"width": 1100, "height": 640}, color_scheme=scheme)
