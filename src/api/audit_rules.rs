@@ -177,6 +177,7 @@ const RULES: &[Rule] = &[
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/runs", "list-maintenance-runs", "warehouse", Class::Read),
     rule("POST", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/runs", "start-maintenance", "table", Class::Administration),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/maintenance/health", "show-table-health", "warehouse", Class::Read),
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/preview", "preview-table", "table", Class::Administration),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", "list-metrics-reports", "warehouse", Class::Read),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces", "list-namespaces", "warehouse", Class::Read),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}", "load-namespace", "namespace", Class::Read),
@@ -256,7 +257,8 @@ pub(super) fn find(method: &Method, route: &str) -> Option<&'static Rule> {
 
 /// Returns whether a request may be of the class [`Class::Administration`], without a search for its rule.
 pub(super) fn may_administer(method: &Method, path: &str) -> bool {
-    matches!(*method, Method::POST | Method::DELETE) && path.starts_with("/management/")
+    // A preview shows data, like vended credentials, so it always leaves a record.
+    path.starts_with("/management/") && (matches!(*method, Method::POST | Method::DELETE) || path.ends_with("/preview"))
 }
 
 impl Rule {

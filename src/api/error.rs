@@ -1,5 +1,7 @@
 //! The only place where an error becomes a status.
 
+mod table_reads;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::TooManySignatures;
 use crate::tenancy::quota::QuotaError;
-use crate::upkeep::{HealthError, UpkeepError};
+use crate::upkeep::UpkeepError;
 use crate::vending::VendingError;
 
 /// When to retry a request that changed nothing because a part of the catalog was unavailable.
@@ -409,16 +411,6 @@ impl From<UpkeepError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "NotFoundException", "The object of the policy was dropped")
             }
             UpkeepError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<HealthError> for ApiError {
-    fn from(error: HealthError) -> Self {
-        match error {
-            HealthError::Metadata(error) => error.into(),
-            HealthError::Unavailable(message) => Self::out_of_service(message),
-            HealthError::Unreadable(message) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
         }
     }
 }

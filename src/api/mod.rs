@@ -124,6 +124,8 @@ pub struct Api {
     pub webhooks: Arc<Webhooks>,
     /// Whether clients can read events: `events.pull`.
     pub events_pull: bool,
+    /// The most rows of the preview of a table: `console.preview_rows`.
+    pub preview_rows: u32,
     /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
     /// Whether the server can answer requests, for `GET /ready`.

@@ -30,6 +30,7 @@ const PARTS: [&str; 19] = [
     include_str!("openapi/management.json"),
     include_str!("openapi/administration.json"),
     include_str!("openapi/maintenance.json"),
+    include_str!("openapi/preview.json"),
     include_str!("openapi/access.json"),
     include_str!("openapi/restrictions.json"),
     include_str!("openapi/labels.json"),

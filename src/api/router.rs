@@ -10,8 +10,8 @@ use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, labels, maintenance, operators,
-    organisations, parameters, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions, usage,
-    users, warehouses,
+    organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions,
+    usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -66,6 +66,10 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
+        .route(
+            "/management/v1/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/preview",
+            get(preview::show),
+        )
         .route("/management/v1/who-am-i", get(access::who_am_i))
         .route_layer(from_fn(parameters::refuse_unknown));
     guarded = guarded

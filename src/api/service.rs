@@ -191,6 +191,12 @@ impl ApiService {
         &self.api.heavy
     }
 
+    /// Returns whether the server shows rows of tables: `console.preview_rows`.
+    #[must_use]
+    pub fn has_preview(&self) -> bool {
+        self.api.preview_rows > 0
+    }
+
     /// Returns the current time, in milliseconds since 1970.
     #[must_use]
     pub fn now_ms(&self) -> i64 {

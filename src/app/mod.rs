@@ -477,6 +477,7 @@ fn api_over(
         sequencer,
         webhooks,
         events_pull: config.events.pull,
+        preview_rows: config.console.preview_rows,
         store,
         readiness,
         telemetry,

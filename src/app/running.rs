@@ -121,6 +121,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         sequencer: Arc::clone(&api.sequencer),
         webhooks: Arc::clone(&api.webhooks),
         events_pull: config.events.pull,
+        preview_rows: config.console.preview_rows,
         store: Arc::clone(&api.store),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),

@@ -214,6 +214,7 @@ impl Config {
         wrong.extend(self.kafka.check());
         wrong.extend(self.audit.check(&self.data_dir));
         wrong.extend(self.maintenance.check());
+        wrong.extend(self.console.check().map(str::to_owned));
         wrong.extend(self.traces.check());
         if !is_log_level(&self.log.level) {
             wrong.push(format!(

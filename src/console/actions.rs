@@ -13,7 +13,7 @@ use super::page::{Asked, Page, done};
 use super::query::{Query, namespace_path, object_path, warehouse_path};
 use super::rollback::{BRANCH, commit_of, update_of};
 use super::table::load;
-use super::{access, events, key, warehouses};
+use super::{access, events, key, upkeep, warehouses};
 
 /// The seconds of a day.
 const DAY_S: u64 = 86_400;
@@ -42,6 +42,9 @@ pub(super) async fn act(asked: &Asked<'_>) -> Result<Page, Refusal> {
         "roll-back" => roll_back(asked, &place).await,
         "create-key" => create_key(asked).await,
         "revoke-key" => revoke_key(asked).await,
+        "start-maintenance" => upkeep::start(asked).await,
+        "set-policy" => upkeep::set_policy(asked).await,
+        "clear-policy" => upkeep::clear_policy(asked).await,
         _ => administer(asked).await,
     }
 }

@@ -3,6 +3,7 @@
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tidewater_console::table::Offer;
 use tidewater_console::{Frame, Place, texts as t};
 
 use super::door::Door;
@@ -39,6 +40,11 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Returns which sections the pages of a table link to.
+    pub(super) fn offer(&self) -> Offer {
+        Offer { is_admin: self.door.session.who.is_admin(), has_rows: self.door.api.has_preview() }
+    }
+
     /// Returns the frame of the page, with a message about the change that led here.
     pub(super) fn frame(&self, title: &str, place: Place) -> Frame {
         let session = &self.door.session;
@@ -63,6 +69,8 @@ fn notice(done: &str) -> Option<String> {
         "reference" => t::DONE_REFERENCE,
         "reference-removed" => t::DONE_REFERENCE_REMOVED,
         "rolled-back" => t::DONE_ROLLED_BACK,
+        "policy" => t::care::DONE_POLICY,
+        "policy-cleared" => t::care::DONE_POLICY_CLEARED,
         _ => t::people::done(done)?,
     };
     Some(text.to_owned())

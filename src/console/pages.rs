@@ -16,7 +16,9 @@ use super::door::{Door, Refusal};
 use super::page::{Asked, Page, Visit, html, redirect, with_cookie, with_retry_after};
 use super::query::Query;
 use super::session::{Session, host, is_equal, is_same_origin};
-use super::{access, actions, browse, events, key, manage, provider, rollback, sign_in, table, warehouses};
+use super::{
+    access, actions, browse, events, files, key, manage, provider, rollback, rows, sign_in, table, upkeep, warehouses,
+};
 use crate::api::{ApiService, Visitor};
 
 /// The largest form, in bytes.
@@ -38,14 +40,18 @@ const ROUTES: &[(&str, &str)] = &[
     ("do", "/console/do"),
     ("doctor", "/console/doctor"),
     ("events", "/console/events"),
+    ("files", "/console/files"),
     ("history", "/console/history"),
     ("home", "/console/home"),
     ("key", "/console/key"),
     ("keys", "/console/keys"),
+    ("maintenance", "/console/maintenance"),
     ("principal-role", "/console/principal-role"),
     ("principal-roles", "/console/principal-roles"),
     ("principals", "/console/principals"),
     ("roll-back", "/console/roll-back"),
+    ("rows", "/console/rows"),
+    ("run", "/console/run"),
     ("sign-in", "/console/sign-in"),
     (provider::BEGIN, "/console/sign-in-with"),
     ("sign-out", "/console/sign-out"),
@@ -133,6 +139,10 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
         "table" => table::table(&asked).await,
         "view" => table::view(&asked).await,
         "roll-back" => rollback::preview(&asked).await,
+        "rows" => rows::show(&asked).await,
+        "files" => files::show(&asked).await,
+        "maintenance" => upkeep::show(&asked).await,
+        "run" => upkeep::run(&asked).await,
         "connect" | "doctor" => manage::connect(&asked).await,
         "keys" => manage::keys(&asked, None).await,
         "access" => manage::access(&asked).await,

@@ -55,7 +55,10 @@ fn content(section: Section, metadata: &Value, (left, right): (Option<i64>, Opti
         Section::Schema => Content::Schema(schema(metadata, left, right)),
         Section::History => Content::History(History::parse(metadata)),
         Section::Properties => Content::Properties(properties(&metadata["properties"])),
-        Section::Credentials => Content::Credentials(Vec::new()),
+        // These are read from elsewhere: the credentials by another request, the others by pages of their own.
+        Section::Credentials | Section::Rows | Section::Files | Section::Maintenance => {
+            Content::Credentials(Vec::new())
+        }
         Section::Metadata => {
             let (text, is_cut) = document(metadata);
             Content::Metadata(text, is_cut)
@@ -77,7 +80,7 @@ fn table_page(
     }
     render(&TablePage {
         frame,
-        tabs: tabs(&place, &name, section),
+        tabs: tabs(&place, &name, section, asked.offer()),
         facts,
         content,
         own: asked.own.to_owned(),
@@ -92,9 +95,10 @@ pub(super) async fn view(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let (place, name) = (asked.query.location(), asked.query.text("t").to_owned());
     let read = |mut loaded: Value| {
         let metadata = loaded["metadata"].take();
-        (current_columns(&metadata), versions(&metadata), properties(&metadata["properties"]))
+        let properties = properties(&metadata["properties"]);
+        (current_columns(&metadata), versions(&metadata), properties, document(&metadata))
     };
-    let (columns, versions, properties) = asked.door.read(&object_path(&place, "views", &name), read).await?;
+    let (columns, versions, properties, document) = asked.door.read(&object_path(&place, "views", &name), read).await?;
     let mut frame = place.crumbs(asked.frame(&name, Place::Catalog), true);
     frame.calls = asked.door.take_calls();
     if let Some(call) = frame.calls.first_mut() {
@@ -102,5 +106,5 @@ pub(super) async fn view(asked: &Asked<'_>) -> Result<Page, Refusal> {
         call.command = Some(format!("tidewater view show {view} --warehouse {warehouse}"));
     }
     let own = asked.own.to_owned();
-    Ok(Page::Html(render(&ViewPage { frame, place, name, columns, versions, properties, own })))
+    Ok(Page::Html(render(&ViewPage { frame, place, name, columns, versions, properties, document, own })))
 }

@@ -1,9 +1,17 @@
 //! Figures about a table, and what they mean.
 
+use std::collections::HashMap;
+
+use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
-use tidewater_core::scan::statistics::FileStatistics;
-use tidewater_core::upkeep::{FileFigures, Finding, HealthFigures, findings, target_file_bytes};
-use tidewater_manifests::{FileContent, ManifestFile, Status};
+use tidewater_core::scan::partition::field_types;
+use tidewater_core::scan::statistics::{FileStatistics, Partition};
+use tidewater_core::scan::value::ValueType;
+use tidewater_core::upkeep::{
+    FileFigures, Finding, HealthFigures, PartitionCounts, PartitionFigures, PartitionSummary, SizeClass, SizeHistogram,
+    findings, partition_texts, target_file_bytes,
+};
+use tidewater_manifests::{Entries, Entry, FileContent, ManifestFile, Status};
 
 use super::Upkeep;
 use super::reachable::named_manifest;
@@ -20,8 +28,25 @@ const MANIFESTS: usize = 500;
 pub struct TableHealth {
     /// The figures.
     pub figures: HealthFigures,
+    /// How many manifests were read for the figures of files.
+    pub manifests_read: u64,
+    /// The data files by size, the smallest first.
+    pub sizes: Vec<SizeClass>,
+    /// The files by partition, if they were asked for.
+    pub partitions: Option<PartitionsHealth>,
     /// What is worth a look.
     pub findings: Vec<Finding>,
+}
+
+/// The files of a table by partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionsHealth {
+    /// How many partitions were told apart.
+    pub counted: u64,
+    /// Whether there are more, whose files were not counted here.
+    pub is_partial: bool,
+    /// Those with the most bytes of data, the largest first, with the names of their fields.
+    pub largest: Vec<(PartitionSummary, Vec<String>)>,
 }
 
 /// Why the health of a table cannot be told.
@@ -49,14 +74,24 @@ impl HealthError {
 }
 
 impl Upkeep {
-    /// Returns the health of a table. Reads its document, its current manifest list and some of its manifests.
+    /// Returns the health of a table. Reads its document, its current manifest list and some of its manifests. `with_partitions` counts
+    /// files by partition too. The values of partitions are data of the table.
     ///
     /// # Errors
-    /// `Metadata`; `Manifest`.
-    pub async fn health(&self, table: &Permit<ShowMaintenance, Table>) -> Result<TableHealth, HealthError> {
+    /// `Metadata`; `Unavailable` or `Unreadable` for a manifest or manifest list.
+    pub async fn health(
+        &self,
+        table: &Permit<ShowMaintenance, Table>,
+        with_partitions: bool,
+    ) -> Result<TableHealth, HealthError> {
         let document = self.parts.documents.get(&table.warehouse.storage, &table.record.metadata_location).await?;
         let metadata = &document.metadata;
         let manifests = self.current_manifests(table, &document).await?;
+        let mut counts = FileCounts::new(metadata, with_partitions);
+        counts.files.is_partial = manifests.len() > MANIFESTS;
+        for file in manifests.iter().take(MANIFESTS) {
+            self.count_files(table, file, &mut counts).await?;
+        }
         let figures = HealthFigures {
             snapshots: metadata.snapshots().len() as u64,
             oldest_snapshot_ms: metadata.snapshots().iter().map(|snapshot| snapshot.timestamp_ms).min(),
@@ -65,9 +100,15 @@ impl Upkeep {
             last_commit_ms: metadata.last_updated_ms(),
             manifests: manifests.len() as u64,
             manifest_bytes: manifests.iter().map(|file| u64::try_from(file.length).unwrap_or(0)).sum(),
-            files: self.file_figures(table, &document, &manifests).await?,
+            files: counts.files,
         };
-        Ok(TableHealth { findings: findings(&figures), figures })
+        Ok(TableHealth {
+            findings: findings(&figures),
+            figures,
+            manifests_read: manifests.len().min(MANIFESTS) as u64,
+            sizes: counts.sizes.classes(),
+            partitions: counts.partitions.as_ref().map(|partitions| partitions_health(metadata, partitions)),
+        })
     }
 
     async fn current_manifests(&self, table: &Table, document: &Document) -> Result<Vec<ManifestFile>, HealthError> {
@@ -86,30 +127,101 @@ impl Upkeep {
         Ok(manifests)
     }
 
-    async fn file_figures(
+    async fn count_files(
         &self,
         table: &Table,
-        document: &Document,
-        manifests: &[ManifestFile],
-    ) -> Result<FileFigures, HealthError> {
-        let target_bytes = target_file_bytes(document.metadata.properties());
-        let mut figures = FileFigures { is_partial: manifests.len() > MANIFESTS, ..FileFigures::default() };
-        for file in manifests.iter().take(MANIFESTS) {
-            let failed = |error: &ManifestError| HealthError::of_file(&file.path, error);
-            let Ok(location) = Location::parse(&file.path) else { return Err(failed(&ManifestError::Missing)) };
-            let manifest = self.parts.manifests.manifest(&table.warehouse.storage, &location).await;
-            let manifest = manifest.map_err(|error| failed(&error))?;
-            // Sequence numbers do not matter here.
-            let Ok(entries) = manifest.entries(&named_manifest(&file.path)) else { continue };
-            for entry in entries.iter().filter(|entry| entry.status() != Status::Deleted) {
-                let bytes = u64::try_from(entry.file_size_bytes()).unwrap_or(0);
-                let records = u64::try_from(entry.record_count()).unwrap_or(0);
-                match entry.content() {
-                    FileContent::Data => figures.add_data_file(bytes, records, target_bytes),
-                    content => figures.add_delete_file(content == FileContent::EqualityDeletes, bytes, records),
-                }
+        file: &ManifestFile,
+        counts: &mut FileCounts<'_>,
+    ) -> Result<(), HealthError> {
+        let failed = |error: &ManifestError| HealthError::of_file(&file.path, error);
+        let Ok(location) = Location::parse(&file.path) else { return Err(failed(&ManifestError::Missing)) };
+        let manifest = self.parts.manifests.manifest(&table.warehouse.storage, &location).await;
+        let manifest = manifest.map_err(|error| failed(&error))?;
+        // Sequence numbers do not matter here.
+        if let Ok(entries) = manifest.entries(&named_manifest(&file.path)) {
+            counts.add_manifest(&entries, file.spec_id);
+        }
+        Ok(())
+    }
+}
+
+/// The files of the manifests that were read so far.
+struct FileCounts<'m> {
+    metadata: &'m TableMetadata,
+    target_bytes: u64,
+    files: FileFigures,
+    sizes: SizeHistogram,
+    partitions: Option<PartitionCounts>,
+    /// The types of the fields of each partition spec.
+    types: HashMap<i32, Vec<Option<ValueType>>>,
+}
+
+impl<'m> FileCounts<'m> {
+    fn new(metadata: &'m TableMetadata, with_partitions: bool) -> Self {
+        Self {
+            metadata,
+            target_bytes: target_file_bytes(metadata.properties()),
+            files: FileFigures::default(),
+            sizes: SizeHistogram::default(),
+            partitions: with_partitions.then(PartitionCounts::default),
+            types: HashMap::new(),
+        }
+    }
+
+    fn add_manifest(&mut self, entries: &Entries<'_>, spec_id: i32) {
+        let mut of_manifest: HashMap<u32, (PartitionFigures, &Partition)> = HashMap::new();
+        for entry in entries.iter().filter(|entry| entry.status() != Status::Deleted) {
+            let figures = self.add_file(&entry);
+            if self.partitions.is_some() {
+                let (sum, _) = of_manifest
+                    .entry(entry.partition_index())
+                    .or_insert_with(|| (PartitionFigures::default(), entry.partition()));
+                sum.add(&figures);
             }
         }
-        Ok(figures)
+        for (figures, partition) in of_manifest.into_values() {
+            self.add_partition(spec_id, partition, &figures);
+        }
+    }
+
+    fn add_file(&mut self, entry: &Entry<'_>) -> PartitionFigures {
+        let bytes = u64::try_from(entry.file_size_bytes()).unwrap_or(0);
+        let records = u64::try_from(entry.record_count()).unwrap_or(0);
+        match entry.content() {
+            FileContent::Data => {
+                self.files.add_data_file(bytes, records, self.target_bytes);
+                self.sizes.add(bytes);
+                PartitionFigures { data_files: 1, data_bytes: bytes, data_records: records, delete_files: 0 }
+            }
+            content => {
+                self.files.add_delete_file(content == FileContent::EqualityDeletes, bytes, records);
+                PartitionFigures { delete_files: 1, ..PartitionFigures::default() }
+            }
+        }
+    }
+
+    fn add_partition(&mut self, spec_id: i32, partition: &Partition, figures: &PartitionFigures) {
+        let metadata = self.metadata;
+        let Some(partitions) = &mut self.partitions else { return };
+        let Some(spec) = metadata.partition_specs().find(|spec| spec.id() == spec_id) else { return };
+        let types = self.types.entry(spec_id).or_insert_with(|| {
+            let schema = metadata.schema(metadata.current_schema_id());
+            let index = schema.and_then(|schema| schema.index().ok());
+            index.map(|index| field_types(spec, &index)).unwrap_or_default()
+        });
+        partitions.add(spec_id, partition_texts(spec, types, partition), figures);
+    }
+}
+
+/// Returns the largest partitions, with the names of their fields.
+fn partitions_health(metadata: &TableMetadata, counts: &PartitionCounts) -> PartitionsHealth {
+    let names = |spec_id: i32| {
+        let spec = metadata.partition_specs().find(|spec| spec.id() == spec_id);
+        spec.into_iter().flat_map(|spec| spec.fields().iter().map(|field| field.name.clone())).collect()
+    };
+    PartitionsHealth {
+        counted: counts.len() as u64,
+        is_partial: counts.is_partial(),
+        largest: counts.largest().into_iter().map(|one| (one.clone(), names(one.spec_id))).collect(),
     }
 }

@@ -12,6 +12,7 @@
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
 //! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
+//! - `preview.rs`: its first rows
 
 mod cursor;
 mod expire;
@@ -24,6 +25,7 @@ mod orphans;
 mod parts;
 mod policies;
 mod prepare;
+mod preview;
 mod reachable;
 mod removal;
 mod rewrite;
@@ -47,6 +49,7 @@ use crate::access::action::{CommitTable, MaintainTable};
 use crate::access::{Authorizer, Denial, Permit, Table};
 use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
+use crate::base::keyed_lock::KeyedLock;
 use crate::catalog::Catalog;
 use crate::config::MaintenanceConfig;
 use crate::manifests::ManifestCache;
@@ -55,13 +58,15 @@ use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
 use cursor::Cursor;
-pub use health::{HealthError, TableHealth};
+pub use health::{HealthError, PartitionsHealth, TableHealth};
 use lease::Held;
 pub use measures::UpkeepMeasures;
 use operations::execute;
 use parts::Parts;
 pub use policies::Policies;
+pub use preview::PreviewError;
 use run::Run;
+pub use tidewater_rewrite::{Preview, PreviewColumn};
 
 /// The memory for parsed manifests, in bytes. Runs read each manifest once, so more is of no use.
 const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
@@ -78,6 +83,9 @@ pub struct Upkeep {
     manual: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
+    /// The turn of an organisation's previews.
+    previews: KeyedLock<OrganisationId>,
+    previews_at_once: Semaphore,
     /// Where the next look begins, for each organisation.
     cursors: Mutex<HashMap<OrganisationId, Cursor>>,
 }
@@ -142,6 +150,8 @@ impl Upkeep {
             parts: Arc::new(parts),
             manual: Arc::new(Semaphore::new(MANUAL_AT_ONCE)),
             running: TaskTracker::new(),
+            previews: KeyedLock::default(),
+            previews_at_once: Semaphore::new(preview::AT_ONCE),
             stop: CancellationToken::new(),
             cursors: Mutex::default(),
         }

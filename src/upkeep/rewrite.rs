@@ -112,7 +112,7 @@ fn ended(run: &Run<'_>, error: RewriteError) -> Result<(), RunError> {
 }
 
 /// Sets a flag when it is dropped, also if the run itself is dropped.
-struct StopOnDrop(Arc<AtomicBool>);
+pub(super) struct StopOnDrop(pub(super) Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

@@ -4,7 +4,7 @@ use askama::Template;
 use serde_json::Value;
 
 use crate::format;
-use crate::frame::Frame;
+use crate::frame::{Frame, Who};
 use crate::link::Link;
 use crate::texts as t;
 
@@ -177,6 +177,13 @@ impl Location {
         Link::to(page).with("w", &self.warehouse).with("ns", &self.key()).with("t", name)
     }
 
+    /// Returns the link to the maintenance of the place, or of a table in it if `table` is not empty.
+    #[must_use]
+    pub fn maintenance(&self, table: &str) -> Link {
+        let link = Link::to("maintenance").with("w", &self.warehouse);
+        link.with_some("ns", Some(&self.key())).with_some("t", Some(table))
+    }
+
     /// Adds the path to this place to a frame. `with_self` adds the place itself.
     #[must_use]
     pub fn crumbs(&self, mut frame: Frame, with_self: bool) -> Frame {
@@ -321,6 +328,15 @@ pub struct BrowsePage {
     pub bin: String,
     /// The link to this page, without a search.
     pub own: String,
+}
+
+impl BrowsePage {
+    /// Returns the link to the maintenance of the place, for admins.
+    #[must_use]
+    pub fn maintenance(&self) -> Option<String> {
+        let is_admin = self.frame.who.as_ref().is_some_and(Who::is_admin);
+        is_admin.then(|| self.place.maintenance("").text())
+    }
 }
 
 /// A dropped table or view.

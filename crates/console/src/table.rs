@@ -23,6 +23,12 @@ pub enum Section {
     Schema,
     /// Snapshots, branches and tags.
     History,
+    /// The first rows.
+    Rows,
+    /// Data files and delete files, by size and partition.
+    Files,
+    /// Health, policies and runs.
+    Maintenance,
     /// Properties.
     Properties,
     /// What the caller would be vended.
@@ -33,7 +39,16 @@ pub enum Section {
 
 impl Section {
     /// All sections in their order.
-    pub const ALL: [Self; 5] = [Self::Schema, Self::History, Self::Properties, Self::Credentials, Self::Metadata];
+    pub const ALL: [Self; 8] = [
+        Self::Schema,
+        Self::History,
+        Self::Rows,
+        Self::Files,
+        Self::Maintenance,
+        Self::Properties,
+        Self::Credentials,
+        Self::Metadata,
+    ];
 
     /// Returns the value of the query parameter.
     #[must_use]
@@ -41,6 +56,9 @@ impl Section {
         match self {
             Self::Schema => "schema",
             Self::History => "history",
+            Self::Rows => "rows",
+            Self::Files => "files",
+            Self::Maintenance => "maintenance",
             Self::Properties => "properties",
             Self::Credentials => "credentials",
             Self::Metadata => "metadata",
@@ -53,16 +71,30 @@ impl Section {
         match self {
             Self::Schema => t::SCHEMA,
             Self::History => t::HISTORY,
+            Self::Rows => t::care::FIRST_ROWS,
+            Self::Files => t::FILES,
+            Self::Maintenance => t::care::MAINTENANCE,
             Self::Properties => t::PROPERTIES,
             Self::Credentials => t::CREDENTIALS,
             Self::Metadata => t::METADATA,
         }
     }
 
+    /// Returns whether the section is a page of its own. The others are parts of one page.
+    const fn is_page(self) -> bool {
+        matches!(self, Self::Rows | Self::Files | Self::Maintenance)
+    }
+
+    /// Returns whether only admins get it from the API.
+    const fn is_for_admins(self) -> bool {
+        matches!(self, Self::Files | Self::Maintenance)
+    }
+
     /// Returns the section of a query parameter, or the first one.
     #[must_use]
     pub fn parse(name: Option<&str>) -> Self {
-        Self::ALL.into_iter().find(|one| Some(one.name()) == name).unwrap_or(Self::Schema)
+        let mut parts = Self::ALL.into_iter().filter(|one| !one.is_page());
+        parts.find(|one| Some(one.name()) == name).unwrap_or(Self::Schema)
     }
 }
 
@@ -209,14 +241,30 @@ pub struct TablePage {
     pub rollback: String,
 }
 
+/// What the server and the caller's role let a page offer. The API decides what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Whether the caller is an admin.
+    pub is_admin: bool,
+    /// Whether the server shows rows of tables.
+    pub has_rows: bool,
+}
+
 /// Returns the links to a table's sections.
 #[must_use]
-pub fn tabs(place: &Location, name: &str, here: Section) -> Vec<Tab> {
+pub fn tabs(place: &Location, name: &str, here: Section, offer: Offer) -> Vec<Tab> {
     let tab = |section: Section| {
-        let href = place.object("table", name).with("show", section.name()).text();
-        Tab { label: section.label(), href, is_here: section == here }
+        let link = match section.is_page() {
+            true => place.object(section.name(), name),
+            false => place.object("table", name).with("show", section.name()),
+        };
+        Tab { label: section.label(), href: link.text(), is_here: section == here }
     };
-    Section::ALL.into_iter().map(tab).collect()
+    let is_offered = |section: &Section| match section {
+        Section::Rows => offer.has_rows,
+        section => offer.is_admin || !section.is_for_admins(),
+    };
+    Section::ALL.into_iter().filter(is_offered).map(tab).collect()
 }
 
 /// Returns what is known of a table at a glance.

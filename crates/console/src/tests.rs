@@ -1,5 +1,7 @@
 //! Tests of all pages together: escaping, no inline code, labels, complete texts.
 
+mod care;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -18,10 +20,13 @@ use crate::records::{Field, Form, Records, RecordsPage};
 use crate::sign_in::SignInPage;
 use crate::snapshots::History;
 use crate::snippets::Catalog;
-use crate::table::{Content, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
+use crate::table::{Content, Offer, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
 use crate::usage::{Chart, UsagePage};
 use crate::view::{ViewPage, current_columns, versions};
 use crate::warehouses;
+
+/// All sections.
+const OFFER: Offer = Offer { is_admin: true, has_rows: true };
 
 fn frame(name: &str) -> Frame {
     let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned() };
@@ -70,7 +75,7 @@ fn table_pages(name: &str) -> Vec<String> {
         frame: frame(name),
         place: place.clone(),
         name: name.to_owned(),
-        tabs: tabs(&place, name, Section::Schema),
+        tabs: tabs(&place, name, Section::Schema, OFFER),
         facts: facts(&metadata),
         content,
         own: name.to_owned(),
@@ -126,6 +131,7 @@ fn catalog_pages(name: &str) -> Vec<String> {
             columns: current_columns(&view),
             versions: versions(&view),
             properties: vec![(text(), text())],
+            document: (text(), true),
             own: text(),
         }),
     ]
@@ -193,7 +199,7 @@ fn pages(name: &str) -> Vec<String> {
     let usage = json!({ "tier": name, "limit": 10, "usage": [{ "day": name, "requests": 9 }] });
     let filter = Filter { actor: text(), operation: text(), object: text(), decision: text() };
     let question = Question { warehouse: text(), action: text(), namespace: text(), table: text(), principal: text() };
-    let mut pages = [table_pages(name), catalog_pages(name), records_pages(name)].concat();
+    let mut pages = [table_pages(name), catalog_pages(name), records_pages(name), care::pages(name)].concat();
     pages.extend([
         render(&SignInPage {
             frame: Frame::anonymous(name),

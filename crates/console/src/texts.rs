@@ -1,6 +1,7 @@
 //! All English texts of the console, in one place. Each constant is the text of its name; pairs have a cause and a remedy.
 #![allow(missing_docs, reason = "the text documents its constant")]
 
+pub mod care;
 pub mod people;
 
 /// A cause and a remedy of the client doctor.

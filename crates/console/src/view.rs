@@ -52,6 +52,8 @@ pub struct ViewPage {
     pub versions: Vec<Version>,
     /// Its properties.
     pub properties: Vec<(String, String)>,
+    /// The metadata document, and whether it was cut.
+    pub document: (String, bool),
     /// The link to this page.
     pub own: String,
 }

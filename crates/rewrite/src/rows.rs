@@ -9,7 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
-use tidewater_core::document::{TableMetadata, Transform};
+use tidewater_core::document::{Field, TableMetadata, Transform};
 use tidewater_core::scan::value::Value;
 
 use crate::data::{Target, field_id, fit_struct, target_schema};
@@ -45,15 +45,29 @@ impl Columns {
             written.push(Target::long(ROW_ID, "_row_id"));
             written.push(Target::long(LAST_UPDATED_ID, "_last_updated_sequence_number"));
         }
-        let mut identities = Vec::new();
-        for spec in table.partition_specs() {
-            for (position, field) in spec.fields().iter().enumerate() {
-                if let (Transform::Identity, [source]) = (&field.transform, &field.source_ids[..]) {
-                    identities.push((spec.id(), position, *source));
-                }
+        Ok(Self { targets, has_lineage, schema: target_schema(&written), identities: identities(table) })
+    }
+
+    /// Creates the first columns of a table's present schema whose types can be read, without row lineage: at most `most`. Returns
+    /// the names of the others, too.
+    ///
+    /// # Errors
+    /// `Unsupported` if the table has no current schema.
+    pub(crate) fn readable(table: &TableMetadata, most: usize) -> Result<(Self, Vec<String>), RewriteError> {
+        let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+        for field in current_schema(table)?.fields() {
+            match Target::new(field) {
+                Ok(target) if targets.len() < most => targets.push(target),
+                _ => left_out.push(field.name.clone()),
             }
         }
-        Ok(Self { targets, has_lineage, schema: target_schema(&written), identities })
+        let schema = target_schema(&targets);
+        Ok((Self { targets, has_lineage: false, schema, identities: identities(table) }, left_out))
+    }
+
+    /// Returns the fields of a schema that are columns here, in order.
+    pub(crate) fn fields<'f>(&self, fields: &'f [Field]) -> Vec<&'f Field> {
+        fields.iter().filter(|field| self.targets.iter().any(|target| target.id == field.id)).collect()
     }
 
     /// Returns the same columns without those of row lineage.
@@ -74,6 +88,19 @@ impl Columns {
         }
         ids
     }
+}
+
+/// Returns the columns that are the partition itself.
+fn identities(table: &TableMetadata) -> Vec<(i32, usize, i32)> {
+    let mut identities = Vec::new();
+    for spec in table.partition_specs() {
+        for (position, field) in spec.fields().iter().enumerate() {
+            if let (Transform::Identity, [source]) = (&field.transform, &field.source_ids[..]) {
+                identities.push((spec.id(), position, *source));
+            }
+        }
+    }
+    identities
 }
 
 /// An old file.

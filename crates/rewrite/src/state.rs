@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tidewater_core::document::{Schema, TableMetadata};
 use tidewater_core::scan::deletes::{DataFile, DeleteFile, DeleteIndex, DeleteIndexBuilder, DeleteKind, Scratch};
 use tidewater_core::scan::statistics::FileStatistics;
-use tidewater_manifests::{Entries, Entry, FileContent, Manifest, ManifestFile, ManifestList, Status};
+use tidewater_manifests::{Entries, Entry, FileContent, Manifest, ManifestContent, ManifestFile, Status};
 
 use crate::error::RewriteError;
 use crate::job::{Job, unreadable};
@@ -15,7 +15,7 @@ use crate::snapshot::Base;
 /// The manifests of a snapshot, read into memory.
 pub(crate) struct State {
     pub(crate) base: Base,
-    list: ManifestList,
+    files: Vec<ManifestFile>,
     manifests: Vec<Manifest>,
 }
 
@@ -29,10 +29,39 @@ impl State {
     /// `Files`, `Manifest`, `Stopped`; `Unsupported` if the manifests take more than half of the memory.
     pub(crate) fn read(job: &Job<'_>) -> Result<Option<Self>, RewriteError> {
         let Some(base) = Base::current(job.table())? else { return Ok(None) };
+        let files = job.read_list(&base.manifest_list)?.files().to_vec();
+        Self::of(job, base, files).map(Some)
+    }
+
+    /// Reads the first manifests with data of the current snapshot, and all with deletes. Returns whether it read all. None if the
+    /// table has no snapshot.
+    ///
+    /// # Errors
+    /// `Files`, `Manifest`, `Stopped`; `Unsupported` if there are more manifests with deletes than `most_deletes`, or the manifests
+    /// take more than half of the memory.
+    pub(crate) fn begin(
+        job: &Job<'_>,
+        most_data: usize,
+        most_deletes: usize,
+    ) -> Result<Option<(Self, bool)>, RewriteError> {
+        let Some(base) = Base::current(job.table())? else { return Ok(None) };
         let list = job.read_list(&base.manifest_list)?;
+        let is_of = |content| move |file: &&ManifestFile| file.content == content;
+        let deletes = list.files().iter().filter(is_of(ManifestContent::Deletes)).filter(|file| may_have_files(file));
+        let data = list.files().iter().filter(is_of(ManifestContent::Data)).filter(|file| may_have_files(file));
+        if deletes.clone().count() > most_deletes {
+            let why = format!("the table has more than {most_deletes} manifests of delete files: compact it first");
+            return Err(RewriteError::unsupported(why));
+        }
+        let is_whole = data.clone().count() <= most_data;
+        let files = data.take(most_data).chain(deletes).cloned().collect();
+        Ok(Some((Self::of(job, base, files)?, is_whole)))
+    }
+
+    fn of(job: &Job<'_>, base: Base, files: Vec<ManifestFile>) -> Result<Self, RewriteError> {
         let limit = job.limits().memory_bytes / 2;
-        let (mut manifests, mut bytes) = (Vec::with_capacity(list.files().len()), 0);
-        for file in list.files() {
+        let (mut manifests, mut bytes) = (Vec::with_capacity(files.len()), 0);
+        for file in &files {
             let manifest = job.read_manifest(file)?;
             bytes += manifest.size_bytes() as u64;
             if bytes > limit {
@@ -42,17 +71,17 @@ impl State {
             }
             manifests.push(manifest);
         }
-        Ok(Some(Self { base, list, manifests }))
+        Ok(Self { base, files, manifests })
     }
 
     /// Returns the manifests, as the list names them.
     pub(crate) fn files(&self) -> &[ManifestFile] {
-        self.list.files()
+        &self.files
     }
 
     /// Returns the entries of all manifests, in the order of the list.
     pub(crate) fn entries(&self) -> Result<Vec<Entries<'_>>, RewriteError> {
-        let both = self.manifests.iter().zip(self.list.files());
+        let both = self.manifests.iter().zip(&self.files);
         both.map(|(manifest, file)| manifest.entries(file).map_err(|error| unreadable(&file.path, error))).collect()
     }
 
@@ -62,11 +91,16 @@ impl State {
     }
 }
 
+/// Returns whether a manifest may have live files, as far as the manifest list says it.
+fn may_have_files(file: &ManifestFile) -> bool {
+    file.added_files_count != Some(0) || file.existing_files_count != Some(0)
+}
+
 /// Returns the live entries of data files, or of delete files.
 pub(crate) fn live<'e>(
     files: &'e [ManifestFile],
     entries: &'e [Entries<'e>],
-    content: tidewater_manifests::ManifestContent,
+    content: ManifestContent,
 ) -> impl Iterator<Item = (usize, Entry<'e>)> {
     let manifests = files.iter().zip(entries).enumerate().filter(move |(_, (file, _))| file.content == content);
     manifests
@@ -95,7 +129,7 @@ impl DeleteFiles {
         let index = schema.index().map_err(|error| RewriteError::unsupported(error.to_string()))?;
         let mut builder = DeleteIndexBuilder::new(table.partition_specs(), &index);
         let mut places = Vec::new();
-        for (manifest, entry) in live(files, entries, tidewater_manifests::ManifestContent::Deletes) {
+        for (manifest, entry) in live(files, entries, ManifestContent::Deletes) {
             let referenced = entry.referenced_data_file().map(text);
             let ids: Vec<i32> = entry.equality_ids().map(Iterator::collect).unwrap_or_default();
             let kind = match entry.content() {

@@ -228,11 +228,17 @@ async fn health_counts_live_files_and_finds_small_ones() {
     let fixture = Fixture::new().await;
     let table = fixture.sample("t", json!({})).await;
     let permit = fixture.permit::<ShowMaintenance>(&table.ident).await;
-    let health = fixture.upkeep.health(&permit).await.unwrap();
+    let health = fixture.upkeep.health(&permit, true).await.unwrap();
     let figures = health.figures;
     assert_eq!((figures.snapshots, figures.refs, figures.manifests, figures.manifest_bytes), (4, 1, 3, 1_500));
     assert_eq!((figures.files.data_files, figures.files.data_bytes, figures.files.data_records), (3, 300, 9));
     assert_eq!((figures.files.small_files, figures.files.is_partial), (3, false));
     assert_eq!(figures.oldest_snapshot_ms, Some(NOW_MS - 3 * DAY_MS));
     assert!(health.findings.is_empty(), "{:?}", health.findings);
+    assert_eq!((health.manifests_read, health.sizes[0].files, health.sizes[0].bytes), (3, 3, 300));
+    let partitions = health.partitions.unwrap();
+    let (only, names) = &partitions.largest[0];
+    assert_eq!((partitions.counted, partitions.is_partial, only.figures.data_files, names.len()), (1, false, 3, 0));
+    let without = fixture.upkeep.health(&permit, false).await.unwrap();
+    assert_eq!((without.figures, without.partitions), (figures, None), "the figures do not depend on partitions");
 }

@@ -1,5 +1,6 @@
 //! The health of a table: figures about its files and metadata, and what to do about them.
 
+use super::policy::MaintenanceOperation;
 use crate::document::Properties;
 
 /// The size of data files that writers aim at, in bytes, if the table does not set one (reference implementation).
@@ -124,6 +125,16 @@ impl FindingKind {
             Self::LargeMetadata => "large-metadata",
         }
     }
+
+    /// Returns the operation of maintenance that helps.
+    #[must_use]
+    pub const fn operation(self) -> MaintenanceOperation {
+        match self {
+            Self::SmallFiles | Self::ManyDeletes | Self::EqualityDeletes => MaintenanceOperation::CompactFiles,
+            Self::ManySnapshots | Self::LargeMetadata => MaintenanceOperation::ExpireSnapshots,
+            Self::ManyManifests => MaintenanceOperation::RewriteManifests,
+        }
+    }
 }
 
 /// Something about a table that makes it slow or large, and what to do.
@@ -135,6 +146,8 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub advice: &'static str,
+    /// The operation of maintenance that helps.
+    pub operation: MaintenanceOperation,
 }
 
 /// Returns the findings about a table.
@@ -143,9 +156,9 @@ pub fn findings(figures: &HealthFigures) -> Vec<Finding> {
     let files = &figures.files;
     let percent = |part: u64, whole: u64| part.saturating_mul(100) / whole.max(1);
     let mut found = Vec::new();
-    let mut add = |is_found: bool, kind, message: String, advice| {
+    let mut add = |is_found: bool, kind: FindingKind, message: String, advice| {
         if is_found {
-            found.push(Finding { kind, message, advice });
+            found.push(Finding { kind, message, advice, operation: kind.operation() });
         }
     };
     add(
@@ -157,19 +170,19 @@ pub fn findings(figures: &HealthFigures) -> Vec<Finding> {
             files.data_files,
             files.data_bytes / files.data_files.max(1) / 1_024
         ),
-        "Compact the data files (rewrite_data_files), and let writers commit less often.",
+        "Compact the data files (compact-files), and let writers commit less often.",
     );
     add(
         files.delete_records > 0 && percent(files.delete_records, files.data_records) >= DELETES_PERCENT,
         FindingKind::ManyDeletes,
         format!("{} deletes stand against {} records", files.delete_records, files.data_records),
-        "Compact the data files, so that readers do not apply the deletes each time.",
+        "Compact the data files (compact-files), so that readers do not apply the deletes each time.",
     );
     add(
         files.equality_delete_files > 0,
         FindingKind::EqualityDeletes,
         format!("{} files have deletes by value, which readers apply to all older data", files.equality_delete_files),
-        "Compact the data files, or let the writer use deletes by position or deletion vectors.",
+        "Compact the data files (compact-files), or let the writer use deletes by position or deletion vectors.",
     );
     add(
         figures.snapshots >= SNAPSHOTS,
@@ -185,13 +198,13 @@ pub fn findings(figures: &HealthFigures) -> Vec<Finding> {
             figures.manifests,
             figures.manifest_bytes / figures.manifests.max(1) / 1_024
         ),
-        "Rewrite the manifests (rewrite_manifests), and keep commit.manifest-merge.enabled.",
+        "Rewrite the manifests (rewrite-manifests), and keep commit.manifest-merge.enabled.",
     );
     add(
         figures.metadata_bytes >= METADATA_BYTES,
         FindingKind::LargeMetadata,
         format!("The metadata document has {} KiB", figures.metadata_bytes / 1_024),
-        "Expire snapshots, and lower write.metadata.previous-versions-max if the log is long.",
+        "Expire snapshots (expire-snapshots), and lower write.metadata.previous-versions-max if the log is long.",
     );
     found
 }
@@ -233,7 +246,7 @@ mod tests {
             kinds(&figures),
             ["small-files", "many-deletes", "equality-deletes", "many-snapshots", "many-manifests", "large-metadata"]
         );
-        assert!(findings(&figures).iter().all(|finding| !finding.advice.is_empty()));
+        assert!(findings(&figures).iter().all(|finding| finding.advice.contains(finding.operation.as_str())));
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 mod compaction;
 mod manifests;
+mod preview;
 mod statistics;
 mod table;

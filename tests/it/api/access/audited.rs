@@ -13,8 +13,16 @@ use super::{World, changes, routes};
 use crate::support::Catalog;
 
 /// Routes that change nothing in the catalog, and have records.
-const ADMINISTRATION: [&str; 7] =
-    ["/reload", "/backup", "/reseal", "/check", "/tables/check", "{subscription}/test", "/dead-letters/replay"];
+const ADMINISTRATION: [&str; 8] = [
+    "/preview",
+    "/reload",
+    "/backup",
+    "/reseal",
+    "/check",
+    "/tables/check",
+    "{subscription}/test",
+    "/dead-letters/replay",
+];
 
 /// Routes that change nothing and whose method says otherwise.
 const READS: [&str; 5] = ["/metrics", "/events", "/plan", "/plan/{plan-id}", "/tasks"];

@@ -1,5 +1,6 @@
 //! Tests of the console: sign-in, protection of forms, pages and changes.
 
+mod care;
 mod changes;
 mod pages;
 mod people;

@@ -85,6 +85,10 @@ async fn addresses_of_another_organisation_are_not_found() {
         "bin?w=secret",
         "tree?w=secret&ns=ns",
         "roll-back?w=secret&ns=ns&t=t&to=1",
+        "rows?w=secret&ns=ns&t=t",
+        "files?w=secret&ns=ns&t=t",
+        "maintenance?w=secret&ns=ns&t=t",
+        "run?w=secret&id=00000000-0000-0000-0000-000000000001",
     ] {
         let answer = browser.get(page).await;
         assert_eq!(answer.status, 404, "{page}");

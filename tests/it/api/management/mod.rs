@@ -11,6 +11,7 @@ mod operators;
 mod organisations;
 mod parameters;
 mod server;
+mod table_files;
 mod usage;
 mod users;
 mod warehouses;

@@ -1,0 +1,131 @@
+//! Previews of rows.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
+use arrow_array::{Array, ArrayRef, BinaryArray, Date32Array, Float64Array, Int64Array, RecordBatch, StructArray};
+use arrow_schema::DataType;
+use serde_json::json;
+
+use super::table::{Lake, ids_and_names};
+use crate::{PreviewLimits, RewriteError, preview};
+
+const LIMITS: PreviewLimits = PreviewLimits { rows: 50, columns: 20, value_bytes: 100 };
+
+fn ids(rows: &[Vec<Option<String>>]) -> Vec<i64> {
+    rows.iter().map(|row| row[0].as_ref().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn deleted_rows_are_not_shown() {
+    let mut lake = Lake::plain(2);
+    let first = lake.append(0..10);
+    lake.append(10..20);
+    lake.delete_positions(&[(&first, 0), (&first, 3)], Vec::new());
+    let doomed = ids_and_names(&lake.schema(), vec![15]);
+    lake.delete_equal(&[1], &doomed, Vec::new());
+    let shown = preview(&mut lake.job(), LIMITS).unwrap();
+    let mut found = ids(&shown.rows);
+    found.sort_unstable();
+    assert_eq!(found, (0..20).filter(|id| ![0, 3, 15].contains(id)).collect::<Vec<_>>());
+    assert!(shown.has_deletes && !shown.is_partial);
+    let columns: Vec<(&str, &str)> =
+        shown.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str())).collect();
+    assert_eq!(columns, [("id", "long"), ("name", "string")]);
+}
+
+#[test]
+fn deletion_vector_is_applied() {
+    let mut lake = Lake::plain(3);
+    let file = lake.append(0..5);
+    lake.delete_by_vector(&file, &[1, 4]);
+    let shown = preview(&mut lake.job(), LIMITS).unwrap();
+    assert_eq!((ids(&shown.rows), shown.has_deletes), (vec![0, 2, 3], true));
+}
+
+#[test]
+fn rows_and_columns_and_values_have_limits() {
+    let mut lake = Lake::plain(2);
+    for begin in 0..5 {
+        lake.append(begin * 1_000..begin * 1_000 + 1_000);
+    }
+    let shown = preview(&mut lake.job(), PreviewLimits { rows: 7, columns: 1, value_bytes: 2 }).unwrap();
+    assert_eq!((shown.rows.len(), shown.columns.len(), shown.is_partial), (7, 1, true));
+    assert_eq!(shown.left_out, ["name"]);
+    assert!(shown.rows.iter().flatten().flatten().all(|text| text.chars().count() <= 3));
+    let none = preview(&mut Lake::plain(2).job(), LIMITS).unwrap();
+    assert_eq!((none.rows.len(), none.columns.len(), none.is_partial), (0, 2, false), "a table without a snapshot");
+}
+
+#[test]
+fn values_are_texts_and_nested_ones_json() {
+    let fields = json!([
+        { "id": 1, "name": "list", "required": false, "type": { "type": "list", "element-id": 11, "element": "long", "element-required": false } },
+        { "id": 2, "name": "bytes", "required": false, "type": "binary" },
+        { "id": 3, "name": "day", "required": false, "type": "date" },
+        { "id": 4, "name": "number", "required": false, "type": "double" },
+        { "id": 5, "name": "pair", "required": false, "type": { "type": "struct", "fields": [
+            { "id": 51, "name": "a \"b\"", "required": false, "type": "double" }] } },
+        { "id": 6, "name": "map", "required": false, "type": { "type": "map", "key-id": 61, "key": "string", "value-id": 62, "value": "long",
+            "value-required": false } },
+    ]);
+    let mut lake = Lake::new(2, fields, json!([]), json!({}));
+    let schema = lake.schema();
+    let DataType::List(element) = schema.field(0).data_type() else { panic!("a list") };
+    let mut list = ListBuilder::new(Int64Builder::new()).with_field(Arc::clone(element));
+    list.append_value([Some(1), None]);
+    list.append_null();
+    let DataType::Struct(pair) = schema.field(4).data_type() else { panic!("a struct") };
+    let pair = StructArray::new(pair.clone(), vec![Arc::new(Float64Array::from(vec![Some(1.5), None]))], None);
+    let DataType::Map(entries, _) = schema.field(5).data_type() else { panic!("a map") };
+    let DataType::Struct(both) = entries.data_type() else { panic!("a struct") };
+    let mut map = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+    map.keys().append_value("k\"");
+    map.values().append_value(7);
+    map.append(true).unwrap();
+    map.append(true).unwrap();
+    let (_, offsets, values, nulls, _) = map.finish().into_parts();
+    let values = StructArray::new(both.clone(), values.columns().to_vec(), None);
+    let map = arrow_array::MapArray::new(Arc::clone(entries), offsets, values, nulls, false);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(list.finish()),
+        Arc::new(BinaryArray::from_vec(vec![b"\x00\xff", b""])),
+        Arc::new(Date32Array::from(vec![Some(0), None])),
+        Arc::new(Float64Array::from(vec![f64::NAN, 0.5])),
+        Arc::new(pair),
+        Arc::new(map),
+    ];
+    assert_eq!(columns[0].len(), 2);
+    let file = lake.file(&RecordBatch::try_new(schema, columns).unwrap(), Vec::new());
+    lake.add(std::slice::from_ref(&file));
+    let shown = preview(&mut lake.job(), LIMITS).unwrap();
+    let rows: Vec<Vec<Option<&str>>> =
+        shown.rows.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+    let first = ["[1, null]", "00FF", "1970-01-01", "NaN", r#"{"a \"b\"": 1.5}"#, r#"[["k\"", 7]]"#];
+    assert_eq!(rows[0], first.map(Some));
+    assert_eq!(rows[1], [None, Some(""), None, Some("0.5"), Some(r#"{"a \"b\"": null}"#), Some("[]")]);
+}
+
+#[test]
+fn column_of_a_type_that_is_not_read_is_left_out() {
+    let fields = json!([
+        { "id": 1, "name": "id", "required": false, "type": "long" },
+        { "id": 2, "name": "anything", "required": false, "type": "variant" },
+    ]);
+    let lake = Lake::new(3, fields, json!([]), json!({}));
+    let shown = preview(&mut lake.job(), LIMITS).unwrap();
+    assert_eq!((shown.columns.len(), shown.left_out), (1, vec!["anything".to_owned()]));
+}
+
+#[test]
+fn file_outside_of_the_table_is_not_read() {
+    let mut lake = Lake::plain(2);
+    let batch = RecordBatch::try_new(
+        lake.schema(),
+        vec![Arc::new(Int64Array::from(vec![1])), arrow_array::new_null_array(&DataType::Utf8, 1)],
+    );
+    let mut file = lake.file(&batch.unwrap(), Vec::new());
+    file.path = file.path.replace("/t/", "/elsewhere/");
+    lake.add(&[file]);
+    assert!(matches!(preview(&mut lake.job(), LIMITS), Err(RewriteError::Unsupported(_))));
+}
