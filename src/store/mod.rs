@@ -18,7 +18,6 @@ mod feed;
 mod grants;
 mod inspected;
 mod keys;
-mod line;
 mod locations;
 mod maintenance;
 mod master_key;

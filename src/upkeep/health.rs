@@ -1,12 +1,12 @@
 //! Figures about a table, and what they mean.
 
-use tidewater_core::location::Location;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tidewater_core::scan::statistics::FileStatistics;
 use tidewater_core::upkeep::{FileFigures, Finding, HealthFigures, findings, target_file_bytes};
 use tidewater_manifests::{FileContent, ManifestFile, Status};
 
 use super::Upkeep;
-use super::reachable::named_manifest;
+use super::reading::{READS_AT_ONCE, named_manifest, open_list, open_manifest};
 use crate::access::action::ShowMaintenance;
 use crate::access::{Permit, Table};
 use crate::manifests::ManifestError;
@@ -78,10 +78,8 @@ impl Upkeep {
         };
         let mut manifests: Vec<_> = named.manifests.iter().map(|path| named_manifest(path)).collect();
         for list in &named.manifest_lists {
-            let failed = |error: &ManifestError| HealthError::of_file(list, error);
-            let Ok(location) = Location::parse(list) else { return Err(failed(&ManifestError::Missing)) };
-            let found = self.parts.manifests.list(&table.warehouse.storage, &location).await;
-            manifests.extend(found.map_err(|error| failed(&error))?.files().iter().cloned());
+            let found = open_list(&self.parts, &table.warehouse.storage, list).await;
+            manifests.extend(found.map_err(|error| HealthError::of_file(list, &error))?);
         }
         Ok(manifests)
     }
@@ -94,13 +92,14 @@ impl Upkeep {
     ) -> Result<FileFigures, HealthError> {
         let target_bytes = target_file_bytes(document.metadata.properties());
         let mut figures = FileFigures { is_partial: manifests.len() > MANIFESTS, ..FileFigures::default() };
-        for file in manifests.iter().take(MANIFESTS) {
-            let failed = |error: &ManifestError| HealthError::of_file(&file.path, error);
-            let Ok(location) = Location::parse(&file.path) else { return Err(failed(&ManifestError::Missing)) };
-            let manifest = self.parts.manifests.manifest(&table.warehouse.storage, &location).await;
-            let manifest = manifest.map_err(|error| failed(&error))?;
-            // Sequence numbers do not matter here.
-            let Ok(entries) = manifest.entries(&named_manifest(&file.path)) else { continue };
+        let read = |file: ManifestFile| async move {
+            let found = open_manifest(&self.parts, &table.warehouse.storage, &file).await;
+            found.map_err(|error| HealthError::of_file(&file.path, &error))
+        };
+        let some: Vec<ManifestFile> = manifests.iter().take(MANIFESTS).cloned().collect();
+        let mut reads = std::pin::pin!(stream::iter(some).map(read).buffer_unordered(READS_AT_ONCE));
+        while let Some(manifest) = reads.try_next().await? {
+            let Ok(entries) = manifest.entries() else { continue };
             for entry in entries.iter().filter(|entry| entry.status() != Status::Deleted) {
                 let bytes = u64::try_from(entry.file_size_bytes()).unwrap_or(0);
                 let records = u64::try_from(entry.record_count()).unwrap_or(0);

@@ -4,15 +4,18 @@
 //! only after the commit, and only those that nothing leads to any more. A killed run leaves files behind, never a table without its
 //! files: the next holder of the lease continues with what the state in the store says.
 //!
-//! - `schedule.rs`: which tables are due, fair between organisations
+//! - `schedule.rs`, `by_hand.rs`: runs on tables that are due, and runs that people start
+//! - `turns.rs`: the places of runs, fair between organisations
 //! - `policies.rs`: the policy of a table
 //! - `lease.rs`: the lease while it is held
 //! - `run.rs`, `operations.rs`: one run of one operation, and its record
+//! - `reading.rs`: reads of manifests, several at a time
 //! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
 //! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
 
+mod by_hand;
 mod cursor;
 mod expire;
 mod health;
@@ -25,26 +28,27 @@ mod parts;
 mod policies;
 mod prepare;
 mod reachable;
+mod reading;
 mod removal;
 mod rewrite;
 mod run;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyError};
+use tidewater_core::upkeep::{MaintenancePolicy, PolicyError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-use crate::access::action::{CommitTable, MaintainTable};
-use crate::access::{Authorizer, Denial, Permit, Table};
+use crate::access::action::CommitTable;
+use crate::access::{Authorizer, Denial, Table};
 use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
 use crate::catalog::Catalog;
@@ -54,14 +58,14 @@ use crate::metadata::{Documents, ObjectReader};
 use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
+pub use by_hand::RunRequest;
 use cursor::Cursor;
 pub use health::{HealthError, TableHealth};
-use lease::Held;
 pub use measures::UpkeepMeasures;
-use operations::execute;
 use parts::Parts;
 pub use policies::Policies;
-use run::Run;
+use reading::READ_MIB;
+use turns::{Kind, Turns};
 
 /// The memory for parsed manifests, in bytes. Runs read each manifest once, so more is of no use.
 const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
@@ -69,26 +73,15 @@ const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
 /// The most records of runs on one table.
 const RUNS_PER_TABLE: u32 = 200;
 
-/// The most manual runs at the same time.
-const MANUAL_AT_ONCE: usize = 4;
-
 /// The maintenance of tables.
 pub struct Upkeep {
     parts: Arc<Parts>,
-    manual: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
-    /// Where the next look begins, for each organisation.
-    cursors: Mutex<HashMap<OrganisationId, Cursor>>,
-}
-
-/// A request for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunRequest {
-    /// The operation.
-    pub operation: MaintenanceOperation,
-    /// Whether it only shows what it would do.
-    pub dry_run: bool,
+    /// Where the next look begins, for each organisation and kind of run.
+    cursors: Mutex<HashMap<(OrganisationId, Kind), Cursor>>,
+    /// Whose due tables are maintained now.
+    active: Mutex<HashSet<(OrganisationId, Kind)>>,
 }
 
 /// Why a run does not begin.
@@ -97,8 +90,8 @@ pub enum UpkeepError {
     /// Another run works on the table.
     #[error("Another run works on the table {0}: try again when it has ended")]
     Busy(String),
-    /// Too many runs that people started are running.
-    #[error("{MANUAL_AT_ONCE} runs are running already: try again when one has ended")]
+    /// Too many runs wait.
+    #[error("Too many runs wait for their turn: try again when some have ended")]
     TooMany,
     /// A policy has a value that is not allowed.
     #[error(transparent)]
@@ -128,6 +121,7 @@ impl Upkeep {
         // A run reads a document once or twice.
         let documents = Documents::with_reader(0, reader);
         let measures = UpkeepMeasures::default();
+        let turns = Turns::new(config.tables_at_once);
         let parts = Parts {
             store,
             catalog,
@@ -136,14 +130,15 @@ impl Upkeep {
             clock,
             config,
             measures,
-            rewrites: tokio::sync::Mutex::default(),
+            turns,
+            reads: Arc::new(Semaphore::new(READ_MIB as usize)),
         };
         Self {
             parts: Arc::new(parts),
-            manual: Arc::new(Semaphore::new(MANUAL_AT_ONCE)),
             running: TaskTracker::new(),
             stop: CancellationToken::new(),
             cursors: Mutex::default(),
+            active: Mutex::default(),
         }
     }
 
@@ -167,52 +162,23 @@ impl Upkeep {
             .while_failing("Tables are not maintained until then: check the database and its disk")
     }
 
-    /// Begins a run on a table, and returns its id. The run continues when the caller leaves; its record shows the outcome.
-    ///
-    /// # Errors
-    /// `Busy`; `TooMany`; `NoDelete`; `Denied`; `Store`.
-    pub async fn start(
-        self: &Arc<Self>,
-        table: Permit<MaintainTable, Table>,
-        request: RunRequest,
-        change: Change,
-    ) -> Result<Uuid, UpkeepError> {
-        let authorizer = table.authorizer().for_action::<CommitTable>()?;
-        if !request.dry_run && table.is_no_delete() {
-            return Err(UpkeepError::NoDelete(table.ident.to_string()));
-        }
-        let Ok(place) = Arc::clone(&self.manual).try_acquire_owned() else { return Err(UpkeepError::TooMany) };
-        let table = table.into_object();
-        let policies = self.policies(authorizer.principal().organisation()).await?;
-        let policy = policies.of_table(table.warehouse.warehouse_ref.warehouse, &table.ident, table.record.id);
-        let held = Held::claim(&self.parts, table.warehouse.warehouse_ref, table.record.id).await?;
-        let Some(held) = held else { return Err(UpkeepError::Busy(table.ident.to_string())) };
-        let started_by = change.actor.name().unwrap_or(change.actor.kind()).to_owned();
-        let record = match self.begin(&table, request, Some(started_by)).await {
-            Ok(record) => record,
-            Err(error) => {
-                held.release().await;
-                return Err(error.into());
-            }
-        };
-        let id = record.id;
-        let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
-        self.running.spawn(async move {
-            let _place = place;
-            let run = Run::new(&parts, &held, table, policy, record, (authorizer, change));
-            held.while_held(execute(&run), &stop).await;
-            drop(run);
-            held.release().await;
-        });
-        Ok(id)
+    /// Returns how many runs wait for their turn, for each kind.
+    pub fn waiting_runs(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Kind::ALL.into_iter().map(|kind| (kind.as_str(), self.turns().waiting(kind) as u64))
     }
 
-    /// Stores the record of a run that begins.
+    /// Returns the turns of runs.
+    fn turns(&self) -> &Turns {
+        &self.parts.turns
+    }
+
+    /// Stores the record of a run that begins, or is queued.
     async fn begin(
         &self,
         table: &Table,
         request: RunRequest,
         started_by: Option<String>,
+        outcome: RunOutcome,
     ) -> Result<MaintenanceRun, StoreError> {
         let record = MaintenanceRun {
             warehouse_ref: table.warehouse.warehouse_ref,
@@ -222,7 +188,7 @@ impl Upkeep {
             dry_run: request.dry_run,
             started_ms: self.parts.clock.now_ms(),
             ended_ms: None,
-            outcome: RunOutcome::Running,
+            outcome,
             details: RunDetails { table: table.ident.to_string(), started_by, ..RunDetails::default() },
         };
         self.parts.store.run_add(&record, RUNS_PER_TABLE).await?;
