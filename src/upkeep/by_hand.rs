@@ -2,27 +2,17 @@
 
 use std::sync::Arc;
 
-use tidewater_core::upkeep::MaintenanceOperation;
 use uuid::Uuid;
 
 use super::lease::Held;
 use super::operations::execute;
 use super::run::Run;
 use super::turns::{self, Kind};
-use super::{Upkeep, UpkeepError};
+use super::{RunRequest, Upkeep, UpkeepError};
 use crate::access::action::{CommitTable, MaintainTable};
 use crate::access::{Authorizer, Permit, Table};
 use crate::base::line::{Joined, Place, Turn};
 use crate::store::{Change, MaintenanceRun, RunOutcome, StoreError};
-
-/// A request for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunRequest {
-    /// The operation.
-    pub operation: MaintenanceOperation,
-    /// Whether it only shows what it would do.
-    pub dry_run: bool,
-}
 
 /// A requested run, with the rights of the person who started it.
 struct Asked {
@@ -93,8 +83,9 @@ impl Upkeep {
         let this = Arc::clone(self);
         self.running.spawn(async move {
             let place = tokio::select! {
-                place = turns::wait(turn) => place.map_err(|_| "other runs took all of the time: start it again"),
+                biased;
                 () = this.stop.cancelled() => Err("the server stopped before its turn: start it again"),
+                place = turns::wait(turn) => place.map_err(|_| "other runs took all of the time: start it again"),
             };
             let begun = match place {
                 Ok(place) => this.take_up(&asked, record.clone()).await.map(|(record, held)| (place, record, held)),

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::upkeep::{MaintenancePolicy, PolicyError};
+use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,7 +58,6 @@ use crate::metadata::{Documents, ObjectReader};
 use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
-pub use by_hand::RunRequest;
 use cursor::Cursor;
 pub use health::{HealthError, TableHealth};
 pub use measures::UpkeepMeasures;
@@ -82,6 +81,15 @@ pub struct Upkeep {
     cursors: Mutex<HashMap<(OrganisationId, Kind), Cursor>>,
     /// Whose due tables are maintained now.
     active: Mutex<HashSet<(OrganisationId, Kind)>>,
+}
+
+/// A request for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The operation.
+    pub operation: MaintenanceOperation,
+    /// Whether it only shows what it would do.
+    pub dry_run: bool,
 }
 
 /// Why a run does not begin.

@@ -171,8 +171,9 @@ impl Upkeep {
     async fn maintain(&self, due: &Due, organisation: OrganisationId, kind: Kind) -> Result<()> {
         for operation in &due.operations {
             let place = tokio::select! {
-                place = self.turns().enter(kind, organisation) => place,
+                biased;
                 () = self.stop.cancelled() => return Ok(()),
+                place = self.turns().enter(kind, organisation) => place,
             };
             // Too many wait, or other runs took all of the time: it stays due.
             let Ok(_place) = place else { return Ok(()) };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::upkeep::MaintenanceOperation;
 
-use crate::base::line::{Joined, Line, NoPlace, Place, Shares, Waiting};
+use crate::base::line::{Joined, Line, NoPlace, Place, Shares, Turn, Waiting};
 use crate::store::MAX_QUEUED_MS;
 
 /// The most rewrites at the same time: each may use all of their memory.
@@ -127,6 +127,6 @@ impl Turns {
 ///
 /// # Errors
 /// `TimedOut`.
-pub(super) async fn wait(turn: crate::base::line::Turn) -> Result<Place, NoPlace> {
+pub(super) async fn wait(turn: Turn) -> Result<Place, NoPlace> {
     turn.wait(LONGEST_WAIT).await
 }
