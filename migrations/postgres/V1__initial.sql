@@ -561,7 +561,7 @@ CREATE TABLE maintenance_run (
     dry_run      boolean NOT NULL,
     started_ms   bigint NOT NULL,
     ended_ms     bigint,
-    outcome      text NOT NULL CHECK (outcome IN ('running', 'succeeded', 'failed', 'stopped')),
+    outcome      text NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped')),
     details      text NOT NULL,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation) REFERENCES organisation (id)

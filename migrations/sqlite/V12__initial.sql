@@ -582,7 +582,7 @@ CREATE TABLE maintenance_run (
     dry_run      INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
     started_ms   INTEGER NOT NULL,
     ended_ms     INTEGER,
-    outcome      TEXT NOT NULL CHECK (outcome IN ('running', 'succeeded', 'failed', 'stopped')),
+    outcome      TEXT NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped')),
     details      TEXT NOT NULL,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation) REFERENCES organisation (id)

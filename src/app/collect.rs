@@ -23,7 +23,7 @@ use crate::history::reports::Reports;
 use crate::planning::Planning;
 use crate::server::{ServerCounts, ServerUsage};
 use crate::store::Store;
-use crate::upkeep::UpkeepMeasures;
+use crate::upkeep::{Upkeep, UpkeepMeasures};
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
@@ -65,6 +65,7 @@ pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
             store: Arc::clone(&api.store),
             reports: Arc::clone(&api.reports),
             audit: Arc::clone(&api.audit),
+            upkeep: Arc::clone(&api.upkeep),
         }));
     });
 }
@@ -134,6 +135,7 @@ struct Figures {
     store: Arc<dyn Store>,
     reports: Arc<Reports>,
     audit: Arc<Audit>,
+    upkeep: Arc<Upkeep>,
 }
 
 impl std::fmt::Debug for Figures {
@@ -145,6 +147,11 @@ impl std::fmt::Debug for Figures {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TaskLabels {
     task: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -180,6 +187,12 @@ impl Collector for Figures {
         let mut lag = encoder.encode_descriptor("tidewater_audit_export_lag_seconds", help, None, MetricType::Gauge)?;
         for (sink, lag_s) in self.audit.export_lag_s() {
             ConstGauge::new(lag_s).encode(lag.encode_family(&SinkLabels { sink })?)?;
+        }
+        let help = "Runs of maintenance of tables that wait for their turn on this server, by kind";
+        let mut waiting =
+            encoder.encode_descriptor("tidewater_maintenance_waiting_runs", help, None, MetricType::Gauge)?;
+        for (kind, count) in self.upkeep.waiting_runs() {
+            ConstGauge::new(count).encode(waiting.encode_family(&KindLabels { kind })?)?;
         }
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)

@@ -283,10 +283,17 @@ async fn start(client: &Client, of: &TableArgument, operation: MaintenanceOperat
     });
     let started = client.post(&warehouse.path("/maintenance/runs"), &body).await?;
     let id = text(&started, "run-id");
+    let mut is_queued = false;
     let run = loop {
         let run = find_run(client, &warehouse, &id).await?;
-        if run["outcome"] != "running" {
-            break run;
+        match run["outcome"].as_str() {
+            Some("queued") if is_queued => {}
+            Some("queued") => {
+                is_queued = true;
+                eprintln!("Run {id} is queued: other runs go first. See `tidewater maintenance show {id}`.");
+            }
+            Some("running") => {}
+            _ => break run,
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     };

@@ -12,11 +12,11 @@ pub struct MaintenanceConfig {
     pub enabled: bool,
     /// How often the server looks for tables that are due, in seconds.
     pub look_interval_s: u64,
-    /// How many tables are maintained at the same time, of all organisations.
+    /// How many expiries and removals of orphan files that policies ask for run at the same time, of all organisations.
     pub tables_at_once: usize,
     /// How long a run may take, in seconds. The next run continues.
     pub run_s: u64,
-    /// The most files of a table. The names of all its files are in memory while unneeded ones are searched: 8 bytes each.
+    /// The most files of a table. The names of all its files are in memory while unneeded ones are searched: 10 bytes each.
     pub files_per_table: usize,
     /// The smallest age of a file that is removed as an orphan, in seconds. Policies can set longer ones.
     pub min_orphan_age_s: u64,

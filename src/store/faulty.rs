@@ -345,7 +345,7 @@ stores_with_faults! {
         fn maintenance_claim(warehouse_ref: WarehouseRef, table: TableId, now_ms: i64, until_ms: i64) -> Option<MaintenanceLease>;
         fn maintenance_hold(lease: &MaintenanceLease, until_ms: i64) -> bool;
         fn run_add(run: &MaintenanceRun, most: u32) -> ();
-        fn run_end(run: &MaintenanceRun) -> ();
+        fn run_update(run: &MaintenanceRun) -> ();
         fn run_list(warehouse_ref: WarehouseRef, filter: &RunFilter, page: &TimedPage) -> Page<MaintenanceRun>;
         fn run_remove_before(before_ms: i64, at_most: u32) -> u64;
     }

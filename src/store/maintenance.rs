@@ -17,6 +17,9 @@ use super::error::{Result, StoreError};
 use super::pages::{Page, TimedPage};
 use super::warehouses::WarehouseRef;
 
+/// How long a run is queued at most, in milliseconds.
+pub const MAX_QUEUED_MS: i64 = 3_600_000;
+
 /// The object of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyObject {
@@ -110,6 +113,8 @@ pub struct MaintenanceState {
     pub last_ms: BTreeMap<String, i64>,
     /// Files that an interrupted run has to remove.
     pub pending: Option<PendingRemoval>,
+    /// How often their removal was begun.
+    pub pending_tries: u32,
 }
 
 /// Files that are to be removed after a commit: those that only removed snapshots of a document need.
@@ -138,6 +143,8 @@ pub struct MaintenanceLease {
 /// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunOutcome {
+    /// It waits for its turn.
+    Queued,
     /// It runs.
     Running,
     /// It did what there was to do, perhaps nothing.
@@ -150,12 +157,13 @@ pub enum RunOutcome {
 
 impl RunOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
 
     /// Returns its name, as stores and the API write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -192,7 +200,7 @@ pub struct MaintenanceRun {
     pub operation: MaintenanceOperation,
     /// Whether it only shows what it would do.
     pub dry_run: bool,
-    /// When it began, in milliseconds since 1970.
+    /// When it began or was queued, in milliseconds since 1970.
     pub started_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
@@ -289,7 +297,8 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     ) -> Result<Vec<Option<MaintenanceState>>>;
 
     /// Leases the maintenance of a live table until `until_ms`. Returns `None` if another server has the lease at `now_ms`, or there is
-    /// no such table. Runs on the table that a killed server has left are `Stopped` from then on.
+    /// no such table. Runs on the table that a killed server has left are `Stopped` from then on: running ones, and those that are
+    /// queued for longer than [`MAX_QUEUED_MS`].
     async fn maintenance_claim(
         &self,
         warehouse_ref: WarehouseRef,
@@ -305,8 +314,8 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     /// Adds a run, and removes the oldest runs on its table above `most`. Ignores a run on a table that does not exist.
     async fn run_add(&self, run: &MaintenanceRun, most: u32) -> Result<()>;
 
-    /// Stores the end of a run. Ignores a run that no longer exists.
-    async fn run_end(&self, run: &MaintenanceRun) -> Result<()>;
+    /// Stores the outcome, the end and the details of a run. Ignores a run that no longer exists.
+    async fn run_update(&self, run: &MaintenanceRun) -> Result<()>;
 
     /// Lists the runs in a warehouse, newest first.
     async fn run_list(

@@ -19,7 +19,6 @@ mod grants;
 mod inspected;
 mod keys;
 mod labels;
-mod line;
 mod locations;
 mod maintenance;
 mod master_key;

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use tidewater_core::commit::TableCommit;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
@@ -21,12 +22,13 @@ use tidewater_core::purge::{NamedFiles, allows_removal};
 use tidewater_core::upkeep::{ExpireRules, Expired, FilePaths, KnownFiles, expire};
 use tidewater_manifests::{ManifestFile, Status};
 
-use super::reachable::{Counted, Reachable, manifests_of, manifests_that_stay, named_files, read_if_there};
+use super::reachable::{Counted, Reachable, named_files};
+use super::reading::{READS_AT_ONCE, manifests_of, manifests_that_stay, read_manifests};
 use super::removal::{Removal, Unneeded};
 use super::run::{Run, RunError};
 use crate::catalog::{CatalogError, TableEdit};
 use crate::metadata::{Document, MetadataError};
-use crate::store::{PendingRemoval, RunItem};
+use crate::store::{MaintenanceState, PendingRemoval, RunItem};
 
 /// How many removed files are remembered, since several manifests can name the same file. Each takes about 16 bytes.
 const REMEMBERED: usize = 1_000_000;
@@ -142,7 +144,11 @@ fn note_removed(run: &Run<'_>, base: &TableMetadata, next: &TableMetadata, expec
 }
 
 async fn hold_pending(run: &Run<'_>, pending: Option<PendingRemoval>) -> Result<(), RunError> {
-    match run.held.change_state(|state| state.pending = pending).await? {
+    change_state(run, |state| (state.pending, state.pending_tries) = (pending, 0)).await
+}
+
+async fn change_state(run: &Run<'_>, change: impl FnOnce(&mut MaintenanceState)) -> Result<(), RunError> {
+    match run.held.change_state(change).await? {
         true => Ok(()),
         false => Err(RunError::Stopped("another server has taken over: it continues")),
     }
@@ -151,6 +157,8 @@ async fn hold_pending(run: &Run<'_>, pending: Option<PendingRemoval>) -> Result<
 /// Removes the files of snapshots that a commit has removed, if there are any.
 async fn finish_pending(run: &Run<'_>) -> Result<(), RunError> {
     let Some(pending) = run.held.state().pending else { return Ok(()) };
+    // A removal that fails again and again is begun after longer and longer pauses.
+    change_state(run, |state| state.pending_tries = state.pending_tries.saturating_add(1)).await?;
     match run.parts.documents.get(&run.table.warehouse.storage, &pending.base).await {
         Ok(base) => {
             let wanted = pending.snapshots.iter().copied().collect();
@@ -197,7 +205,7 @@ async fn remove_files(run: &Run<'_>, base: &Document, wanted: &HashSet<i64>, kep
 }
 
 /// Returns the files that stay, and removes the manifests that stay from `manifests`. Without any left, only lists and statistics are
-/// unneeded, and no manifest of the table has to be read.
+/// unneeded, and no manifest has to be read unless another commit was made meanwhile.
 async fn needed_files<'a>(
     run: &'a Run<'a>,
     current: &Document,
@@ -207,11 +215,8 @@ async fn needed_files<'a>(
     let mut reachable = Reachable::new(run, Counted::Live, FilePaths::default());
     let stays = manifests_that_stay(run, staying).await?;
     manifests.retain(|path, _| !stays.contains_key(path));
-    if manifests.is_empty() {
-        return Ok(reachable);
-    }
-    for manifest in stays.values() {
-        reachable.add_manifest(manifest).await?;
+    if !manifests.is_empty() {
+        reachable.add_manifests(stays.into_values().collect()).await?;
     }
     // Another commit may have been made meanwhile. A writer that uses a file of an expired snapshot again keeps it.
     let fresh = run.document().await?;
@@ -231,10 +236,14 @@ async fn remove_data_files<'m>(
 ) -> Result<(), RunError> {
     let mut seen = HashSet::new();
     let mut waiting = Vec::new();
-    for manifest in manifests {
-        // A missing one was removed by an earlier run, after its files.
-        let _is_there = read_if_there(run, manifest, |entries| {
-            for entry in entries.iter().filter(|entry| entry.status() != Status::Deleted) {
+    let mut manifests = manifests.cloned().peekable();
+    while manifests.peek().is_some() {
+        let some = manifests.by_ref().take(READS_AT_ONCE).collect();
+        let mut reads = Box::pin(read_manifests(run, some));
+        while let Some((_, read)) = reads.try_next().await? {
+            // A missing one was removed by an earlier run, after its files.
+            let Some(manifest) = read else { continue };
+            for entry in manifest.entries()?.iter().filter(|entry| entry.status() != Status::Deleted) {
                 let location = entry.path().to_string();
                 let is_needed = Location::parse(&location).is_ok_and(|place| needed.contains(&place));
                 if !is_needed && seen.insert(fingerprint(&location)) {
@@ -242,8 +251,9 @@ async fn remove_data_files<'m>(
                     waiting.push(Unneeded { location, bytes, reason: "file of expired snapshots", at_ms: None });
                 }
             }
-        })
-        .await?;
+        }
+        // Nothing is in use while files are removed.
+        drop(reads);
         if seen.len() > REMEMBERED {
             seen.clear();
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tidewater_core::document::TableMetadata;
-use tidewater_core::location::Location;
 use tidewater_core::scan::partition::field_types;
 use tidewater_core::scan::statistics::{FileStatistics, Partition};
 use tidewater_core::scan::value::ValueType;
@@ -14,7 +14,7 @@ use tidewater_core::upkeep::{
 use tidewater_manifests::{Entries, Entry, FileContent, ManifestFile, Status};
 
 use super::Upkeep;
-use super::reachable::named_manifest;
+use super::reading::{READS_AT_ONCE, named_manifest, open_list, open_manifest};
 use crate::access::action::ShowMaintenance;
 use crate::access::{Permit, Table};
 use crate::manifests::ManifestError;
@@ -89,9 +89,7 @@ impl Upkeep {
         let manifests = self.current_manifests(table, &document).await?;
         let mut counts = FileCounts::new(metadata, with_partitions);
         counts.files.is_partial = manifests.len() > MANIFESTS;
-        for file in manifests.iter().take(MANIFESTS) {
-            self.count_files(table, file, &mut counts).await?;
-        }
+        self.count_files(table, &manifests, &mut counts).await?;
         let figures = HealthFigures {
             snapshots: metadata.snapshots().len() as u64,
             oldest_snapshot_ms: metadata.snapshots().iter().map(|snapshot| snapshot.timestamp_ms).min(),
@@ -119,10 +117,8 @@ impl Upkeep {
         };
         let mut manifests: Vec<_> = named.manifests.iter().map(|path| named_manifest(path)).collect();
         for list in &named.manifest_lists {
-            let failed = |error: &ManifestError| HealthError::of_file(list, error);
-            let Ok(location) = Location::parse(list) else { return Err(failed(&ManifestError::Missing)) };
-            let found = self.parts.manifests.list(&table.warehouse.storage, &location).await;
-            manifests.extend(found.map_err(|error| failed(&error))?.files().iter().cloned());
+            let found = open_list(&self.parts, &table.warehouse.storage, list).await;
+            manifests.extend(found.map_err(|error| HealthError::of_file(list, &error))?);
         }
         Ok(manifests)
     }
@@ -130,16 +126,20 @@ impl Upkeep {
     async fn count_files(
         &self,
         table: &Table,
-        file: &ManifestFile,
+        manifests: &[ManifestFile],
         counts: &mut FileCounts<'_>,
     ) -> Result<(), HealthError> {
-        let failed = |error: &ManifestError| HealthError::of_file(&file.path, error);
-        let Ok(location) = Location::parse(&file.path) else { return Err(failed(&ManifestError::Missing)) };
-        let manifest = self.parts.manifests.manifest(&table.warehouse.storage, &location).await;
-        let manifest = manifest.map_err(|error| failed(&error))?;
-        // Sequence numbers do not matter here.
-        if let Ok(entries) = manifest.entries(&named_manifest(&file.path)) {
-            counts.add_manifest(&entries, file.spec_id);
+        let read = |file: ManifestFile| async move {
+            let found = open_manifest(&self.parts, &table.warehouse.storage, &file).await;
+            let found = found.map_err(|error| HealthError::of_file(&file.path, &error))?;
+            Ok::<_, HealthError>((file.spec_id, found))
+        };
+        let some: Vec<ManifestFile> = manifests.iter().take(MANIFESTS).cloned().collect();
+        let mut reads = std::pin::pin!(stream::iter(some).map(read).buffer_unordered(READS_AT_ONCE));
+        while let Some((spec_id, manifest)) = reads.try_next().await? {
+            if let Ok(entries) = manifest.entries() {
+                counts.add_manifest(&entries, spec_id);
+            }
         }
         Ok(())
     }

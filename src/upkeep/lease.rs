@@ -24,9 +24,24 @@ const HELD: Duration = Duration::from_secs(25);
 pub(super) struct Held {
     parts: Arc<Parts>,
     lease: Mutex<MaintenanceLease>,
-    renewed: Mutex<Instant>,
+    /// The order in which the state is stored: a renewal must not store an older one after a change.
+    storing: tokio::sync::Mutex<()>,
+    watch: LeaseWatch,
+}
+
+/// Shows whether a lease is held, also to others than its holder.
+#[derive(Debug, Clone)]
+pub(super) struct LeaseWatch {
+    renewed: Arc<Mutex<Instant>>,
     /// Cancelled when the lease is another server's, or this server stops.
     ended: CancellationToken,
+}
+
+impl LeaseWatch {
+    /// Returns whether the lease is still held.
+    pub(super) fn is_held(&self) -> bool {
+        !self.ended.is_cancelled() && self.renewed.lock().elapsed() < HELD
+    }
 }
 
 impl Held {
@@ -42,8 +57,8 @@ impl Held {
         Ok(lease.map(|lease| Self {
             parts: Arc::clone(parts),
             lease: Mutex::new(lease),
-            renewed: Mutex::new(renewed),
-            ended: CancellationToken::new(),
+            storing: tokio::sync::Mutex::default(),
+            watch: LeaseWatch { renewed: Arc::new(Mutex::new(renewed)), ended: CancellationToken::new() },
         }))
     }
 
@@ -54,6 +69,7 @@ impl Held {
 
     /// Changes the state and stores it. Returns false if the lease is another server's.
     pub(super) async fn change_state(&self, change: impl FnOnce(&mut MaintenanceState)) -> Result<bool, StoreError> {
+        let _order = self.storing.lock().await;
         let lease = {
             let mut lease = self.lease.lock();
             change(&mut lease.state);
@@ -64,7 +80,12 @@ impl Held {
 
     /// Returns whether the lease is still held.
     pub(super) fn is_held(&self) -> bool {
-        !self.ended.is_cancelled() && self.renewed.lock().elapsed() < HELD
+        self.watch.is_held()
+    }
+
+    /// Returns a watch of the lease.
+    pub(super) fn watch(&self) -> LeaseWatch {
+        self.watch.clone()
     }
 
     /// Does work as long as the lease is held and the server does not stop. The work has to notice the end itself, so that it does
@@ -77,15 +98,16 @@ impl Held {
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {}
-                    () = stop.cancelled(), if !self.ended.is_cancelled() => {
-                        self.ended.cancel();
+                    () = stop.cancelled(), if !self.watch.ended.is_cancelled() => {
+                        self.watch.ended.cancel();
                         continue;
                     }
                 }
+                let _order = self.storing.lock().await;
                 let lease = self.lease.lock().clone();
                 match self.hold(&lease, LEASE_MS).await {
                     Ok(true) => {}
-                    Ok(false) => self.ended.cancel(),
+                    Ok(false) => self.watch.ended.cancel(),
                     Err(error) => {
                         tracing::warn!(table = %lease.table, %error, "could not renew the lease to maintain a table")
                     }
@@ -103,7 +125,7 @@ impl Held {
         let until_ms = self.parts.clock.now_ms().saturating_add(for_ms);
         let held = self.parts.store.maintenance_hold(lease, until_ms).await?;
         if held {
-            *self.renewed.lock() = begun;
+            *self.watch.renewed.lock() = begun;
         }
         Ok(held)
     }

@@ -4,16 +4,19 @@
 //! only after the commit, and only those that nothing leads to any more. A killed run leaves files behind, never a table without its
 //! files: the next holder of the lease continues with what the state in the store says.
 //!
-//! - `schedule.rs`: which tables are due, fair between organisations
+//! - `schedule.rs`, `by_hand.rs`: runs on tables that are due, and runs that people start
+//! - `turns.rs`: the places of runs, fair between organisations
 //! - `policies.rs`: the policy of a table
 //! - `lease.rs`: the lease while it is held
 //! - `run.rs`, `operations.rs`: one run of one operation, and its record
+//! - `reading.rs`: reads of manifests, several at a time
 //! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
 //! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
 //! - `preview.rs`: its first rows
 
+mod by_hand;
 mod cursor;
 mod expire;
 mod health;
@@ -27,14 +30,16 @@ mod policies;
 mod prepare;
 mod preview;
 mod reachable;
+mod reading;
 mod removal;
 mod rewrite;
 mod run;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -43,10 +48,9 @@ use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyErro
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-use crate::access::action::{CommitTable, MaintainTable};
-use crate::access::{Authorizer, Denial, Permit, Table};
+use crate::access::action::CommitTable;
+use crate::access::{Authorizer, Denial, Table};
 use crate::background::Task;
 use crate::base::clock::{Clock, fresh_ordered_uuid};
 use crate::base::keyed_lock::KeyedLock;
@@ -59,14 +63,13 @@ use crate::store::{
 };
 use cursor::Cursor;
 pub use health::{HealthError, PartitionsHealth, TableHealth};
-use lease::Held;
 pub use measures::UpkeepMeasures;
-use operations::execute;
 use parts::Parts;
 pub use policies::Policies;
 pub use preview::PreviewError;
-use run::Run;
+use reading::READ_MIB;
 pub use tidewater_rewrite::{Preview, PreviewColumn};
+use turns::{Kind, Turns};
 
 /// The memory for parsed manifests, in bytes. Runs read each manifest once, so more is of no use.
 const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
@@ -74,20 +77,18 @@ const MANIFEST_CACHE_BYTES: u64 = 8 << 20;
 /// The most records of runs on one table.
 const RUNS_PER_TABLE: u32 = 200;
 
-/// The most manual runs at the same time.
-const MANUAL_AT_ONCE: usize = 4;
-
 /// The maintenance of tables.
 pub struct Upkeep {
     parts: Arc<Parts>,
-    manual: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
     /// The turn of an organisation's previews.
     previews: KeyedLock<OrganisationId>,
     previews_at_once: Semaphore,
-    /// Where the next look begins, for each organisation.
-    cursors: Mutex<HashMap<OrganisationId, Cursor>>,
+    /// Where the next look begins, for each organisation and kind of run.
+    cursors: Mutex<HashMap<(OrganisationId, Kind), Cursor>>,
+    /// Whose due tables are maintained now.
+    active: Mutex<HashSet<(OrganisationId, Kind)>>,
 }
 
 /// A request for a run.
@@ -105,8 +106,8 @@ pub enum UpkeepError {
     /// Another run works on the table.
     #[error("Another run works on the table {0}: try again when it has ended")]
     Busy(String),
-    /// Too many runs that people started are running.
-    #[error("{MANUAL_AT_ONCE} runs are running already: try again when one has ended")]
+    /// Too many runs wait.
+    #[error("Too many runs wait for their turn: try again when some have ended")]
     TooMany,
     /// A policy has a value that is not allowed.
     #[error(transparent)]
@@ -136,6 +137,7 @@ impl Upkeep {
         // A run reads a document once or twice.
         let documents = Documents::with_reader(0, reader);
         let measures = UpkeepMeasures::default();
+        let turns = Turns::new(config.tables_at_once);
         let parts = Parts {
             store,
             catalog,
@@ -144,16 +146,17 @@ impl Upkeep {
             clock,
             config,
             measures,
-            rewrites: tokio::sync::Mutex::default(),
+            turns,
+            reads: Arc::new(Semaphore::new(READ_MIB as usize)),
         };
         Self {
             parts: Arc::new(parts),
-            manual: Arc::new(Semaphore::new(MANUAL_AT_ONCE)),
             running: TaskTracker::new(),
             previews: KeyedLock::default(),
             previews_at_once: Semaphore::new(preview::AT_ONCE),
             stop: CancellationToken::new(),
             cursors: Mutex::default(),
+            active: Mutex::default(),
         }
     }
 
@@ -177,52 +180,23 @@ impl Upkeep {
             .while_failing("Tables are not maintained until then: check the database and its disk")
     }
 
-    /// Begins a run on a table, and returns its id. The run continues when the caller leaves; its record shows the outcome.
-    ///
-    /// # Errors
-    /// `Busy`; `TooMany`; `NoDelete`; `Denied`; `Store`.
-    pub async fn start(
-        self: &Arc<Self>,
-        table: Permit<MaintainTable, Table>,
-        request: RunRequest,
-        change: Change,
-    ) -> Result<Uuid, UpkeepError> {
-        let authorizer = table.authorizer().for_action::<CommitTable>()?;
-        if !request.dry_run && table.is_no_delete() {
-            return Err(UpkeepError::NoDelete(table.ident.to_string()));
-        }
-        let Ok(place) = Arc::clone(&self.manual).try_acquire_owned() else { return Err(UpkeepError::TooMany) };
-        let table = table.into_object();
-        let policies = self.policies(authorizer.principal().organisation()).await?;
-        let policy = policies.of_table(table.warehouse.warehouse_ref.warehouse, &table.ident, table.record.id);
-        let held = Held::claim(&self.parts, table.warehouse.warehouse_ref, table.record.id).await?;
-        let Some(held) = held else { return Err(UpkeepError::Busy(table.ident.to_string())) };
-        let started_by = change.actor.name().unwrap_or(change.actor.kind()).to_owned();
-        let record = match self.begin(&table, request, Some(started_by)).await {
-            Ok(record) => record,
-            Err(error) => {
-                held.release().await;
-                return Err(error.into());
-            }
-        };
-        let id = record.id;
-        let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
-        self.running.spawn(async move {
-            let _place = place;
-            let run = Run::new(&parts, &held, table, policy, record, (authorizer, change));
-            held.while_held(execute(&run), &stop).await;
-            drop(run);
-            held.release().await;
-        });
-        Ok(id)
+    /// Returns how many runs wait for their turn, for each kind.
+    pub fn waiting_runs(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Kind::ALL.into_iter().map(|kind| (kind.as_str(), self.turns().waiting(kind) as u64))
     }
 
-    /// Stores the record of a run that begins.
+    /// Returns the turns of runs.
+    fn turns(&self) -> &Turns {
+        &self.parts.turns
+    }
+
+    /// Stores the record of a run that begins, or is queued.
     async fn begin(
         &self,
         table: &Table,
         request: RunRequest,
         started_by: Option<String>,
+        outcome: RunOutcome,
     ) -> Result<MaintenanceRun, StoreError> {
         let record = MaintenanceRun {
             warehouse_ref: table.warehouse.warehouse_ref,
@@ -232,7 +206,7 @@ impl Upkeep {
             dry_run: request.dry_run,
             started_ms: self.parts.clock.now_ms(),
             ended_ms: None,
-            outcome: RunOutcome::Running,
+            outcome,
             details: RunDetails { table: table.ident.to_string(), started_by, ..RunDetails::default() },
         };
         self.parts.store.run_add(&record, RUNS_PER_TABLE).await?;

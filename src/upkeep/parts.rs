@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::measures::UpkeepMeasures;
+use super::turns::Turns;
 use crate::base::clock::Clock;
 use crate::catalog::Catalog;
 use crate::config::MaintenanceConfig;
@@ -19,6 +22,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) config: MaintenanceConfig,
     pub(super) measures: UpkeepMeasures,
-    /// The turn of rewrites: each may use all of their memory.
-    pub(super) rewrites: tokio::sync::Mutex<()>,
+    pub(super) turns: Turns,
+    /// The memory of manifests that are read, in MiB of their files.
+    pub(super) reads: Arc<Semaphore>,
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use tidewater_core::ids::{TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
+use tidewater_core::upkeep::MaintenancePolicy;
 
+use super::turns::Kind;
 use crate::store::{PolicyObject, StoredPolicy};
 
 /// The policies of an organisation.
@@ -94,10 +95,10 @@ impl Policies {
         TablePolicy { own, outer: self.of_namespace(warehouse, Some(&ident.namespace)) }
     }
 
-    /// Returns whether no table of a namespace can be due.
-    pub(super) fn is_idle(&self, warehouse: WarehouseId, namespace: &NamespaceIdent) -> bool {
+    /// Returns whether no run of a kind can be due on a table of a namespace.
+    pub(super) fn is_idle(&self, warehouse: WarehouseId, namespace: &NamespaceIdent, kind: Kind) -> bool {
         let has_own = self.warehouses.get(&warehouse).is_some_and(|found| !found.tables.is_empty());
         let policy = self.of_namespace(warehouse, Some(namespace));
-        !has_own && !MaintenanceOperation::ALL.iter().any(|operation| policy.schedule(*operation).enabled)
+        !has_own && !kind.operations().any(|operation| policy.schedule(operation).enabled)
     }
 }

@@ -1,12 +1,13 @@
 //! The files that a table's metadata leads to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use tidewater_core::location::Location;
+use futures_util::TryStreamExt;
 use tidewater_core::purge::NamedFiles;
 use tidewater_core::upkeep::KnownFiles;
-use tidewater_manifests::{Entries, ManifestFile, Status};
+use tidewater_manifests::{Entry, ManifestFile, Status};
 
+use super::reading::{check_count, named_manifest, read_lists, read_manifests, unreadable};
 use super::run::{Run, RunError};
 use crate::manifests::ManifestError;
 use crate::metadata::Document;
@@ -59,38 +60,47 @@ impl<'a, K: KnownFiles> Reachable<'a, K> {
         for file in statistics.iter().chain(&older_documents) {
             self.files.add(file);
         }
-        for list in manifest_lists {
-            if self.lists.contains(&list) {
-                continue;
+        let lists: Vec<String> = manifest_lists.into_iter().filter(|list| self.lists.insert(list.clone())).collect();
+        let mut found: Vec<ManifestFile> = manifests.iter().map(|path| named_manifest(path)).collect();
+        found.retain(|manifest| self.manifests.insert(manifest.path.clone()));
+        {
+            let mut reads = std::pin::pin!(read_lists(self.run, lists));
+            while let Some((list, files)) = reads.try_next().await? {
+                self.files.add(&list);
+                let files = files.ok_or_else(|| unreadable(&list, &ManifestError::Missing))?;
+                // Lists name the same manifests again and again.
+                found.extend(files.into_iter().filter(|file| self.manifests.insert(file.path.clone())));
+                check_count(self.run, found.len())?;
             }
-            self.files.add(&list);
-            for manifest in read_list(self.run, &list).await? {
-                self.add_manifest(&manifest).await?;
-            }
-            self.lists.insert(list);
         }
-        for path in manifests {
-            self.add_manifest(&named_manifest(&path)).await?;
-        }
+        self.read_new(found).await?;
         self.files.sort();
         self.documents.insert(document.location.clone());
         Ok(())
     }
 
-    /// Adds a manifest and the files in it.
-    pub(super) async fn add_manifest(&mut self, manifest: &ManifestFile) -> Result<(), RunError> {
-        if !self.manifests.insert(manifest.path.clone()) {
-            return Ok(());
+    /// Adds manifests and the files in them. Fails if one is missing: without it, it is not known which files the table needs.
+    pub(super) async fn add_manifests(&mut self, mut manifests: Vec<ManifestFile>) -> Result<(), RunError> {
+        manifests.retain(|manifest| self.manifests.insert(manifest.path.clone()));
+        self.read_new(manifests).await
+    }
+
+    async fn read_new(&mut self, manifests: Vec<ManifestFile>) -> Result<(), RunError> {
+        for manifest in &manifests {
+            self.files.add(&manifest.path);
         }
-        self.files.add(&manifest.path);
-        let (counted, files) = (self.counted, &mut self.files);
-        read_manifest(self.run, manifest, |entries| {
-            for entry in entries.iter().filter(|entry| counted == Counted::All || entry.status() != Status::Deleted) {
-                files.add(&entry.path().to_string());
+        let mut reads = std::pin::pin!(read_manifests(self.run, manifests));
+        while let Some((file, manifest)) = reads.try_next().await? {
+            let manifest = manifest.ok_or_else(|| unreadable(&file.path, &ManifestError::Missing))?;
+            let counts = |entry: &Entry<'_>| self.counted == Counted::All || entry.status() != Status::Deleted;
+            for entry in manifest.entries()?.iter().filter(counts) {
+                self.files.add(&entry.path().to_string());
             }
-        })
-        .await?;
-        check_count(self.run, self.files.len())
+            if self.files.is_over(self.run.parts.config.files_per_table) {
+                check_count(self.run, usize::MAX)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,109 +111,4 @@ pub(super) async fn named_files(run: &Run<'_>, document: &Document) -> Result<Na
     let named = heavy.run(owner, json.len() as u64, move || NamedFiles::parse(&json)).await;
     let named = named.map_err(|error| RunError::Failed(error.to_string()))?;
     named.map_err(|error| RunError::Failed(error.to_string()))
-}
-
-/// Returns a manifest of which only the path is known (format v1).
-pub(super) fn named_manifest(path: &str) -> ManifestFile {
-    ManifestFile { path: path.into(), ..ManifestFile::default() }
-}
-
-/// Returns what is needed of a manifest: large tables have many.
-fn slim(file: &ManifestFile) -> ManifestFile {
-    ManifestFile { path: file.path.clone(), length: file.length, ..ManifestFile::default() }
-}
-
-/// Fails if a table has too many files for the memory of a run.
-fn check_count(run: &Run<'_>, count: usize) -> Result<(), RunError> {
-    let most = run.parts.config.files_per_table;
-    if count <= most {
-        return Ok(());
-    }
-    Err(RunError::Failed(format!(
-        "the table has more than {most} files: raise `maintenance.files_per_table`, which takes 8 bytes of memory for each"
-    )))
-}
-
-/// Reads a manifest list. Fails if it is missing: without it, it is not known which files the table needs.
-pub(super) async fn read_list(run: &Run<'_>, list: &str) -> Result<Vec<ManifestFile>, RunError> {
-    run.check_goes_on()?;
-    let location = parse(list)?;
-    let found = run.parts.manifests.list(&run.table.warehouse.storage, &location).await;
-    Ok(found.map_err(|error| unreadable(list, &error))?.files().iter().map(slim).collect())
-}
-
-/// Reads a manifest, and passes its entries on. Fails if it is missing: without it, it is not known which files the table needs.
-pub(super) async fn read_manifest(
-    run: &Run<'_>,
-    manifest: &ManifestFile,
-    read: impl FnOnce(&Entries<'_>),
-) -> Result<(), RunError> {
-    match read_if_there(run, manifest, read).await? {
-        true => Ok(()),
-        false => Err(unreadable(&manifest.path, &ManifestError::Missing)),
-    }
-}
-
-/// Reads a manifest, and passes its entries on. Returns false if it is missing.
-pub(super) async fn read_if_there(
-    run: &Run<'_>,
-    manifest: &ManifestFile,
-    read: impl FnOnce(&Entries<'_>),
-) -> Result<bool, RunError> {
-    run.check_goes_on()?;
-    let location = parse(&manifest.path)?;
-    let found = match run.parts.manifests.manifest(&run.table.warehouse.storage, &location).await {
-        Ok(found) => found,
-        Err(ManifestError::Missing) => return Ok(false),
-        Err(error) => return Err(unreadable(&manifest.path, &error)),
-    };
-    // Sequence numbers do not matter here.
-    let entries = found.entries(&named_manifest(&manifest.path));
-    read(&entries.map_err(|error| RunError::Failed(format!("cannot read {}: {error}", manifest.path)))?);
-    Ok(true)
-}
-
-/// Returns the manifests of lists that exist, by their paths. Missing lists were removed by an earlier run.
-pub(super) async fn manifests_of(
-    run: &Run<'_>,
-    named: &NamedFiles,
-) -> Result<BTreeMap<Box<str>, ManifestFile>, RunError> {
-    let mut manifests = BTreeMap::new();
-    for list in &named.manifest_lists {
-        run.check_goes_on()?;
-        let location = parse(list)?;
-        match run.parts.manifests.list(&run.table.warehouse.storage, &location).await {
-            Ok(found) => manifests.extend(found.files().iter().map(|file| (file.path.clone(), slim(file)))),
-            Err(ManifestError::Missing) => {}
-            Err(error) => return Err(unreadable(list, &error)),
-        }
-    }
-    manifests.extend(named.manifests.iter().map(|path| (path.as_str().into(), named_manifest(path))));
-    Ok(manifests)
-}
-
-/// Returns the manifests of lists that must exist, by their paths.
-pub(super) async fn manifests_that_stay(
-    run: &Run<'_>,
-    named: &NamedFiles,
-) -> Result<BTreeMap<Box<str>, ManifestFile>, RunError> {
-    let mut manifests = BTreeMap::new();
-    for list in &named.manifest_lists {
-        manifests.extend(read_list(run, list).await?.into_iter().map(|file| (file.path.clone(), file)));
-        check_count(run, manifests.len())?;
-    }
-    manifests.extend(named.manifests.iter().map(|path| (path.as_str().into(), named_manifest(path))));
-    Ok(manifests)
-}
-
-fn parse(text: &str) -> Result<Location, RunError> {
-    Location::parse(text).map_err(|error| RunError::Failed(format!("{error}: no file is removed")))
-}
-
-/// Returns the error for a file without which it is not known which files the table needs.
-pub(super) fn unreadable(file: &str, error: &ManifestError) -> RunError {
-    let shown: String = file.chars().take(300).collect();
-    RunError::Failed(format!(
-        "{shown} {error}: no more files are removed, because it is not known which the table needs"
-    ))
 }

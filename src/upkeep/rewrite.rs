@@ -2,13 +2,14 @@
 //!
 //! A thread of its own reads and writes the files, with a bound on its memory. The new files are written before the commit. The
 //! commit is made only on the snapshot that it was prepared for: after a commit of another writer it is prepared again for the
-//! new one, with the data files that are written already. Without a commit, the new files are removed. A killed run leaves them to
-//! the removal of orphan files.
+//! new one, with the data files that are written already. If it is certain that no commit names the new files, they are removed. A
+//! killed run, and one that does not know the outcome of its commit, leave them to the removal of orphan files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use tidewater_core::commit::TableCommit;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
@@ -17,6 +18,7 @@ use tidewater_core::upkeep::MaintenanceOperation;
 use tidewater_rewrite::{Compaction, CompactionRule, ManifestRule, Proposal, RewriteError};
 use tokio::runtime::Handle;
 
+use super::lease::LeaseWatch;
 use super::objects::TableObjects;
 use super::prepare::{Prepared, Work, prepare};
 use super::run::{Run, RunError};
@@ -26,6 +28,9 @@ use crate::metadata::Document;
 
 /// How often a commit is prepared, if those of other writers come first.
 const ATTEMPTS: u32 = 10;
+
+/// How many files are removed at the same time.
+const FILES_AT_ONCE: usize = 8;
 
 /// How often it is checked whether a thread may go on.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,39 +63,71 @@ async fn current(run: &Run<'_>) -> Result<Arc<Document>, RunError> {
     Ok(run.parts.documents.get(&run.table.warehouse.storage, &record.metadata_location).await?)
 }
 
-async fn execute(run: &Run<'_>, mut document: Arc<Document>, work: Work) -> Result<(), RunError> {
-    // Each rewrite may use all of the memory, so there is one at a time on a server.
-    let _turn = run.parts.rewrites.lock().await;
+/// New files that no commit names.
+#[derive(Default)]
+struct NewFiles {
+    /// Data files, which later attempts use again.
+    data: Vec<String>,
+    /// Files of metadata, of one attempt.
+    metadata: Vec<String>,
+}
+
+impl NewFiles {
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+async fn execute(run: &Run<'_>, document: Arc<Document>, work: Work) -> Result<(), RunError> {
     let locations = run.own_locations(&document).await?;
+    let mut unused = NewFiles::default();
+    let outcome = attempt_all(run, document, (work, &locations), &mut unused).await;
+    remove(run, &locations, &unused.metadata).await;
+    remove(run, &locations, &unused.data).await;
+    outcome
+}
+
+/// Prepares commits until one is made. Afterwards, `unused` has the new files that certainly belong to no commit.
+async fn attempt_all(
+    run: &Run<'_>,
+    mut document: Arc<Document>,
+    (work, locations): (Work, &[Location]),
+    unused: &mut NewFiles,
+) -> Result<(), RunError> {
     let mut compaction: Option<Arc<Compaction>> = None;
-    let mut data_files = Vec::new();
     for _ in 0..ATTEMPTS {
         run.check_goes_on()?;
-        let prepared = on_thread(run, &document, &locations, (work, compaction.clone())).await?;
-        remove(run, &locations, &prepared.discarded).await;
+        let prepared = on_thread(run, &document, locations, (work, compaction)).await?;
+        unused.data.extend(prepared.data_files);
+        unused.metadata = prepared.metadata_files;
+        remove(run, locations, &prepared.discarded).await;
         if let Some(report) = &prepared.report {
             report.record(run);
         }
-        data_files.extend(prepared.data_files);
         let proposal = match prepared.proposal {
             Ok(Some(proposal)) => proposal,
             Ok(None) => return Ok(()),
-            Err(error) => {
-                remove(run, &locations, &prepared.metadata_files).await;
-                remove(run, &locations, &data_files).await;
-                return ended(run, error);
-            }
+            Err(error) => return ended(run, error),
         };
-        let edit = RewriteEdit::new(work.operation(), &document.metadata, &proposal);
-        // If an edit fails, its outcome may be unknown: the files stay, and the removal of orphan files finds those without a use.
-        if run.edit(Arc::new(edit)).await?.replaced.is_some() {
-            return Ok(());
+        run.check_goes_on()?;
+        let edit = RewriteEdit::new(run, work.operation(), &document.metadata, &proposal);
+        match run.edit(Arc::new(edit)).await {
+            Ok(edited) if edited.replaced.is_some() => {
+                unused.clear();
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(failed) => {
+                if !failed.is_certain {
+                    unused.clear();
+                }
+                return Err(failed.into());
+            }
         }
-        remove(run, &locations, &prepared.metadata_files).await;
+        remove(run, locations, &std::mem::take(&mut unused.metadata)).await;
         compaction = prepared.compaction;
         document = current(run).await?;
     }
-    remove(run, &locations, &data_files).await;
     Err(RunError::Failed(format!("other commits came first {ATTEMPTS} times: run it when fewer writers are active")))
 }
 
@@ -153,31 +190,49 @@ async fn on_thread(
 
 /// Removes new files that no commit names. Those that stay after a failure are orphans.
 async fn remove(run: &Run<'_>, locations: &[Location], files: &[String]) {
-    for location in files.iter().filter_map(|file| inside(file, locations)) {
+    let found = files.iter().filter_map(|file| inside(file, locations));
+    let removals = stream::iter(found).for_each_concurrent(FILES_AT_ONCE, |location| async move {
         if let Err(error) = run.table.warehouse.storage.remove(&location).await {
             tracing::debug!(%location, %error, "a new file that is not needed stays");
         }
-    }
+    });
+    removals.await;
 }
 
 /// The commit of a rewrite, on the document that it was prepared for.
 struct RewriteEdit {
     operation: MaintenanceOperation,
-    current_snapshot_id: Option<i64>,
-    last_sequence_number: i64,
-    next_row_id: i64,
+    base: Base,
+    lease: LeaseWatch,
     body: Vec<u8>,
 }
 
-impl RewriteEdit {
-    fn new(operation: MaintenanceOperation, base: &TableMetadata, proposal: &Proposal) -> Self {
+/// What must not change between the preparation of a commit and the commit.
+#[derive(Debug, PartialEq, Eq)]
+struct Base {
+    format_version: u8,
+    current_snapshot_id: Option<i64>,
+    last_sequence_number: i64,
+    next_row_id: i64,
+    specs: Vec<i32>,
+}
+
+impl Base {
+    fn new(table: &TableMetadata) -> Self {
         Self {
-            operation,
-            current_snapshot_id: base.current_snapshot_id(),
-            last_sequence_number: base.last_sequence_number(),
-            next_row_id: base.next_row_id(),
-            body: proposal.body.to_string().into_bytes(),
+            format_version: table.format_version(),
+            current_snapshot_id: table.current_snapshot_id(),
+            last_sequence_number: table.last_sequence_number(),
+            next_row_id: table.next_row_id(),
+            specs: table.partition_specs().map(|spec| spec.id()).collect(),
         }
+    }
+}
+
+impl RewriteEdit {
+    fn new(run: &Run<'_>, operation: MaintenanceOperation, base: &TableMetadata, proposal: &Proposal) -> Self {
+        let body = proposal.body.to_string().into_bytes();
+        Self { operation, base: Base::new(base), lease: run.held.watch(), body }
     }
 }
 
@@ -187,9 +242,8 @@ impl TableEdit for RewriteEdit {
     }
 
     fn commit(&self, base: &TableMetadata, _: i64) -> Result<Option<TableCommit>, CatalogError> {
-        let is_same = base.current_snapshot_id() == self.current_snapshot_id
-            && base.last_sequence_number() == self.last_sequence_number
-            && base.next_row_id() == self.next_row_id;
-        Ok(if is_same { Some(TableCommit::parse(&self.body)?) } else { None })
+        // Another holder of the lease may take the new files for orphans.
+        let may_commit = self.lease.is_held() && self.base == Base::new(base);
+        Ok(if may_commit { Some(TableCommit::parse(&self.body)?) } else { None })
     }
 }

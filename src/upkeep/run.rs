@@ -52,6 +52,44 @@ impl From<CatalogError> for RunError {
     }
 }
 
+/// Why an edit of a table was not made.
+#[derive(Debug)]
+pub(super) struct EditError {
+    /// Why.
+    pub(super) error: RunError,
+    /// Whether it is certain that the table was not changed, and will not be.
+    pub(super) is_certain: bool,
+}
+
+impl From<EditError> for RunError {
+    fn from(failed: EditError) -> Self {
+        failed.error
+    }
+}
+
+impl EditError {
+    /// Creates the error of an edit that was not begun.
+    fn not_begun(error: impl Into<RunError>) -> Self {
+        Self { error: error.into(), is_certain: true }
+    }
+
+    /// Creates the error of an edit that was begun.
+    fn begun(error: CatalogError) -> Self {
+        // All others may hide a change that the store made, or makes later.
+        let is_certain = matches!(
+            error,
+            CatalogError::NoSuchTable(_)
+                | CatalogError::CommitFailed(_)
+                | CatalogError::BadRequest(_)
+                | CatalogError::Forbidden(_)
+                | CatalogError::Denied(_)
+                | CatalogError::Hidden(_)
+                | CatalogError::Refused(_)
+        );
+        Self { error: error.into(), is_certain }
+    }
+}
+
 /// A run of an operation on a table whose lease is held.
 pub(super) struct Run<'a> {
     pub(super) parts: &'a Parts,
@@ -113,7 +151,7 @@ impl<'a> Run<'a> {
         }
         let ended_ms = Some(self.parts.clock.now_ms());
         let ended = MaintenanceRun { ended_ms, outcome, details, ..self.record.clone() };
-        if let Err(error) = self.parts.store.run_end(&ended).await {
+        if let Err(error) = self.parts.store.run_update(&ended).await {
             // The next holder of the lease marks it as stopped.
             tracing::warn!(table = %self.table.ident, %error, "could not record the end of a table's maintenance");
         }
@@ -188,13 +226,14 @@ impl<'a> Run<'a> {
     }
 
     /// Changes the table by an edit, as an ordinary commit.
-    pub(super) async fn edit(&self, edit: Arc<dyn TableEdit>) -> Result<EditedTable, RunError> {
+    pub(super) async fn edit(&self, edit: Arc<dyn TableEdit>) -> Result<EditedTable, EditError> {
         let (warehouse, ident) = (Arc::clone(&self.table.warehouse), self.table.ident.clone());
-        let permit = self.parts.catalog.table_find(self.authorizer.clone(), warehouse, ident).await?;
+        let found = self.parts.catalog.table_find(self.authorizer.clone(), warehouse, ident).await;
+        let permit = found.map_err(EditError::not_begun)?;
         if permit.record.id != self.table.record.id {
-            return Err(RunError::Stopped("another table has the name now"));
+            return Err(EditError::not_begun(RunError::Stopped("another table has the name now")));
         }
         let change = self.change.with_time(self.parts.clock.now_ms()).without_receipt();
-        Ok(self.parts.catalog.table_edit(permit, edit, &change).await?)
+        self.parts.catalog.table_edit(permit, edit, &change).await.map_err(EditError::begun)
     }
 }

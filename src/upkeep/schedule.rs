@@ -1,10 +1,14 @@
 //! Finds tables that are due, and maintains them: a few at a time, and of each organisation in turn.
+//!
+//! An organisation has one list for each kind of run, and as many of its runs wait for a turn as there are places. So the waits of one
+//! organisation do not hold back another one, nor the waits of rewrites its removals.
 
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::purge::retry_after_ms;
 use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
 use tokio_util::sync::CancellationToken;
 
@@ -13,10 +17,11 @@ use super::lease::Held;
 use super::operations::execute;
 use super::policies::{Policies, TablePolicy};
 use super::run::Run;
+use super::turns::Kind;
 use super::{RunRequest, Upkeep, own_authorizer};
 use crate::access::Table;
 use crate::catalog::namespace_walk::{first_namespace, next_namespace};
-use crate::store::{Change, MaintenanceState, PageRequest, Result, StoreError, TableKind, TableRecord};
+use crate::store::{Change, MaintenanceState, PageRequest, Result, RunOutcome, StoreError, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 
 /// How many tables of an organisation one look examines. The next look continues.
@@ -25,7 +30,7 @@ const EXAMINED: usize = 2_000;
 /// How many tables are read at once.
 const PAGE: u32 = 200;
 
-/// How many tables of an organisation are maintained after one look.
+/// How many due tables of an organisation are in memory, for each kind of run.
 const DUE_OF_EACH: usize = 20;
 
 /// How many old records of runs one statement removes.
@@ -33,43 +38,73 @@ const REMOVED_RUNS: u32 = 500;
 
 /// A table that is due.
 struct Due {
-    organisation: OrganisationId,
-    table: Table,
-    policies: Arc<Policies>,
+    warehouse: Arc<OpenWarehouse>,
+    ident: TableIdent,
+    id: TableId,
+    operations: Vec<MaintenanceOperation>,
+}
+
+/// Tables of an organisation that are due.
+#[derive(Default)]
+struct Batch {
+    due: Vec<Due>,
+    /// Whether there may be more.
+    has_more: bool,
+}
+
+/// The mark that the due tables of an organisation are maintained. A drop removes it.
+struct Active {
+    upkeep: Arc<Upkeep>,
+    key: (OrganisationId, Kind),
+}
+
+impl Active {
+    fn begin(upkeep: &Arc<Upkeep>, organisation: OrganisationId, kind: Kind) -> Option<Self> {
+        let key = (organisation, kind);
+        let begins = upkeep.active.lock().insert(key);
+        begins.then(|| Self { upkeep: Arc::clone(upkeep), key })
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.upkeep.active.lock().remove(&self.key);
+    }
 }
 
 impl Upkeep {
-    /// Maintains the tables that are due. Returns their number.
+    /// Finds tables that are due, and begins to maintain them. Leaves out the organisations whose tables are maintained since an earlier
+    /// look. Returns the number of the tables.
     ///
     /// # Errors
-    /// Fails if the store does not answer.
+    /// Fails if the store does not answer. The tables of organisations for which it did are maintained.
     pub(super) async fn look(self: &Arc<Self>, stopped: &CancellationToken) -> Result<u64> {
         self.remove_old_runs().await?;
         if !self.parts.config.enabled {
             return Ok(0);
         }
-        let mut found = Vec::new();
+        let (mut count, mut failed) = (0, None);
         for organisation in self.parts.store.policy_organisations().await? {
-            if stopped.is_cancelled() {
-                return Ok(0);
-            }
-            found.push(self.due(organisation).await?);
-        }
-        let turns = in_turns(found);
-        let count = turns.len() as u64;
-        let at_once = self.parts.config.tables_at_once;
-        stream::iter(turns)
-            .for_each_concurrent(at_once, |due| async move {
+            for kind in Kind::ALL {
                 if stopped.is_cancelled() {
-                    return;
+                    return Ok(count);
                 }
-                let (ident, organisation) = (due.table.ident.clone(), due.organisation);
-                if let Err(error) = self.maintain(due, stopped).await {
-                    tracing::warn!(table = %ident, %organisation, %error, "could not maintain a table: trying again later");
+                let Some(active) = Active::begin(self, organisation, kind) else { continue };
+                match self.due(organisation, kind).await {
+                    Ok(batch) if batch.due.is_empty() => {}
+                    Ok(batch) => {
+                        count += batch.due.len() as u64;
+                        let this = Arc::clone(self);
+                        self.running.spawn(async move { this.maintain_all(&active, batch).await });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%organisation, %error, "could not find the tables that are due");
+                        failed = Some(error);
+                    }
                 }
-            })
-            .await;
-        Ok(count)
+            }
+        }
+        failed.map_or(Ok(count), Err)
     }
 
     async fn remove_old_runs(&self) -> Result<()> {
@@ -78,14 +113,14 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Returns tables of an organisation that are due.
-    async fn due(&self, organisation: OrganisationId) -> Result<Vec<Due>> {
-        let policies = Arc::new(Policies::new(self.parts.store.policy_list(organisation).await?));
+    /// Returns tables of an organisation on which runs of a kind are due.
+    async fn due(&self, organisation: OrganisationId, kind: Kind) -> Result<Batch> {
+        let policies = self.policies(organisation).await?;
         let mut warehouses: Vec<_> = self.parts.store.warehouse_list(organisation).await?;
         warehouses.retain(|warehouse| policies.warehouses().any(|id| id == warehouse.id));
         warehouses.sort_by_key(|warehouse| warehouse.id.0);
-        let cursor = self.cursors.lock().remove(&organisation);
-        let mut look = Look { upkeep: self, organisation, policies, examined: 0, due: Vec::new() };
+        let cursor = self.cursors.lock().remove(&(organisation, kind));
+        let mut look = Look { upkeep: self, organisation, kind, policies, examined: 0, due: Vec::new() };
         for warehouse in warehouses {
             let from = match &cursor {
                 Some(cursor) if warehouse.id.0 < cursor.warehouse.0 => continue,
@@ -100,25 +135,64 @@ impl Upkeep {
                 }
             };
             if let Some(next) = look.examine(&opened, from).await? {
-                self.cursors.lock().insert(organisation, next);
-                break;
+                self.cursors.lock().insert((organisation, kind), next);
+                return Ok(Batch { due: look.due, has_more: true });
             }
         }
-        Ok(look.due)
+        Ok(Batch { due: look.due, has_more: false })
     }
 
-    /// Runs the operations that are due on a table.
-    async fn maintain(&self, due: Due, stopped: &CancellationToken) -> Result<()> {
-        let Due { organisation, table, policies } = due;
-        let warehouse_ref = table.warehouse.warehouse_ref;
-        let Some(held) = Held::claim(&self.parts, warehouse_ref, table.record.id).await? else { return Ok(()) };
-        let policy = policies.of_table(warehouse_ref.warehouse, &table.ident, table.record.id);
-        let mut outcome = Ok(());
-        for operation in due_operations(&policy.whole(), &held.state(), self.parts.clock.now_ms()) {
-            outcome = self.run_operation(&held, (organisation, &table), policy.clone(), operation, stopped).await;
-            if outcome.is_err() || !held.is_held() {
-                break;
+    /// Maintains the tables of a batch, and those of the batches after it until a look finds none.
+    async fn maintain_all(&self, active: &Active, mut batch: Batch) {
+        let (organisation, kind) = active.key;
+        loop {
+            let at_once = self.turns().at_once(kind);
+            stream::iter(batch.due)
+                .for_each_concurrent(at_once, |due| async move {
+                    if let Err(error) = self.maintain(&due, organisation, kind).await {
+                        let table = &due.ident;
+                        tracing::warn!(%table, %organisation, %error, "could not maintain a table: trying again later");
+                    }
+                })
+                .await;
+            if !batch.has_more || self.stop.is_cancelled() {
+                return;
             }
+            batch = match self.due(organisation, kind).await {
+                Ok(next) if next.due.is_empty() => return,
+                Ok(next) => next,
+                // The next look shows the failure.
+                Err(_) => return,
+            };
+        }
+    }
+
+    /// Runs the operations that are due on a table, each in a turn of its own.
+    async fn maintain(&self, due: &Due, organisation: OrganisationId, kind: Kind) -> Result<()> {
+        for operation in &due.operations {
+            let place = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                place = self.turns().enter(kind, organisation) => place,
+            };
+            // Too many wait, or other runs took all of the time: it stays due.
+            let Ok(_place) = place else { return Ok(()) };
+            self.run_if_due(due, organisation, *operation).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs an operation on a table, if it is still due: the turn may have come late.
+    async fn run_if_due(&self, due: &Due, organisation: OrganisationId, operation: MaintenanceOperation) -> Result<()> {
+        let warehouse_ref = due.warehouse.warehouse_ref;
+        let found = self.parts.store.table_get_all(warehouse_ref, std::slice::from_ref(&due.ident)).await?;
+        let Some(record) = found.into_iter().flatten().find(|record| record.id == due.id) else { return Ok(()) };
+        let policy = self.policies(organisation).await?.of_table(warehouse_ref.warehouse, &due.ident, due.id);
+        let Some(held) = Held::claim(&self.parts, warehouse_ref, due.id).await? else { return Ok(()) };
+        let mut outcome = Ok(());
+        if is_due(operation, &policy.whole(), &held.state(), self.parts.clock.now_ms()) {
+            let table = Table { warehouse: Arc::clone(&due.warehouse), ident: due.ident.clone(), record };
+            outcome = self.run_operation(&held, (organisation, &table), policy, operation).await;
         }
         held.release().await;
         outcome
@@ -130,7 +204,6 @@ impl Upkeep {
         (organisation, table): (OrganisationId, &Table),
         policy: TablePolicy,
         operation: MaintenanceOperation,
-        stopped: &CancellationToken,
     ) -> Result<()> {
         let now_ms = self.parts.clock.now_ms();
         let begins = held.change_state(|state| {
@@ -140,38 +213,30 @@ impl Upkeep {
             return Ok(());
         }
         let authorizer = own_authorizer(organisation).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let record = self.begin(table, RunRequest { operation, dry_run: false }, None).await?;
+        let record = self.begin(table, RunRequest { operation, dry_run: false }, None, RunOutcome::Running).await?;
         let change = Change::by_catalog(now_ms);
         let run = Run::new(&self.parts, held, table.clone(), policy, record, (authorizer, change));
-        held.while_held(execute(&run), stopped).await;
+        held.while_held(execute(&run), &self.stop).await;
         Ok(())
     }
 }
 
-/// Returns the operations that are due. One that was interrupted while files were left is due at once.
-fn due_operations(policy: &MaintenancePolicy, state: &MaintenanceState, now_ms: i64) -> Vec<MaintenanceOperation> {
-    let is_due = |operation: &&MaintenanceOperation| {
-        let schedule = policy.schedule(**operation);
-        let is_left = state.pending.is_some() && **operation == MaintenanceOperation::ExpireSnapshots;
-        schedule.is_due(state.last_ms.get(operation.as_str()).copied(), now_ms) || (schedule.enabled && is_left)
-    };
-    MaintenanceOperation::ALL.iter().filter(is_due).copied().collect()
-}
-
-/// Returns the first of each list, then the second of each, and so on.
-fn in_turns<T>(lists: Vec<Vec<T>>) -> Vec<T> {
-    let mut turns: Vec<(usize, T)> =
-        lists.into_iter().flat_map(|list| list.into_iter().enumerate().collect::<Vec<_>>()).collect();
-    // The order of the lists stays within a turn.
-    turns.sort_by_key(|(turn, _)| *turn);
-    turns.into_iter().map(|(_, item)| item).collect()
+/// Returns whether an operation is due. One that was interrupted while files were left is due earlier, each time after a longer pause.
+fn is_due(operation: MaintenanceOperation, policy: &MaintenancePolicy, state: &MaintenanceState, now_ms: i64) -> bool {
+    let schedule = policy.schedule(operation);
+    let last_ms = state.last_ms.get(operation.as_str()).copied();
+    let is_left = state.pending.is_some() && operation == MaintenanceOperation::ExpireSnapshots;
+    let pause_ms = if is_left { retry_after_ms(state.pending_tries) } else { None };
+    let is_retry = |pause_ms| last_ms.is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= pause_ms);
+    schedule.is_due(last_ms, now_ms) || (schedule.enabled && pause_ms.is_some_and(is_retry))
 }
 
 /// One look at an organisation.
 struct Look<'a> {
     upkeep: &'a Upkeep,
     organisation: OrganisationId,
-    policies: Arc<Policies>,
+    kind: Kind,
+    policies: Policies,
     examined: usize,
     due: Vec<Due>,
 }
@@ -185,7 +250,7 @@ impl Look<'_> {
             None => (first_namespace(store, warehouse_ref, None, None).await?, None),
         };
         while let Some(current) = namespace {
-            if self.policies.is_idle(warehouse_ref.warehouse, &current) {
+            if self.policies.is_idle(warehouse_ref.warehouse, &current, self.kind) {
                 self.examined += 1;
             } else if let Some(after) = self.examine_namespace(warehouse, &current, after.take()).await? {
                 return Ok(Some(Cursor { warehouse: warehouse_ref.warehouse, namespace: current, after: Some(after) }));
@@ -246,21 +311,33 @@ impl Look<'_> {
         record: TableRecord,
         state: &MaintenanceState,
     ) {
-        let policy = self.policies.of_table(warehouse.warehouse_ref.warehouse, &ident, record.id);
-        if due_operations(&policy.whole(), state, self.upkeep.parts.clock.now_ms()).is_empty() {
-            return;
+        let policy = self.policies.of_table(warehouse.warehouse_ref.warehouse, &ident, record.id).whole();
+        let now_ms = self.upkeep.parts.clock.now_ms();
+        let operations: Vec<_> = self.kind.operations().filter(|one| is_due(*one, &policy, state, now_ms)).collect();
+        if !operations.is_empty() {
+            self.due.push(Due { warehouse: Arc::clone(warehouse), ident, id: record.id, operations });
         }
-        let table = Table { warehouse: Arc::clone(warehouse), ident, record };
-        self.due.push(Due { organisation: self.organisation, table, policies: Arc::clone(&self.policies) });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::PendingRemoval;
 
     #[test]
-    fn organisations_take_turns() {
-        assert_eq!(in_turns(vec![vec![1, 2, 3], vec![], vec![4], vec![5, 6]]), [1, 4, 5, 2, 6, 3]);
+    fn removal_that_keeps_failing_is_retried_after_longer_and_longer_pauses() {
+        let operation = MaintenanceOperation::ExpireSnapshots;
+        let policy: MaintenancePolicy =
+            serde_json::from_str(r#"{"expire-snapshots":{"enabled":true,"interval-ms":86400000}}"#).unwrap();
+        let mut state = MaintenanceState::default();
+        state.last_ms.insert(operation.as_str().to_owned(), 0);
+        assert!(!is_due(operation, &policy, &state, 86_399_999) && is_due(operation, &policy, &state, 86_400_000));
+        state.pending = Some(PendingRemoval { base: "s3://b/t/1".to_owned(), snapshots: vec![1] });
+        for (tries, pause_ms) in [(0, 30_000), (1, 30_000), (2, 60_000), (9, 3_600_000), (30, 86_400_000)] {
+            state.pending_tries = tries;
+            let due = |now_ms| is_due(operation, &policy, &state, now_ms);
+            assert!(!due(pause_ms - 1) && due(pause_ms), "{tries} tries");
+        }
     }
 }

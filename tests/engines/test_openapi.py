@@ -46,6 +46,7 @@ CHECKED_AT_RANDOM = (*CHECKED, "negative_data_rejection", "unsupported_method", 
 
 SIGN = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign"
 MANAGED = "/management/v1/warehouses/{warehouse}"
+PREVIEW = f"GET {MANAGED}/namespaces/{{namespace}}/tables/{{table}}/preview"
 EVENTS = "GET /management/v1/organisations/{organisation}/events"
 ORGANISATION = "/management/v1/organisations/{organisation}"
 WAREHOUSE = f"{ORGANISATION}/warehouses/{{warehouse}}"
@@ -254,6 +255,7 @@ OWN = {
     f"POST {MANAGED}/dropped/{{id}}/restore",
     f"DELETE {MANAGED}/dropped/{{id}}",
     f"GET {MANAGED}/metrics",
+    PREVIEW,
     EVENTS,
     # A proposal, https://github.com/apache/iceberg/pull/12584.
     PULL,
@@ -375,6 +377,7 @@ def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any]
     page = {"page-token": "", "page-size": 1}
     yield f"GET {MANAGED}/dropped", {"query": {"namespace": "ns", "type": "table", **page}}, 200
     yield f"GET {MANAGED}/dropped/{{id}}", {}, 200
+    yield PREVIEW, {}, 200
     (report, *_) = world.reports()
     for query in (
         {"namespace": "ns", "table": "t", **page},

@@ -17,6 +17,8 @@ use plan::{Group, Planned};
 /// New data files that replace others, before their commit.
 #[derive(Debug)]
 pub struct Compaction {
+    /// The format version of the table for which the files were written: later ones need row lineage in them.
+    format_version: u8,
     /// The sequence number of the snapshot whose files were read. The new files get it, so that newer deletes apply to them.
     sequence_number: i64,
     /// The replaced data files by their location, with the names of the delete files that were applied to each.
@@ -96,8 +98,12 @@ pub fn compact(
     let mut reasons = Reasons::default();
     let planned = plan::groups(job, rule, &state, &entries, &mut delete_files, &mut reasons)?;
     report.waiting_groups = planned.waiting;
-    let mut compaction =
-        Compaction { sequence_number: state.base.sequence_number, replaced: HashMap::new(), added: Vec::new() };
+    let mut compaction = Compaction {
+        format_version: table.format_version(),
+        sequence_number: state.base.sequence_number,
+        replaced: HashMap::new(),
+        added: Vec::new(),
+    };
     let reading = Reading { state: &state, entries: &entries, delete_files: &delete_files, columns: &columns };
     for group in &planned.groups {
         let written_before = job.written().len();

@@ -21,9 +21,9 @@ use super::convert::Failure;
 use super::counters::{Generations, Raised};
 use super::params::Param;
 use super::settings::PostgresSettings;
+use crate::base::line::{Line, NoPlace, Place, Shares};
 use crate::base::measure::{Calls, Subject};
 use crate::store::StoreError;
-use crate::store::line::{Line, NoPlace, Place, Shares};
 
 /// The fewest connections: one for each purpose.
 const FEWEST: usize = 3;
@@ -77,7 +77,7 @@ impl Drop for Counted<'_> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoConnection {
     /// Nobody gave one up in time, or too many wait.
-    #[error(transparent)]
+    #[error("there is no place among the connections to the database: {0}")]
     Place(#[from] NoPlace),
     /// None was opened.
     #[error(transparent)]

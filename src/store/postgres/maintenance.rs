@@ -16,9 +16,9 @@ use crate::base::due::latest_lease_ms;
 use crate::store::maintenance::{column_text, from_column};
 use crate::store::pages::PageFill;
 use crate::store::{
-    Change, EventDetails, EventObject, MaintenanceLease, MaintenanceRun, MaintenanceState, MaintenanceStore,
-    ObjectKind, Operation, Page, PolicyChange, PolicyObject, Resource, Result, RunFilter, RunOutcome, StoreError,
-    StoredPolicy, TimedPage, WarehouseRef,
+    Change, EventDetails, EventObject, MAX_QUEUED_MS, MaintenanceLease, MaintenanceRun, MaintenanceState,
+    MaintenanceStore, ObjectKind, Operation, Page, PolicyChange, PolicyObject, Resource, Result, RunFilter, RunOutcome,
+    StoreError, StoredPolicy, TimedPage, WarehouseRef,
 };
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -158,8 +158,10 @@ async fn claim(
         transaction.query_first(sql, params![organisation, warehouse, table.0, now_ms, until_ms, latest_ms]).await?;
     let Some(row) = claimed else { return Ok(None) };
     let sql = "UPDATE maintenance_run SET outcome = 'stopped', ended_ms = $3
-               WHERE organisation = $1 AND table_id = $2 AND outcome = 'running'";
-    transaction.query(sql, params![organisation, table.0, now_ms]).await?;
+               WHERE organisation = $1 AND table_id = $2
+                     AND (outcome = 'running' OR (outcome = 'queued' AND started_ms < $4))";
+    let queued_before_ms = now_ms.saturating_sub(MAX_QUEUED_MS);
+    transaction.query(sql, params![organisation, table.0, now_ms, queued_before_ms]).await?;
     let attempt = u32::try_from(get::<i64>(&row, 0)?).unwrap_or(u32::MAX);
     let state = from_column("maintenance_state.state", get(&row, 1)?)?;
     Ok(Some(MaintenanceLease { warehouse_ref, table, attempt, state }))
@@ -267,7 +269,7 @@ impl MaintenanceStore for PostgresStore {
         transact!(self, transaction => run_add(transaction, run, most))
     }
 
-    async fn run_end(&self, run: &MaintenanceRun) -> Result<()> {
+    async fn run_update(&self, run: &MaintenanceRun) -> Result<()> {
         let sql =
             "UPDATE maintenance_run SET ended_ms = $3, outcome = $4, details = $5 WHERE organisation = $1 AND id = $2";
         let details = column_text(&run.details)?;

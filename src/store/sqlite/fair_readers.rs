@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 #[cfg(test)]
-use {super::super::line::Place, futures_util::FutureExt};
+use {crate::base::line::Place, futures_util::FutureExt};
 
-use super::super::line::{Line, Owner, Shares};
 use super::convert::unavailable;
 use super::readers::Readers;
 use crate::base::deadline;
+use crate::base::line::{Line, Owner, Shares};
 use crate::store::{Result, StoreError};
 
 /// The longest wait for a connection.

@@ -14,9 +14,9 @@ use crate::base::due::latest_lease_ms;
 use crate::store::maintenance::{column_text, from_column};
 use crate::store::pages::PageFill;
 use crate::store::{
-    Change, EventDetails, EventObject, MaintenanceLease, MaintenanceRun, MaintenanceState, MaintenanceStore,
-    ObjectKind, Operation, Page, PolicyChange, PolicyObject, Resource, Result, RunFilter, RunOutcome, StoreError,
-    StoredPolicy, TimedPage, WarehouseRef,
+    Change, EventDetails, EventObject, MAX_QUEUED_MS, MaintenanceLease, MaintenanceRun, MaintenanceState,
+    MaintenanceStore, ObjectKind, Operation, Page, PolicyChange, PolicyObject, Resource, Result, RunFilter, RunOutcome,
+    StoreError, StoredPolicy, TimedPage, WarehouseRef,
 };
 
 /// Checks that the object of a policy exists.
@@ -191,9 +191,10 @@ fn claim(
     connection
         .prepare_cached(
             "UPDATE maintenance_run SET outcome = 'stopped', ended_ms = ?3
-             WHERE organisation = ?1 AND table_id = ?2 AND outcome = 'running'",
+             WHERE organisation = ?1 AND table_id = ?2
+                   AND (outcome = 'running' OR (outcome = 'queued' AND started_ms < ?4))",
         )?
-        .execute(params![organisation, key, now_ms])?;
+        .execute(params![organisation, key, now_ms, now_ms.saturating_sub(MAX_QUEUED_MS)])?;
     let state = from_column("maintenance_state.state", &state)?;
     Ok(Some(MaintenanceLease { warehouse_ref, table, attempt, state }))
 }
@@ -375,7 +376,7 @@ impl MaintenanceStore for SqliteStore {
         self.write(move |connection| run_add(connection, &run, most)).await
     }
 
-    async fn run_end(&self, run: &MaintenanceRun) -> Result<()> {
+    async fn run_update(&self, run: &MaintenanceRun) -> Result<()> {
         let run = run.clone();
         self.write(move |connection| {
             connection

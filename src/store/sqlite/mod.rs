@@ -68,8 +68,8 @@ use self::generations::{AccessChanges, Generations};
 use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, TARGET, Writer};
-use super::line::Owner;
 use super::{MeasuredStore, Result, Store, StoreError};
+use crate::base::line::Owner;
 use crate::base::measure::Calls;
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};

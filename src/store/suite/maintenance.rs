@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{
-    EventFilter, MaintenanceRun, Moment, Operation, PolicyChange, PolicyObject, Resource, RunDetails, RunFilter,
-    RunItem, RunOutcome, StoreError, TableKind, TimedPage, WarehouseRef,
+    EventFilter, MAX_QUEUED_MS, MaintenanceRun, Moment, Operation, PolicyChange, PolicyObject, Resource, RunDetails,
+    RunFilter, RunItem, RunOutcome, StoreError, TableKind, TimedPage, WarehouseRef,
 };
 
 fn policy(min_snapshots_to_keep: u32) -> MaintenancePolicy {
@@ -118,13 +118,21 @@ pub(in crate::store) async fn maintenance_of_a_table_is_leased_to_one_server_at_
     assert!(store.maintenance_hold(&first, NOW_MS + 20).await.unwrap());
     assert_eq!(claim(NOW_MS + 19, NOW_MS + 29).await, None);
     let left = run(warehouse_ref, table, NOW_MS);
-    store.run_add(&left, 9).await.unwrap();
+    let queued = |started_ms| MaintenanceRun { outcome: RunOutcome::Queued, ..run(warehouse_ref, table, started_ms) };
+    for one in [left, queued(NOW_MS - MAX_QUEUED_MS), queued(NOW_MS + 1)] {
+        store.run_add(&one, 9).await.unwrap();
+    }
 
     let second = claim(NOW_MS + 20, NOW_MS + 30).await.unwrap();
     assert_eq!((second.attempt, &second.state), (first.attempt + 1, &first.state));
     assert!(!store.maintenance_hold(&first, NOW_MS + 40).await.unwrap(), "the lease is another server's");
     let runs = store.run_list(warehouse_ref, &RunFilter::default(), &TimedPage::default()).await.unwrap().items;
-    assert_eq!(runs[0].outcome, RunOutcome::Stopped, "its server was killed");
+    let outcomes: Vec<_> = runs.iter().map(|run| run.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [RunOutcome::Queued, RunOutcome::Stopped, RunOutcome::Stopped],
+        "servers were killed while one ran and one was queued"
+    );
     assert!(store.maintenance_hold(&second, NOW_MS + 21).await.unwrap());
     assert!(claim(NOW_MS + 21, NOW_MS + 31).await.is_some(), "the lease was given back");
     assert!(claim(NOW_MS - 1_000_000, NOW_MS - 999_990).await.is_some(), "the lease is from a clock that was ahead");
@@ -168,7 +176,7 @@ pub(in crate::store) async fn runs_are_listed_newest_first_and_limited(store: Su
     let mut ended = runs[4].clone();
     (ended.ended_ms, ended.outcome) = (Some(NOW_MS + 9), RunOutcome::Failed);
     ended.details.items.push(item);
-    store.run_end(&ended).await.unwrap();
+    store.run_update(&ended).await.unwrap();
 
     let of_table = RunFilter { table: Some(table), id: None };
     let list = async |filter: RunFilter, page: TimedPage| store.run_list(warehouse_ref, &filter, &page).await.unwrap();

@@ -14,6 +14,7 @@ use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
+use tokio_util::sync::CancellationToken;
 
 use crate::access::action::{Action, MaintainTable, On};
 use crate::access::{Authorizer, Permit, Principal, Table};
@@ -39,7 +40,7 @@ pub(super) struct Fixture {
     pub(super) upkeep: Arc<Upkeep>,
     pub(super) warehouse: Arc<OpenWarehouse>,
     now_ms: Arc<AtomicI64>,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// A table with four snapshots, one a day, the last one from today. The third removes the file `b`.
@@ -126,29 +127,40 @@ pub(super) fn gone(before: &BTreeSet<String>, folder: &Path) -> Vec<String> {
     before.difference(&files(folder)).cloned().collect()
 }
 
+/// Creates an organisation with a warehouse and the namespace.
+async fn open_warehouse(
+    store: &Arc<dyn Store>,
+    catalog: &Arc<Catalog>,
+    folder: &tempfile::TempDir,
+    name: &str,
+) -> Arc<OpenWarehouse> {
+    let organisation = OrganisationId(fresh_uuid());
+    let change = Change::by_catalog(0);
+    store.organisation_create(&Organisation::new(organisation, name, "enterprise", 1), &change).await.unwrap();
+    let warehouse = Warehouse {
+        id: WarehouseId(fresh_uuid()),
+        organisation,
+        name: "main".into(),
+        root: format!("file://{}/warehouse-of-{name}", folder.path().display()),
+        storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
+        is_default: true,
+        created_ms: 1,
+    };
+    store.warehouse_create(&warehouse, &change).await.unwrap();
+    let warehouse = catalog.warehouse(organisation, None).await.unwrap();
+    catalog.namespace_create_as_admin(&warehouse, &namespace(), &Default::default(), &change).await.unwrap();
+    warehouse
+}
+
 impl Fixture {
     pub(super) async fn new() -> Self {
         Self::with_config(MaintenanceConfig::default()).await
     }
 
     pub(super) async fn with_config(config: MaintenanceConfig) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = crate::store::open(&folder.path().join("tidewater.db")).unwrap();
-        let organisation = OrganisationId(fresh_uuid());
-        let change = Change::by_catalog(0);
-        let acme = Organisation::new(organisation, "acme", "enterprise", 1);
-        store.organisation_create(&acme, &change).await.unwrap();
-        let warehouse = Warehouse {
-            id: WarehouseId(fresh_uuid()),
-            organisation,
-            name: "main".into(),
-            root: format!("file://{}/warehouse", folder.path().display()),
-            storage: WarehouseStorage::local(),
-            options: WarehouseOptions::default(),
-            is_default: true,
-            created_ms: 1,
-        };
-        store.warehouse_create(&warehouse, &change).await.unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let store: Arc<dyn Store> = crate::store::open(&folder.path().join("tidewater.db")).unwrap();
         let now_ms = Arc::new(AtomicI64::new(NOW_MS));
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
@@ -159,11 +171,22 @@ impl Fixture {
         };
         let documents = Documents::new(1 << 20);
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access, clock.clone(), settings));
-        let warehouse = catalog.warehouse(organisation, None).await.unwrap();
-        catalog.namespace_create_as_admin(&warehouse, &namespace(), &Default::default(), &change).await.unwrap();
+        let warehouse = open_warehouse(&store, &catalog, &folder, "acme").await;
         let reader = ObjectReader::default();
         let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&catalog), reader, clock, config);
-        Self { catalog, store, upkeep: Arc::new(upkeep), warehouse, now_ms, _folder: folder }
+        Self { catalog, store, upkeep: Arc::new(upkeep), warehouse, now_ms, folder }
+    }
+
+    /// Returns the same server for another organisation.
+    pub(super) async fn beside(&self, name: &str) -> Self {
+        Self {
+            catalog: Arc::clone(&self.catalog),
+            store: Arc::clone(&self.store),
+            upkeep: Arc::clone(&self.upkeep),
+            warehouse: open_warehouse(&self.store, &self.catalog, &self.folder, name).await,
+            now_ms: Arc::clone(&self.now_ms),
+            folder: Arc::clone(&self.folder),
+        }
     }
 
     pub(super) fn advance(&self, ms: i64) {
@@ -249,12 +272,29 @@ impl Fixture {
         dry_run: bool,
     ) -> MaintenanceRun {
         self.start(ident, operation, dry_run).await.unwrap();
-        self.upkeep.running.close();
-        self.upkeep.running.wait().await;
-        self.upkeep.running.reopen();
+        self.settle().await;
         let run = self.runs().await.swap_remove(0);
         assert_ne!(run.outcome, RunOutcome::Running);
         run
+    }
+
+    pub(super) async fn rename(&self, ident: &TableIdent, name: &str) {
+        let (to, change) = (TableIdent::new(namespace(), name).unwrap(), Change::by_catalog(0));
+        self.catalog.table_rename_as_admin(&self.warehouse, ident, &to, &change).await.unwrap();
+    }
+
+    /// Waits until all runs have ended.
+    pub(super) async fn settle(&self) {
+        self.upkeep.running.close();
+        self.upkeep.running.wait().await;
+        self.upkeep.running.reopen();
+    }
+
+    /// Looks for due tables, waits until they are maintained, and returns their number.
+    pub(super) async fn look(&self) -> u64 {
+        let found = self.upkeep.look(&CancellationToken::new()).await.unwrap();
+        self.settle().await;
+        found
     }
 
     /// Returns the records of runs, newest first.

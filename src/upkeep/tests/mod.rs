@@ -1,10 +1,10 @@
 //! Runs on tables with real files.
 
 mod fixture;
+mod turns;
 
 use serde_json::json;
 use tidewater_core::upkeep::MaintenanceOperation::{ExpireSnapshots, RemoveOrphanFiles};
-use tokio_util::sync::CancellationToken;
 
 use super::UpkeepError;
 use super::lease::Held;
@@ -194,23 +194,22 @@ async fn second_run_on_a_table_is_refused_until_the_first_has_ended() {
 async fn only_operations_that_a_policy_enables_run_and_again_after_their_interval() {
     let fixture = Fixture::new().await;
     let (table, spared) = (fixture.sample("t", keep_the_last()).await, fixture.sample("s", keep_the_last()).await);
-    let never = CancellationToken::new();
-    assert_eq!(fixture.upkeep.look(&never).await.unwrap(), 0, "nothing runs without a policy");
+    assert_eq!(fixture.look().await, 0, "nothing runs without a policy");
     let enabled = json!({ "expire-snapshots": { "enabled": true, "interval-ms": 3_600_000 } });
     fixture.set_policy(PolicyObject::Namespace(namespace()), enabled).await;
     fixture.set_policy(PolicyObject::Table(spared.id), json!({ "expire-snapshots": { "enabled": false } })).await;
-    assert_eq!(fixture.upkeep.look(&never).await.unwrap(), 1);
+    assert_eq!(fixture.look().await, 1);
     let runs = fixture.runs().await;
     assert_eq!(
         runs.iter().map(|run| (run.table, run.outcome)).collect::<Vec<_>>(),
         [(table.id, RunOutcome::Succeeded)]
     );
     assert_eq!((runs[0].details.snapshots, runs[0].details.started_by.clone()), (3, None));
-    assert_eq!(fixture.upkeep.look(&never).await.unwrap(), 0, "it is not due yet");
+    assert_eq!(fixture.look().await, 0, "it is not due yet");
     fixture.advance(3_600_000);
-    assert_eq!(fixture.upkeep.look(&never).await.unwrap(), 1);
+    assert_eq!(fixture.look().await, 1);
     fixture.advance(31 * DAY_MS);
-    fixture.upkeep.look(&never).await.unwrap();
+    fixture.look().await;
     assert_eq!(fixture.runs().await.len(), 1, "old records are removed");
 }
 
@@ -219,7 +218,7 @@ async fn disabled_server_runs_nothing_by_policy() {
     let fixture = Fixture::with_config(MaintenanceConfig { enabled: false, ..MaintenanceConfig::default() }).await;
     let table = fixture.sample("t", keep_the_last()).await;
     fixture.set_policy(PolicyObject::Warehouse, json!({ "expire-snapshots": { "enabled": true } })).await;
-    assert_eq!(fixture.upkeep.look(&CancellationToken::new()).await.unwrap(), 0);
+    assert_eq!(fixture.look().await, 0);
     assert_eq!(fixture.run(&table.ident, ExpireSnapshots, false).await.details.snapshots, 3, "a manual run works");
 }
 

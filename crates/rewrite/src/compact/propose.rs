@@ -24,6 +24,9 @@ impl Compaction {
         let state = State::read(job)?.ok_or_else(gone)?;
         let entries = state.entries()?;
         let table = job.table();
+        if table.format_version() != self.format_version {
+            return Err(RewriteError::Conflict("the table was moved to another format version".to_owned()));
+        }
         let mut deletes = DeleteFiles::new(table, current_schema(table)?, state.files(), &entries)?;
         let mut applied = HashSet::new();
         let replaced = self.find_replaced(&state, &entries, &mut deletes, &mut applied)?;

@@ -338,3 +338,16 @@ fn new_entries_have_statistics_that_the_oracle_reads() {
     }
     assert!(listed[0].file.contains("\"name 0\"") && listed[0].file.contains("\"name 6\""), "{}", listed[0].file);
 }
+
+#[test]
+fn table_that_moves_to_another_format_meanwhile_is_a_conflict() {
+    let mut lake = Lake::plain(2);
+    (0..3).for_each(|number| drop(lake.append(number * 10..number * 10 + 10)));
+    let table = lake.table.clone();
+    let compaction = compact(&mut lake.job_on(&table), &RULE).unwrap().0.unwrap();
+    lake.commit(
+        &json!({ "requirements": [], "updates": [{ "action": "upgrade-format-version", "format-version": 3 }] }),
+    );
+    let refused = compaction.propose(&mut lake.job()).unwrap_err();
+    assert!(matches!(refused, RewriteError::Conflict(_)), "the new files have no row ids: {refused}");
+}

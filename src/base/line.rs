@@ -1,7 +1,7 @@
-//! The line for connections: who waits, and who is next.
+//! The line for a few places, such as connections or memory: who waits, and who is next.
 //!
-//! Organisations take turns, and no organisation has all connections at once: an organisation with slow lists, or whose changes wait
-//! for each other's locks, cannot stop the others.
+//! Organisations take turns, and whoever has just had a place is last. Shares keep an organisation from having all places at once: one
+//! with slow lists, or whose changes wait for each other's locks, cannot stop the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,50 +14,57 @@ use tokio::time;
 
 /// The most places that one organisation has at once, and that the server itself has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
-    pub(super) of_one: usize,
-    pub(super) of_server: usize,
+pub(crate) struct Shares {
+    pub(crate) of_one: usize,
+    pub(crate) of_server: usize,
 }
 
 impl Shares {
+    /// Returns the shares that let an organisation have all places while no other waits.
+    pub(crate) const fn all(places: usize) -> Self {
+        Self { of_one: places, of_server: places }
+    }
+
     /// Returns the shares for changes: a quarter of the places, and at least one, is always for others than one organisation. The server
     /// itself may have all: it has few tasks.
-    pub(super) fn for_changes(places: usize) -> Self {
+    pub(crate) fn for_changes(places: usize) -> Self {
         Self { of_one: places.saturating_sub((places / 4).max(1)).max(1), of_server: places }
     }
 
     /// Returns the shares for lists: an organisation has at most half of the places, the server and its operators all but one.
-    pub(super) fn for_lists(places: usize) -> Self {
+    pub(crate) fn for_lists(places: usize) -> Self {
         Self { of_one: (places / 2).max(1), of_server: places.saturating_sub(1).max(1) }
     }
 }
 
-/// The most waiting work of all organisations, and of one organisation.
+/// The most work that waits for connections, of all organisations and of one.
 const MOST_WAITING: Waiting = Waiting { of_all: 4_096, of_one: 2_048 };
 
 /// Numbers of waiting pieces of work.
 #[derive(Debug, Clone, Copy)]
-struct Waiting {
-    of_all: usize,
-    of_one: usize,
+pub(crate) struct Waiting {
+    /// Of all organisations.
+    pub(crate) of_all: usize,
+    /// Of one organisation.
+    pub(crate) of_one: usize,
 }
 
 /// Why a place was not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoPlace {
+pub(crate) enum NoPlace {
     /// Too many wait.
-    #[error("too many requests wait for a connection to the database")]
+    #[error("too many wait already")]
     Busy,
-    /// No connection became free in time.
-    #[error("no connection to the database became free in time")]
+    /// No place became free in time.
+    #[error("no turn came in time")]
     TimedOut,
 }
 
 /// Whose work it is. `None` for that of the server itself, and of its operators.
-pub(super) type Owner = Option<OrganisationId>;
+pub(crate) type Owner = Option<OrganisationId>;
 
-/// Places for a number of connections.
-pub(super) struct Line {
+/// A number of places, and those who wait for one.
+pub(crate) struct Line {
     state: Mutex<State>,
     most_waiting: Waiting,
     shares: Shares,
@@ -80,11 +87,38 @@ struct Places {
     waiting: VecDeque<oneshot::Sender<Place>>,
 }
 
-/// The right to use one connection.
+/// The right to one place, until its drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     line: Option<Arc<Line>>,
     owner: Owner,
+}
+
+/// What a line gives to one who joins it.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// A place.
+    Has(Place),
+    /// A turn to come.
+    Waits(Turn),
+}
+
+/// A turn to come. Its drop leaves the line.
+#[derive(Debug)]
+pub(crate) struct Turn(oneshot::Receiver<Place>);
+
+impl Turn {
+    /// Waits for the place.
+    ///
+    /// # Errors
+    /// `TimedOut`.
+    pub(crate) async fn wait(self, at_most: Duration) -> Result<Place, NoPlace> {
+        // A place that is given at the last moment comes back when the receiver is dropped with it.
+        match time::timeout(at_most, self.0).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(NoPlace::TimedOut),
+        }
+    }
 }
 
 impl std::fmt::Debug for Line {
@@ -94,43 +128,47 @@ impl std::fmt::Debug for Line {
 }
 
 impl Line {
-    /// Creates a line for a number of connections.
-    pub(super) fn new(places: usize, shares: Shares) -> Arc<Self> {
+    /// Creates a line for a number of places.
+    pub(crate) fn new(places: usize, shares: Shares) -> Arc<Self> {
         Self::with_limits(places, shares, MOST_WAITING)
     }
 
-    fn with_limits(places: usize, shares: Shares, most_waiting: Waiting) -> Arc<Self> {
+    /// Creates a line with limits for those who wait.
+    pub(crate) fn with_limits(places: usize, shares: Shares, most_waiting: Waiting) -> Arc<Self> {
         let state = Mutex::new(State { free: places, ..State::default() });
         Arc::new(Self { state, most_waiting, shares })
     }
 
     /// Returns how much work of organisations waits for a place.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.state.lock().waiting
     }
 
     /// Returns how many places are free.
     #[cfg(test)]
-    pub(super) fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         self.state.lock().free
     }
 
     /// Waits for a place.
-    pub(super) async fn enter(self: &Arc<Self>, owner: Owner, at_most: Duration) -> Result<Place, NoPlace> {
-        let waits = {
-            let mut state = self.state.lock();
-            if state.free > 0
-                && self.may_hold(&state, owner)
-                && state.owners.get(&owner).is_none_or(Places::has_no_line)
-            {
-                return Ok(self.take(&mut state, owner));
-            }
-            self.join(&mut state, owner)?
-        };
-        // A place that is given at the last moment comes back when the receiver is dropped with it.
-        match time::timeout(at_most, waits).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(NoPlace::TimedOut),
+    pub(crate) async fn enter(self: &Arc<Self>, owner: Owner, at_most: Duration) -> Result<Place, NoPlace> {
+        match self.join(owner)? {
+            Joined::Has(place) => Ok(place),
+            Joined::Waits(turn) => turn.wait(at_most).await,
+        }
+    }
+
+    /// Takes a free place, or joins those who wait for one.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub(crate) fn join(self: &Arc<Self>, owner: Owner) -> Result<Joined, NoPlace> {
+        let mut state = self.state.lock();
+        let is_free =
+            state.free > 0 && self.may_hold(&state, owner) && state.owners.get(&owner).is_none_or(Places::has_no_line);
+        match is_free {
+            true => Ok(Joined::Has(self.take(&mut state, owner))),
+            false => self.wait(&mut state, owner).map(|waits| Joined::Waits(Turn(waits))),
         }
     }
 
@@ -145,7 +183,7 @@ impl Line {
         Place { line: Some(Arc::clone(self)), owner }
     }
 
-    fn join(&self, state: &mut State, owner: Owner) -> Result<oneshot::Receiver<Place>, NoPlace> {
+    fn wait(&self, state: &mut State, owner: Owner) -> Result<oneshot::Receiver<Place>, NoPlace> {
         if owner.is_some() && self.is_full(state, owner) {
             state.forget_absent();
             if self.is_full(state, owner) {
@@ -207,6 +245,14 @@ impl State {
         self.waiting = waiting.sum();
     }
 
+    /// Makes an owner the last of those who wait.
+    fn move_to_end(&mut self, owner: Owner) {
+        if let Some(at) = self.turns.iter().position(|turn| *turn == owner) {
+            self.turns.remove(at);
+            self.turns.push_back(owner);
+        }
+    }
+
     fn put_back(&mut self, owner: Owner) {
         self.free += 1;
         if let Some(places) = self.owners.get_mut(&owner) {
@@ -223,6 +269,7 @@ impl Drop for Place {
         if let Some(line) = self.line.take() {
             let mut state = line.state.lock();
             state.put_back(self.owner);
+            state.move_to_end(self.owner);
             line.give(&mut state);
         }
     }
@@ -289,7 +336,24 @@ mod tests {
         drop(first);
         waiting.await;
         drop(second);
-        assert_eq!(*order.lock(), ["a1", "b1", "a2", "b2", "a3"]);
+        assert_eq!(*order.lock(), ["b1", "a1", "b2", "a2", "a3"], "the one that had a place is last");
+    }
+
+    #[tokio::test]
+    async fn an_organisation_with_much_work_lets_another_one_be_next() {
+        let line = Line::new(1, Shares::all(1));
+        let (greedy, modest) = (owner(), owner());
+        let Joined::Has(held) = line.join(greedy).unwrap() else { panic!("a place is free") };
+        let wait = |owner| match line.join(owner).unwrap() {
+            Joined::Waits(turn) => Box::pin(turn.wait(LONG)),
+            Joined::Has(_) => panic!("no place is free"),
+        };
+        let greedily: Vec<_> = (0..1_000).map(|_| wait(greedy)).collect();
+        let modestly = wait(modest);
+        drop(held);
+        let place = modestly.now_or_never().expect("the one is next").unwrap();
+        drop(place);
+        assert!(greedily.into_iter().next().unwrap().now_or_never().is_some());
     }
 
     #[tokio::test]
