@@ -61,17 +61,6 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/namespaces/{namespace}/register-view"), post(views::register))
             .route(&at("/views/rename"), post(views::rename));
     }
-    let managed = Router::new()
-        .route("/management/v1/warehouses/{warehouse}/dropped", get(dropped::list))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
-        .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
-        .route(
-            "/management/v1/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/preview",
-            get(preview::show),
-        )
-        .route("/management/v1/who-am-i", get(access::who_am_i))
-        .route_layer(from_fn(parameters::refuse_unknown));
     guarded = guarded
         .route("/api/catalog/polaris/v1/{warehouse}/applicable-policies", get(empty_lists::applicable_policies))
         .route("/api/catalog/polaris/v1/{warehouse}/namespaces/{namespace}/policies", get(empty_lists::in_namespace))
@@ -80,7 +69,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             get(empty_lists::in_namespace),
         );
     guarded
-        .merge(managed)
+        .merge(of_own_organisation())
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
         .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate))
         .merge(
@@ -108,6 +97,21 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(welcome::page_or_no_route)
         .with_state(Arc::clone(api))
+}
+
+/// Returns the routes below `/management/v1` that every key may ask, about its own organisation.
+fn of_own_organisation() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/management/v1/warehouses/{warehouse}/dropped", get(dropped::list))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
+        .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list))
+        .route(
+            "/management/v1/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/preview",
+            get(preview::show),
+        )
+        .route("/management/v1/who-am-i", get(access::who_am_i))
+        .route_layer(from_fn(parameters::refuse_unknown))
 }
 
 /// Returns the route that exchanges keys and tokens for tokens.

@@ -290,7 +290,9 @@ async fn start(client: &Client, of: &TableArgument, operation: MaintenanceOperat
             Some("queued") if is_queued => {}
             Some("queued") => {
                 is_queued = true;
-                eprintln!("Run {id} is queued: other runs go first. See `tidewater maintenance show {id}`.");
+                output::note(&format!(
+                    "Run {id} is queued: other runs go first. See `tidewater maintenance show {id}`."
+                ));
             }
             Some("running") => {}
             _ => break run,
