@@ -167,7 +167,7 @@ pub(super) async fn table_drop(
         .query_first(
             "DELETE FROM tabular
              WHERE organisation = $1 AND id = $6 AND warehouse = $2 AND namespace = $3 AND name = $4 AND kind = $5
-             RETURNING id, kind, metadata_location, owner",
+             RETURNING id, kind, metadata_location, owner, labels",
             params![organisation.0, warehouse.0, ident.namespace.as_key(), ident.name(), kind_text(kind), id.0],
         )
         .await?

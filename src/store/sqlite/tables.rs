@@ -190,7 +190,7 @@ pub(super) fn table_drop(
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
          WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 AND id = ?6
-         RETURNING id, kind, metadata_location, owner",
+         RETURNING id, kind, metadata_location, owner, labels",
     )?;
     let mut rows = statement.query(params![
         warehouse_ref.organisation.0.as_bytes(),
