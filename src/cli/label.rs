@@ -68,9 +68,9 @@ Examples:
     },
     /// Show the labels of a namespace, table or view, and those that it inherits
     Show(OnArgument),
-    /// Remove labels of a namespace, table or view, or of a column. Others stay
-    #[command(after_help = "Example:\n  tidewater label remove owner --table sales.orders")]
-    Remove {
+    /// Delete labels of a namespace, table or view, or of a column. Others stay
+    #[command(after_help = "Example:\n  tidewater label delete owner --table sales.orders")]
+    Delete {
         /// The names of the labels
         #[arg(required = true)]
         names: Vec<String>,
@@ -146,8 +146,8 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
                 labels.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
             on.change(client, column, json!({ "set": set }), "Set labels of").await
         }
-        Command::Remove { names, column, on } => {
-            on.change(client, column, json!({ "remove": names }), "Removed labels of").await
+        Command::Delete { names, column, on } => {
+            on.change(client, column, json!({ "remove": names }), "Deleted labels of").await
         }
         Command::Show(on) => {
             let labels = client.get(&on.path(client).await?).await?;

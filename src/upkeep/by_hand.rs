@@ -1,6 +1,7 @@
 //! Runs that people start. A run begins at once, or waits for its turn: then its record says that it is queued.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -13,6 +14,10 @@ use crate::access::action::{CommitTable, MaintainTable};
 use crate::access::{Authorizer, Permit, Table};
 use crate::base::line::{Joined, Place, Turn};
 use crate::store::{Change, MaintenanceRun, RunOutcome, StoreError};
+
+/// How often a queued run whose turn has come tries to lease its table, and the pauses between.
+const CLAIMS: u32 = 20;
+const BETWEEN_CLAIMS: Duration = Duration::from_millis(250);
 
 /// A requested run, with the rights of the person who started it.
 struct Asked {
@@ -101,7 +106,7 @@ impl Upkeep {
 
     /// Leases the table of a queued run whose turn has come.
     async fn take_up(&self, asked: &Asked, record: MaintenanceRun) -> Result<(MaintenanceRun, Held), String> {
-        let claimed = Held::claim(&self.parts, record.warehouse_ref, record.table).await;
+        let claimed = self.claim_soon(&record).await;
         let held = claimed.map_err(|error| error.to_string())?;
         let Some(held) = held else {
             let table = &asked.table.ident;
@@ -115,6 +120,17 @@ impl Upkeep {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// Leases the table of a run. Another run that is about to end may still have it.
+    async fn claim_soon(&self, record: &MaintenanceRun) -> Result<Option<Held>, StoreError> {
+        for _ in 0..CLAIMS {
+            if let Some(held) = Held::claim(&self.parts, record.warehouse_ref, record.table).await? {
+                return Ok(Some(held));
+            }
+            tokio::time::sleep(BETWEEN_CLAIMS).await;
+        }
+        Held::claim(&self.parts, record.warehouse_ref, record.table).await
     }
 
     async fn run_by_hand(&self, asked: Asked, record: MaintenanceRun, held: Held) {

@@ -50,5 +50,5 @@ def test_labels_are_in_the_next_load_and_follow_a_rename(admin: Admin, connect: 
 
     catalog.rename_table(("ns", "t"), ("ns", "u"))
     assert answer(rest.get("/namespaces/ns/tables/u"))["labels"] == expected
-    command("remove", "owner", "--table", "ns.u")
+    command("delete", "owner", "--table", "ns.u")
     assert answer(rest.get("/namespaces/ns/tables/u"))["labels"]["object-labels"] == {"owner": "sales", "domain": "retail"}

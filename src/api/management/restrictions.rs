@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidewater_core::document::TableMetadata;
+use tidewater_core::document::{Schema, SchemaIndex, TableMetadata};
 use tidewater_core::name::TableIdent;
 use tidewater_core::restrictions::{ColumnReference, Mask, Others, Restriction};
 
@@ -75,12 +75,9 @@ pub(in crate::api) struct RestrictionList {
 }
 
 impl RestrictionEntry {
-    fn new(record: RestrictionRecord, table: &TableMetadata) -> Result<Self, ApiError> {
+    fn new(record: RestrictionRecord, index: Option<&SchemaIndex<'_>>) -> Result<Self, ApiError> {
         let RestrictionRecord { role_name, restriction, updated_ms, .. } = record;
-        let schema = table.schema(table.current_schema_id());
-        let index = schema.map(tidewater_core::document::Schema::index).transpose();
-        let index = index.map_err(|error| ApiError::bad_request(error.to_string()))?;
-        let name = |id: i32| index.as_ref().map(|index| index.full_name(id)).filter(|name| !name.is_empty());
+        let name = |id: i32| index.map(|index| index.full_name(id)).filter(|name| !name.is_empty());
         let mask = |(id, mask): (&i32, &Mask)| MaskEntry { field_id: *id, column: name(*id), action: mask.as_str() };
         let filter = restriction.filter_json().map(RawValue::from_string).transpose();
         Ok(Self {
@@ -91,6 +88,12 @@ impl RestrictionEntry {
             updated_ms,
         })
     }
+}
+
+/// Returns the index of the current schema, which names columns.
+fn columns(table: &TableMetadata) -> Result<Option<SchemaIndex<'_>>, ApiError> {
+    let index = table.schema(table.current_schema_id()).map(Schema::index).transpose();
+    index.map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 impl NewRestriction {
@@ -131,7 +134,8 @@ pub(in crate::api) async fn list(
     let permit = table(&api, &of, ident).await?;
     let records = api.admin.restriction_list(of.warehouse_ref(), permit.record.id).await?;
     let loaded = api.catalog.table_to_restrict(&permit).await?;
-    let entry = |record| RestrictionEntry::new(record, &loaded.document.metadata);
+    let columns = columns(&loaded.document.metadata)?;
+    let entry = |record| RestrictionEntry::new(record, columns.as_ref());
     Ok(Json(RestrictionList { restrictions: records.into_iter().map(entry).collect::<Result<_, _>>()? }))
 }
 
@@ -147,7 +151,8 @@ pub(in crate::api) async fn get(
     let at = (&of.organisation, of.warehouse_ref());
     let record = api.admin.restriction_get(at, (permit.record.id, &role)).await?;
     let loaded = api.catalog.table_to_restrict(&permit).await?;
-    Ok(Json(RestrictionEntry::new(record, &loaded.document.metadata)?))
+    let columns = columns(&loaded.document.metadata)?;
+    Ok(Json(RestrictionEntry::new(record, columns.as_ref())?))
 }
 
 /// Sets the restriction of a principal role on a table.

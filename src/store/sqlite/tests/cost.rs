@@ -56,7 +56,9 @@ fn filled(connection: &Connection, tables: usize) -> WarehouseRef {
             ids,
         )
         .unwrap();
-    connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}', NULL)", ids).unwrap();
+    connection
+        .execute("INSERT INTO namespace (organisation, warehouse, key, properties) VALUES (?1, ?2, 'ns', '{}')", ids)
+        .unwrap();
     for number in 0..tables {
         create(connection, warehouse_ref, &format!("old{number}"), &table_at(number));
     }
