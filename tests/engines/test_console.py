@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium
+from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium, watched_page
 from support.rest import Rest
 from support.server import REPOSITORY, Server
 
@@ -42,17 +42,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A page of a new browser profile. The test fails if a page has an error in its script, or breaks its security policy."""
-    context = browser.new_context(viewport={"width": 1200, "height": 760})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if "Content Security Policy" in line.text else None)
-    page.on("requestfailed", lambda request: complaints.append(request.url) if "/console/" not in request.url else None)
-    yield page
-    context.close()
-    assert not complaints, complaints
+    with watched_page(browser) as page:
+        yield page
 
 
 def table_of(name: str) -> dict[str, Any]:

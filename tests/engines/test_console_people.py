@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium
+from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium, reload_until, watched_page
 from support.nginx import below_a_path_with_tls
 from support.oidc_provider import OidcProvider, issuer_settings
 from support.rest import Rest
@@ -45,15 +45,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A page of a new browser profile. The test fails if a page of the console has an error in its script, or breaks its security policy."""
-    context = browser.new_context(viewport={"width": 1200, "height": 760}, ignore_https_errors=True)
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    complaints: list[str] = []
-    page.on("console", lambda line: complaints.append(line.text) if "Content Security Policy" in line.text else None)
-    yield page
-    context.close()
-    assert not complaints, complaints
+    with watched_page(browser, ignore_https_errors=True) as page:
+        yield page
 
 
 def sign_in(page: Any, uri: str, key: str) -> None:
@@ -89,8 +82,7 @@ def test_person_signs_in_with_the_provider_and_comes_back_to_the_page(page: Any,
     assert names == ["tidewater-console"], "the cookie of the sign-in has ended"
     page.goto(f"{server.uri}/console/users")
     page.get_by_role("row").filter(has_text="ann").wait_for()
-    page.goto(f"{server.uri}/console/history?operation=sign-in")
-    page.get_by_role("row").filter(has_text="ann").first.wait_for()
+    reload_until(page, f"{server.uri}/console/history?operation=sign-in", lambda: page.get_by_role("row").filter(has_text="ann"))
 
 
 def test_sign_in_comes_back_below_a_path_of_a_proxy(page: Any, server: Server) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,41 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@contextmanager
+def watched_page(browser: Any, **options: Any) -> Iterator[Any]:
+    """A page of a new browser profile. Fails if a page of the console has an error in its script, breaks its security policy, or asks for
+    a file from elsewhere that does not come. Pages of others, such as an identity provider, are not judged."""
+    context = browser.new_context(viewport={"width": 1200, "height": 760}, **options)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    complaints: list[str] = []
+
+    def complain(text: str) -> None:
+        if "/console/" in page.url:
+            complaints.append(f"{page.url}: {text}")
+
+    page.on("pageerror", lambda error: complain(str(error)))
+    page.on("console", lambda line: complain(line.text) if "Content Security Policy" in line.text else None)
+    page.on("requestfailed", lambda request: complain(request.url) if is_foreign(request) else None)
+    yield page
+    context.close()
+    assert not complaints, complaints
+
+
+def reload_until(page: Any, address: str, wanted: Callable[[], Any]) -> None:
+    """Loads a page again until it has an element: some records are written within a second after their request."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    page.goto(address)
+    while wanted().count() == 0:
+        assert time.monotonic() < deadline, f"{address} has not got what was waited for:\n{page.inner_text('main')}"
+        page.goto(address)
+
+
+def is_foreign(request: Any) -> bool:
+    """Returns whether a file of a page is not the console's own. The page itself is none: a person may go elsewhere."""
+    return not request.is_navigation_request() and "/console/" not in request.url
 
 
 def axe_source() -> str:
