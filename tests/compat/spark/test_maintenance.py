@@ -24,8 +24,13 @@ def files_of(folder: Path) -> set[str]:
     return {str(path) for path in folder.rglob("*") if path.is_file() and path.suffix != ".crc"}
 
 
+def maintain(server: Server, verb: str, table: str, operation: str) -> dict:
+    """Other tests add organisations to the server, so the command names the one of the table."""
+    return json.loads(server.command("maintenance", verb, table, operation, "--org", "quickstart", "--json").stdout)
+
+
 def preview(server: Server, table: str, operation: str) -> dict:
-    return json.loads(server.command("maintenance", "preview", table, operation, "--json").stdout)
+    return maintain(server, "preview", table, operation)
 
 
 def previewed_files(run: dict) -> set[str]:
@@ -76,7 +81,7 @@ def test_preview_of_an_expiry_names_the_files_that_spark_removes(server: Server,
 def test_run_after_a_preview_removes_the_same_files(server: Server, sql: Sql, worn: str) -> None:
     folder, rows = folder_of(server, worn), pyiceberg_rows(server, worn)
     shown, before = preview(server, worn, "expire-snapshots"), files_of(folder)
-    server.command("maintenance", "run", worn, "expire-snapshots")
+    maintain(server, "run", worn, "expire-snapshots")
     # The commit wrote a new document.
     gone = before - files_of(folder)
     assert gone == previewed_files(shown)
@@ -102,7 +107,7 @@ def test_preview_of_orphans_names_the_files_that_spark_would_remove(server: Serv
     sparks = {"/" + path.removeprefix("file:").lstrip("/") for path in sparks}
     assert shown == {path for path in sparks if not path.endswith(".crc")}
     assert {str(folder / "data/orphan.parquet"), str(folder / "metadata/orphan-m0.avro")} <= shown
-    server.command("maintenance", "run", worn, "remove-orphan-files")
+    maintain(server, "run", worn, "remove-orphan-files")
     assert not files_of(folder) & shown and young.exists()
     rows = pyiceberg_rows(server, worn)
     assert sql(f"SELECT count(*) FROM tw.{worn}") == [(len(rows),)]
@@ -121,7 +126,7 @@ def test_compaction_of_format_3_folds_deletion_vectors_and_keeps_the_lineage_of_
     lineage = f"SELECT id, city, _row_id, _last_updated_sequence_number FROM tw.{name} ORDER BY id"
     before = sql(lineage)
     assert sql(f"SELECT count(*) FROM tw.{name}.delete_files")[0][0] > 0
-    done = json.loads(server.command("maintenance", "run", name, "compact-files", "--json").stdout)
+    done = maintain(server, "run", name, "compact-files")
     assert (done["outcome"], done["written-files"]) == ("succeeded", 1), done
     sql(f"REFRESH TABLE tw.{name}")
     assert sql(lineage) == before
@@ -144,7 +149,7 @@ def test_rewrites_leave_the_rows_that_sparks_own_rewrites_leave(server: Server, 
     for row in sql(f"SELECT id, city, size, seen FROM tw.{table}"):
         sql(f"INSERT INTO tw.{copy} VALUES ({row[0]}, '{row[1]}', {row[2]}, {row[3]})")
     for operation in ("compact-files", "rewrite-manifests"):
-        done = json.loads(server.command("maintenance", "run", table, operation, "--json").stdout)
+        done = maintain(server, "run", table, operation)
         assert done["outcome"] == "succeeded", done
     sql(f"CALL tw.system.rewrite_data_files(table => '{copy}', options => map('rewrite-all', 'true'))")
     sql(f"CALL tw.system.rewrite_manifests('{copy}')")
