@@ -9,17 +9,19 @@
 //! a checkpoint of the log, so the anchor is released before each commit, which is when SQLite checkpoints.
 
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::open::{LOG_LIMIT_BYTES, open_reader};
 
-/// The connection that holds the lock, opened when it is first needed.
+/// The connection that holds the lock, opened when it is first needed and kept, since opening one reads the whole schema.
 pub(super) struct Anchor {
     path: PathBuf,
     log: PathBuf,
     connection: Option<Connection>,
+    is_locked: bool,
 }
 
 impl Anchor {
@@ -27,7 +29,7 @@ impl Anchor {
     pub(super) fn new(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
-        Self { path: path.to_owned(), log: log.into(), connection: None }
+        Self { path: path.to_owned(), log: log.into(), connection: None, is_locked: false }
     }
 
     /// Takes the lock, if possible. The lock is only an optimisation, so a failure is no error: the next commit tries again.
@@ -43,10 +45,14 @@ impl Anchor {
             None => open_reader(&self.path),
         };
         self.connection = connection.and_then(|connection| begin(&connection).map(|()| connection)).ok();
+        self.is_locked = self.connection.is_some();
     }
 
-    /// Releases the lock.
+    /// Releases the lock, if it is held.
     pub(super) fn release_lock(&mut self) {
+        if !mem::take(&mut self.is_locked) {
+            return;
+        }
         // A connection that cannot end its transaction is closed, which releases its locks.
         self.connection = self.connection.take().filter(|connection| run(connection, "COMMIT").is_ok());
     }
@@ -60,4 +66,34 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
 
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::open::open_writer;
+
+    /// A setting of one connection, by which the test knows it again.
+    const MARK: i64 = 777;
+
+    fn is_marked(anchor: &Anchor) -> bool {
+        let connection = anchor.connection.as_ref().unwrap();
+        connection.pragma_query_value(None, "cache_size", |row| row.get(0)) == Ok(MARK)
+    }
+
+    #[test]
+    fn connection_is_kept_when_the_lock_is_released_again_before_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let _writer = open_writer(&path).unwrap();
+        let mut anchor = Anchor::new(&path);
+        anchor.take_lock();
+        anchor.connection.as_ref().unwrap().pragma_update(None, "cache_size", MARK).unwrap();
+        for _ in 0..3 {
+            anchor.release_lock();
+        }
+        assert!(is_marked(&anchor));
+        anchor.take_lock();
+        assert!(is_marked(&anchor));
+    }
 }
