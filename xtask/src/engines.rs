@@ -78,7 +78,8 @@ pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf>
     let mut create = step::command(&workspace.root, "python3", &["-m", "venv", "--clear"]);
     step::run(create.arg(&folder))
         .context("a Python 3 with venv is needed (Debian: apt-get install python3 python3-venv)")?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    // Most of the modules are never imported, so they are not compiled in advance.
+    let install = ["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"];
     step::run(step::command(&workspace.root, &python, &install).arg(&asked))?;
     fs::write(&made_for, wanted).with_context(|| format!("cannot write {}", made_for.display()))?;
     Ok(python)

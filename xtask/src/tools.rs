@@ -25,7 +25,9 @@ pub(crate) fn cargo_tool(workspace: &Workspace, name: &str, version: &str) -> Re
     }
     step::say(&format!("building {name}, once: this takes some minutes"));
     let install = ["install", name, "--locked", "--debug", "--version", version, "--root"];
-    step::run(step::cargo(&workspace.root, &install).arg(&tools))?;
+    // One folder for the builds of all tools, because they share many dependencies.
+    let builds = tools.join("build");
+    step::run(step::cargo(&workspace.root, &install).arg(&tools).arg("--target-dir").arg(&builds))?;
     // Written last, so that an incomplete build is repeated.
     fs::write(&installed, "")?;
     Ok(program)
