@@ -1,5 +1,6 @@
 //! The only place where an error becomes a status.
 
+mod callers;
 mod table_reads;
 
 use std::sync::Arc;
@@ -13,9 +14,8 @@ use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused as NotSigned;
 
 use super::audit_marks::{RESTRICTED, Refusal, reason_of};
-use crate::access::Denial;
 use crate::admin::AdminError;
-use crate::auth::{AuthError, RefusedHolder};
+use crate::auth::RefusedHolder;
 use crate::catalog::CatalogError;
 use crate::catalog::idempotency::IdempotencyError;
 use crate::heavy::HeavyError;
@@ -24,8 +24,6 @@ use crate::metadata::MetadataError;
 use crate::planning::PlanError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
-use crate::tenancy::TooManySignatures;
-use crate::tenancy::quota::QuotaError;
 use crate::upkeep::UpkeepError;
 use crate::vending::VendingError;
 
@@ -345,12 +343,6 @@ impl From<CatalogError> for ApiError {
     }
 }
 
-impl From<Denial> for ApiError {
-    fn from(denial: Denial) -> Self {
-        CatalogError::from(denial).into()
-    }
-}
-
 impl From<HeavyError> for ApiError {
     fn from(error: HeavyError) -> Self {
         let message = match error {
@@ -483,32 +475,6 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<AuthError> for ApiError {
-    fn from(error: AuthError) -> Self {
-        let refusal = Refused { reason: error.reason(), holder: error.holder().cloned() };
-        Self { refusal: Some(Box::new(refusal)), ..Self::of_auth(error) }
-    }
-}
-
-impl ApiError {
-    fn of_auth(error: AuthError) -> Self {
-        match error {
-            AuthError::Unavailable(error) => Self::unavailable_before(&error),
-            AuthError::NoEntropy(error) => Self::internal(&error),
-            AuthError::TooManyGuesses { retry_after_s } => Self::too_many_requests(error.to_string(), retry_after_s),
-            error @ AuthError::ProviderUnavailable(..) => {
-                let message =
-                    "The catalog cannot read the keys of the token's identity provider at the moment: try again";
-                Self::not_made(message, &error)
-            }
-            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator(_)) => {
-                Self::forbidden(error.to_string())
-            }
-            error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
-        }
-    }
-}
-
 impl From<TakeError> for ApiError {
     fn from(error: TakeError) -> Self {
         match error {
@@ -554,28 +520,6 @@ impl From<IdempotencyError> for ApiError {
     }
 }
 
-impl From<QuotaError> for ApiError {
-    fn from(error: QuotaError) -> Self {
-        let message = error.to_string();
-        match error {
-            QuotaError::TierExcludes { .. } => Self::forbidden(message).refused("tier"),
-            QuotaError::LimitExceeded(limit) => {
-                Self::too_many_requests(message, limit.retry_after_s).refused("requests-per-day")
-            }
-            QuotaError::TooFast(fast) => {
-                Self::too_many_requests(message, fast.retry_after_s).refused("requests-per-second")
-            }
-            QuotaError::Unavailable(error) => Self::unavailable_before(&error),
-        }
-    }
-}
-
-impl From<TooManySignatures> for ApiError {
-    fn from(error: TooManySignatures) -> Self {
-        Self::too_many_requests(error.to_string(), TooManySignatures::RETRY_AFTER_S).refused("signatures-per-second")
-    }
-}
-
 /// Answers a path that is not a route.
 pub(super) async fn no_such_route(method: Method, uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
@@ -592,6 +536,7 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::AuthError;
 
     #[test]
     fn lost_database_tells_a_read_to_retry_and_a_change_that_its_outcome_is_unknown() {
