@@ -430,7 +430,8 @@ stores_with_faults! {
     RestrictionStore {
         fn restriction_set(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), restriction: &Restriction, limit: u64, change: &Change) -> ();
         fn restriction_remove(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), change: &Change) -> ();
-        fn restriction_list(warehouse_ref: WarehouseRef, table: TableId) -> Vec<RestrictionRecord>;
+        fn restriction_get(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId)) -> Option<RestrictionRecord>;
+        fn restriction_list(warehouse_ref: WarehouseRef, table: TableId, page: &PageRequest) -> Page<RestrictionRecord>;
         fn trusted_engine_set(organisation: OrganisationId, principal: PrincipalId, trusted: bool, change: &Change) -> ();
         fn trusted_engine_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
     }

@@ -114,6 +114,7 @@ macro_rules! conformance {
             grant_on_a_table_stays_after_rename_drop_and_restore,
             restriction_applies_to_all_tokens_of_its_role_and_each_change_leaves_one_event,
             restriction_stays_with_its_table_and_ends_with_it_or_its_role,
+            restrictions_are_listed_in_pages_of_few_items_and_bytes,
             table_at_the_location_of_a_dropped_one_gets_its_restrictions,
             change_of_restrictions_or_trust_raises_the_generation_of_the_principal,
             restriction_beyond_the_limit_or_of_what_is_missing_is_refused,
