@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
-use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
@@ -437,6 +437,7 @@ stores_with_faults! {
     }
     LabelStore {
         fn labels_update(warehouse_ref: WarehouseRef, on: &LabelledObject, update: &LabelUpdate, most_bytes: u64, change: &Change) -> Labels;
+        fn labelled_list(warehouse_ref: WarehouseRef, filter: &LabelFilter, after: Option<TableId>, limit: u32) -> LabelledPage;
         fn labels_of_namespaces(organisation: OrganisationId) -> Vec<(WarehouseId, NamespaceIdent, Labels)>;
     }
     EntityStore {

@@ -121,6 +121,7 @@ macro_rules! conformance {
             labels_stay_with_their_table_through_commit_rename_drop_and_restore,
             change_of_labels_leaves_one_event_and_a_repeated_one_none,
             labels_of_namespaces_are_listed_counted_and_end_with_them,
+            labelled_tables_are_found_by_name_and_value_in_pages,
             labels_of_what_is_missing_or_another_organisations_are_refused,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,
