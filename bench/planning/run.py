@@ -81,6 +81,8 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATER_")}
+        # A busy machine may need longer for a cold plan than a request usually may take. The figure shows it.
+        kept["TIDEWATER_API__REQUEST_TIMEOUT_S"] = f"{REQUEST_S:.0f}"
         kept |= dict(setting.split("=", 1) for setting in self.options.env)
         return {**kept, "TIDEWATER_STORAGE__MASTER_KEY_FILE": str(self.folder / "master.key"), "TIDEWATER_LOG__LEVEL": "warn"}
 

@@ -255,6 +255,9 @@ CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace_diges
 CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace_digest, kind, name)
     WHERE owner IS NOT NULL;
 
+-- The tables and views with labels: a search for a label reads no others.
+CREATE INDEX tabular_labelled ON tabular (organisation, warehouse, id) WHERE labels IS NOT NULL;
+
 -- Every location that a live table or view, or a dropped table, reserves: a table's own and those that its properties name, and
 -- the folder of a view's documents. Credentials for a table reach all below its locations, so no location of another may
 -- be at, inside or around any of them.

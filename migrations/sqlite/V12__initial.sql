@@ -187,6 +187,9 @@ CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace, kind
 -- A page of the tables or views of an owner, and the namespaces that contain any.
 CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace, kind, name) WHERE owner IS NOT NULL;
 
+-- The tables and views with labels: a search for a label reads no others.
+CREATE INDEX tabular_labelled ON tabular (organisation, warehouse, id) WHERE labels IS NOT NULL;
+
 -- How many tables and views an organisation has: a creation within a limit reads one row instead of counting all.
 CREATE TABLE tabular_count (
     organisation BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),

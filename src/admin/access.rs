@@ -470,11 +470,12 @@ impl Admin {
             NamedObject::Tabular(kind, ident) => {
                 let (warehouse, record) = (warehouse_ref.warehouse, self.tabular(warehouse_ref, *kind, ident).await?);
                 let tabular = Tabular { warehouse, id: record.id, ident, owner: record.owner };
-                let is_restricted = access.restricted.iter().any(|one| one.table == record.id);
-                if role != Role::Admin && is_restricted {
-                    let all = self.store.restriction_list(warehouse_ref, record.id).await?;
-                    let own = |role| access.restricted.iter().any(|one| (one.table, one.role) == (record.id, role));
-                    restricted_by.extend(all.into_iter().filter(|one| own(one.role)).map(|one| one.role_name));
+                if role != Role::Admin {
+                    for one in access.restricted.iter().filter(|one| one.table == record.id) {
+                        let found = self.store.restriction_get(warehouse_ref, (record.id, one.role)).await?;
+                        restricted_by.extend(found.map(|found| found.role_name));
+                    }
+                    restricted_by.sort_unstable();
                 }
                 match kind {
                     TableKind::Table => explain(Target::Table(tabular)),

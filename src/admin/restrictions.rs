@@ -65,14 +65,13 @@ impl Admin {
         (table, role): (TableId, &str),
     ) -> Result<RestrictionRecord, AdminError> {
         let role = self.principal_role(organisation, role).await?;
-        let all = self.restriction_list(warehouse_ref, table).await?;
-        let found = all.into_iter().find(|record| record.role == role.id);
+        let found = self.store.restriction_get(warehouse_ref, (table, role.id)).await?;
         let missing =
             || AdminError::NotFound(format!("Principal role '{}' has no restriction on the table", role.name));
         found.ok_or_else(missing)
     }
 
-    /// Lists the restrictions on a table, by the name of the role.
+    /// Lists the restrictions on a table, by the name of the role. A page ends early if it has many bytes.
     ///
     /// # Errors
     /// `Store`.
@@ -80,8 +79,9 @@ impl Admin {
         &self,
         warehouse_ref: WarehouseRef,
         table: TableId,
-    ) -> Result<Vec<RestrictionRecord>, AdminError> {
-        Ok(self.store.restriction_list(warehouse_ref, table).await?)
+        page: &PageRequest,
+    ) -> Result<Page<RestrictionRecord>, AdminError> {
+        Ok(self.store.restriction_list(warehouse_ref, table, page).await?)
     }
 
     /// Marks the principal of a key or user as a trusted engine, or removes the mark. See [`Self::principal_find`].

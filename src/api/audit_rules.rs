@@ -198,6 +198,7 @@ const RULES: &[Rule] = &[
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "set-restriction", "table", Class::Change),
     rule("DELETE", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "remove-restriction", "table", Class::Change),
     // Labels
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/labels", "search-labels", "warehouse", Class::Read),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "show-labels", "namespace", Class::Read),
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "set-labels", "namespace", Class::Change),
     rule("PATCH", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "set-labels", "namespace", Class::Change),

@@ -9,9 +9,9 @@ use axum::routing::{delete, get, post, put};
 use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
-    access, administrator, audit, backup, catalog_roles, dropped, events, keys, labels, maintenance, operators,
-    organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys, subscriptions,
-    usage, users, warehouses,
+    access, administrator, audit, backup, catalog_roles, dropped, events, keys, label_search, labels, maintenance,
+    operators, organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys,
+    subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -298,6 +298,7 @@ fn warehouses_maintenance() -> Router<Arc<Api>> {
 /// Returns the routes for the labels of a warehouse's namespaces, tables and views.
 fn warehouses_labels() -> Router<Arc<Api>> {
     Router::new()
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/labels", get(label_search::find))
         .route(
             "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels",
             get(labels::of_namespace).put(labels::replace_of_namespace).patch(labels::change_of_namespace),

@@ -107,7 +107,7 @@ fn register_planning(registry: &mut Registry, planning: &Planning) {
     registry.register("tidewater_scan_planning_duration_seconds", help, measures.answers.family());
     let help = "Data files that were compared with the filters of scans";
     registry.register("tidewater_scan_planning_considered_files", help, measures.considered.clone());
-    let help = "Delete files that were compared with the filters of scans";
+    let help = "Delete files that were indexed for scans";
     registry.register("tidewater_scan_planning_considered_delete_files", help, measures.considered_deletes.clone());
     let help = "Data files in the answers to planned scans";
     registry.register("tidewater_scan_planning_returned_files", help, measures.returned.clone());
@@ -167,8 +167,9 @@ impl Collector for Figures {
         };
         let help = "Memory of cached metadata documents";
         single(&mut encoder, "tidewater_document_cache_bytes", help, self.catalog.cached_bytes())?;
-        let help = "Memory of cached manifests";
-        single(&mut encoder, "tidewater_manifest_cache_bytes", help, self.planning.manifests().cached_bytes())?;
+        let help = "Memory of cached manifests, and of the indexes of their delete files";
+        let bytes = self.planning.manifests().cached_bytes() + self.planning.index_bytes();
+        single(&mut encoder, "tidewater_manifest_cache_bytes", help, bytes)?;
         let help = "Changes that have begun and not ended";
         single(&mut encoder, "tidewater_running_changes", help, self.catalog.running_changes() as u64)?;
         let (lag, failing) = self.webhooks.lag();

@@ -7,9 +7,9 @@ use tidewater_core::ids::{PrincipalId, TableId};
 use uuid::Uuid;
 
 use super::{Catalog, CatalogError};
-use crate::access::action::{LoadNamespace, LoadTable, LoadView, On, ReadEvents};
+use crate::access::action::{LoadNamespace, LoadTable, LoadView, ManageAccess, On, ReadEvents};
 use crate::access::{Authorizer, Namespace, Permit, Principal, Table, View, Warehouse};
-use crate::store::{Event, FeedEvent, FeedPage, FeedScope, ObjectKind, ObjectName, TableKind, TableRecord};
+use crate::store::{Event, FeedEvent, FeedPage, FeedScope, ObjectKind, ObjectName, Operation, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 
 /// How many events one read of the store returns, and the most reads for one page.
@@ -223,6 +223,7 @@ impl<'a> EventReader<'a> {
             let is_wanted = self.ids.as_ref().is_none_or(is_id);
             if !is_wanted
                 || ![Some(&name), new_name.as_ref()].into_iter().flatten().all(|name| self.sees(name, id, known))
+                || !self.may_know_of(event.operation, &name, id, known)
             {
                 return Ok(None);
             }
@@ -248,6 +249,18 @@ impl<'a> EventReader<'a> {
             }
             ObjectName::Namespace(_) => false,
         }
+    }
+
+    /// Returns whether the caller may know that an operation was done to a table that it may load. A restriction has values of rows, which those
+    /// whom it restricts may not know.
+    fn may_know_of(&self, operation: Operation, name: &ObjectName, id: Uuid, Known { owner, .. }: Known) -> bool {
+        let ObjectName::Table(ident) = name else { return true };
+        if !matches!(operation, Operation::SetRestriction | Operation::RemoveRestriction) {
+            return true;
+        }
+        let metadata_location = String::new();
+        let record = TableRecord { id: TableId(id), kind: TableKind::Table, metadata_location, owner, labels: None };
+        self.may::<ManageAccess, _>(Table { warehouse: Arc::clone(self.warehouse), ident: ident.clone(), record })
     }
 
     fn sees_namespace(&self, name: &ObjectName) -> bool {

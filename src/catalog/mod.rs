@@ -12,6 +12,7 @@ mod events;
 mod fate;
 mod find;
 pub mod idempotency;
+mod label_search;
 mod labels;
 mod measures;
 pub mod namespace_walk;
@@ -50,6 +51,7 @@ pub use edit::{EditedTable, TableEdit};
 pub use error::CatalogError;
 pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;
+pub use label_search::{LabelPlace, LabelSearchPage, LabelledName};
 pub use measures::CatalogMeasures;
 
 use crate::access::action::Action;

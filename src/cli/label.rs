@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::client::{Client, encoded};
-use super::output::{self, Format};
+use super::output::{self, Format, text};
 use super::scope::{WarehouseArgument, encoded_namespace};
 use super::table_name;
 
@@ -65,6 +65,17 @@ Examples:
         column: ColumnArgument,
         #[command(flatten)]
         on: OnArgument,
+    },
+    /// Find the namespaces, tables and views that have a label of their own, or whose columns have it
+    #[command(after_help = "Example:\n  tidewater label find class=pii --org acme")]
+    Find {
+        /// The label's name, and its value unless any will do
+        #[arg(value_name = "NAME[=VALUE]")]
+        label: String,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        #[command(flatten)]
+        format: Format,
     },
     /// Show the labels of a namespace, table or view, and those that it inherits
     Show(OnArgument),
@@ -149,6 +160,19 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
         Command::Delete { names, column, on } => {
             on.change(client, column, json!({ "remove": names }), "Deleted labels of").await
         }
+        Command::Find { label, warehouse, format } => {
+            let query = match label.split_once('=') {
+                Some((name, value)) => format!("key={}&value={}", encoded(name), encoded(value)),
+                None => format!("key={}", encoded(label)),
+            };
+            let path = warehouse.find(client).await?.path(&format!("/labels?{query}"));
+            let found = client.list(&path, "objects").await?;
+            if format.json {
+                return output::json(&found);
+            }
+            let rows: Vec<_> = found.iter().flat_map(found_rows).collect();
+            output::table(&["type", "object", "of", "value"], &rows, "no object has the label")
+        }
         Command::Show(on) => {
             let labels = client.get(&on.path(client).await?).await?;
             if on.format.json {
@@ -157,6 +181,18 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             output::table(&["of", "label", "value", "from"], &rows(&labels), "there are no labels here")
         }
     }
+}
+
+/// Returns an object with a label as rows: the object, then its columns.
+fn found_rows(object: &Value) -> Vec<Vec<String>> {
+    let levels = object["namespace"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let name = levels.chain(object["name"].as_str()).collect::<Vec<_>>().join(".");
+    let row = |of: String, value: &Value| {
+        vec![text(object, "type"), name.clone(), of, value.as_str().unwrap_or_default().to_owned()]
+    };
+    let own = object.get("value").map(|value| row("the object".to_owned(), value));
+    let fields = object["fields"].as_array().into_iter().flatten();
+    own.into_iter().chain(fields.map(|field| row(format!("field {}", field["field-id"]), &field["value"]))).collect()
 }
 
 /// Returns the labels in an answer as rows: of the object, then of columns.

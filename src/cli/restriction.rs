@@ -143,12 +143,12 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             output::done(on.format, &format!("Removed the restriction of '{role}' on table '{}'.", on.table), &done)
         }
         Command::List(table) => {
-            let all = client.get(&table.path(client).await?).await?["restrictions"].take();
+            let all = client.list(&table.path(client).await?, "restrictions").await?;
             if table.format.json {
                 return output::json(&all);
             }
             let row = |one: &Value| vec![text(one, "principal-role"), rows_of(one), masks_of(one), text(one, "others")];
-            let rows: Vec<_> = all.as_array().into_iter().flatten().map(row).collect();
+            let rows: Vec<_> = all.iter().map(row).collect();
             output::table(&["principal role", "rows", "masks", "other callers"], &rows, "the table has no restrictions")
         }
         Command::Trust(engine) => trust(client, engine, Method::PUT, "is trusted").await,

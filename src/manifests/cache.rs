@@ -213,6 +213,24 @@ impl ManifestCache {
         }
     }
 
+    /// Checks that what scans hold takes no more memory than it may.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn check_memory(&self) -> Result<(), ManifestError> {
+        self.shared.check_memory()
+    }
+
+    /// Counts the memory of something that scans made from manifests, until it is dropped.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn hold<T>(&self, value: T, memory_bytes: usize) -> Result<Arc<Held<T>>, ManifestError> {
+        let held = self.shared.held.hold(value, memory_bytes, 0);
+        self.shared.check_memory()?;
+        Ok(held)
+    }
+
     async fn get(&self, storage: &Storage, location: &Location, kind: FileKind) -> Result<Cached, ManifestError> {
         let lookup = Lookup { storage: storage.id(), location: location.as_str(), kind };
         if let Some(cached) = self.shared.cache.get(&lookup) {
@@ -235,13 +253,16 @@ impl ManifestCache {
 }
 
 impl Shared {
+    fn check_memory(&self) -> Result<(), ManifestError> {
+        let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
+        let most_bytes = capacity_bytes.saturating_mul(HELD_SHARE).max(self.least_held_bytes);
+        if self.held.bytes() > most_bytes { Err(ManifestError::Busy { most_bytes }) } else { Ok(()) }
+    }
+
     /// Reads and parses a file, on a worker with the organisation of the storage as owner.
     async fn read(&self, storage: &Storage, key: Key, location: &Location) -> Result<Cached, ManifestError> {
         let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
-        let most_bytes = capacity_bytes.saturating_mul(HELD_SHARE).max(self.least_held_bytes);
-        let check_memory =
-            || if self.held.bytes() > most_bytes { Err(ManifestError::Busy { most_bytes }) } else { Ok(()) };
-        check_memory()?;
+        self.check_memory()?;
         let object = self.reader.read(storage, location).await?;
         let file_bytes = object.bytes.len() as u64;
         self.read_bytes.inc_by(file_bytes);
@@ -262,7 +283,7 @@ impl Shared {
         let parsed = self.reader.work_on_worker(storage, object, parse).await?;
         let cached = parsed.map_err(|error: tidewater_manifests::ManifestError| ManifestError::unreadable(error))?;
         // Other reads may have ended meanwhile.
-        check_memory()?;
+        self.check_memory()?;
         let largest_bytes = capacity_bytes / LARGEST_SHARE;
         if ByWeight.weight(&key, &cached) <= largest_bytes {
             self.cache.insert(key, cached.clone());

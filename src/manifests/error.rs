@@ -15,7 +15,7 @@ pub enum ManifestError {
     #[error(transparent)]
     Unreadable(Arc<dyn std::error::Error + Send + Sync>),
     /// The parsed files of running scans take as much memory as they may.
-    #[error("is not read at the moment: the manifests in use take more than {most_bytes} bytes of memory")]
+    #[error("cannot be held at the moment: the manifests in use take more than {most_bytes} bytes of memory")]
     Busy {
         /// The most memory, in bytes.
         most_bytes: u64,

@@ -33,7 +33,8 @@ impl HeldBytes {
 
 impl<T> Held<T> {
     /// Returns the memory that it takes, in bytes.
-    pub(super) const fn memory_bytes(&self) -> u64 {
+    #[must_use]
+    pub const fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
 

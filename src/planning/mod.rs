@@ -9,6 +9,8 @@ mod content;
 mod deletes;
 mod departure;
 mod error;
+mod indexed;
+mod indexes;
 mod measures;
 mod parts;
 mod planner;

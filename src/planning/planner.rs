@@ -10,6 +10,8 @@ use uuid::Uuid;
 use super::deletes::Deletes;
 use super::departure::Departure;
 use super::error::PlanError;
+use super::indexed::Chosen;
+use super::indexes::DeleteIndexes;
 use super::measures::PlanningMeasures;
 use super::parts::{Parts, Sink, channel};
 use super::position::{Position, split};
@@ -58,6 +60,7 @@ pub struct Planning {
     store: Arc<dyn Store>,
     access: StorageAccess,
     manifests: Arc<ManifestCache>,
+    indexes: Arc<DeleteIndexes>,
     heavy: Arc<Heavy>,
     clock: Clock,
     measures: PlanningMeasures,
@@ -93,16 +96,18 @@ impl Planning {
     ) -> Self {
         let heavy = Arc::clone(reader.heavy());
         let manifests = Arc::new(ManifestCache::new(settings.cache_bytes, reader));
-        Self { store, access, manifests, heavy, clock, measures: PlanningMeasures::default(), settings }
+        let indexes = Arc::new(DeleteIndexes::new(settings.cache_bytes, Arc::clone(&manifests), Arc::clone(&heavy)));
+        Self { store, access, manifests, indexes, heavy, clock, measures: PlanningMeasures::default(), settings }
     }
 
-    /// Returns the same planning with other settings. Both share the cache.
+    /// Returns the same planning with other settings. Both share the caches.
     #[must_use]
     pub fn with_settings(&self, settings: PlanningConfig) -> Self {
         Self {
             store: Arc::clone(&self.store),
             access: self.access.clone(),
             manifests: Arc::clone(&self.manifests),
+            indexes: Arc::clone(&self.indexes),
             heavy: Arc::clone(&self.heavy),
             clock: self.clock.clone(),
             measures: self.measures.clone(),
@@ -110,9 +115,16 @@ impl Planning {
         }
     }
 
-    /// Sets how much memory manifests may use.
+    /// Sets how much memory manifests may use. Indexes of deletes follow it.
     pub fn set_cache_bytes(&self, bytes: u64) {
         self.manifests.set_capacity(bytes);
+        self.indexes.set_cache_bytes(bytes);
+    }
+
+    /// Returns how many bytes the kept indexes of deletes use.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        self.indexes.bytes()
     }
 
     /// Returns the measurements.
@@ -179,8 +191,9 @@ impl Planning {
         while !scan.write_deletes(INLINE_BYTES).await? {
             text.append(&mut scan.take_text());
             if text.len() > MAX_INLINE_BYTES {
-                let message =
-                    format!("The delete files of the first data files take more than {MAX_INLINE_BYTES} bytes");
+                let message = format!(
+                    "The delete files of the first data files take more than {MAX_INLINE_BYTES} bytes of text: compact the table, or filter by partition"
+                );
                 return Err(PlanError::Unsupported(message));
             }
         }
@@ -260,14 +273,23 @@ impl Planning {
         let choose = move || source.matching(&filter, &watch).map(|matching| (matching, source, filter));
         let (Matching { data: matching, deletes }, source, filter) = heavy.run(owner, bytes, choose).await??;
         let manifests = Deletes::read(&reader, deletes, &self.settings).await?;
-        let entries: u64 = manifests.iter().map(|(_, manifest)| manifest.len() as u64).sum();
-        let (settings, watch, document) = (self.settings, departure.watch(), Arc::clone(document));
-        let index = move || {
-            let deletes = Deletes::new(manifests, &document.metadata, &filter, &settings, &watch)?;
-            Ok::<_, PlanError>(Context { source, matching, filter, deletes, watch })
+        let (filter, deletes) = if manifests.is_empty() {
+            (filter, Deletes::default())
+        } else {
+            let partitions: u64 = manifests.iter().map(|one| one.manifest.partition_count() as u64).sum();
+            let (watch, table_document, table_id) = (departure.watch(), Arc::clone(document), table.record.id.0);
+            let choose = move || {
+                let table = (table_id, &*table_document.metadata);
+                Chosen::new(manifests, table, &filter, &watch).map(|chosen| (Arc::new(chosen), filter))
+            };
+            let (chosen, filter) = heavy.run(owner, partitions * ENTRY_BYTES, choose).await??;
+            let (indexed, is_new) = self.indexes.get(&chosen, document, &self.settings, owner).await?;
+            if is_new {
+                self.measures.considered_deletes.inc_by(indexed.places.len() as u64);
+            }
+            (filter, Deletes::new(Arc::clone(&chosen.manifests), indexed))
         };
-        let context = self.heavy.run(owner, entries * ENTRY_BYTES, index).await??;
-        self.measures.considered_deletes.inc_by(context.deletes.len());
+        let context = Context { source, matching, filter, deletes, watch: departure.watch() };
         Ok(Scan::new(Arc::new(context), reader, (heavy, owner), places, self.settings.max_bytes))
     }
 

@@ -13,9 +13,10 @@ use tidewater_core::scan::statistics::{FileStatistics, Partition, Unknown};
 use tidewater_manifests::{Entry, Manifest, ManifestFile, RowIds};
 
 use super::content::Buffers;
-use super::deletes::{Deletes, unreadable};
+use super::deletes::Deletes;
 use super::departure::Watch;
 use super::error::PlanError;
+use super::indexed::unreadable;
 use super::position::Weighed;
 use super::prepared::{Prepared, Rest, SpecFilter, Verdict};
 use super::source::Source;
@@ -166,7 +167,7 @@ impl Work {
             // Without statistics, a delete file applies unless its partition excludes it.
             statistics: if hides { &Unknown } else { entry },
         };
-        context.deletes.index.find(&data, &mut self.scratch, &mut self.found);
+        context.deletes.find(&data, &mut self.scratch, &mut self.found);
         // One file can have a million deletes.
         let new = self.found.iter().filter(|number| !self.positions.contains_key(number)).count();
         let deletes = (self.referenced.len() - self.written + new) * DELETE_FILE_BYTES;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, PrincipalRoleId, TableId, WarehouseId};
-use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
@@ -430,12 +430,14 @@ stores_with_faults! {
     RestrictionStore {
         fn restriction_set(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), restriction: &Restriction, limit: u64, change: &Change) -> ();
         fn restriction_remove(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId), change: &Change) -> ();
-        fn restriction_list(warehouse_ref: WarehouseRef, table: TableId) -> Vec<RestrictionRecord>;
+        fn restriction_get(warehouse_ref: WarehouseRef, on: (TableId, PrincipalRoleId)) -> Option<RestrictionRecord>;
+        fn restriction_list(warehouse_ref: WarehouseRef, table: TableId, page: &PageRequest) -> Page<RestrictionRecord>;
         fn trusted_engine_set(organisation: OrganisationId, principal: PrincipalId, trusted: bool, change: &Change) -> ();
         fn trusted_engine_list(organisation: OrganisationId, page: &PageRequest) -> Page<PrincipalRecord>;
     }
     LabelStore {
         fn labels_update(warehouse_ref: WarehouseRef, on: &LabelledObject, update: &LabelUpdate, most_bytes: u64, change: &Change) -> Labels;
+        fn labelled_list(warehouse_ref: WarehouseRef, filter: &LabelFilter, after: Option<TableId>, limit: u32) -> LabelledPage;
         fn labels_of_namespaces(organisation: OrganisationId) -> Vec<(WarehouseId, NamespaceIdent, Labels)>;
     }
     EntityStore {

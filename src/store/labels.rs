@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
-use tidewater_core::labels::{LabelUpdate, Labels};
-use tidewater_core::name::NamespaceIdent;
+use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::change::Change;
 use super::error::{Result, StoreError};
+use super::pages::PageFill;
 use super::table_kind::TableKind;
+use super::tables::TableRecord;
 use super::warehouses::WarehouseRef;
 
 /// An object that can have labels.
@@ -17,6 +19,24 @@ pub enum LabelledObject {
     Namespace(NamespaceIdent),
     /// A table or view, whatever its name is.
     Tabular(TableKind, TableId),
+}
+
+/// A table or view with labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledTabular {
+    /// Its name.
+    pub ident: TableIdent,
+    /// Its record, with the labels.
+    pub record: TableRecord,
+}
+
+/// A page of tables and views with a label.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelledPage {
+    /// The tables and views.
+    pub items: Vec<LabelledTabular>,
+    /// The id after which the next page begins. `None` on the last page.
+    pub next: Option<TableId>,
 }
 
 /// Stores labels. Those of a table or view stay with it through renames, commits, a drop and a restore, and those of a namespace go with it.
@@ -39,11 +59,61 @@ pub trait LabelStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<Labels>;
 
+    /// Lists the tables and views of a warehouse with a label of their own or of a column, by id. A page ends early if it has many
+    /// bytes, or many others were read.
+    async fn labelled_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &LabelFilter,
+        after: Option<TableId>,
+        limit: u32,
+    ) -> Result<LabelledPage>;
+
     /// Lists the namespaces of an organisation that have labels.
     async fn labels_of_namespaces(
         &self,
         organisation: OrganisationId,
     ) -> Result<Vec<(WarehouseId, NamespaceIdent, Labels)>>;
+}
+
+/// Makes a page of tables and views with a label, from those with any labels.
+pub(super) struct Labelling<'a> {
+    filter: &'a LabelFilter,
+    fill: PageFill,
+    last: Option<TableId>,
+    items: Vec<LabelledTabular>,
+}
+
+impl<'a> Labelling<'a> {
+    /// Begins a page of at most `limit` items.
+    pub(super) fn new(filter: &'a LabelFilter, limit: u32) -> Self {
+        Self { filter, fill: PageFill::new(limit), last: None, items: Vec::new() }
+    }
+
+    /// Returns whether the page ends here. Another row then means that another page follows.
+    pub(super) fn is_full(&self) -> bool {
+        self.fill.is_full()
+    }
+
+    /// Returns the id of the last table or view that was added.
+    pub(super) const fn last(&self) -> Option<TableId> {
+        self.last
+    }
+
+    /// Adds a table or view, unless it has another label.
+    pub(super) fn add(&mut self, ident: TableIdent, record: TableRecord, bytes: usize) {
+        let is_found = record.labels.as_deref().is_some_and(|labels| self.filter.find(labels).is_some());
+        self.fill.count_row(bytes, is_found);
+        self.last = Some(record.id);
+        if is_found {
+            self.items.push(LabelledTabular { ident, record });
+        }
+    }
+
+    /// Returns the page. `is_last` says whether all rows were read.
+    pub(super) fn end(self, is_last: bool) -> LabelledPage {
+        LabelledPage { items: self.items, next: self.last.filter(|_| !is_last) }
+    }
 }
 
 /// Returns labels from the text of their column.

@@ -47,6 +47,9 @@ const MOST_READ_BYTES: usize = 8 << 20;
 /// The bytes at which a page is full, whatever its number of items.
 const FULL_PAGE_BYTES: usize = 1 << 20;
 
+/// The most items of a page whose items may be large. It bounds what a database sends for one page.
+pub(super) const MOST_LARGE_ITEMS: u32 = 250;
+
 /// Measures what was read for one page of a filtered list, and what the page has.
 #[derive(Debug)]
 pub(super) struct PageFill {
@@ -62,6 +65,11 @@ impl PageFill {
     pub(super) fn new(limit: u32) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self { limit, items: 0, item_bytes: 0, rows: 0, row_bytes: 0 }
+    }
+
+    /// Begins a page of items that may be large: at most `limit`, and at most [`MOST_LARGE_ITEMS`].
+    pub(super) fn of_large_items(limit: Option<u32>) -> Self {
+        Self::new(limit.map_or(MOST_LARGE_ITEMS, |limit| limit.min(MOST_LARGE_ITEMS)))
     }
 
     /// Returns whether the page ends here. Another row then means that another page follows.

@@ -54,8 +54,20 @@ pub trait RestrictionStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Lists the restrictions on a table, by the name of the role.
-    async fn restriction_list(&self, warehouse_ref: WarehouseRef, table: TableId) -> Result<Vec<RestrictionRecord>>;
+    /// Returns the restriction of a principal role on a table.
+    async fn restriction_get(
+        &self,
+        warehouse_ref: WarehouseRef,
+        on: (TableId, PrincipalRoleId),
+    ) -> Result<Option<RestrictionRecord>>;
+
+    /// Lists the restrictions on a table, by the name of the role. A page ends early if it has many bytes.
+    async fn restriction_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        table: TableId,
+        page: &PageRequest,
+    ) -> Result<Page<RestrictionRecord>>;
 
     /// Marks a principal as a trusted engine, or removes the mark.
     ///

@@ -13,7 +13,7 @@ const FOLDER: &str = "tests/compat/planning";
 /// How much is compared.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Scans {
-    /// Compare thousands of scans, instead of a few hundred
+    /// Compare thousands of scans, instead of 240
     #[arg(long)]
     pub(crate) long: bool,
 }

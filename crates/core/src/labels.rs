@@ -206,6 +206,37 @@ impl LabelUpdate {
     }
 }
 
+/// A label that objects are searched by: its name, and its value unless any will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelFilter {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: Option<String>,
+}
+
+/// Where an object has a label: the label's value of the object itself, and of its columns by field id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundLabel {
+    /// The value of the object's own label.
+    pub object: Option<String>,
+    /// The values of the labels of columns.
+    pub fields: BTreeMap<i32, String>,
+}
+
+impl LabelFilter {
+    /// Returns where labels have this one. `None` if they do not. Inherited labels do not count.
+    #[must_use]
+    pub fn find(&self, labels: &Labels) -> Option<FoundLabel> {
+        let value = |labels: &LabelMap| {
+            labels.get(&self.name).filter(|value| self.value.as_ref().is_none_or(|wanted| wanted == *value)).cloned()
+        };
+        let fields = labels.fields.iter().filter_map(|(id, labels)| Some((*id, value(labels)?)));
+        let found = FoundLabel { object: value(&labels.object), fields: fields.collect() };
+        (found.object.is_some() || !found.fields.is_empty()).then_some(found)
+    }
+}
+
 impl LabelEdit {
     fn apply(&self, labels: &mut LabelMap) {
         for name in &self.remove {

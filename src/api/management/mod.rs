@@ -11,6 +11,7 @@ pub(super) mod events;
 pub(super) mod fields;
 mod files;
 pub(super) mod keys;
+pub(super) mod label_search;
 pub(super) mod labels;
 pub(super) mod maintenance;
 pub(super) mod operators;

@@ -24,8 +24,9 @@ use crate::admin::AdminError;
 use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
+use crate::api::paging::token_after;
 use crate::api::path::Named;
-use crate::store::RestrictionRecord;
+use crate::store::{Page, RestrictionRecord};
 
 /// A restriction in a body.
 #[derive(Deserialize)]
@@ -70,7 +71,9 @@ pub(in crate::api) struct RestrictionEntry {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(in crate::api) struct RestrictionList {
+    next_page_token: Option<String>,
     restrictions: Vec<RestrictionEntry>,
 }
 
@@ -125,18 +128,22 @@ async fn table(api: &Api, of: &AccessManager, ident: TableIdent) -> Result<Permi
     Ok(api.catalog.table_find(authorizer, warehouse, ident).await?)
 }
 
-/// Lists the restrictions on a table.
+/// Lists the restrictions on a table, a page at a time.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     of: AccessManager,
     Named(ident): Named<TableIdent>,
+    Parameters(paging): Parameters<ListPaging>,
 ) -> Result<Json<RestrictionList>, ApiError> {
+    let page = paging.request(api.settings.default_page_size)?;
     let permit = table(&api, &of, ident).await?;
-    let records = api.admin.restriction_list(of.warehouse_ref(), permit.record.id).await?;
+    let Page { items, more } = api.admin.restriction_list(of.warehouse_ref(), permit.record.id, &page).await?;
+    let next_page_token = items.last().filter(|_| more).map(|last| token_after(&last.role_name));
     let loaded = api.catalog.table_to_restrict(&permit).await?;
     let columns = columns(&loaded.document.metadata)?;
     let entry = |record| RestrictionEntry::new(record, columns.as_ref());
-    Ok(Json(RestrictionList { restrictions: records.into_iter().map(entry).collect::<Result<_, _>>()? }))
+    let restrictions = items.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(Json(RestrictionList { next_page_token, restrictions }))
 }
 
 /// Returns the restriction of a principal role on a table.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
-use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tokio_postgres::Row;
 
@@ -16,12 +16,19 @@ use super::generations::raise;
 use super::pages::is_storable;
 use super::params::params;
 use super::state_rows::{self, Affected};
-use super::table_rows::{kind_text, namespace, resource};
-use crate::store::labels::{labels_column, labels_of_column};
+use super::table_rows::{kind_text, namespace, record_at, resource};
+use crate::store::labels::{Labelling, labels_column, labels_of_column};
 use crate::store::{
-    Change, EventDetails, EventObject, LabelStore, LabelledObject, ObjectKind, Operation, Resource, Result, StoreError,
-    TableKind, WarehouseRef, note_name, note_namespace,
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, ObjectKind, Operation, Resource,
+    Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
 };
+
+/// The tables and views with labels, from their index.
+const LABELLED: &str = "SELECT id, kind, metadata_location, owner, labels, namespace, name FROM tabular
+    WHERE organisation = $1 AND warehouse = $2 AND id > $3 AND labels IS NOT NULL ORDER BY id LIMIT $4";
+
+/// How many rows of [`LABELLED`] are read at once. Labels have at most 16 KiB.
+const MOST_AT_ONCE: i64 = 250;
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
@@ -152,6 +159,33 @@ impl LabelStore for PostgresStore {
         transact!(self, for warehouse_ref.organisation, transaction => {
             labels_update(transaction, warehouse_ref, on, update, most_bytes, change)
         })
+    }
+
+    async fn labelled_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &LabelFilter,
+        after: Option<TableId>,
+        limit: u32,
+    ) -> Result<LabelledPage> {
+        let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+        let mut page = Labelling::new(filter, limit);
+        loop {
+            let last = page.last().or(after).map(|last| last.0).unwrap_or_default();
+            let rows = self.read(LABELLED, params![organisation, warehouse, last, MOST_AT_ONCE]).await?;
+            for row in &rows {
+                if page.is_full() {
+                    return Ok(page.end(false));
+                }
+                let ident = TableIdent::new(namespace(get(row, 5)?)?, get(row, 6)?);
+                let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+                let Some(record) = record_at(row, 0)? else { continue };
+                page.add(ident, record, row.raw_size_bytes());
+            }
+            if (rows.len() as u64) < u64::try_from(MOST_AT_ONCE).unwrap_or(u64::MAX) {
+                return Ok(page.end(true));
+            }
+        }
     }
 
     async fn labels_of_namespaces(

@@ -13,18 +13,37 @@ use super::convert::{Failure, column, get};
 use super::events::event_add;
 use super::generations::raise;
 use super::grants::{principal_at, principal_columns};
-use super::pages::{after_id, one_more, page_of};
+use super::pages::{after_id, after_name, one_more, page_of};
 use super::params::params;
 use super::restricted::restriction_at;
 use super::roles::principal_role_name;
 use super::state_rows::{self, Affected};
 use super::table_rows::namespace;
+use crate::store::pages::{MOST_LARGE_ITEMS, PageFill};
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Page, PageRequest, PrincipalRecord, Resource,
     RestrictionRecord, RestrictionStore, Result, StoreError, TableKind, WarehouseRef, note_name,
 };
 
+/// The columns of a restriction, without a condition for the role. [`record_at`] reads them in this order.
+macro_rules! restriction_records {
+    () => {
+        "SELECT role.id, role.name, one.restriction, one.updated_ms FROM read_restriction AS one
+         JOIN principal_role AS role ON role.organisation = one.organisation AND role.id = one.principal_role
+         WHERE one.organisation = $1 AND one.tabular = $2 AND one.warehouse = $3"
+    };
+}
+
 type Outcome<T> = std::result::Result<T, Failure>;
+
+fn record_at(row: &Row) -> Result<RestrictionRecord> {
+    Ok(RestrictionRecord {
+        role: PrincipalRoleId(get(row, 0)?),
+        role_name: get(row, 1)?,
+        restriction: restriction_at(row, 2)?,
+        updated_ms: get(row, 3)?,
+    })
+}
 
 /// Locks the organisation, and returns the names of the table and the role of a restriction.
 async fn lock_names(
@@ -172,24 +191,36 @@ impl RestrictionStore for PostgresStore {
         })
     }
 
-    async fn restriction_list(&self, warehouse_ref: WarehouseRef, table: TableId) -> Result<Vec<RestrictionRecord>> {
-        let rows = self
-            .read(
-                "SELECT role.id, role.name, one.restriction, one.updated_ms FROM read_restriction AS one
-                 JOIN principal_role AS role ON role.organisation = one.organisation AND role.id = one.principal_role
-                 WHERE one.organisation = $1 AND one.tabular = $2 AND one.warehouse = $3 ORDER BY role.name",
-                params![warehouse_ref.organisation.0, table.0, warehouse_ref.warehouse.0],
-            )
-            .await?;
-        let record = |row: &Row| {
-            Ok(RestrictionRecord {
-                role: PrincipalRoleId(get(row, 0)?),
-                role_name: get(row, 1)?,
-                restriction: restriction_at(row, 2)?,
-                updated_ms: get(row, 3)?,
-            })
-        };
-        rows.iter().map(record).collect()
+    async fn restriction_get(
+        &self,
+        warehouse_ref: WarehouseRef,
+        (table, role): (TableId, PrincipalRoleId),
+    ) -> Result<Option<RestrictionRecord>> {
+        let sql = concat!(restriction_records!(), " AND one.principal_role = $4");
+        let key = params![warehouse_ref.organisation.0, table.0, warehouse_ref.warehouse.0, role.0];
+        self.read(sql, key).await?.first().map(record_at).transpose()
+    }
+
+    async fn restriction_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        table: TableId,
+        page: &PageRequest,
+    ) -> Result<Page<RestrictionRecord>> {
+        let sql = concat!(restriction_records!(), " AND role.name > $4 ORDER BY role.name LIMIT $5");
+        let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+        // One more than a page: another one means that another page follows.
+        let most = i64::from(MOST_LARGE_ITEMS) + 1;
+        let rows = self.read(sql, params![organisation, table.0, warehouse, after_name(page), most]).await?;
+        let (mut items, mut fill) = (Vec::new(), PageFill::of_large_items(page.limit));
+        for row in &rows {
+            if fill.is_full() {
+                return Ok(Page { items, more: true });
+            }
+            fill.count_row(row.raw_size_bytes(), true);
+            items.push(record_at(row)?);
+        }
+        Ok(Page { items, more: false })
     }
 
     async fn trusted_engine_set(

@@ -3,17 +3,19 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
-use tidewater_core::labels::{LabelUpdate, Labels};
+use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::SqliteStore;
 use super::convert::{bounded, id, kind_text, namespace};
 use super::events::event_add;
+use super::pages::row_bytes;
 use super::pointers::resource;
-use crate::store::labels::{labels_column, labels_of_column};
+use super::table_rows::record_at;
+use crate::store::labels::{Labelling, labels_column, labels_of_column};
 use crate::store::{
-    Change, EventDetails, EventObject, LabelStore, LabelledObject, ObjectKind, Operation, Resource, Result, StoreError,
-    TableKind, WarehouseRef, note_name, note_namespace,
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, ObjectKind, Operation, Resource,
+    Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
 };
 
 /// The labels of an object as stored, and its event.
@@ -111,6 +113,34 @@ fn labels_update(
     Ok(after)
 }
 
+/// The tables and views with labels, from their index.
+const LABELLED: &str = "SELECT id, kind, metadata_location, owner, labels, namespace, name FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND id > ?3 AND labels IS NOT NULL ORDER BY id";
+
+fn labelled_list(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    filter: &LabelFilter,
+    after: Option<TableId>,
+    limit: u32,
+) -> Result<LabelledPage> {
+    let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+    let after = after.map(|after| after.0).unwrap_or_default();
+    let mut statement = connection.prepare_cached(LABELLED)?;
+    let mut rows = statement.query(params![organisation.as_bytes(), warehouse.as_bytes(), after.as_bytes()])?;
+    let mut page = Labelling::new(filter, limit);
+    while let Some(row) = rows.next()? {
+        if page.is_full() {
+            return Ok(page.end(false));
+        }
+        let (of, name): (String, String) = (row.get(5)?, row.get(6)?);
+        let ident = TableIdent::new(namespace(&of)?, &name);
+        let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+        page.add(ident, record_at(row)?, row_bytes(row));
+    }
+    Ok(page.end(true))
+}
+
 #[async_trait]
 impl LabelStore for SqliteStore {
     async fn labels_update(
@@ -123,6 +153,18 @@ impl LabelStore for SqliteStore {
     ) -> Result<Labels> {
         let (on, update, change) = (on.clone(), update.clone(), change.clone());
         self.write(move |connection| labels_update(connection, warehouse_ref, &on, &update, most_bytes, &change)).await
+    }
+
+    async fn labelled_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        filter: &LabelFilter,
+        after: Option<TableId>,
+        limit: u32,
+    ) -> Result<LabelledPage> {
+        let filter = filter.clone();
+        let list = move |connection: &Connection| labelled_list(connection, warehouse_ref, &filter, after, limit);
+        self.read_list(Some(warehouse_ref.organisation), list).await
     }
 
     async fn labels_of_namespaces(

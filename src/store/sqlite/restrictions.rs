@@ -1,7 +1,7 @@
 //! Read restrictions and trusted engines.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, PrincipalId, PrincipalRoleId, TableId};
 use tidewater_core::name::TableIdent;
 use tidewater_core::restrictions::Restriction;
@@ -10,9 +10,10 @@ use super::SqliteStore;
 use super::convert::{bounded, id, namespace};
 use super::events::event_add;
 use super::grants::{PRINCIPAL, after_id, principal_at};
-use super::pages::{one_more, page_of};
+use super::pages::{one_more, page_of, row_bytes};
 use super::restricted::restriction_at;
 use super::roles::principal_role_name;
+use crate::store::pages::PageFill;
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Page, PageRequest, PrincipalRecord, Resource,
     RestrictionRecord, RestrictionStore, Result, StoreError, TableKind, WarehouseRef, note_name,
@@ -98,27 +99,51 @@ fn restriction_remove(
     event_add(connection, change, warehouse_ref, Operation::RemoveRestriction, &object, &details)
 }
 
+/// The columns of a restriction, without a condition for the role. [`record_at`] reads them in this order.
+const RECORDS: &str = "SELECT role.id, role.name, one.restriction, one.updated_ms FROM read_restriction AS one
+    JOIN principal_role AS role ON role.organisation = one.organisation AND role.id = one.principal_role
+    WHERE one.organisation = ?1 AND one.tabular = ?2 AND one.warehouse = ?3";
+
+fn record_at(row: &Row<'_>) -> Result<RestrictionRecord> {
+    Ok(RestrictionRecord {
+        role: id(PrincipalRoleId, row.get(0)?),
+        role_name: row.get(1)?,
+        restriction: restriction_at(row, 2)?,
+        updated_ms: row.get(3)?,
+    })
+}
+
+fn restriction_get(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    (table, role): (TableId, PrincipalRoleId),
+) -> Result<Option<RestrictionRecord>> {
+    let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+    let mut statement = connection.prepare_cached(&format!("{RECORDS} AND one.principal_role = ?4"))?;
+    let key = params![organisation.as_bytes(), table.0.as_bytes(), warehouse.as_bytes(), role.0.as_bytes()];
+    statement.query_and_then(key, record_at)?.next().transpose()
+}
+
 fn restriction_list(
     connection: &Connection,
     warehouse_ref: WarehouseRef,
     table: TableId,
-) -> Result<Vec<RestrictionRecord>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT role.id, role.name, one.restriction, one.updated_ms FROM read_restriction AS one
-         JOIN principal_role AS role ON role.organisation = one.organisation AND role.id = one.principal_role
-         WHERE one.organisation = ?1 AND one.tabular = ?2 AND one.warehouse = ?3 ORDER BY role.name",
-    )?;
-    let key =
-        params![warehouse_ref.organisation.0.as_bytes(), table.0.as_bytes(), warehouse_ref.warehouse.0.as_bytes()];
-    let rows = statement.query_and_then(key, |row| {
-        Ok::<_, StoreError>(RestrictionRecord {
-            role: id(PrincipalRoleId, row.get(0)?),
-            role_name: row.get(1)?,
-            restriction: restriction_at(row, 2)?,
-            updated_ms: row.get(3)?,
-        })
-    })?;
-    rows.collect()
+    page: &PageRequest,
+) -> Result<Page<RestrictionRecord>> {
+    let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+    let mut statement = connection.prepare_cached(&format!("{RECORDS} AND role.name > ?4 ORDER BY role.name"))?;
+    let after = page.after.as_deref().unwrap_or_default();
+    let mut rows =
+        statement.query(params![organisation.as_bytes(), table.0.as_bytes(), warehouse.as_bytes(), after])?;
+    let (mut items, mut fill) = (Vec::new(), PageFill::of_large_items(page.limit));
+    while let Some(row) = rows.next()? {
+        if fill.is_full() {
+            return Ok(Page { items, more: true });
+        }
+        fill.count_row(row_bytes(row), true);
+        items.push(record_at(row)?);
+    }
+    Ok(Page { items, more: false })
 }
 
 fn trusted_engine_set(
@@ -173,8 +198,23 @@ impl RestrictionStore for SqliteStore {
         self.write(move |connection| restriction_remove(connection, warehouse_ref, on, &change)).await
     }
 
-    async fn restriction_list(&self, warehouse_ref: WarehouseRef, table: TableId) -> Result<Vec<RestrictionRecord>> {
-        let list = move |connection: &Connection| restriction_list(connection, warehouse_ref, table);
+    async fn restriction_get(
+        &self,
+        warehouse_ref: WarehouseRef,
+        on: (TableId, PrincipalRoleId),
+    ) -> Result<Option<RestrictionRecord>> {
+        let get = move |connection: &Connection| restriction_get(connection, warehouse_ref, on);
+        self.read_list(Some(warehouse_ref.organisation), get).await
+    }
+
+    async fn restriction_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        table: TableId,
+        page: &PageRequest,
+    ) -> Result<Page<RestrictionRecord>> {
+        let page = page.clone();
+        let list = move |connection: &Connection| restriction_list(connection, warehouse_ref, table, &page);
         self.read_list(Some(warehouse_ref.organisation), list).await
     }
 

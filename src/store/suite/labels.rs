@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use tidewater_core::ids::TableId;
-use tidewater_core::labels::{InvalidLabels, LabelEdit, LabelMap, LabelUpdate, Labels};
+use tidewater_core::labels::{InvalidLabels, LabelEdit, LabelFilter, LabelMap, LabelUpdate, Labels};
 use tidewater_core::name::TableIdent;
 
 use super::fixture::{
@@ -13,7 +13,8 @@ use super::fixture::{
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, EventFilter, LabelledObject, Operation, Resource, Restore, StoreError, TableKind, WarehouseRef,
+    DropTerms, EventFilter, LabelledObject, LabelledPage, Operation, Resource, Restore, StoreError, TableKind,
+    WarehouseRef,
 };
 
 const MANY: u64 = 1 << 20;
@@ -143,6 +144,46 @@ pub(in crate::store) async fn labels_of_namespaces_are_listed_counted_and_end_wi
     has_counted("a drop of a namespace with labels");
     let again = stored_namespace(&store, place, "sales").await;
     assert_eq!(store.labels_of_namespaces(organisation).await.unwrap(), [], "{again}");
+}
+
+pub(in crate::store) async fn labelled_tables_are_found_by_name_and_value_in_pages(store: Subject) {
+    let place = store_warehouse(&store).await;
+    let (sales, elsewhere) = (stored_namespace(&store, place, "sales").await, store_warehouse(&store).await);
+    let mut expected = Vec::new();
+    for (number, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        let kind = if number == 1 { TableKind::View } else { TableKind::Table };
+        let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+        let value = if number == 2 { "no" } else { "yes" };
+        if number < 4 {
+            replace(&store, place, &LabelledObject::Tabular(kind, id), &labels(&[("gdpr", value)])).await.unwrap();
+            expected.push((id, ident(&sales, name), kind, value));
+        }
+    }
+    expected.sort_unstable_by_key(|(id, ..)| *id);
+    let all = async |name: &str, value: Option<&str>, limit: u32| {
+        let filter = LabelFilter { name: name.to_owned(), value: value.map(str::to_owned) };
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.labelled_list(place, &filter, after, limit).await.unwrap();
+            assert!(page.items.len() <= limit as usize, "{page:?}");
+            found.extend(page.items.into_iter().map(|one| (one.record.id, one.ident, one.record.kind)));
+            after = page.next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    };
+    for limit in [1, 2, 100] {
+        for wanted in [None, Some("yes"), Some("no"), Some("other")] {
+            let matching = expected.iter().filter(|(.., value)| wanted.is_none_or(|wanted| wanted == *value));
+            let matching: Vec<_> = matching.map(|(id, ident, kind, _)| (*id, ident.clone(), *kind)).collect();
+            assert_eq!(all("gdpr", wanted, limit).await, matching, "{wanted:?} in pages of {limit}");
+        }
+        assert_eq!(all("class", Some("pii"), limit).await.len(), 4, "labels of columns count");
+        assert!(all("object-labels", None, limit).await.is_empty() && all("none", None, limit).await.is_empty());
+    }
+    let filter = LabelFilter { name: "gdpr".to_owned(), value: None };
+    assert_eq!(store.labelled_list(elsewhere, &filter, None, 10).await.unwrap(), LabelledPage::default());
 }
 
 pub(in crate::store) async fn labels_of_what_is_missing_or_another_organisations_are_refused(store: Subject) {

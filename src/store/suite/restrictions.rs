@@ -82,7 +82,9 @@ pub(in crate::store) async fn restriction_applies_to_all_tokens_of_its_role_and_
     // A token that is narrowed to other roles has it too.
     let narrowed = store.principal_access(organisation, site.key.principal, Some([].into())).await.unwrap();
     assert_eq!(narrowed.restricted, access.restricted);
-    let listed = store.restriction_list(site.warehouse_ref, site.table).await.unwrap();
+    let on = (site.table, site.role.id);
+    let listed = store.restriction_list(site.warehouse_ref, site.table, &PageRequest::default()).await.unwrap().items;
+    assert_eq!(store.restriction_get(site.warehouse_ref, on).await.unwrap().as_ref(), listed.first());
     assert_eq!((listed.len(), &*listed[0].role_name, listed[0].updated_ms), (1, "analysts", NOW_MS));
 
     for _ in 0..2 {
@@ -119,7 +121,35 @@ pub(in crate::store) async fn restriction_stays_with_its_table_and_ends_with_it_
     again.set(&store, &masks("mask-alphanum")).await.unwrap();
     store.principal_role_delete(place.organisation, again.role.id, &change()).await.unwrap();
     assert_eq!(again.restricted(&store).await, []);
-    assert!(store.restriction_list(place, again.table).await.unwrap().is_empty());
+    assert!(store.restriction_list(place, again.table, &PageRequest::default()).await.unwrap().items.is_empty());
+    assert_eq!(store.restriction_get(place, (again.table, again.role.id)).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn restrictions_are_listed_in_pages_of_few_items_and_bytes(store: Subject) {
+    let site = Site::new(&store).await;
+    let (place, value) = (site.warehouse_ref, "x".repeat(15 << 10));
+    let filter = format!(r#"{{"type":"eq","term":{{"type":"reference","id":1}},"value":"{value}"}}"#);
+    let long = format!(r#"{{"filter":{filter},"masks":{{}},"others":"plan"}}"#);
+    let long = Restriction::parse(&long).unwrap();
+    let names: Vec<String> = (0..100).map(|number| format!("role{number:03}")).collect();
+    for name in &names {
+        let role = PrincipalRole { id: PrincipalRoleId(fresh_uuid()), name: name.clone(), created_ms: NOW_MS };
+        store.principal_role_create(place.organisation, &role, &change()).await.unwrap();
+        store.restriction_set(place, (site.table, role.id), &long, MANY, &change()).await.unwrap();
+    }
+    for (limit, most) in [(Some(3), 3), (None, 70), (Some(10_000), 70)] {
+        let (mut found, mut page) = (Vec::new(), PageRequest { after: None, limit });
+        loop {
+            let listed = store.restriction_list(place, site.table, &page).await.unwrap();
+            assert!((1..=most).contains(&listed.items.len()), "{} of {limit:?}", listed.items.len());
+            found.extend(listed.items.into_iter().map(|one| one.role_name));
+            page.after = found.last().cloned();
+            if !listed.more {
+                break;
+            }
+        }
+        assert_eq!(found, names);
+    }
 }
 
 pub(in crate::store) async fn table_at_the_location_of_a_dropped_one_gets_its_restrictions(store: Subject) {

@@ -230,7 +230,13 @@ final class Judge {
     if (delete.content() == FileContent.EQUALITY_DELETES && noRowMatches(one, delete)) {
       return "delete of rows that the filter excludes";
     }
-    return reasons(one).comparesUuids(delete) && !deletesRows(one, delete, file) ? "delete kept for the order of UUIDs" : "delete too many";
+    if (deletesRows(one, delete, file)) {
+      return "delete too many";
+    }
+    if (reasons(one).comparesUuids(delete)) {
+      return "delete kept for the order of UUIDs";
+    }
+    return reasons(one).comparesRequired(delete) ? "delete kept for an unknown number of nulls" : "delete too many";
   }
 
   /** Returns whether a delete file names rows of a data file. */

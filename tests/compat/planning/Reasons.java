@@ -10,6 +10,7 @@ import org.apache.iceberg.FileScanTask;
 import org.apache.iceberg.Schema;
 import org.apache.iceberg.Table;
 import org.apache.iceberg.expressions.Expression;
+import org.apache.iceberg.expressions.Expression.Operation;
 import org.apache.iceberg.expressions.ExpressionVisitors;
 import org.apache.iceberg.expressions.Expressions;
 import org.apache.iceberg.expressions.UnboundPredicate;
@@ -37,6 +38,12 @@ final class Reasons {
   String kept(String location) throws IOException {
     Predicate<UnboundPredicate<?>> uuids = predicate -> predicate.literals() != null && type(predicate) == Type.TypeID.UUID;
     Predicate<UnboundPredicate<?>> transforms = predicate -> predicate.term() instanceof UnboundTransform;
+    Predicate<UnboundPredicate<?>> aboveNumbers = predicate ->
+        (predicate.op() == Operation.GT || predicate.op() == Operation.GT_EQ)
+            && Set.of(Type.TypeID.FLOAT, Type.TypeID.DOUBLE).contains(type(predicate));
+    if (keeps(location, aboveNumbers)) {
+      return "file kept for NaN";
+    }
     if (keeps(location, uuids)) {
       return "file kept for the order of UUIDs";
     }
@@ -67,6 +74,15 @@ final class Reasons {
   boolean comparesUuids(DeleteFile delete) {
     return delete.content() == FileContent.EQUALITY_DELETES
         && delete.equalityFieldIds().stream().map(schema::findField).anyMatch(field -> field != null && field.type().typeId() == Type.TypeID.UUID);
+  }
+
+  /**
+   * Returns whether an equality delete compares a required column. Without a count of its nulls, the library relies on the schema, and the server
+   * does not: it keeps the delete.
+   */
+  boolean comparesRequired(DeleteFile delete) {
+    return delete.content() == FileContent.EQUALITY_DELETES
+        && delete.equalityFieldIds().stream().map(schema::findField).anyMatch(field -> field != null && field.isRequired());
   }
 
   /** Returns whether a name of the filter is that of another column, or of none, in the table's current schema. */

@@ -248,3 +248,64 @@ async fn restricted_callers_get_labels_if_they_may_load_and_may_not_change_them(
     }
     assert_eq!(world.labels(TABLE).await, labels);
 }
+
+#[tokio::test]
+async fn search_finds_what_its_caller_may_load_in_pages() {
+    let world = World::new().await;
+    let (own, column) =
+        (json!({ "object-labels": { "class": "pii" } }), json!([{ "column": "id", "labels": { "class": "pii" } }]));
+    for on in ["ns", "ns%1Fbelow", "ns/views/v"] {
+        world.change(Method::PUT, on, &own).await.ok(200);
+    }
+    world
+        .change(Method::PUT, "ns/tables/t", &json!({ "object-labels": { "owner": "x" }, "fields": column }))
+        .await
+        .ok(200);
+    let find = async |key: &str, query: &str| {
+        let (mut found, mut token) = (Vec::new(), String::new());
+        loop {
+            let page =
+                world.catalog.get(key, &format!("{LAKE}/labels?{query}&page-size=1&page-token={token}")).await.ok(200);
+            assert!(page["objects"].as_array().unwrap().len() <= 1, "{page}");
+            found.extend(page["objects"].as_array().unwrap().clone());
+            match page["next-page-token"].as_str() {
+                Some(next) => token = next.to_owned(),
+                None => return found,
+            }
+        }
+    };
+    let namespace = |levels: Value| json!({ "type": "namespace", "namespace": levels, "value": "pii", "fields": [] });
+    let table =
+        json!({ "type": "table", "namespace": ["ns"], "name": "t", "fields": [{ "field-id": 1, "value": "pii" }] });
+    let view = json!({ "type": "view", "namespace": ["ns"], "name": "v", "value": "pii", "fields": [] });
+    let admin = &world.tenant.key;
+    let all = [namespace(json!(["ns"])), namespace(json!(["ns", "below"])), table.clone(), view.clone()];
+    for query in ["key=class", "key=class&value=pii"] {
+        assert_eq!(find(admin, query).await, all);
+    }
+    for query in ["key=class&value=other", "key=none", "key=object-labels"] {
+        assert!(find(admin, query).await.is_empty(), "{query}");
+    }
+    assert_eq!(find(admin, "key=owner").await[0]["value"], "x");
+    world.catalog.get(admin, &format!("{LAKE}/labels")).await.error(400, "BadRequestException");
+
+    // A key without a role sees what it was granted.
+    let path = "/management/v1/organisations/acme";
+    let made = world.post(&format!("{path}/keys"), &json!({ "name": "one", "role": "none" })).await.ok(200);
+    let key = made["api_key"].as_str().unwrap();
+    world.catalog.get(key, &format!("{LAKE}/labels?key=class")).await.error(403, "ForbiddenException");
+    let machine = async |method: Method, path: String, body: Value, status: u16| {
+        world.catalog.machine(method, &path, &body).await.ok(status);
+    };
+    machine(Method::POST, format!("{path}/principal-roles"), json!({ "name": "role" }), 200).await;
+    machine(Method::PUT, format!("{path}/principal-roles/role/principals/one"), Value::Null, 204).await;
+    machine(Method::POST, format!("{LAKE}/catalog-roles"), json!({ "name": "readers" }), 200).await;
+    machine(Method::PUT, format!("{LAKE}/catalog-roles/readers/principal-roles/role"), Value::Null, 204).await;
+    let grant = json!({ "privilege": "TABLE_READ_PROPERTIES", "type": "table", "namespace": ["ns"], "name": "t" });
+    machine(Method::PUT, format!("{LAKE}/catalog-roles/readers/grants"), grant, 204).await;
+    assert_eq!(find(key, "key=class").await, [table]);
+    // A table that is restricted for the caller is not loaded, so it is not found.
+    let restriction = json!({ "masks": [{ "column": "id", "action": "sha-256-global" }] });
+    machine(Method::PUT, format!("{LAKE}/namespaces/ns/tables/t/restrictions/role"), restriction, 204).await;
+    assert!(find(key, "key=class").await.is_empty());
+}

@@ -215,3 +215,34 @@ async fn without_the_setting_there_is_no_such_route_and_no_endpoint() {
     assert!(config["endpoints"].as_array().unwrap().contains(&json!("POST /v1/{prefix}/events")));
     assert_eq!(with.bytes(&tenant.key, Method::GET, EVENTS, "").await.status, 405);
 }
+
+#[tokio::test]
+async fn restrictions_of_a_table_are_told_only_to_those_who_manage_access_to_it() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let (path, lake) = ("/management/v1/organisations/acme", "/management/v1/organisations/acme/warehouses/main");
+    let machine = async |method: Method, path: String, body: Value, status: u16| {
+        catalog.machine(method, &path, &body).await.ok(status)
+    };
+    let made = machine(Method::POST, format!("{path}/keys"), json!({ "name": "r", "role": "reader" }), 200).await;
+    let reader = made["api_key"].as_str().unwrap();
+    machine(Method::POST, format!("{path}/principal-roles"), json!({ "name": "others" }), 200).await;
+    machine(Method::POST, format!("{path}/principal-roles"), json!({ "name": "germany" }), 200).await;
+    machine(Method::PUT, format!("{path}/principal-roles/germany/principals/r"), Value::Null, 204).await;
+    for (role, value) in [("others", 4_711), ("germany", 4_712)] {
+        let filter = json!({ "type": "eq", "term": "id", "value": value });
+        let restriction = json!({ "filter": filter, "others": "plan" });
+        let on = format!("{lake}/namespaces/ns/tables/t/restrictions/{role}");
+        machine(Method::PUT, on.clone(), restriction, 204).await;
+        if role == "others" {
+            machine(Method::DELETE, on, Value::Null, 204).await;
+        }
+    }
+    let of_admin = all(&catalog, &tenant.key, json!({}), 100).await;
+    assert!(json!(of_admin).to_string().contains("4711"), "{of_admin:?}");
+    let of_reader = all(&catalog, reader, json!({}), 100).await;
+    assert!(types(&of_reader).contains(&"create-table"), "it may load the table");
+    let text = json!(of_reader).to_string();
+    assert!(!text.contains("restriction") && !text.contains("471"), "{text}");
+}

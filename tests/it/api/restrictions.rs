@@ -370,7 +370,7 @@ async fn restriction_is_set_shown_listed_and_removed() {
     let one = format!("{all}/restricted");
     let get = async |path: &str| world.catalog.machine(Method::GET, path, &Value::Null).await;
     get(&one).await.error(404, "NotFoundException");
-    assert_eq!(get(&all).await.ok(200), json!({ "restrictions": [] }));
+    assert_eq!(get(&all).await.ok(200), json!({ "next-page-token": null, "restrictions": [] }));
     let body = json!({ "masks": [{ "column": "text", "action": "show-first-4" }], "filter": test("lt", "id", 5) });
     for _ in 0..2 {
         world.restrict("t", &body).await.ok(204);
@@ -380,6 +380,15 @@ async fn restriction_is_set_shown_listed_and_removed() {
     assert_eq!((&shown["others"], &shown["principal-role"]), (&json!("refuse"), &json!("restricted")));
     assert_eq!(shown["filter"]["left"], json!({ "type": "reference", "id": 1 }));
     assert_eq!(get(&all).await.ok(200)["restrictions"], json!([shown]));
+    // The same restriction of another role is on a page of its own.
+    world.machine(Method::POST, "/principal-roles", &json!({ "name": "another" }), 200).await;
+    world.catalog.machine(Method::PUT, &format!("{all}/another"), &body).await.ok(204);
+    let first = get(&format!("{all}?page-size=1")).await.ok(200);
+    assert_eq!(first["restrictions"][0]["principal-role"], "another");
+    let token = first["next-page-token"].as_str().unwrap();
+    let second = get(&format!("{all}?page-size=1&page-token={token}")).await.ok(200);
+    assert_eq!(second, json!({ "next-page-token": null, "restrictions": [shown] }));
+    world.catalog.machine(Method::DELETE, &format!("{all}/another"), &Value::Null).await.ok(204);
     for (wrong, why) in [
         (json!({}), "Give a filter or a mask"),
         (json!({ "masks": [{ "column": "nothing", "action": "show-first-4" }] }), "does not exist"),
@@ -397,7 +406,8 @@ async fn restriction_is_set_shown_listed_and_removed() {
         world.catalog.machine(Method::DELETE, &one, &Value::Null).await.ok(204);
     }
     world.catalog.get(&world.writer, TABLE).await.ok(200);
-    assert_eq!(world.operations().await, ["remove-restriction", "set-restriction"], "repeated changes leave no event");
+    let operations = ["remove-restriction", "remove-restriction", "set-restriction", "set-restriction"];
+    assert_eq!(world.operations().await, operations, "repeated changes leave no event");
 }
 
 #[tokio::test]

@@ -27,6 +27,23 @@ fn json_has_the_specifications_names() {
 }
 
 #[test]
+fn filter_finds_labels_of_the_object_and_of_its_columns() {
+    let fields = [(3, map(&[("class", "pii")])), (4, map(&[("class", "open")])), (5, map(&[("owner", "pii")]))];
+    let labels = Labels::new(map(&[("owner", "sales"), ("class", "pii")]), fields.into()).unwrap();
+    let find = |name: &str, value: Option<&str>| {
+        LabelFilter { name: name.to_owned(), value: value.map(str::to_owned) }.find(&labels)
+    };
+    let found = |object: Option<&str>, fields: &[(i32, &str)]| {
+        let fields = fields.iter().map(|(id, value)| (*id, (*value).to_owned())).collect();
+        Some(FoundLabel { object: object.map(str::to_owned), fields })
+    };
+    assert_eq!(find("class", None), found(Some("pii"), &[(3, "pii"), (4, "open")]));
+    assert_eq!(find("class", Some("open")), found(None, &[(4, "open")]));
+    assert_eq!(find("owner", Some("sales")), found(Some("sales"), &[]));
+    assert_eq!((find("owner", Some("")), find("Class", None)), (None, None));
+}
+
+#[test]
 fn labels_out_of_bounds_are_refused() {
     let of = |name: &str, value: &str| Labels::new(map(&[(name, value)]), BTreeMap::new());
     for (name, value) in [("a", ""), ("Kosten stelle", "ä\u{10FFFF}"), (&"é".repeat(128), &"é".repeat(1_024))] {

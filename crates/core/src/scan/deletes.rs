@@ -224,6 +224,26 @@ impl DeleteIndex {
         self.vectors.is_empty() && self.by_path.is_empty() && self.by_partition.is_empty() && self.global.is_empty()
     }
 
+    /// Estimates the used memory, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let equality = |list: &Vec<EqualityDeletes>| list.iter().map(EqualityDeletes::size_bytes).sum::<usize>();
+        let partitions = self.by_partition.iter().map(|(key, deletes)| {
+            let positions = deletes.positions.iter().map(PositionDeletes::size_bytes).sum::<usize>();
+            key.len() + positions + equality(&deletes.equality)
+        });
+        let paths = self.by_path.iter().map(|(path, deletes)| {
+            path.len() + deletes.iter().map(|one| size_of_val(one) + one.key.len()).sum::<usize>()
+        });
+        let vectors = self.vectors.keys().map(|path| path.len());
+        table_bytes(&self.vectors)
+            + table_bytes(&self.by_path)
+            + table_bytes(&self.by_partition)
+            + vectors.chain(paths).chain(partitions).sum::<usize>()
+            + equality(&self.global)
+            + size_of_val(self.columns.as_slice())
+    }
+
     /// Replaces `found` by the numbers of the delete files that apply to a data file, sorted:
     /// - the deletion vector of its path, if it is not older;
     /// - otherwise the position deletes of its partition that are not older, and may have its path;
@@ -292,7 +312,24 @@ impl DeleteIndex {
     }
 }
 
+/// Returns the memory of a map's own table, in bytes: a control byte for each place.
+fn table_bytes<K, V>(map: &HashMap<K, V>) -> usize {
+    map.capacity() * (size_of::<(K, V)>() + 1)
+}
+
+impl EqualityDeletes {
+    fn size_bytes(&self) -> usize {
+        size_of_val(self)
+            + self.columns.iter().map(|(_, values)| size_of::<usize>() + values.size_bytes()).sum::<usize>()
+    }
+}
+
 impl PositionDeletes {
+    fn size_bytes(&self) -> usize {
+        let bounds = [&self.lower, &self.upper];
+        size_of_val(self) + bounds.into_iter().flatten().map(|bound| bound.len()).sum::<usize>()
+    }
+
     /// Returns whether the bounds admit a path. An upper bound that was cut off admits the paths that start with it.
     fn admits(&self, path: &[u8]) -> bool {
         self.lower.as_deref().is_none_or(|lower| lower <= path)

@@ -27,6 +27,11 @@ impl ColumnValues {
         }
     }
 
+    /// Estimates the used memory, in bytes.
+    pub(super) fn size_bytes(&self) -> usize {
+        size_of_val(self) + self.bounds.heap_bytes()
+    }
+
     /// Returns false only if no value is in both files.
     pub(super) fn may_share(&self, other: &Self) -> bool {
         if self.nulls != Share::None && other.nulls != Share::None {

@@ -63,6 +63,16 @@ impl Bounds {
         Self { lower: self.lower.as_ref().and_then(&function), upper: self.upper.as_ref().and_then(&function) }
     }
 
+    /// Estimates the memory behind it, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::String(text) => text.len(),
+            Value::Binary(bytes) => bytes.len(),
+            _ => 0,
+        };
+        [&self.lower, &self.upper].into_iter().flatten().map(bytes).sum()
+    }
+
     pub(super) fn range(&self) -> Range<'_> {
         Range { lower: self.lower.as_ref(), upper: self.upper.as_ref() }
     }

@@ -80,6 +80,7 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
         "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/access" => {
             format!("{path}?action=load-table&namespace={}&table=t", objects.namespace)
         }
+        "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/labels" => path + "?key=owner",
         "DELETE /management/v1/signing-keys" => path + "?created-before-ms=1",
         _ => path,
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::{Value, json};
 
 use crate::support::Catalog;
@@ -81,4 +83,46 @@ async fn manifest_longer_than_its_list_says_counts_with_its_own_length() {
     std::fs::write(manifest(first), long).unwrap();
     let refused = catalog.post(&tenant.key, PLAN, &at).await;
     assert!(refused.error(406, "UnsupportedOperationException").contains("planning.max_bytes"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn tasks_of_a_plan_and_other_plans_share_the_index_of_its_deletes() {
+    const INDEXED: &str = "tidewater_scan_planning_considered_delete_files_total ";
+    let catalog = Catalog::with(|config| {
+        (config.planning.inline_files, config.planning.task_files) = (1, 1);
+        config.telemetry.public = true;
+    })
+    .await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let written = Written { catalog: &catalog, tenant: &tenant, name: "t" };
+    written.create().await;
+    let file = |number: i64| data_file(&format!("file:///data/{number}.parquet"), Some(2), 10, (number, number + 9));
+    written.append((0..4).map(|number| vec![file(number)]).collect()).await;
+    let delete = |number| {
+        position_deletes(
+            &format!("file:///deletes/{number}.parquet"),
+            2,
+            Some(&format!("file:///data/{number}.parquet")),
+        )
+    };
+    written.commit("delete", Vec::new(), (0..4).map(delete).collect()).await;
+    let indexed = async || {
+        let answer = catalog.send(Request::get("/metrics").body(Body::empty()).unwrap()).await;
+        let text = String::from_utf8(answer.bytes).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(INDEXED)).unwrap().parse::<u64>().unwrap()
+    };
+    for request in [json!({}), json!({ "filter": { "type": "gt", "term": "id", "value": -5 } })] {
+        let planned = catalog.post(&tenant.key, PLAN, &request).await.ok(200);
+        let tokens = planned["plan-tasks"].as_array().unwrap();
+        assert!(tokens.len() >= 2, "{planned}");
+        for token in tokens {
+            let fetched = catalog.post(&tenant.key, TASKS, &json!({ "plan-task": token })).await.ok(200);
+            assert_eq!(fetched["delete-files"].as_array().unwrap().len(), 1, "{fetched}");
+        }
+        assert_eq!(indexed().await, 4, "they were indexed once");
+    }
+    // Another snapshot has other deletes.
+    written.commit("delete", Vec::new(), vec![delete(0)]).await;
+    catalog.post(&tenant.key, PLAN, &json!({})).await.ok(200);
+    assert_eq!(indexed().await, 4 + 5);
 }

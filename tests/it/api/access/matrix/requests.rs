@@ -76,6 +76,7 @@ fn path(row: &Row, template: &str, names: &Names, prefix: bool) -> String {
     match (row.route, row.variant) {
         ("GET /v1/config", _) => format!("{path}?warehouse={}", names.warehouse),
         ("GET /v1/namespaces", "parent") => format!("{path}?parent={}", levels.join("%1F")),
+        (route, _) if route.ends_with("{warehouse}/labels") => path + "?key=owner",
         (_, "purge") => path + "?purgeRequested=true",
         (route, _) if route.ends_with("/access") => {
             format!("{path}?action=load-table&namespace={}&table={}", levels.join("%1F"), names.table)

@@ -1,0 +1,125 @@
+//! `/management/v1/organisations/{organisation}/warehouses/{warehouse}/labels`: the objects of a warehouse with a label.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use tidewater_core::ids::TableId;
+use tidewater_core::labels::{FoundLabel, LabelFilter};
+use uuid::Uuid;
+
+use super::paging::ListPaging;
+use super::scoped::InOrganisation;
+use crate::access::action::LoadTable;
+use crate::api::Api;
+use crate::api::body::Parameters;
+use crate::api::error::ApiError;
+use crate::api::paging::token_after;
+use crate::catalog::{LabelPlace, LabelledName};
+use crate::store::TableKind;
+
+/// The label that is searched.
+#[derive(Deserialize)]
+pub(in crate::api) struct Wanted {
+    key: Option<String>,
+    value: Option<String>,
+}
+
+/// An object with the label.
+#[derive(Serialize)]
+struct FoundEntry {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    namespace: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The label's value of the object itself. Absent if only columns have the label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    fields: Vec<FoundField>,
+}
+
+/// A column with the label.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FoundField {
+    field_id: i32,
+    value: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::api) struct FoundList {
+    next_page_token: Option<String>,
+    objects: Vec<FoundEntry>,
+}
+
+impl FoundEntry {
+    fn new((name, found): (LabelledName, FoundLabel)) -> Self {
+        let (kind, namespace, name) = match name {
+            LabelledName::Namespace(ident) => ("namespace", ident, None),
+            LabelledName::Tabular(TableKind::Table, ident) => ("table", ident.namespace.clone(), Some(ident)),
+            LabelledName::Tabular(TableKind::View, ident) => ("view", ident.namespace.clone(), Some(ident)),
+        };
+        let fields = found.fields.into_iter().map(|(field_id, value)| FoundField { field_id, value });
+        Self {
+            kind,
+            namespace: namespace.levels().map(str::to_owned).collect(),
+            name: name.map(|ident| ident.name().to_owned()),
+            value: found.object,
+            fields: fields.collect(),
+        }
+    }
+}
+
+/// Returns the text of a token.
+fn token_of(place: &LabelPlace) -> String {
+    token_after(&match place {
+        LabelPlace::Namespace(key) => format!("n{key}"),
+        LabelPlace::Tabular(id) => format!("t{}", id.0),
+    })
+}
+
+/// Reads the text of a token.
+fn place_of(text: &str) -> Result<LabelPlace, ApiError> {
+    let not_ours = || ApiError::bad_request("this catalog did not issue page-token: start again with an empty one");
+    match text.split_at_checked(1) {
+        Some(("n", key)) => Ok(LabelPlace::Namespace(key.to_owned())),
+        Some(("t", id)) => Ok(LabelPlace::Tabular(TableId(Uuid::parse_str(id).map_err(|_| not_ours())?))),
+        _ => Err(not_ours()),
+    }
+}
+
+/// Finds the objects of a warehouse with a label, a page at a time.
+pub(in crate::api) async fn find(
+    State(api): State<Arc<Api>>,
+    InOrganisation(scope): InOrganisation<LoadTable>,
+    Parameters(paging): Parameters<ListPaging>,
+    Parameters(Wanted { key, value }): Parameters<Wanted>,
+) -> Result<Json<FoundList>, ApiError> {
+    let name = key.ok_or_else(|| ApiError::bad_request("Give the name of the label: key=NAME"))?;
+    let page = paging.request(api.settings.default_page_size)?;
+    let begin = page.after.as_deref().map(place_of).transpose()?;
+    let limit = page.limit.unwrap_or(api.settings.default_page_size);
+    let filter = LabelFilter { name, value };
+    let found = api.catalog.label_search(&scope.authorizer, &scope.warehouse, &filter, (begin, limit)).await?;
+    let next_page_token = found.next.as_ref().map(token_of);
+    Ok(Json(FoundList { next_page_token, objects: found.items.into_iter().map(FoundEntry::new).collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::paging::read_token;
+
+    #[test]
+    fn token_reads_back_and_others_are_refused() {
+        for place in [LabelPlace::Namespace("sales\u{1f}eu".to_owned()), LabelPlace::Tabular(TableId(Uuid::max()))] {
+            assert_eq!(place_of(&read_token(&token_of(&place)).unwrap()).unwrap(), place);
+        }
+        for text in ["", "x", "t", "tx", "é"] {
+            assert!(place_of(text).is_err(), "{text}");
+        }
+    }
+}
