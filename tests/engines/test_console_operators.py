@@ -1,12 +1,8 @@
-"""The console in a real browser: the pages of operators, who committed a snapshot, and a warehouse on a real S3 server.
-
-`TIDEWATER_SCREENSHOTS=1` writes the screenshots of docs/console.md again.
-"""
+"""The console in a real browser: the pages of operators, who committed a snapshot, and a warehouse on a real S3 server."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +12,7 @@ from support.admin import Admin
 from support.chromium import TIMEOUT_MS, axe_source, chromium, watched_page
 from support.rest import Rest
 from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
-from support.server import REPOSITORY, Server
-
-SCREENSHOTS = REPOSITORY / "docs/console"
+from support.server import Server
 
 OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true"
 
@@ -173,17 +167,3 @@ def test_screen_readers_and_small_screens_find_nothing_serious(
             found.setdefault(address, []).append(("wider than the screen by", wide))
     context.close()
     assert not found, found
-
-
-@pytest.mark.skipif(not os.environ.get("TIDEWATER_SCREENSHOTS"), reason="TIDEWATER_SCREENSHOTS is not set")
-def test_screenshots_are_written(browser: Any, server: Server, operator: str) -> None:
-    for name in ("acme", "globex", "initech"):
-        server.command("org", "create", name, "--tier", "free", check=False)
-    server.command("org", "suspend", "globex", check=False)
-    for name in ("organisations", "server"):
-        context = browser.new_context(viewport={"width": 1100, "height": 640}, color_scheme="light")
-        page = context.new_page()
-        sign_in(page, server.uri, operator, "Organisations")
-        page.goto(f"{server.uri}/console/{name}")
-        page.screenshot(path=SCREENSHOTS / f"{name}.png")
-        context.close()
