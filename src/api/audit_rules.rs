@@ -96,6 +96,7 @@ const RULES: &[Rule] = &[
     rule("POST", "/v1/views/rename", "rename-view", "view", Class::Change),
     // The server
     rule("GET", "/management/v1/status", "show-status", "server", Class::Read),
+    rule("GET", "/management/v1/slow-requests", "list-slow-requests", "server", Class::Read),
     rule("GET", "/management/v1/settings", "show-settings", "server", Class::Read),
     rule("POST", "/management/v1/reload", "reload-settings", "server", Class::Administration),
     rule("GET", "/management/v1/tiers", "list-tiers", "server", Class::Read),

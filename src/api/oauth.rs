@@ -16,7 +16,7 @@ use super::body::Form;
 use super::error::{ApiError, cut};
 use super::permission::source_of;
 use super::request_log::RequestFacts;
-use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
+use crate::auth::{Identity, OAuthError, OAuthErrorKind, SignIn};
 
 /// Issues a token for a key, or a new token for an old one.
 pub(super) async fn token(
@@ -45,7 +45,12 @@ pub(super) async fn token(
     let mut response = match api.authenticator.sign_in(request).await {
         Ok(token) => {
             if let Some(Extension(facts)) = facts {
-                facts.caller(Arc::clone(&token.caller));
+                match &token.identity {
+                    Identity::Key(caller) => {
+                        facts.caller(Arc::clone(caller));
+                    }
+                    Identity::Operator(operator) => facts.operator(Arc::clone(operator)),
+                }
             }
             let signed_in = SignedIn { method: token.method, scope: token.scope.clone() };
             let mut response = Json(token).into_response();

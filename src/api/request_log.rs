@@ -23,7 +23,7 @@ use super::refused_sign_ins::Refusals;
 use super::request_trace::{RequestTrace, TracedRequest};
 use crate::auth::{Caller, OperatorCaller};
 use crate::store::Actor;
-use crate::telemetry::{Answered, RequestMetrics};
+use crate::telemetry::{Answered, RequestMetrics, SlowRequest, method_name};
 
 /// The header in which a reverse proxy names the client's address. It is logged but not trusted: any client can send it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -226,6 +226,20 @@ impl<'a> LoggedRequest<'a> {
         Answered { method: self.method, route, status, took: self.started.elapsed() }
     }
 
+    /// Keeps the request if it is one of the slowest.
+    #[inline]
+    pub(super) fn note_slow(&self, facts: &RequestFacts, answered: &Answered<'_>, metrics: &RequestMetrics) {
+        metrics.slow().note(answered.took, |at_ms| SlowRequest {
+            at_ms,
+            method: method_name(answered.method),
+            route: answered.route.map(str::to_owned),
+            status: answered.status.map(|status| status.as_u16()),
+            took: answered.took,
+            organisation: facts.caller.get().map(|one| (one.organisation(), one.organisation_name().to_owned())),
+            request_id: self.id.to_str().unwrap_or_default().to_owned(),
+        });
+    }
+
     /// Ends the request's trace, if it has one. A request without a status was not answered.
     pub(super) fn end_trace(&self, facts: &RequestFacts, route: Option<&str>, status: Option<StatusCode>) {
         if let Some((_, trace)) = &facts.traced {
@@ -364,7 +378,9 @@ impl Drop for PendingDirect<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
             self.facts.count_organisation(self.metrics);
-            self.metrics.answered(&self.asked.as_answered(Some(self.route), None));
+            let answered = self.asked.as_answered(Some(self.route), None);
+            self.metrics.answered(&answered);
+            self.asked.note_slow(self.facts, &answered, self.metrics);
         }
     }
 }
@@ -436,8 +452,11 @@ impl PendingRequest {
 
     fn count(&self, status: Option<StatusCode>) {
         self.facts.count_organisation(&self.metrics);
-        self.metrics.answered(&self.asked().as_answered(self.facts.route_text(), status));
-        self.asked().end_trace(&self.facts, self.facts.route_text(), status);
+        let asked = self.asked();
+        let answered = asked.as_answered(self.facts.route_text(), status);
+        self.metrics.answered(&answered);
+        asked.note_slow(&self.facts, &answered, &self.metrics);
+        asked.end_trace(&self.facts, self.facts.route_text(), status);
     }
 }
 

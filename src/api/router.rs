@@ -11,6 +11,7 @@ use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, label_search, labels, maintenance,
     operators, organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys,
+    slow_requests,
     subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
@@ -171,6 +172,7 @@ fn management() -> Router<Arc<Api>> {
         .route("/management/v1/status", get(server::status))
         .route("/management/v1/tiers", get(server::tiers))
         .route("/management/v1/settings", get(server::settings))
+        .route("/management/v1/slow-requests", get(slow_requests::list))
         .route("/management/v1/reload", post(server::reload))
         .route("/management/v1/backup", post(backup::create))
         .route("/management/v1/reseal", post(warehouses::reseal))

@@ -323,6 +323,7 @@ impl ApiService {
             learned.count_organisation(self.metrics());
             let answered = asked.as_answered(Some(direct.route()), Some(response.status()));
             self.direct_metrics[direct.number()].answered(self.metrics(), &answered);
+            asked.note_slow(&learned, &answered, self.metrics());
             asked.end_trace(&learned, Some(direct.route()), Some(response.status()));
             return self.with_failure_traced(response, (&asked, &learned, Some(direct.route())));
         }

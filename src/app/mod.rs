@@ -50,7 +50,7 @@ pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
 use crate::store::{self, Store};
-use crate::telemetry::{Telemetry, Traces};
+use crate::telemetry::{SlowRequests, Telemetry, Traces};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::upkeep::Upkeep;
@@ -411,7 +411,8 @@ fn api_over(
     clock: Clock,
     traces: Option<&Traces>,
 ) -> Arc<Api> {
-    let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations));
+    let slow = SlowRequests::new(config.telemetry.slow_request_ms, clock.clone());
+    let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations, slow));
     let tracer = traces.map(|traces| Arc::clone(traces.tracer()));
     if let Some(traces) = traces {
         telemetry.register(|registry| traces.register(registry));

@@ -124,6 +124,12 @@ impl Audit {
         state & FAILS_CLOSED != 0 && state & (STORE_FAILS | EXPORT_FAILS | QUEUE_IS_FULL) != 0
     }
 
+    /// Returns whether records cannot be written or exported now.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & (STORE_FAILS | EXPORT_FAILS | QUEUE_IS_FULL) != 0
+    }
+
     /// Returns which part does not take records, for messages.
     #[must_use]
     pub fn failing_part(&self) -> &'static str {

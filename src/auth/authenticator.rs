@@ -1,6 +1,7 @@
 //! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
 mod maintenance;
+mod operators;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,7 +33,7 @@ use super::oidc::{CodeGrant, Providers, SeenProviderToken, SharedKeys};
 use super::restriction::{restrict, with_engine, with_grants};
 use super::signing::{MAX_TOKEN_LIFETIME_MS, SigningKeys};
 use super::standing::{Lookup, Source, Standing};
-use super::token::{self, Claims, EngineClaims, Subject, TokenError};
+use super::token::{self, Claims, EngineClaims, OperatorClaims, Subject, TokenError, Verified};
 
 /// The number of cached credentials. Others are looked up again at each request.
 const REMEMBERED: usize = 20_000;
@@ -147,6 +148,12 @@ enum SeenToken {
         /// The list of signing keys that it was verified with.
         generation: u64,
     },
+    /// A token of an operator.
+    Operator {
+        claims: Arc<OperatorClaims>,
+        /// The list of signing keys that it was verified with.
+        generation: u64,
+    },
     /// A token of an identity provider.
     Provider(SeenProviderToken),
 }
@@ -155,6 +162,7 @@ impl SeenToken {
     fn check_time(&self, now_ms: i64) -> Result<(), AuthError> {
         match self {
             Self::Own { claims, .. } => Ok(claims.check_time(now_ms)?),
+            Self::Operator { claims, .. } => Ok(claims.check_time(now_ms)?),
             Self::Provider(seen) => Ok(seen.check_time(now_ms)?),
         }
     }
@@ -163,6 +171,7 @@ impl SeenToken {
     fn signed_in_ms(&self) -> i64 {
         match self {
             Self::Own { claims, .. } => claims.signed_in_ms,
+            Self::Operator { claims, .. } => claims.signed_in_ms,
             Self::Provider(seen) => seen.issued_ms,
         }
     }
@@ -372,7 +381,11 @@ impl Authenticator {
     }
 
     /// Checks a credential as [`Self::check`] does, and counts changes of other servers first.
-    async fn check_confirmed(&self, credential: &[u8], source: CredentialSource<'_>) -> Result<Identity, AuthError> {
+    pub(super) async fn check_confirmed(
+        &self,
+        credential: &[u8],
+        source: CredentialSource<'_>,
+    ) -> Result<Identity, AuthError> {
         let (_, identity) = self.check(credential, source, self.now_ms()).await?;
         let is_confirmed = self.is_confirmed(identity.organisation(), || identity.is_current()).await?;
         if is_confirmed { Ok(identity) } else { Ok(self.check(credential, source, self.now_ms()).await?.1) }
@@ -443,7 +456,10 @@ impl Authenticator {
 
     /// Returns the claims of a token with a valid signature. It may be expired.
     pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
-        Ok(self.signing.verify(token, self.now_ms()).await?.0)
+        match self.signing.verify(token, self.now_ms()).await?.0 {
+            Verified::Caller(claims) => Ok(claims),
+            Verified::Operator(_) => Err(TokenError::NotForUs.into()),
+        }
     }
 
     /// Returns what signs browsers in at identity providers.
@@ -482,7 +498,9 @@ impl Authenticator {
     fn is_current(&self, seen: &Presented) -> bool {
         match &seen.token {
             None => true,
-            Some(SeenToken::Own { generation, .. }) => self.signing.is_current(*generation),
+            Some(SeenToken::Own { generation, .. } | SeenToken::Operator { generation, .. }) => {
+                self.signing.is_current(*generation)
+            }
             Some(SeenToken::Provider(seen)) => self.providers.is_current(seen),
         }
     }
@@ -501,7 +519,12 @@ impl Authenticator {
         let (subject, organisation, token) = if self.providers.are_for(credential, token::ISSUER) {
             self.verify_user(credential, now_ms).await?
         } else {
-            let (claims, generation) = self.signing.verify(credential, now_ms).await?;
+            let (claims, generation) = match self.signing.verify(credential, now_ms).await? {
+                (Verified::Caller(claims), generation) => (claims, generation),
+                (Verified::Operator(claims), generation) => {
+                    return Ok(self.remember_operator(claims, generation, digest));
+                }
+            };
             let (subject, organisation) = (claims.subject, claims.organisation);
             let of_engine = |engine: &EngineClaims| self.standing_of(Subject::Key(engine.key), organisation);
             let engine = claims.engine.as_ref().map(of_engine);
@@ -530,6 +553,7 @@ impl Authenticator {
         let principal = match (&presented.token, caller) {
             (None | Some(SeenToken::Provider(_)), caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
+            (Some(SeenToken::Operator { .. }), caller) => operators::by_token(caller?)?,
             (Some(SeenToken::Own { claims, engine, .. }), caller) => {
                 let caller = restrict(&self.source, claims, caller?.into_caller()?)?;
                 Identity::Key(match engine {

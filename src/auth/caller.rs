@@ -225,6 +225,8 @@ impl Caller {
 pub struct OperatorCaller {
     pub(super) id: KeyId,
     pub(super) name: Arc<str>,
+    /// Whether a token was sent, and not the operator's key.
+    pub(super) by_token: bool,
     /// The changes of operators.
     pub(super) standing: Counted,
 }
@@ -240,6 +242,12 @@ impl OperatorCaller {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns whether the request has a token, and not the operator's key.
+    #[must_use]
+    pub const fn is_by_token(&self) -> bool {
+        self.by_token
     }
 
     /// Returns the actor in the events of their changes.

@@ -17,6 +17,7 @@ pub mod header;
 pub mod key;
 mod oauth_error;
 mod oidc;
+mod operator_sign_in;
 pub mod pkce;
 mod renewal;
 mod restriction;

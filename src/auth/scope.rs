@@ -20,6 +20,9 @@ use crate::store::PrincipalRole;
 /// The default scope of a token: the one that Iceberg clients request.
 const DEFAULT_SCOPE: &str = "catalog";
 
+/// The scope with which an operator's key is exchanged for an operator's token. Other keys ignore it.
+pub(super) const OPERATOR_SCOPE: &str = "operator";
+
 /// The longest accepted scope, in bytes.
 const MAX_SCOPE_BYTES: usize = 1_000;
 
@@ -57,6 +60,11 @@ impl RequestedScope {
     /// `InvalidScope` if it is too long, has other characters than RFC 6749, section 3.3 allows, or names too many roles.
     pub(super) fn parse(form: &Form) -> Result<Self, OAuthError> {
         Self::from_text(form.get("scope").unwrap_or(DEFAULT_SCOPE))
+    }
+
+    /// Returns whether the client accepts an operator's token.
+    pub(super) fn accepts_operators(&self) -> bool {
+        self.text.split(' ').any(|scope| scope == OPERATOR_SCOPE)
     }
 
     fn from_text(text: &str) -> Result<Self, OAuthError> {

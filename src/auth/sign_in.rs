@@ -13,7 +13,7 @@ use tidewater_core::ids::OrganisationId;
 use crate::base::secret::Secret;
 
 use super::authenticator::{Authenticator, CredentialSource};
-use super::caller::Caller;
+use super::caller::{Caller, Identity};
 use super::engine;
 use super::error::AuthError;
 use super::form::{Form, is_in_query};
@@ -23,11 +23,11 @@ use super::header::{self, Authorization, HeaderError};
 use super::key;
 use super::oauth_error::{OAuthError, OAuthErrorKind};
 use super::scope::RequestedScope;
-use super::token::{Claims, EngineClaims, Subject, TokenError};
+use super::token::{Claims, EngineClaims, Subject, TokenError, says_operator};
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
@@ -61,9 +61,9 @@ pub struct TokenResponse {
     pub issued_token_type: &'static str,
     /// The scope of the token (RFC 6749, section 5.1). For a narrowed token it has the names of the principal roles.
     pub scope: String,
-    /// The caller, for the log.
+    /// The caller or operator, for the log.
     #[serde(skip)]
-    pub caller: Arc<Caller>,
+    pub identity: Identity,
     /// How the client signed in, for the audit record: `key` or `token-exchange`.
     #[serde(skip)]
     pub method: &'static str,
@@ -113,7 +113,22 @@ impl Authenticator {
         let form = Form::parse(request.body)?;
         let scope = RequestedScope::parse(&form)?;
         let (method, granted) = match form.get("grant_type") {
-            Some(CLIENT_CREDENTIALS) => ("key", self.just_signed_in(self.by_key(&form, &request).await?)),
+            Some(CLIENT_CREDENTIALS) => match self.by_key(&form, &request).await? {
+                Identity::Key(caller) => ("key", self.just_signed_in(caller)),
+                Identity::Operator(operator) if scope.accepts_operators() => {
+                    let issued = self.issue_operator(operator, self.now_ms()).await?;
+                    return Ok(TokenResponse { method: "key", ..issued });
+                }
+                operator @ Identity::Operator(_) => {
+                    let refused = operator.into_caller().map(|caller| self.just_signed_in(caller));
+                    let invalid = |error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error);
+                    ("key", refused.map_err(invalid)?)
+                }
+            },
+            Some(TOKEN_EXCHANGE) if form.get("subject_token").is_some_and(|token| says_operator(token.as_bytes())) => {
+                let issued = self.renew_operator(&form, &request).await?;
+                return Ok(TokenResponse { method: "token-exchange", ..issued });
+            }
             Some(TOKEN_EXCHANGE) => ("token-exchange", self.by_token(&form, &request).await?),
             Some(_) => {
                 return Err(OAuthError::new(
@@ -136,7 +151,7 @@ impl Authenticator {
     }
 
     /// Handles `client_credentials`, with the key in any field.
-    async fn by_key(&self, form: &Form, request: &SignIn<'_>) -> Result<Arc<Caller>, OAuthError> {
+    async fn by_key(&self, form: &Form, request: &SignIn<'_>) -> Result<Identity, OAuthError> {
         let in_form =
             key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
         let client = match read_client(request.authorization) {
@@ -157,10 +172,12 @@ impl Authenticator {
             );
             return Err(self.count_wrong(request.source, error));
         };
-        let caller = self.verify(found, request.source).await;
-        let caller = caller.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))?;
-        self.check_client_id(form.get("client_id"), &caller).await?;
-        Ok(caller)
+        let identity = self.check_confirmed(found, request.source).await;
+        let identity = identity.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))?;
+        if let Identity::Key(caller) = &identity {
+            self.check_client_id(form.get("client_id"), caller).await?;
+        }
+        Ok(identity)
     }
 
     /// Handles a token exchange: a token of this catalog or of a provider, or a key, is exchanged for a newer token. All presented credentials
@@ -283,7 +300,7 @@ impl Authenticator {
             expires_in_s: (expires_ms.div_euclid(1_000) - now_ms.div_euclid(1_000)).max(0),
             issued_token_type: ACCESS_TOKEN,
             scope: given.text,
-            caller,
+            identity: Identity::Key(caller),
             method: "",
         })
     }
@@ -301,7 +318,7 @@ fn check_content_type(content_type: Option<&[u8]>) -> Result<(), OAuthError> {
     ))
 }
 
-fn check_token_types(form: &Form) -> Result<(), OAuthError> {
+pub(super) fn check_token_types(form: &Form) -> Result<(), OAuthError> {
     for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
         let accepted = |kind| kind == ACCESS_TOKEN || kind == JWT || (kind == ID_TOKEN && name == "subject_token_type");
         if form.get(name).is_some_and(|kind| !accepted(kind)) {

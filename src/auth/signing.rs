@@ -15,7 +15,7 @@ use crate::store::{Change, SigningKey, Store, StoreError};
 
 use super::error::AuthError;
 use super::key::entropy;
-use super::token::{self, Claims, LoadedKey, TokenError};
+use super::token::{self, Claims, LoadedKey, OperatorClaims, TokenError, Verified};
 
 /// The longest lifetime of a token, in milliseconds. Longer configured lifetimes are cut to it.
 pub const MAX_TOKEN_LIFETIME_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -114,14 +114,31 @@ impl SigningKeys {
 
     /// Signs claims with the active key.
     pub(super) async fn sign(&self, claims: &Claims, now_ms: i64) -> Result<Secret<String>, AuthError> {
+        self.with_active(now_ms, |key| token::sign(claims, key)).await
+    }
+
+    /// Signs an operator's claims with the active key.
+    pub(super) async fn sign_operator(
+        &self,
+        claims: &OperatorClaims,
+        now_ms: i64,
+    ) -> Result<Secret<String>, AuthError> {
+        self.with_active(now_ms, |key| token::sign_operator(claims, key)).await
+    }
+
+    async fn with_active(
+        &self,
+        now_ms: i64,
+        sign: impl FnOnce(&LoadedKey) -> Result<Secret<String>, TokenError> + Send,
+    ) -> Result<Secret<String>, AuthError> {
         self.catch_up().await?;
         let keys = self.ensure(now_ms).await?;
         let key = active(&keys, |key| key.created_ms, now_ms).ok_or(TokenError::UnknownSigner)?;
-        Ok(token::sign(claims, key)?)
+        Ok(sign(key)?)
     }
 
     /// Checks a token's signature and claims, but not its expiry. Also returns the generation of the list that it used.
-    pub(super) async fn verify(&self, token: &[u8], now_ms: i64) -> Result<(Claims, u64), AuthError> {
+    pub(super) async fn verify(&self, token: &[u8], now_ms: i64) -> Result<(Verified, u64), AuthError> {
         let signer = token::signer_of(token)?;
         self.catch_up().await?;
         let generation = self.generation();
@@ -225,7 +242,7 @@ pub fn active_signing_key(keys: &[SigningKey], now_ms: i64) -> Option<&SigningKe
 }
 
 /// Verifies a token with the key of the id `signer`. Returns `None` if the key is unknown.
-fn verify_with(keys: &[LoadedKey], signer: &str, token: &[u8]) -> Option<Result<Claims, TokenError>> {
+fn verify_with(keys: &[LoadedKey], signer: &str, token: &[u8]) -> Option<Result<Verified, TokenError>> {
     keys.iter().find(|key| key.id == signer).map(|key| token::verify(token, key))
 }
 

@@ -46,6 +46,8 @@ pub(super) enum Lookup {
     Id(KeyId),
     /// A user: the client sent a token of the user.
     User(OrganisationId, PrincipalId),
+    /// An operator: the client sent a token of the operator.
+    Operator(KeyId),
 }
 
 /// The cached check of one API key or user.
@@ -180,10 +182,14 @@ impl Standing {
             (Some(found), Some(standing)) => (source.judge(found, &standing), standing),
             (_, standing) => match &self.lookup {
                 Lookup::User(..) => (Verdict::UnknownUser, standing.unwrap_or(of_server)),
-                // Operators have no tokens.
+                // An organisation's token is never an operator's.
                 Lookup::Id(_) => (Verdict::Unknown, of_server),
                 Lookup::Digest(digest) => {
                     let operator = source.store.operator_by_digest(digest).await?;
+                    (operator.map_or(Verdict::Unknown, |operator| judge_operator(operator, &of_server)), of_server)
+                }
+                Lookup::Operator(id) => {
+                    let operator = source.store.operator_by_id(*id).await?;
                     (operator.map_or(Verdict::Unknown, |operator| judge_operator(operator, &of_server)), of_server)
                 }
             },
@@ -199,7 +205,7 @@ impl Standing {
                 let changes = || (*organisation, source.store.organisation_generation(*organisation));
                 Some(self.organisation.get_or_init(changes))
             }
-            Lookup::Digest(_) | Lookup::Id(_) => self.organisation.get(),
+            Lookup::Digest(_) | Lookup::Id(_) | Lookup::Operator(_) => self.organisation.get(),
         };
         known.map(|(_, changes)| Counted::new(changes))
     }
@@ -210,6 +216,7 @@ impl Standing {
             Lookup::Digest(digest) => source.store.key_by_digest(digest).await?.map(Found::Key),
             Lookup::Id(id) => source.store.key_by_id(*id).await?.map(Found::Key),
             Lookup::User(organisation, id) => source.store.user_get(*organisation, *id).await?.map(Found::User),
+            Lookup::Operator(_) => None,
         })
     }
 }
@@ -323,7 +330,10 @@ fn judge_operator(operator: Operator, standing: &Counted) -> Verdict {
             let actor = Actor::Operator { id, name: name.into() };
             Verdict::Revoked(Arc::new(RefusedHolder { organisation: None, actor, role: None }))
         }
-        None => Verdict::Operator(Arc::new(OperatorCaller { id, name: name.into(), standing: standing.clone() })),
+        None => {
+            let standing = standing.clone();
+            Verdict::Operator(Arc::new(OperatorCaller { id, name: name.into(), by_token: false, standing }))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, PrincipalId, PrincipalRoleId};
 use uuid::Uuid;
@@ -20,6 +21,12 @@ pub const ISSUER: &str = "tidewater";
 
 /// The audience of the catalog's tokens: their `aud`.
 pub const AUDIENCE: &str = "tidewater-catalog";
+
+/// The audience of operators' tokens. Servers of older versions, and all that needs an organisation, refuse it.
+pub const OPERATOR_AUDIENCE: &str = "tidewater-operator";
+
+/// The longest lifetime of an operator's token, in milliseconds. The console renews it while it is used.
+pub const OPERATOR_LIFETIME_MS: i64 = 15 * 60 * 1_000;
 
 /// The accepted difference between the clocks of two servers, in milliseconds.
 pub const LEEWAY_MS: i64 = 10_000;
@@ -114,14 +121,50 @@ impl Claims {
     /// # Errors
     /// `NotYet`, `Expired`.
     pub const fn check_time(&self, now_ms: i64) -> Result<(), TokenError> {
-        if self.issued_ms > now_ms.saturating_add(LEEWAY_MS) {
-            return Err(TokenError::NotYet);
-        }
-        if self.expires_ms.saturating_add(LEEWAY_MS) <= now_ms {
-            return Err(TokenError::Expired);
-        }
-        Ok(())
+        check_time(self.issued_ms, self.expires_ms, now_ms)
     }
+}
+
+/// The claims of an operator's token with a valid signature. It names no organisation and no role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorClaims {
+    /// The operator.
+    pub operator: KeyId,
+    /// The operator's name at the sign-in, to be shown.
+    pub name: String,
+    /// The time of the sign-in with the operator's key, in milliseconds since 1970 (whole seconds), as the other times.
+    pub signed_in_ms: i64,
+    /// When the token was issued.
+    pub issued_ms: i64,
+    /// When it expires.
+    pub expires_ms: i64,
+}
+
+impl OperatorClaims {
+    /// Checks that now is within its validity, with a tolerance of [`LEEWAY_MS`].
+    ///
+    /// # Errors
+    /// `NotYet`, `Expired`.
+    pub const fn check_time(&self, now_ms: i64) -> Result<(), TokenError> {
+        check_time(self.issued_ms, self.expires_ms, now_ms)
+    }
+}
+
+/// The claims of a token with a valid signature. Its audience tells which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verified {
+    Caller(Claims),
+    Operator(OperatorClaims),
+}
+
+const fn check_time(issued_ms: i64, expires_ms: i64, now_ms: i64) -> Result<(), TokenError> {
+    if issued_ms > now_ms.saturating_add(LEEWAY_MS) {
+        return Err(TokenError::NotYet);
+    }
+    if expires_ms.saturating_add(LEEWAY_MS) <= now_ms {
+        return Err(TokenError::Expired);
+    }
+    Ok(())
 }
 
 /// The serialized claims: names of RFC 7519, times in seconds.
@@ -148,6 +191,26 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     exp: i64,
+}
+
+/// The serialized claims of an operator's token.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireOperator {
+    iss: String,
+    aud: String,
+    sub: KeyId,
+    name: String,
+    iat: i64,
+    auth_time: i64,
+    exp: i64,
+}
+
+/// The part of a token's claims that tells which other ones it has.
+#[derive(Debug, Deserialize)]
+struct WireAudience {
+    iss: String,
+    aud: String,
 }
 
 /// The claim `act`. It has no `act` itself: an engine acts for a user, not for another engine.
@@ -188,7 +251,6 @@ impl LoadedKey {
 
 /// Writes and signs a token.
 pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, TokenError> {
-    let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
     let wire = Wire {
         iss: ISSUER.to_owned(),
         aud: AUDIENCE.to_owned(),
@@ -210,7 +272,37 @@ pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, T
         nbf: None,
         exp: claims.expires_ms.div_euclid(1_000),
     };
-    jsonwebtoken::encode(&header, &wire, &key.sign).map(Secret::new).map_err(|_| TokenError::Malformed)
+    encode(&wire, key)
+}
+
+/// Writes and signs an operator's token.
+pub(super) fn sign_operator(claims: &OperatorClaims, key: &LoadedKey) -> Result<Secret<String>, TokenError> {
+    let wire = WireOperator {
+        iss: ISSUER.to_owned(),
+        aud: OPERATOR_AUDIENCE.to_owned(),
+        sub: claims.operator,
+        name: claims.name.clone(),
+        iat: claims.issued_ms.div_euclid(1_000),
+        auth_time: claims.signed_in_ms.div_euclid(1_000),
+        exp: claims.expires_ms.div_euclid(1_000),
+    };
+    encode(&wire, key)
+}
+
+fn encode(wire: &impl Serialize, key: &LoadedKey) -> Result<Secret<String>, TokenError> {
+    let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+    jsonwebtoken::encode(&header, wire, &key.sign).map(Secret::new).map_err(|_| TokenError::Malformed)
+}
+
+/// Returns whether a token says that it is an operator's. Its signature is not checked.
+pub(super) fn says_operator(token: &[u8]) -> bool {
+    if token.len() > MAX_TOKEN_BYTES {
+        return false;
+    }
+    let payload = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    let claims = URL_SAFE_NO_PAD.decode(payload).ok();
+    let audience = claims.and_then(|text| serde_json::from_slice::<WireAudience>(&text).ok());
+    audience.is_some_and(|found| found.aud == OPERATOR_AUDIENCE)
 }
 
 /// Returns whether a text has the form of a token: three parts of base64url.
@@ -235,17 +327,33 @@ pub(super) fn signer_of(token: &[u8]) -> Result<String, TokenError> {
     header.kid.ok_or(TokenError::UnknownSigner)
 }
 
-/// Checks all of a token except its time. The caller must call [`Claims::check_time`].
-pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError> {
+/// Checks all of a token except its time. The caller must call [`Claims::check_time`] or [`OperatorClaims::check_time`].
+pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Verified, TokenError> {
     // The crate would compare with the system's clock. `Claims::check_time` uses the injected clock instead.
     let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_exp = false;
     validation.required_spec_claims.clear();
     validation.validate_aud = false;
-    let wire: Wire = jsonwebtoken::decode(token, &key.verify, &validation).map_err(refusal)?.claims;
-    if wire.iss != ISSUER || wire.aud != AUDIENCE {
-        return Err(TokenError::NotForUs);
+    let claims: Value = jsonwebtoken::decode(token, &key.verify, &validation).map_err(refusal)?.claims;
+    let WireAudience { iss, aud } = WireAudience::deserialize(&claims).map_err(|_| TokenError::Malformed)?;
+    match aud.as_str() {
+        _ if iss != ISSUER => Err(TokenError::NotForUs),
+        AUDIENCE => caller_claims(Wire::deserialize(&claims).map_err(|_| TokenError::Malformed)?).map(Verified::Caller),
+        OPERATOR_AUDIENCE => {
+            let wire = WireOperator::deserialize(&claims).map_err(|_| TokenError::Malformed)?;
+            Ok(Verified::Operator(OperatorClaims {
+                operator: wire.sub,
+                name: wire.name,
+                signed_in_ms: wire.auth_time.saturating_mul(1_000),
+                issued_ms: wire.iat.saturating_mul(1_000),
+                expires_ms: wire.exp.saturating_mul(1_000),
+            }))
+        }
+        _ => Err(TokenError::NotForUs),
     }
+}
+
+fn caller_claims(wire: Wire) -> Result<Claims, TokenError> {
     let begins_s = wire.nbf.map_or(wire.iat, |nbf| nbf.max(wire.iat));
     Ok(Claims {
         subject: if wire.user { Subject::User(PrincipalId(wire.sub)) } else { Subject::Key(KeyId(wire.sub)) },

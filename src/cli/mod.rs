@@ -134,6 +134,8 @@ enum Command {
     Status(server::Arguments),
     /// Show the settings in force
     Settings(server::Arguments),
+    /// Show the slowest requests of the last hour to the running server
+    SlowRequests(server::Arguments),
     /// Sign in to a server with the company's identity provider
     Login(login::LoginArguments),
     /// Forget a sign-in
@@ -247,6 +249,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Reload(arguments) => reload::run(&settings.server().await?, &arguments).await,
         Command::Status(arguments) => server::status(&settings.server().await?, &arguments).await,
+        Command::SlowRequests(arguments) => server::slow_requests(&settings.server().await?, &arguments).await,
         Command::Settings(arguments) => server::settings(&settings.client(MustExist).await?, &arguments).await,
         Command::Login(arguments) => login::login(&settings.remote, &arguments).await,
         Command::Logout(arguments) => login::logout(&settings.remote, &arguments).await,

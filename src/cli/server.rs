@@ -1,4 +1,4 @@
-//! `tidewater status` and `tidewater settings`.
+//! `tidewater status`, `tidewater settings` and `tidewater slow-requests`.
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,7 @@ use super::client::Client;
 use super::output::{self, Format, text};
 use super::time::shown_or;
 
-/// Arguments of `status` and `settings`.
+/// Arguments of `status`, `settings` and `slow-requests`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -29,12 +29,26 @@ pub(crate) async fn status(client: &Client, arguments: &Arguments) -> Result<()>
         ("running for", format!("{} s", status["uptime-s"])),
         ("tiers", tiers.collect::<Vec<_>>().join(", ")),
     ])?;
+    let parts: Vec<_> = status["parts"].as_array().into_iter().flatten().map(part_row).collect();
+    output::line("")?;
+    output::table(&["part", "state", "waiting", "oldest", "message"], &parts, "")?;
     let rows: Vec<_> = status["background"].as_array().into_iter().flatten().map(task_row).collect();
     if rows.is_empty() {
         return Ok(());
     }
     output::line("")?;
     output::table(&["background task", "state", "last run", "took", "next run", "last error"], &rows, "")
+}
+
+/// Returns the cells of a part of the server.
+fn part_row(part: &Value) -> Vec<String> {
+    let number = |field: &str, unit: &str| {
+        part[field]
+            .as_u64()
+            .filter(|number| *number > 0)
+            .map_or_else(|| "-".to_owned(), |number| format!("{number}{unit}"))
+    };
+    vec![text(part, "name"), text(part, "state"), number("waiting", ""), number("lag-s", " s"), text(part, "message")]
 }
 
 /// Returns the cells of a background task.
@@ -47,6 +61,31 @@ fn task_row(task: &Value) -> Vec<String> {
         Some(failures) => format!("{} ({failures} times in a row)", text(task, "last-error")),
     };
     vec![text(task, "name"), text(task, "state"), at("last-run-ms"), took, at("next-run-ms"), error]
+}
+
+/// Shows the slowest requests of the last hour.
+pub(crate) async fn slow_requests(client: &Client, arguments: &Arguments) -> Result<()> {
+    let answer = client.get("/management/v1/slow-requests").await?;
+    if arguments.format.json {
+        return output::json(&answer["slow-requests"]);
+    }
+    let row = |one: &Value| {
+        vec![
+            shown_or(one["at-ms"].as_i64(), "-"),
+            format!("{} ms", one["duration-ms"]),
+            one["status"].as_u64().map_or_else(|| "not answered".to_owned(), |status| status.to_string()),
+            text(one, "method"),
+            text(one, "route"),
+            text(one, "organisation"),
+            text(one, "request-id"),
+        ]
+    };
+    let rows: Vec<_> = answer["slow-requests"].as_array().into_iter().flatten().map(row).collect();
+    let none = match answer["threshold-ms"].as_u64() {
+        Some(threshold_ms) => format!("no request of the last hour took {threshold_ms} ms or longer"),
+        None => "no slow requests are kept: set telemetry.slow_request_ms".to_owned(),
+    };
+    output::table(&["time", "took", "status", "method", "route", "organisation", "request id"], &rows, &none)
 }
 
 /// Shows the settings in force, without secrets.

@@ -13,7 +13,7 @@ use super::page::{Asked, Page, done};
 use super::query::{Query, namespace_path, object_path, warehouse_path};
 use super::rollback::{BRANCH, commit_of, update_of};
 use super::table::load;
-use super::{access, events, key, upkeep, warehouses};
+use super::{access, events, key, operate, upkeep, warehouses};
 
 /// The seconds of a day.
 const DAY_S: u64 = 86_400;
@@ -49,7 +49,7 @@ pub(super) async fn act(asked: &Asked<'_>) -> Result<Page, Refusal> {
     }
 }
 
-/// Makes a change to access, keys, warehouses or subscriptions.
+/// Makes a change to access, keys, warehouses, organisations or subscriptions.
 async fn administer(asked: &Asked<'_>) -> Result<Page, Refusal> {
     if let Some(made) = access::act(asked).await {
         return made;
@@ -58,6 +58,9 @@ async fn administer(asked: &Asked<'_>) -> Result<Page, Refusal> {
         return made;
     }
     if let Some(made) = warehouses::act(asked).await {
+        return made;
+    }
+    if let Some(made) = operate::act(asked).await {
         return made;
     }
     match events::act(asked).await {

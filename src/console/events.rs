@@ -91,6 +91,7 @@ pub(super) async fn act(asked: &Asked<'_>) -> Option<Result<Page, Refusal>> {
         "replay" => send(asked, Method::POST, "/dead-letters/replay", None, "replayed").await,
         "replay-one" => send(asked, Method::POST, "/dead-letters/replay", Some(&one), "replayed").await,
         "discard" => send(asked, Method::DELETE, "/dead-letters", None, "discarded").await,
+        "discard-one" => send(asked, Method::DELETE, "/dead-letters", Some(&one), "discarded-one").await,
         "delete-subscription" => {
             let deleted = asked.door.change(Method::DELETE, &path_of(asked, asked.query.text("id"), ""), None).await;
             deleted.map(|_| done("subscriptions", "deleted"))

@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod key;
 mod manage;
+mod operate;
 mod page;
 mod pages;
 mod pending;

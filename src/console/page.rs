@@ -71,7 +71,7 @@ fn notice(done: &str) -> Option<String> {
         "rolled-back" => t::DONE_ROLLED_BACK,
         "policy" => t::care::DONE_POLICY,
         "policy-cleared" => t::care::DONE_POLICY_CLEARED,
-        _ => t::people::done(done)?,
+        _ => t::people::done(done).or_else(|| t::operators::done(done))?,
     };
     Some(text.to_owned())
 }

@@ -17,7 +17,8 @@ use super::page::{Asked, Page, Visit, html, redirect, with_cookie, with_retry_af
 use super::query::Query;
 use super::session::{Session, host, is_equal, is_same_origin};
 use super::{
-    access, actions, browse, events, files, key, manage, provider, rollback, rows, sign_in, table, upkeep, warehouses,
+    access, actions, browse, events, files, key, manage, operate, provider, rollback, rows, sign_in, table, upkeep,
+    warehouses,
 };
 use crate::api::{ApiService, Visitor};
 
@@ -46,16 +47,20 @@ const ROUTES: &[(&str, &str)] = &[
     ("key", "/console/key"),
     ("keys", "/console/keys"),
     ("maintenance", "/console/maintenance"),
+    ("organisation", "/console/organisation"),
+    ("organisations", "/console/organisations"),
     ("principal-role", "/console/principal-role"),
     ("principal-roles", "/console/principal-roles"),
     ("principals", "/console/principals"),
     ("roll-back", "/console/roll-back"),
     ("rows", "/console/rows"),
     ("run", "/console/run"),
+    ("server", "/console/server"),
     ("sign-in", "/console/sign-in"),
     (provider::BEGIN, "/console/sign-in-with"),
     ("sign-out", "/console/sign-out"),
     (provider::CALLBACK, "/console/signed-in"),
+    ("slow-requests", "/console/slow-requests"),
     ("subscription", "/console/subscription"),
     ("subscriptions", "/console/subscriptions"),
     ("table", "/console/table"),
@@ -132,6 +137,7 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
     let query = query_of(parts);
     let asked = Asked { door: &door, query: &query, address: &visit.address, own: &own };
     let made = match name {
+        "" | "home" if door.session.who.is_operator() => Ok(Page::To("organisations".to_owned())),
         "" | "home" => browse::home(&asked).await,
         "browse" => browse::show(&asked).await,
         "tree" => browse::tree(&asked).await,
@@ -160,6 +166,10 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
         "events" => events::list(&asked).await,
         "subscriptions" => events::subscriptions(&asked).await,
         "subscription" => events::subscription(&asked).await,
+        "organisations" => operate::organisations(&asked).await,
+        "organisation" => operate::organisation(&asked).await,
+        "server" => operate::server(&asked).await,
+        "slow-requests" => operate::slow_requests(&asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
     };
     with_cookie(finished(visit, &door, made, &own, false), cookie)

@@ -9,7 +9,7 @@ use super::page::{Asked, Page};
 use super::query::quoted;
 
 /// The number of entries of a page of a list.
-const PAGE_SIZE: &str = "100";
+pub(super) const PAGE_SIZE: &str = "100";
 
 /// A way to do the same without the console.
 pub(super) enum Same {
@@ -49,7 +49,11 @@ pub(super) fn change(asked: &Asked<'_>, method: &str, path: &str, command: &str)
 }
 
 fn with_organisation(asked: &Asked<'_>, command: &str) -> String {
-    format!("{command} --org {}", quoted(&asked.door.session.who.organisation))
+    match asked.door.session.who.organisation.as_str() {
+        // An operator has none, and names one in the command.
+        "" => command.to_owned(),
+        organisation => format!("{command} --org {}", quoted(organisation)),
+    }
 }
 
 /// Returns a page with the requests that it made, and those that its forms make.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tidewater_console::Who;
 use uuid::Uuid;
 
+use crate::auth::token::OPERATOR_AUDIENCE;
 use crate::base::secret::Secret;
 
 /// The cookie over HTTPS. Browsers accept this prefix only with `Secure`, with the path `/` and without a domain.
@@ -108,6 +109,13 @@ impl Session {
     /// Returns the organisation of the token, after the API has accepted it.
     pub(super) fn organisation(&self) -> Uuid {
         self.claims()["org"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// Returns the name in an operator's token, which the token endpoint has just issued. `None` for another token.
+    pub(super) fn operator(&self) -> Option<String> {
+        let claims = self.claims();
+        let is_operators = claims["aud"] == OPERATOR_AUDIENCE;
+        is_operators.then(|| claims["name"].as_str().unwrap_or_default().to_owned())
     }
 
     fn claims(&self) -> Value {

@@ -5,7 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use serde_json::Value;
-use tidewater_console::frame::render;
+use tidewater_console::frame::{OPERATOR, render};
 use tidewater_console::link::{Link, is_own};
 use tidewater_console::sign_in::SignInPage;
 use tidewater_console::{Frame, Who, texts as t};
@@ -54,7 +54,7 @@ pub(super) fn refused(visit: &Visit<'_>, refusal: Refusal, next: &str) -> Respon
 /// Exchanges the key of the form for a token, and puts this into the browser's cookie.
 pub(super) async fn sign_in(visit: &Visit<'_>, form: &Query) -> Response {
     let key = form.text("key").trim();
-    let fields = [("grant_type", "client_credentials"), ("client_secret", key), ("scope", "catalog")];
+    let fields = [("grant_type", "client_credentials"), ("client_secret", key), ("scope", "catalog operator")];
     let next = form.text("next");
     match token(visit, &fields).await {
         Ok(token) => signed_in(visit, token, next).await,
@@ -65,6 +65,11 @@ pub(super) async fn sign_in(visit: &Visit<'_>, form: &Query) -> Response {
 /// Puts a token into the browser's cookie, and leads to the page `next`.
 pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &str) -> Response {
     let unknown = Session::new(token, fresh_uuid(), Who::default());
+    let to = if is_own(next) && !next.is_empty() { next } else { "home" };
+    if let Some(name) = unknown.operator() {
+        let who = Who { organisation: String::new(), name, role: OPERATOR.to_owned() };
+        return with_cookie(redirect(to), unknown.with_who(who).cookie(visit.visitor.over_https));
+    }
     let door = Door::new(visit.api, visit.visitor, unknown, visit.agent.cloned());
     let caller = match door.get("/management/v1/who-am-i").await {
         Ok(caller) => caller,
@@ -77,7 +82,6 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
         role: caller["role"].as_str().unwrap_or_default().to_owned(),
     };
     let session = door.session.with_who(who);
-    let to = if is_own(next) && !next.is_empty() { next } else { "home" };
     with_cookie(redirect(to), session.cookie(visit.visitor.over_https))
 }
 

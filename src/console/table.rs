@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use tidewater_console::Place;
 use tidewater_console::browse::Location;
+use tidewater_console::committers::{Committers, MAX_EVENTS};
 use tidewater_console::frame::render;
 use tidewater_console::link::Link;
 use tidewater_console::snapshots::History;
@@ -11,6 +12,7 @@ use tidewater_console::table::{Content, Fact, Section, TablePage, document, fact
 use tidewater_console::view::{ViewPage, current_columns, versions};
 
 use super::door::{Door, Refusal};
+use super::manage::organisation_path;
 use super::page::{Asked, Page};
 use super::query::{object_path, quoted};
 
@@ -47,7 +49,32 @@ pub(super) async fn table(asked: &Asked<'_>) -> Result<Page, Refusal> {
         Section::Credentials => Content::Credentials(vended(&door.credentials(&format!("{path}/credentials")).await?)),
         _ => content,
     };
+    let content = match content {
+        // The events of a table are for admins, as in the API. Others see the engines alone.
+        Content::History(history) if door.session.who.is_admin() => {
+            Content::History(history.with_committers(committers(asked, &place, &name).await?))
+        }
+        content => content,
+    };
     Ok(Page::Html(table_page(asked, place, name, (section, facts, content))))
+}
+
+/// Returns the principals of a table's newest commits, or the API's message if it does not give its events.
+///
+/// # Errors
+/// The sign-in has ended.
+async fn committers(asked: &Asked<'_>, place: &Location, name: &str) -> Result<Result<Committers, String>, Refusal> {
+    // Events have the plain names of their objects.
+    let object = format!("{}.{name}", place.levels.join("."));
+    let path = Link::to(&organisation_path(asked, "/events"))
+        .with("warehouse", &place.warehouse)
+        .with("object", &object)
+        .with("page-size", &MAX_EVENTS.to_string());
+    match asked.door.get(&path.text()).await {
+        Ok(found) => Ok(Ok(Committers::parse(&found))),
+        Err(refusal) if refusal.is_signed_out() => Err(refusal),
+        Err(refusal) => Ok(Err(refusal.message)),
+    }
 }
 
 fn content(section: Section, metadata: &Value, (left, right): (Option<i64>, Option<i64>)) -> Content {

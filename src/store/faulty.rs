@@ -257,6 +257,7 @@ stores_with_faults! {
         fn operator_create(new: &Operator, change: &Change) -> ();
         fn operator_list() -> Vec<Operator>;
         fn operator_by_digest(digest: &KeyDigest) -> Option<Operator>;
+        fn operator_by_id(id: KeyId) -> Option<Operator>;
         fn operator_revoke(id: KeyId, change: &Change) -> ();
         fn operator_touch(last_used_ms: &[(KeyId, i64)]) -> ();
     }

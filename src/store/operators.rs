@@ -37,6 +37,9 @@ pub trait OperatorStore: Send + Sync + 'static {
     /// Returns the operator whose key has the digest, revoked or not.
     async fn operator_by_digest(&self, digest: &KeyDigest) -> Result<Option<Operator>>;
 
+    /// Returns the operator of an id, revoked or not.
+    async fn operator_by_id(&self, id: KeyId) -> Result<Option<Operator>>;
+
     /// Revokes an operator. A second revocation does not change the time of the first.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod process;
 mod quotas;
 mod requests;
 mod shared_text;
+mod slow;
 mod traces;
 
 use std::fmt;
@@ -19,7 +20,8 @@ use prometheus_client::registry::Registry;
 
 use last_texts::LastTexts;
 pub use quotas::{QuotaMetrics, QuotaUse};
-pub use requests::{Answered, RequestMetrics, Shortcut};
+pub use requests::{Answered, RequestMetrics, Shortcut, method_name};
+pub use slow::{SlowRequest, SlowRequests};
 pub use traces::Traces;
 
 /// A text format of metrics.
@@ -64,11 +66,11 @@ impl fmt::Debug for Telemetry {
 
 impl Telemetry {
     /// Creates the metrics of requests, of the process and of the build. Counts the requests of up to `organisations`
-    /// organisations apart.
+    /// organisations apart, and keeps slow ones in `slow`.
     #[must_use]
-    pub fn new(organisations: usize) -> Self {
+    pub fn new(organisations: usize, slow: SlowRequests) -> Self {
         let mut registry = Registry::default();
-        let requests = RequestMetrics::new(organisations);
+        let requests = RequestMetrics::new(organisations, slow);
         requests.register(&mut registry);
         let quotas = QuotaMetrics::default();
         if organisations > 0 {
@@ -114,10 +116,11 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Clock;
 
     #[test]
     fn text_has_the_format_that_the_client_accepts() {
-        let telemetry = Telemetry::new(0);
+        let telemetry = Telemetry::new(0, SlowRequests::new(0, Clock::System));
         let prometheus = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let newer = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5";
         assert_eq!(Format::accepted_by(newer), Format::OpenMetrics);

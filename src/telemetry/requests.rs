@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tidewater_core::ids::OrganisationId;
 
+use super::slow::SlowRequests;
 use crate::base::measure::durations;
 
 /// A request that was answered.
@@ -56,13 +57,15 @@ const OTHERS: &str = "(other)";
 pub struct RequestMetrics {
     durations: Family<Labels, Histogram>,
     by_organisation: Arc<Organisations>,
+    slow: Arc<SlowRequests>,
 }
 
 impl RequestMetrics {
-    pub(super) fn new(organisations: usize) -> Self {
+    pub(super) fn new(organisations: usize, slow: SlowRequests) -> Self {
         let by_organisation =
             Organisations { most: organisations, counts: Family::default(), known: RwLock::default() };
-        Self { durations: Family::new_with_constructor(durations), by_organisation: Arc::new(by_organisation) }
+        let (by_organisation, slow) = (Arc::new(by_organisation), Arc::new(slow));
+        Self { durations: Family::new_with_constructor(durations), by_organisation, slow }
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -72,6 +75,12 @@ impl RequestMetrics {
             let help = "Requests of authenticated callers";
             registry.register("tidewater_organisation_requests", help, self.by_organisation.counts.clone());
         }
+    }
+
+    /// Returns the slowest recent requests.
+    #[must_use]
+    pub fn slow(&self) -> &SlowRequests {
+        &self.slow
     }
 
     /// Counts a request.
@@ -101,7 +110,8 @@ impl RequestMetrics {
 }
 
 /// Returns a method's name, or `other` for those that the API does not have.
-fn method_name(method: &Method) -> &'static str {
+#[must_use]
+pub fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -174,6 +184,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::base::clock::Clock;
+
+    fn none_slow() -> SlowRequests {
+        SlowRequests::new(0, Clock::System)
+    }
 
     fn text(metrics: &RequestMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
@@ -188,7 +203,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_method_route_and_status() {
-        let (metrics, shortcut) = (RequestMetrics::new(0), Shortcut::default());
+        let (metrics, shortcut) = (RequestMetrics::new(0, none_slow()), Shortcut::default());
         let load = answered(&Method::GET, Some("/v1/{prefix}/namespaces"), Some(StatusCode::OK));
         metrics.answered(&load);
         shortcut.answered(&metrics, &load);
@@ -210,7 +225,7 @@ mod tests {
 
     #[test]
     fn organisations_beyond_the_limit_share_a_series() {
-        let metrics = RequestMetrics::new(2);
+        let metrics = RequestMetrics::new(2, none_slow());
         for (number, name) in [(1, "a"), (2, "other"), (3, "c"), (4, "d"), (1, "a")] {
             metrics.of_organisation(OrganisationId(Uuid::from_u128(number)), name);
         }

@@ -52,6 +52,8 @@ mod tests {
     use prometheus_client::metrics::counter::ConstCounter;
 
     use super::*;
+    use crate::base::clock::Clock;
+    use crate::telemetry::SlowRequests;
 
     /// Counts how often it is read.
     #[derive(Debug, Clone, Default)]
@@ -65,7 +67,7 @@ mod tests {
     }
 
     fn counted() -> (Arc<Telemetry>, Reads) {
-        let (telemetry, reads) = (Arc::new(Telemetry::new(0)), Reads::default());
+        let (telemetry, reads) = (Arc::new(Telemetry::new(0, SlowRequests::new(0, Clock::System))), Reads::default());
         telemetry.register(|registry| registry.register_collector(Box::new(reads.clone())));
         (telemetry, reads)
     }

@@ -79,6 +79,7 @@ OPERATORS = {
     "GET /management/v1/status": {},
     "GET /metrics": {},
     "GET /management/v1/settings": {},
+    "GET /management/v1/slow-requests": {},
     "POST /management/v1/reload": {},
     "POST /management/v1/reseal": {"body": {}},
     "POST /management/v1/backup": {"body": {"file": "/tmp/another.db"}},

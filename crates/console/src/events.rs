@@ -136,15 +136,17 @@ pub fn forms(one: &Value, has_dead_letters: bool) -> Vec<Form> {
     forms.into_iter().map(|form| form.hidden("id", &id)).collect()
 }
 
-/// Lists the dead letters of a subscription, with a form to send each again.
+/// Lists the dead letters of a subscription, with forms to send each again and to discard it.
 #[must_use]
 pub fn dead_letters(found: &Value, subscription: &str) -> Records {
     let row = |(at, one): (usize, &Value)| {
         let event = text(one, "event-id");
-        let replay = Form::new("replay-one", p::REPLAY).hidden("id", subscription).hidden("event", &event);
+        let form = |form: Form| form.hidden("id", subscription).hidden("event", &event).of_row(at, &event);
+        let replay = form(Form::new("replay-one", p::REPLAY));
+        let discard = form(Form::new("discard-one", p::DISCARD_ONE).hint(p::DISCARD_HINT).danger());
         Row {
             cells: vec![time(one, "at-ms"), text(&one["event"], "type"), format::cut(&text(one, "reason"), 300)],
-            forms: vec![replay.of_row(at, &event)],
+            forms: vec![replay, discard],
             href: None,
             name: event,
         }

@@ -2,8 +2,9 @@
 
 use askama::Template;
 
+use crate::assets;
 use crate::link::Link;
-use crate::{assets, texts as t};
+use crate::texts::{self as t, operators as o};
 
 /// The part of the console to which a page belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +25,23 @@ pub enum Place {
     Usage,
     /// Audit records.
     History,
+    /// All organisations, for operators.
+    Organisations,
+    /// The state of the server, for operators.
+    Server,
+    /// The slowest requests, for operators.
+    SlowRequests,
     /// None of these.
     Elsewhere,
 }
 
+/// The role of operators.
+pub const OPERATOR: &str = "operator";
+
 /// Who is signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Who {
-    /// The organisation's name.
+    /// The organisation's name. Empty for an operator.
     pub organisation: String,
     /// The name of the key or user.
     pub name: String,
@@ -44,6 +54,12 @@ impl Who {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.role == "admin"
+    }
+
+    /// Returns whether the caller is an operator. It decides which links are shown; the API decides what is allowed.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.role == OPERATOR
     }
 }
 
@@ -144,6 +160,14 @@ impl Frame {
     #[must_use]
     pub fn new(title: &str, place: Place, who: &Who, csrf: &str) -> Self {
         let item = |label, href, of| NavItem { label, href, is_here: of == place };
+        if who.is_operator() {
+            let nav = vec![
+                item(o::ORGANISATIONS, "organisations", Place::Organisations),
+                item(o::SERVER, "server", Place::Server),
+                item(o::SLOW_REQUESTS, "slow-requests", Place::SlowRequests),
+            ];
+            return Self { who: Some(who.clone()), nav, csrf: csrf.to_owned(), ..Self::anonymous(title) };
+        }
         let mut nav =
             vec![item(t::NAV_CATALOG, "home", Place::Catalog), item(t::NAV_CONNECT, "connect", Place::Connect)];
         if who.is_admin() {

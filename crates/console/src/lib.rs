@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod browse;
 pub mod columns;
+pub mod committers;
 pub mod doctor;
 pub mod duration;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod history;
 pub mod key_page;
 pub mod keys;
 pub mod link;
+pub mod operators;
 pub mod people;
 pub mod records;
 pub mod rows;

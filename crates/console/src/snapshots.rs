@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::committers::{Committer, Committers, MAX_EVENTS};
 use crate::format;
 use crate::texts as t;
 
@@ -57,6 +58,10 @@ pub struct Snapshot {
     pub total_size: String,
     /// The engine that wrote it.
     pub engine: String,
+    /// The application of the engine that wrote it, such as Spark's id of one.
+    pub application: String,
+    /// The commit that added it, if its event is known.
+    pub committer: Option<Committer>,
     /// The branches and tags that point to it.
     pub references: Vec<Reference>,
     /// Whether it is the table's current snapshot.
@@ -82,6 +87,8 @@ pub struct History {
     pub height: usize,
     /// The graph's lines and points.
     pub shapes: Vec<Shape>,
+    /// Why some snapshots have no committer; empty if all have one. `None` for callers who may not read the table's events.
+    pub committers: Option<String>,
 }
 
 /// A part of the graph. It has only numbers, so it needs no escaping.
@@ -112,13 +119,30 @@ impl History {
         let lanes = give_lanes(&mut snapshots);
         let shapes = draw(&snapshots);
         let (width, height) = ((lanes.max(1) + 1) * LANE_PX, snapshots.len() * ROW_PX);
-        Self { snapshots, hidden, references, width, height, shapes }
+        Self { snapshots, hidden, references, width, height, shapes, committers: None }
     }
 
     /// Says how many older snapshots are not shown.
     #[must_use]
     pub fn older(&self) -> String {
         t::older(self.hidden)
+    }
+
+    /// Adds the commits that are known, or the reason why none are. Says that some snapshots have none.
+    #[must_use]
+    pub fn with_committers(mut self, known: Result<Committers, String>) -> Self {
+        let missing = match known {
+            Ok(mut known) => {
+                for one in &mut self.snapshots {
+                    one.committer = known.take(one.id);
+                }
+                let is_complete = self.snapshots.iter().all(|one| one.committer.is_some());
+                if is_complete { String::new() } else { t::no_committer(MAX_EVENTS) }
+            }
+            Err(refusal) => refusal,
+        };
+        self.committers = Some(missing);
+        self
     }
 
     /// Finds a snapshot that is shown.
@@ -187,6 +211,8 @@ fn snapshot(one: &Value, current: Option<i64>) -> Snapshot {
         total_rows: number("total-records").map(format::count).unwrap_or_default(),
         total_size: number("total-files-size").map(format::bytes).unwrap_or_default(),
         engine: engine(summary),
+        application: application(summary),
+        committer: None,
         references: Vec::new(),
         is_current: current == Some(id),
         lane: 0,
@@ -210,6 +236,13 @@ fn engine(summary: &Value) -> String {
             (_, _, _, version) => version.map(str::to_owned),
         };
     format::cut(&name.or_else(other).unwrap_or_default(), 40)
+}
+
+/// Returns the application that a summary names.
+fn application(summary: &Value) -> String {
+    let field = |name: &str| summary[name].as_str().filter(|text| !text.is_empty());
+    let found = ["app-id", "spark.app.id", "trino_query_id", "flink.job-id"].into_iter().find_map(field);
+    format::cut(found.unwrap_or_default(), 60)
 }
 
 /// Gives each snapshot a lane. A lane waits for the parent of its last snapshot. Returns the number of lanes.
@@ -307,6 +340,27 @@ mod tests {
         for (summary, expected) in engines {
             assert_eq!(engine(&summary), expected);
         }
+    }
+
+    #[test]
+    fn snapshot_without_an_event_is_said_to_have_none() {
+        let events = |ids: &[i64]| json!({ "events": [{ "object-type": "table", "actor": "etl", "details": { "snapshot-ids": ids } }] });
+        let history = || History::parse(&metadata(&[(1, None), (2, Some(1))]));
+        assert_eq!(history().committers, None);
+        let complete = history().with_committers(Ok(Committers::parse(&events(&[1, 2]))));
+        assert_eq!(complete.committers.as_deref(), Some(""));
+        let partly = history().with_committers(Ok(Committers::parse(&events(&[2]))));
+        assert_eq!(partly.find(2).unwrap().committer.as_ref().unwrap().name, "etl");
+        assert!(partly.find(1).unwrap().committer.is_none());
+        assert!(partly.committers.unwrap().contains("no longer kept"));
+        let refused = history().with_committers(Err("busy".to_owned()));
+        assert_eq!(refused.committers.as_deref(), Some("busy"));
+    }
+
+    #[test]
+    fn application_of_the_engine_is_shown() {
+        assert_eq!(application(&json!({ "app-id": "", "spark.app.id": "local-1" })), "local-1");
+        assert_eq!(application(&json!({})), "");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::browse::{BinPage, BrowsePage, DroppedRow, HomePage, Kind, Listing, Lists, Location, WarehouseRow};
+use crate::committers::Committers;
 use crate::doctor::{ConnectPage, snippets};
 use crate::events;
 use crate::frame::{Call, ErrorPage, Frame, Place, Who, render};
@@ -15,6 +16,7 @@ use crate::history::{Filter, HistoryPage, RecordRow};
 use crate::key_page;
 use crate::keys::{AccessPage, ExplainedRow, KeyRow, KeysPage, NewKey, Question};
 use crate::link::Link;
+use crate::operators;
 use crate::people;
 use crate::records::{Field, Form, Records, RecordsPage};
 use crate::sign_in::SignInPage;
@@ -46,7 +48,8 @@ fn schema_of(name: &str, id: i64) -> Value {
 
 /// Returns a table's metadata with a name in every field.
 fn table_metadata(name: &str) -> Value {
-    let summary = json!({ "operation": name, "engine-name": name, "added-records": "1", "total-records": name });
+    let summary =
+        json!({ "operation": name, "engine-name": name, "app-id": name, "added-records": "1", "total-records": name });
     json!({
         "format-version": 2, "table-uuid": name, "location": name, "current-schema-id": 1,
         "schemas": [schema_of(name, 0), schema_of(name, 1)],
@@ -62,11 +65,14 @@ fn table_metadata(name: &str) -> Value {
 
 fn table_pages(name: &str) -> Vec<String> {
     let (metadata, place) = (table_metadata(name), Location::new(name, name));
+    let events = json!({ "events": [{ "object-type": "table", "actor": name, "engine": name, "user-agent": name,
+                                     "details": { "snapshot-ids": [1] } }] });
     let credentials = json!({ "storage-credentials": [{ "prefix": name, "config": { name: name } }] });
     let contents = [
         Content::Schema(schema(&metadata, None, None)),
         Content::Schema(schema(&metadata, Some(0), Some(1))),
         Content::History(History::parse(&metadata)),
+        Content::History(History::parse(&metadata).with_committers(Ok(Committers::parse(&events)))),
         Content::Properties(properties(&metadata["properties"])),
         Content::Credentials(vended(&credentials)),
         Content::Metadata(name.to_owned(), true),
@@ -143,7 +149,7 @@ fn records_pages(name: &str) -> Vec<String> {
         "id": name, "name": name, "type": name, "role": name, "email": name, "issuer": name, "subject": name, "state": name,
         "privilege": name, "root": name, "storage": { "type": name }, "options": { "purge": name }, "url": name, "objects": [name],
         "operations": [name], "actor": name, "operation": name, "object": name, "object-type": name, "new-name": name, "address": name,
-        "details": { name: name }, "event-id": name, "reason": name, "event": { "type": name }, "last-error": name, "detail": name,
+        "details": { name: name }, "event-id": name, "reason": name, "method": name, "route": name, "organisation": name, "request-id": name, "message": name, "tier": name, "event": { "type": name }, "last-error": name, "detail": name,
         "namespace": [name],
     });
     let found = |list: &str| json!({ list: [one], "next-page-token": name });
@@ -177,6 +183,12 @@ fn records_pages(name: &str) -> Vec<String> {
             vec![people::grant(name, name, vec![name.to_owned()])],
         ),
         page(vec![people::members(&found("principals"), name)], key_page::forms(&one)),
+        page(
+            vec![operators::organisations(&found("organisations"), "", Link::to("organisations"))],
+            [vec![operators::create(vec![name.to_owned()])], operators::forms(&one, vec![name.to_owned()])].concat(),
+        ),
+        page(vec![operators::parts(&found("parts")), operators::background(&found("background"))], Vec::new()),
+        page(vec![operators::slow_requests(&found("slow-requests"))], Vec::new()),
         page(vec![warehouses::list(&found("warehouses"))], vec![warehouses::create()]),
         page(vec![warehouses::steps(&found("steps"))], warehouses::forms(&one)),
         page(vec![events::list(&found("events"), Link::to("events"))], vec![events::create()]),

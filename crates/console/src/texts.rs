@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the text documents its constant")]
 
 pub mod care;
+pub mod operators;
 pub mod people;
 
 /// A cause and a remedy of the client doctor.
@@ -32,6 +33,7 @@ pub const CHANGE: &str = "Change";
 pub const CHANGED: &str = "changed";
 pub const COLUMN: &str = "Column";
 pub const COLUMNS: &str = "Columns";
+pub const COMMITTED_BY: &str = "Committed by";
 pub const COMPARE: &str = "Compare version";
 pub const CONNECT_HINT: &str =
     "Settings for each engine with the address of this catalog. Replace flx_... by your API key.";
@@ -327,6 +329,21 @@ pub const DOCTOR_WAREHOUSE: Advice = (
 #[must_use]
 pub fn older(number: usize) -> String {
     format!("{number} older snapshots are not shown. The API has all of them.")
+}
+
+/// Says why some snapshots have no committer.
+#[must_use]
+pub fn no_committer(events: usize) -> String {
+    format!(
+        "Some snapshots name no principal: their event is no longer kept, is not among the {events} newest of the table, or \
+         has an earlier name of the table."
+    )
+}
+
+/// Names an actor and the engine that acted for it.
+#[must_use]
+pub fn through(actor: &str, engine: &str) -> String {
+    format!("{actor} through {engine}")
 }
 
 /// Says how many statistics a snapshot has.

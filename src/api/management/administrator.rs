@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -66,6 +67,13 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
             Sender::Machine(machine) => facts.machine(&machine.user),
         }
     }
+    if let Sender::Identity(Identity::Operator(operator)) = &sender
+        && operator.is_by_token()
+        && !accepts_token(&request)
+    {
+        let message = "An operator's token reads, and changes organisations, but nothing else: use the operator's key";
+        return ApiError::forbidden(message).refused("operator-token").into_response();
+    }
     if api.audit.is_closed() && matches!(sender, Sender::Identity(Identity::Key(_))) {
         return audit::refuse_unrecorded(&api);
     }
@@ -77,6 +85,17 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
     }
     request.extensions_mut().insert(sender);
     next.run(request).await
+}
+
+/// Returns whether an operator's token may make a request. A stolen token must not make keys, which would outlive it, nor stop the server.
+fn accepts_token(request: &Request) -> bool {
+    const ORGANISATIONS: [&str; 3] = [
+        "/management/v1/organisations",
+        "/management/v1/organisations/{organisation}",
+        "/management/v1/organisations/{organisation}/restore",
+    ];
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    matches!(*request.method(), Method::GET | Method::HEAD) || ORGANISATIONS.contains(&route)
 }
 
 /// Counts an authenticated request against the daily limit of its sender's organisation, if it has one.

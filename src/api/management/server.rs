@@ -12,6 +12,7 @@ use tidewater_core::limits::Tier;
 
 use super::administrator::{Administrator, Manager};
 use super::fields::{Fields, NoFields};
+use super::parts::{Part, parts};
 use crate::admin::{Reloaded, ServerStatus};
 use crate::api::Api;
 use crate::api::error::ApiError;
@@ -25,6 +26,7 @@ pub(in crate::api) struct Status {
     version: &'static str,
     uptime_s: u64,
     tiers: BTreeMap<String, TierEntry>,
+    parts: Vec<Part>,
     background: Vec<BackgroundTask>,
 }
 
@@ -127,8 +129,9 @@ pub(in crate::api) struct ReloadAnswer {
 /// Returns the server's status.
 pub(in crate::api) async fn status(State(api): State<Arc<Api>>, _: Manager) -> Json<Status> {
     let ServerStatus { process, version, tiers, uptime_s, background } = api.admin.status();
+    let parts = parts(&api, &background).await;
     let background = background.into_iter().map(BackgroundTask::from).collect();
-    Json(Status { process, version, uptime_s, tiers: tier_entries(&tiers), background })
+    Json(Status { process, version, uptime_s, tiers: tier_entries(&tiers), parts, background })
 }
 
 /// Lists the configured tiers.

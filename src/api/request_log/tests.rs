@@ -1,7 +1,8 @@
 //! Tests of the log lines of requests.
 
 use super::*;
-use crate::telemetry::{Format, Telemetry};
+use crate::base::clock::Clock;
+use crate::telemetry::{Format, SlowRequests, Telemetry};
 
 #[test]
 fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
@@ -51,7 +52,8 @@ fn direct_request_that_is_dropped_is_counted_with_status_499() {
         client: ClientHeaders::Found { agent: None, forwarded_for: None },
         over_tls: None,
     };
-    let (telemetry, facts, route) = (Telemetry::new(0), RequestFacts::default(), "/v1/config");
+    let (telemetry, facts, route) =
+        (Telemetry::new(0, SlowRequests::new(0, Clock::System)), RequestFacts::default(), "/v1/config");
     for is_answered in [true, false] {
         drop(PendingDirect { asked: &asked, facts: &facts, route, metrics: telemetry.requests(), is_answered });
     }

@@ -2,5 +2,6 @@ mod engines;
 mod keys;
 mod many;
 mod narrowing;
+mod operators;
 mod sign_in;
 mod tokens;

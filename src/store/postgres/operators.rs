@@ -101,6 +101,11 @@ impl OperatorStore for PostgresStore {
         row.as_ref().map(operator_at).transpose()
     }
 
+    async fn operator_by_id(&self, id: KeyId) -> Result<Option<Operator>> {
+        let row = self.read_first(select_operator!("WHERE id = $1"), params![id.0]).await?;
+        row.as_ref().map(operator_at).transpose()
+    }
+
     async fn operator_revoke(&self, id: KeyId, change: &Change) -> Result<()> {
         transact!(self, transaction => revoke(transaction, id, change))
     }

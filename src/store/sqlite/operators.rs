@@ -36,6 +36,13 @@ impl OperatorStore for SqliteStore {
         })
     }
 
+    async fn operator_by_id(&self, id: KeyId) -> Result<Option<Operator>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{OPERATOR} WHERE id = ?1"))?;
+            Ok(statement.query_row([id.0.as_bytes()], operator_at).optional()?)
+        })
+    }
+
     async fn operator_revoke(&self, id: KeyId, change: &Change) -> Result<()> {
         let change = change.clone();
         self.write(move |connection| revoke(connection, id, &change)).await

@@ -35,6 +35,8 @@ pub(in crate::store) async fn operator_is_found_by_digest_before_and_after_revoc
         StoreError::AlreadyExists(Resource::Operator)
     );
     assert_eq!(store.operator_by_digest(&ops.digest).await.unwrap(), Some(ops.clone()));
+    assert_eq!(store.operator_by_id(ops.id).await.unwrap(), Some(ops.clone()));
+    assert_eq!(store.operator_by_id(KeyId(fresh_uuid())).await.unwrap(), None);
     assert_eq!(store.key_by_digest(&ops.digest).await.unwrap(), None, "an operator's key is not an organisation's key");
     store.operator_touch(&[(ops.id, NOW_MS + 2), (KeyId(fresh_uuid()), 1)]).await.unwrap();
     store.operator_touch(&[(ops.id, NOW_MS + 1)]).await.unwrap();
@@ -42,6 +44,7 @@ pub(in crate::store) async fn operator_is_found_by_digest_before_and_after_revoc
     store.operator_revoke(ops.id, &change_at(NOW_MS + 5)).await.unwrap();
     let revoked = Operator { last_used_ms: Some(NOW_MS + 2), revoked_ms: Some(NOW_MS), ..ops.clone() };
     assert_eq!(store.operator_by_digest(&ops.digest).await.unwrap(), Some(revoked.clone()));
+    assert_eq!(store.operator_by_id(ops.id).await.unwrap(), Some(revoked.clone()));
     let again = operator("ops");
     store.operator_create(&again, &change_at(NOW_MS + 9)).await.unwrap();
     assert_eq!(store.operator_list().await.unwrap().len(), 2);

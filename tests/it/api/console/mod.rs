@@ -2,6 +2,7 @@
 
 mod care;
 mod changes;
+mod operators;
 mod pages;
 mod people;
 mod provider;

@@ -1,6 +1,7 @@
 //! `/management/v1/operators`
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use tidewater_core::access::Role;
 
@@ -83,4 +84,56 @@ async fn unknown_field_is_refused_by_name() {
     }
     let large = json!({ "name": "x".repeat(70_000) });
     catalog.post(&key, OPERATORS, &large).await.error(413, "PayloadTooLargeException");
+}
+
+/// Returns a token of the operator with a key.
+async fn token_of(catalog: &Catalog, key: &str) -> String {
+    let body = format!("grant_type=client_credentials&scope=operator&client_secret={key}");
+    let request = Request::post("/v1/oauth/tokens")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(body))
+        .unwrap();
+    let answer = catalog.send(request).await.ok(200);
+    assert_eq!(answer["scope"], "operator");
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn operators_token_reads_and_changes_organisations_and_nothing_else() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let token = token_of(&catalog, &catalog.operator().await).await;
+    let organisations = "/management/v1/organisations";
+    for path in ["/management/v1/status", organisations, "/management/v1/slow-requests", "/metrics"] {
+        assert_eq!(catalog.get(&token, path).await.status, 200, "{path}");
+    }
+    catalog.post(&token, organisations, &json!({ "name": "new" })).await.ok(200);
+    let new = format!("{organisations}/new");
+    catalog.patch(&token, &new, &json!({ "suspended": true })).await.ok(200);
+    catalog.delete(&token, &new).await.ok(200);
+    catalog.post(&token, &format!("{new}/restore"), &json!({})).await.ok(200);
+    for path in [
+        OPERATORS.to_owned(),
+        "/management/v1/reload".to_owned(),
+        "/management/v1/signing-keys".to_owned(),
+        "/management/v1/subscriptions".to_owned(),
+        format!("{organisations}/acme/keys"),
+        format!("{organisations}/acme/warehouses"),
+    ] {
+        let message = catalog.post(&token, &path, &json!({ "name": "x" })).await.error(403, "ForbiddenException");
+        assert!(message.contains("An operator's token"), "{path}: {message}");
+    }
+    catalog.delete(&token, &format!("{OPERATORS}/ops")).await.error(403, "ForbiddenException");
+    for path in [
+        "/v1/config",
+        "/v1/main/namespaces/ns/tables/t",
+        "/management/v1/warehouses/main/dropped",
+        "/management/v1/organisations/acme/warehouses/main/tables",
+    ] {
+        catalog.get(&token, path).await.error(403, "ForbiddenException");
+    }
+    catalog.machine(Method::DELETE, &format!("{OPERATORS}/ops"), &Value::Null).await.ok(204);
+    let message = catalog.get(&token, organisations).await.error(401, "NotAuthorizedException");
+    assert!(message.contains("revoked"), "{message}");
 }

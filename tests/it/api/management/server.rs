@@ -25,6 +25,9 @@ async fn status_is_shown_to_local_user_and_operator() {
     assert_eq!(told["tiers"]["tiny"]["requests-per-day"], 5);
     assert!(told["uptime-s"].is_u64(), "{told}");
     assert_eq!(told["background"], json!([]), "this catalog does not serve");
+    let part = |name: &str| told["parts"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!((&part("database")["state"], &part("audit")["waiting"]), (&json!("ok"), &json!(0)));
+    assert_eq!((&part("master-key")["state"], &part("backups")["state"]), (&json!("ok"), &json!("off")));
     catalog.get(&operator, "/management/v1/status").await.ok(200);
     catalog.get(&tenant.key, "/management/v1/status").await.error(403, "ForbiddenException");
 }
@@ -144,4 +147,30 @@ async fn backup_is_written_only_for_a_local_user() {
     assert_eq!(again.json()["error"]["code"], 409);
     let relative = catalog.machine(Method::POST, path, &json!({ "file": "backup.db" })).await;
     assert_eq!(relative.json()["error"]["code"], 400);
+}
+
+#[tokio::test]
+async fn slow_requests_are_shown_to_operators_without_names_and_queries() {
+    let catalog = Catalog::with(|config| config.telemetry.slow_request_ms = 1).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let (path, operator) = ("/management/v1/slow-requests", catalog.operator().await);
+    let mut found = Value::Null;
+    // A creation writes to the database: sooner or later one takes a millisecond.
+    for number in 0.. {
+        let namespace = json!({ "namespace": [format!("hidden{number}")] });
+        catalog.post(&tenant.key, "/v1/main/namespaces?hidden=1", &namespace).await.ok(200);
+        let told = catalog.get(&operator, path).await.ok(200);
+        assert_eq!(told["threshold-ms"], 1);
+        let mut all = told["slow-requests"].as_array().unwrap().iter();
+        if let Some(one) = all.find(|one| one["method"] == "POST" && one["organisation"] == "acme") {
+            found = one.clone();
+            break;
+        }
+    }
+    assert!(found["duration-ms"].as_u64().unwrap() >= 1 && found["request-id"].is_string(), "{found}");
+    assert!(!found.to_string().contains("hidden"), "{found}");
+    catalog.get(&tenant.key, path).await.error(403, "ForbiddenException");
+    let off = Catalog::with(|config| config.telemetry.slow_request_ms = 0).await;
+    let told = off.machine(Method::GET, path, &Value::Null).await.ok(200);
+    assert_eq!(told, json!({ "threshold-ms": null, "slow-requests": [] }));
 }

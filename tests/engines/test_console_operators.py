@@ -1,0 +1,169 @@
+"""The console in a real browser: the pages of operators, who committed a snapshot, and a warehouse on a real S3 server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from support.admin import Admin
+from support.chromium import TIMEOUT_MS, axe_source, chromium, watched_page
+from support.rest import Rest
+from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from support.server import Server
+
+OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true"
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server to which every request is slow."""
+    server = make_server("console-operators", env={"TIDEWATER_TELEMETRY__SLOW_REQUEST_MS": "1"})
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def operator(server: Server) -> str:
+    return server.command("operator", "create", "ops").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    with watched_page(browser) as page:
+        yield page
+
+
+def sign_in(page: Any, uri: str, key: str, first: str = "Warehouses") -> None:
+    page.goto(f"{uri}/console/")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name=first, exact=True).wait_for()
+
+
+def notice(page: Any) -> str:
+    return page.get_by_role("status").first.inner_text()
+
+
+def test_operator_manages_organisations_and_sees_the_server(page: Any, server: Server, operator: str, unique: str) -> None:
+    sign_in(page, server.uri, operator, "Organisations")
+    assert operator not in str(page.context.cookies()), "the browser has a token, not the key"
+    page.locator("summary", has_text="Create an organisation").click()
+    page.get_by_label("Name", exact=True).fill(unique)
+    page.locator("#create-organisation-tier").select_option("enterprise")
+    page.get_by_role("button", name="Create an organisation").click()
+    assert "The organisation is created." in notice(page)
+    page.locator("summary", has_text="Suspend").click()
+    page.get_by_role("button", name="Suspend").click()
+    assert "suspended" in page.inner_text("dl.facts")
+    page.locator("summary", has_text="Delete this organisation").click()
+    page.get_by_label("Name of the organisation, to confirm").fill("other")
+    page.get_by_role("button", name="Delete this organisation").click()
+    assert "Nothing was deleted" in page.inner_text("main")
+    page.goto(f"{server.uri}/console/organisations?q={unique}")
+    page.get_by_role("link", name=unique, exact=True).click()
+    page.locator("summary", has_text="Delete this organisation").click()
+    page.get_by_label("Name of the organisation, to confirm").fill(unique)
+    page.get_by_role("button", name="Delete this organisation").click()
+    assert "marked as deleted" in notice(page)
+    page.get_by_role("link", name="Server", exact=True).click()
+    parts = page.get_by_role("region", name="Server Parts").inner_text()
+    assert "database" in parts and "failing" not in parts
+    assert "expired-answers" in page.get_by_role("region", name="Server Background work").inner_text()
+    page.get_by_role("link", name="Slow requests", exact=True).click()
+    page.get_by_role("row").filter(has_text="/management/v1/").first.wait_for()
+    assert unique not in page.get_by_role("region").first.inner_text(), "a route has no names of objects"
+    # A revoked operator is signed out at once.
+    name = f"{unique}-brief"
+    key = server.command("operator", "create", name).stdout.strip()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page, server.uri, key, "Organisations")
+    server.command("operator", "revoke", name)
+    page.reload()
+    assert "/console/sign-in" in page.url
+
+
+def test_snapshots_name_the_key_that_committed_them(
+    page: Any, server: Server, connect: Callable[..., Any], namespace: str, unique: str
+) -> None:
+    import pyarrow
+
+    key = server.command("key", "create", unique, "--role", "writer").stdout.strip()
+    for committer in (server.key, key):
+        catalog = connect(token=committer)
+        if committer == server.key:
+            catalog.create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+        catalog.load_table(f"{namespace}.t").append(pyarrow.table({"a": [1]}))
+    history = f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history"
+    sign_in(page, server.uri, server.key)
+    page.goto(history)
+    rows = page.get_by_role("region", name="Snapshots").get_by_role("row")
+    assert rows.count() == 3
+    assert unique in rows.nth(1).inner_text() and unique not in rows.nth(2).inner_text()
+    assert "PyIceberg" in rows.nth(1).inner_text()
+    assert "no longer kept" not in page.inner_text("main")
+
+
+def test_warehouse_on_s3_is_tested_and_created_in_the_console(page: Any, server: Server, s3: S3Server, unique: str) -> None:
+    s3.make_bucket("console")
+    organisation = Admin(server).organisation("enterprise", warehouse=None)
+    key = server.command("key", "create", unique, "--role", "admin", "--org", organisation).stdout.strip()
+    credentials = {"kind": "aws-key", "access-key-id": ACCESS_KEY, "secret-access-key": SECRET_KEY}
+    storage = {"type": "s3", "region": REGION, "endpoint": s3.uri, "path-style": True, "credentials": credentials}
+    sign_in(page, server.uri, key)
+    page.goto(f"{server.uri}/console/warehouses")
+
+    def send(settings: dict[str, Any], *, is_test: bool) -> None:
+        page.locator("summary", has_text="Create a warehouse").click()
+        page.locator("#create-warehouse-name").fill(unique)
+        page.locator("#create-warehouse-root").fill(f"s3://console/{unique}")
+        page.locator("#create-warehouse-storage").fill(json.dumps(settings))
+        if is_test:
+            page.locator("#create-warehouse-dry-run").check()
+        page.get_by_role("button", name="Create a warehouse").click()
+
+    send({**storage, "credentials": {**credentials, "secret-access-key": "wrong"}}, is_test=False)
+    assert "secret-access-key" in page.inner_text("main"), "the refusal says what to change"
+    page.goto(f"{server.uri}/console/warehouses")
+    send(storage, is_test=True)
+    page.get_by_role("heading", name="Result of the test").wait_for()
+    assert page.get_by_role("link", name=unique, exact=True).count() == 0, "a test creates nothing"
+    send(storage, is_test=False)
+    page.get_by_role("heading", name=unique, level=1).wait_for()
+    assert SECRET_KEY not in page.content()
+    rest = Rest(server.uri, key, unique)
+    rest.create_namespace("ns")
+    assert rest.get("/namespaces/ns").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_and_small_screens_find_nothing_serious(
+    browser: Any, server: Server, operator: str, scheme: str
+) -> None:
+    axe = axe_source()
+    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    sign_in(page, server.uri, operator, "Organisations")
+    found = {}
+    for address in ("organisations", "organisation?name=quickstart", "server", "slow-requests"):
+        assert page.goto(f"{server.uri}/console/{address}").status == 200, address
+        page.evaluate(OPEN_ALL)
+        page.evaluate(axe)
+        violations = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+        if serious:
+            found[address] = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            found.setdefault(address, []).append(("wider than the screen by", wide))
+    context.close()
+    assert not found, found
