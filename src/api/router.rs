@@ -11,8 +11,7 @@ use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, label_search, labels, maintenance,
     operators, organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys,
-    slow_requests,
-    subscriptions, usage, users, warehouses,
+    slow_requests, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
