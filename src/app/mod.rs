@@ -403,6 +403,16 @@ async fn drain(api: &Api, time: Duration) {
     }
 }
 
+/// Creates what the server measures of itself.
+fn telemetry_of(config: &Config, clock: &Clock, traces: Option<&Traces>) -> Arc<Telemetry> {
+    let slow = SlowRequests::new(config.telemetry.slow_request_ms, clock.clone());
+    let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations, slow));
+    if let Some(traces) = traces {
+        telemetry.register(|registry| traces.register(registry));
+    }
+    telemetry
+}
+
 /// Creates the parts over a store.
 fn api_over(
     config: &Config,
@@ -411,12 +421,8 @@ fn api_over(
     clock: Clock,
     traces: Option<&Traces>,
 ) -> Arc<Api> {
-    let slow = SlowRequests::new(config.telemetry.slow_request_ms, clock.clone());
-    let telemetry = Arc::new(Telemetry::new(config.telemetry.organisations, slow));
+    let telemetry = telemetry_of(config, &clock, traces);
     let tracer = traces.map(|traces| Arc::clone(traces.tracer()));
-    if let Some(traces) = traces {
-        telemetry.register(|registry| traces.register(registry));
-    }
     let calls = access.calls.family();
     let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
     let readiness = Arc::new(Readiness::new(Arc::clone(&store), master_key));
