@@ -13,7 +13,7 @@ use crate::texts as t;
 pub const MAX_SNAPSHOTS: usize = 200;
 
 /// The height of a row in pixels. The style sheet gives the rows of the table the same height.
-pub const ROW_PX: usize = 44;
+pub const ROW_PX: usize = 48;
 
 /// The width of a lane in pixels.
 const LANE_PX: usize = 18;
