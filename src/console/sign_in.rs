@@ -67,7 +67,7 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
     let unknown = Session::new(token, fresh_uuid(), Who::default());
     let to = if is_own(next) && !next.is_empty() { next } else { "home" };
     if let Some(name) = unknown.operator() {
-        let who = Who { organisation: String::new(), name, role: OPERATOR.to_owned() };
+        let who = Who { name, role: OPERATOR.to_owned(), ..Who::default() };
         return with_cookie(redirect(to), unknown.with_who(who).cookie(visit.visitor.over_https));
     }
     let door = Door::new(visit.api, visit.visitor, unknown, visit.agent.cloned());
@@ -80,6 +80,7 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
         organisation: name("organisation").unwrap_or_default(),
         name: name("key").or_else(|| name("user")).unwrap_or_default(),
         role: caller["role"].as_str().unwrap_or_default().to_owned(),
+        has_grants: caller["roles"].as_array().is_some_and(|roles| !roles.is_empty()),
     };
     let session = door.session.with_who(who);
     with_cookie(redirect(to), session.cookie(visit.visitor.over_https))

@@ -75,6 +75,23 @@ pub struct KeysPage {
     pub more: Option<String>,
     /// The key that was just made.
     pub new: Option<NewKey>,
+    /// The id of the key that signed in. `None` for a user.
+    pub own: Option<String>,
+    /// Whether these are all keys.
+    pub is_complete: bool,
+}
+
+impl KeysPage {
+    /// Returns what the revocation of a key does beyond the usual: to the caller, and to the organisation.
+    #[must_use]
+    pub fn revoke_warnings(&self, key: &KeyRow) -> Vec<&'static str> {
+        let is_own = self.own.as_deref() == Some(key.id.as_str());
+        let is_admin = |one: &&KeyRow| one.role == "admin" && one.state == "active";
+        let is_last = self.is_complete && is_admin(&key) && self.keys.iter().filter(is_admin).count() == 1;
+        let own = is_own.then_some(t::REVOKE_OWN_HINT);
+        let last = is_last.then_some(t::REVOKE_LAST_ADMIN_HINT);
+        own.into_iter().chain(last).collect()
+    }
 }
 
 /// One answer of an explanation.
@@ -160,6 +177,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn revocation_of_the_own_and_of_the_last_admin_key_warns() {
+        let key = |id: &str, role: &str, state: &str| KeyRow::parse(&json!({ "id": id, "role": role, "state": state }));
+        let mut page = KeysPage {
+            frame: Frame::anonymous("keys"),
+            keys: vec![key("1", "admin", "active"), key("2", "writer", "active"), key("3", "admin", "revoked")],
+            more: None,
+            new: None,
+            own: Some("1".to_owned()),
+            is_complete: true,
+        };
+        let warnings = |page: &KeysPage, at: usize| page.revoke_warnings(&page.keys[at]);
+        assert_eq!(warnings(&page, 0), [t::REVOKE_OWN_HINT, t::REVOKE_LAST_ADMIN_HINT]);
+        assert!(warnings(&page, 1).is_empty());
+        page.is_complete = false;
+        assert_eq!(warnings(&page, 0), [t::REVOKE_OWN_HINT], "another page may have more admin keys");
+        page.own = None;
+        assert!(warnings(&page, 0).is_empty());
+    }
 
     #[test]
     fn explanation_says_why() {
