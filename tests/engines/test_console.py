@@ -140,8 +140,43 @@ def test_history_is_drawn_and_rolled_back(page: Any, server: Server, connect: Ca
     page.get_by_role("button", name="Roll back").click()
     assert "The branch is rolled back." in page.get_by_role("status").first.inner_text()
     assert catalog.load_table(f"{namespace}.t").current_snapshot().snapshot_id == first
+    page.locator("summary[aria-label='Remove audit']").click()
+    assert "lost when snapshots expire" in page.inner_text("main"), "the page says what is lost before it removes the branch"
     page.get_by_role("button", name="Remove audit").click()
     assert page.locator(".tag.branch", has_text="audit").count() == 0
+
+
+def test_only_ancestors_of_main_have_a_roll_back(
+    page: Any, server: Server, connect: Callable[..., Any], namespace: str
+) -> None:
+    import pyarrow
+
+    table = connect().create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+    for value in range(2):
+        table.append(pyarrow.table({"a": [value]}))
+    table.manage_snapshots().create_branch(table.current_snapshot().snapshot_id, "other").commit()
+    table.append(pyarrow.table({"a": [7]}), branch="other")
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history")
+    assert page.locator("svg circle").count() == 3
+    assert page.get_by_role("link", name="Roll back").count() == 1, "neither main itself nor the other branch"
+
+
+def test_reader_is_shown_no_changes(page: Any, server: Server, rest: Rest, namespace: str, unique: str) -> None:
+    rest.create_table(namespace, table_of("t"))
+    key = server.command("key", "create", unique, "--role", "reader").stdout.strip()
+    place = f"w=quickstart&ns={namespace}"
+    pages = [f"browse?{place}", f"bin?{place}", f"table?{place}&t=t", f"table?{place}&t=t&show=history"]
+    # The same pages have forms for an admin, so the selector finds them.
+    for signed_in, expected in ((key, False), (server.key, True)):
+        sign_in(page, server.uri, signed_in)
+        found = {}
+        for address in pages:
+            page.goto(f"{server.uri}/console/{address}")
+            page.get_by_role("heading", level=1).wait_for()
+            found[address] = page.locator("main form[action=do]").count()
+        assert any(found.values()) is expected, found
+        page.get_by_role("button", name="Sign out").click()
 
 
 def test_files_maintenance_and_rows_of_a_table(page: Any, server: Server, connect: Callable[..., Any], namespace: str) -> None:
@@ -283,6 +318,45 @@ def test_screen_readers_and_small_screens_find_nothing_serious(browser: Any, ser
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             found.setdefault(name, []).append(("wider than the screen by", wide))
+    context.close()
+    assert not found, found
+
+
+SMALL_TARGETS = """
+[...document.querySelectorAll("a, button, summary, select, input:not([type=hidden], [type=checkbox])")]
+    .map((one) => [one, one.getBoundingClientRect()])
+    .filter(([one, box]) => box.width > 1 && box.height > 0 && box.height < 43.9 && !one.matches(".skip"))
+    .map(([one]) => one.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_long_names_and_open_forms_fit_a_phone(
+    browser: Any, server: Server, rest: Rest, namespace: str, scheme: str
+) -> None:
+    name = "t" * 64
+    rest.create_table(namespace, table_of(name))
+    context = browser.new_context(
+        viewport={"width": 360, "height": 760}, color_scheme=scheme, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    sign_in(page, server.uri, server.key)
+    place = f"w=quickstart&ns={namespace}"
+    table = {"long-name": f"table?{place}&t={name}", "long-name-properties": f"table?{place}&t={name}&show=properties"}
+    pages = {**addresses(server), **table, "list": f"browse?{place}", "events": "events"}
+    found = {}
+    for label, address in pages.items():
+        page.goto(f"{server.uri}/console/{address}")
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        small = page.evaluate(SMALL_TARGETS)
+        if wide > 0 or small:
+            found[label] = (wide, small[:3])
+    page.goto(f"{server.uri}/console/{table['long-name']}")
+    assert not page.get_by_text("UUID").is_visible(), "small screens have it with the properties only"
+    page.goto(f"{server.uri}/console/{table['long-name-properties']}")
+    assert page.get_by_text("UUID").is_visible()
     context.close()
     assert not found, found
 
