@@ -128,7 +128,8 @@ async fn rotate(asked: &Asked<'_>) -> Result<Page, Refusal> {
 }
 
 fn secret_of(made: &Value) -> Option<NewKey> {
-    Some(NewKey { name: text(made, "name"), text: made["secret"].as_str()?.to_owned() })
+    let secret = made["secret"].as_str()?.to_owned();
+    Some(NewKey { name: text(made, "name"), text: secret, about: String::new() })
 }
 
 async fn test(asked: &Asked<'_>) -> Result<Page, Refusal> {

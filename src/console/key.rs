@@ -59,7 +59,7 @@ async fn rotate(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let body = overlap(asked.query)?;
     let path = organisation_path(asked, &format!("/keys/{id}/rotate"));
     let made = asked.door.change(Method::POST, &path, Some(&body)).await?;
-    let new = NewKey { name: text(&made, "name"), text: text(&made, "api_key") };
+    let new = NewKey::parse(&made);
     page(asked, &text(&made, "id"), Some(new)).await
 }
 

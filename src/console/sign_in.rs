@@ -30,6 +30,7 @@ pub(super) fn show(visit: &Visit<'_>, query: &Query) -> Response {
     let refused = match query.text("why") {
         "ended" => Some(t::ENDED.to_owned()),
         "out" => Some(t::SIGNED_OUT.to_owned()),
+        "lost" => Some(t::SIGNED_OUT_ELSEWHERE.to_owned()),
         _ => None,
     };
     page(visit, StatusCode::OK, refused, query.text("next"))
@@ -89,6 +90,12 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
 /// Ends the sign-in of the browser. The token ends by itself.
 pub(super) fn sign_out(visit: &Visit<'_>) -> Response {
     with_cookie(redirect("sign-in?why=out"), ended(visit.visitor.over_https))
+}
+
+/// Leads a browser that sent a form without a sign-in, such as after a sign-out in another tab, to the sign-in page, and from there back to
+/// the form's page.
+pub(super) fn lost(next: &str) -> Response {
+    redirect(&Link::to("sign-in").with("why", "lost").with("next", next).text())
 }
 
 /// Leads a browser whose sign-in has ended to the sign-in page, and from there back to `next`.

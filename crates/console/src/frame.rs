@@ -141,6 +141,8 @@ pub struct Frame {
     pub csrf: String,
     /// The requests and commands that show the same.
     pub calls: Vec<Call>,
+    /// The name of the change whose form is open. Empty for none.
+    pub open: String,
     /// The relative link of the page itself, to which forms return.
     pub own: String,
     /// The names of the files that the page loads.
@@ -164,6 +166,7 @@ impl Frame {
             refusal: None,
             csrf: String::new(),
             calls: Vec::new(),
+            open: String::new(),
             own: String::new(),
             style: assets::style(),
             script: assets::script(),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::keys::expiry;
 use crate::records::{Field, Form, text, time};
 use crate::texts::{self as t, people as p};
 
@@ -15,7 +16,7 @@ pub fn facts(key: &Value) -> Vec<(&'static str, String)> {
         (t::ROLE, text(key, "role")),
         (t::STATE, text(key, "state")),
         (t::CREATED, time(key, "created-ms")),
-        (t::EXPIRES, time(key, "expires-ms")),
+        (t::EXPIRES, expiry(key)),
         (t::LAST_USED, time(key, "last-used-ms")),
         (t::ID, text(key, "id")),
     ];
@@ -51,7 +52,8 @@ mod tests {
     fn revoked_key_has_no_forms_and_empty_facts_are_left_out() {
         let key = json!({ "id": "1", "name": "ci", "role": "writer", "state": "revoked", "revoked-ms": 1 });
         assert!(forms(&key, None).is_empty());
-        assert_eq!(facts(&key).len(), 3);
+        assert_eq!(facts(&key).len(), 4);
+        assert!(facts(&key).contains(&(t::EXPIRES, t::NEVER.to_owned())));
         let revoke = |own| forms(&json!({ "id": "1", "role": "writer" }), own).pop().unwrap().hint;
         assert_eq!(
             (revoke(None), revoke(Some("2")), revoke(Some("1"))),

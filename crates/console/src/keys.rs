@@ -21,7 +21,7 @@ pub struct KeyRow {
     pub state: String,
     /// When it was made.
     pub created: String,
-    /// When it expires, or an empty text.
+    /// When it expires, or that it never does.
     pub expires: String,
     /// When it was last used, or an empty text.
     pub used: String,
@@ -47,7 +47,7 @@ impl KeyRow {
             role: text("role"),
             state: text("state"),
             created: time("created-ms"),
-            expires: time("expires-ms"),
+            expires: expiry(entry),
             used: time("last-used-ms"),
             is_usable: entry["revoked-ms"].is_null(),
         }
@@ -61,6 +61,24 @@ pub struct NewKey {
     pub name: String,
     /// The key itself, which is shown once.
     pub text: String,
+    /// Its role and expiry. Empty for a secret that has none.
+    pub about: String,
+}
+
+impl NewKey {
+    /// Parses the API's answer to a creation or a rotation of a key.
+    #[must_use]
+    pub fn parse(made: &Value) -> Self {
+        let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+        let about = t::about_key(&text("role"), &expiry(made));
+        Self { name: text("name"), text: text("api_key"), about }
+    }
+}
+
+/// Returns when a key of the API's JSON expires, for people.
+#[must_use]
+pub fn expiry(key: &Value) -> String {
+    key["expires-ms"].as_i64().map_or_else(|| t::NEVER.to_owned(), format::time)
 }
 
 /// The page of API keys.
@@ -196,6 +214,14 @@ mod tests {
         assert_eq!(warnings(&page, 0), [t::REVOKE_OWN_HINT], "another page may have more admin keys");
         page.own = None;
         assert!(warnings(&page, 0).is_empty());
+    }
+
+    #[test]
+    fn new_key_names_its_role_and_expiry() {
+        let about =
+            |expires: Value| NewKey::parse(&json!({ "api_key": "k", "role": "writer", "expires-ms": expires })).about;
+        assert!(about(json!(0)).contains("writer") && about(json!(0)).contains("1970-01-01"));
+        assert!(about(Value::Null).contains(t::NEVER));
     }
 
     #[test]
