@@ -110,13 +110,54 @@ def test_namespaces_tables_and_keys_are_changed(page: Any, server: Server, rest:
     page.get_by_role("button", name="Create", exact=True).click()
     key = page.locator("#new-key").inner_text()
     assert Rest(server.uri, key).get("/namespaces").status_code == 200
-    page.goto(f"{server.uri}/console/keys")
-    assert key not in page.content()
+    assert "Role: reader. Expires: 20" in page.inner_text("main")
+    # A reload loads the list, and does not create another key.
+    page.reload()
+    assert "was shown already" in page.get_by_role("status").first.inner_text()
+    assert key not in page.content() and page.get_by_role("link", name=unique, exact=True).count() == 1
     row = page.get_by_role("row").filter(has_text=unique)
     row.locator("summary").click()
     row.get_by_role("button", name=f"Revoke {unique}", exact=True).click()
     assert "The key is revoked." in page.get_by_role("status").first.inner_text()
     assert Rest(server.uri, key).get("/namespaces").status_code == 401
+
+
+def test_refused_form_names_the_reason_and_leads_back_to_itself(
+    page: Any, server: Server, connect: Callable[..., Any], namespace: str
+) -> None:
+    import pyarrow
+
+    table = connect().create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+    table.append(pyarrow.table({"a": [1]}))
+    table.manage_snapshots().create_tag(table.current_snapshot().snapshot_id, "taken").commit()
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history")
+    page.get_by_text("Create a branch or tag").click()
+    page.get_by_label("Name", exact=True).fill("taken")
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert "A branch or tag taken exists already. Choose another name." in page.get_by_role("alert").inner_text()
+    page.get_by_role("link", name="Back").click()
+    assert page.get_by_label("Name", exact=True).is_visible(), "the form is open"
+
+
+def test_form_after_a_sign_out_in_another_tab_changes_nothing_and_leads_back(
+    page: Any, server: Server, rest: Rest, unique: str
+) -> None:
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/browse?w=quickstart")
+    page.get_by_text("Create a namespace here").click()
+    page.get_by_label("Name", exact=True).fill(unique)
+    other = page.context.new_page()
+    other.goto(f"{server.uri}/console/home")
+    other.get_by_role("button", name="Sign out").click()
+    other.get_by_label("API key").wait_for()
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert "You are signed out; nothing was changed." in page.get_by_role("alert").inner_text()
+    assert rest.get(f"/namespaces/{unique}").status_code == 404
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="quickstart", level=1).wait_for()
+    assert page.url == f"{server.uri}/console/browse?w=quickstart"
 
 
 def test_history_is_drawn_and_rolled_back(page: Any, server: Server, connect: Callable[..., Any], namespace: str) -> None:
@@ -277,7 +318,8 @@ def test_client_doctor_and_explanation_of_access(page: Any, server: Server) -> N
     page.get_by_role("link", name="Connect", exact=True).click()
     page.get_by_label("Error or settings of the client").fill("uri: 'http://127.0.0.1:8181/v1'")
     page.get_by_role("button", name="Examine").click()
-    assert "Leave it out" in page.inner_text("#doctor")
+    assert "Leave it out" in page.inner_text("#answer")
+    assert page.evaluate("document.activeElement.id") == "answer", "the answer is in view"
     page.get_by_role("link", name="Access", exact=True).click()
     page.get_by_label("Action").select_option("drop-table")
     page.get_by_label("Namespace").fill("demo")
