@@ -107,8 +107,18 @@ async fn create_reference(asked: &Asked<'_>, place: &Location) -> Result<Page, R
     let kind = if form.text("kind") == "tag" { "tag" } else { "branch" };
     let update = json!({ "action": "set-snapshot-ref", "ref-name": form.text("name"), "type": kind,
                          "snapshot-id": form.number("snapshot") });
-    commit(asked, place, None, &update).await?;
-    Ok(done(asked.own, "reference"))
+    let Err(refusal) = commit(asked, place, None, &update).await else { return Ok(done(asked.own, "reference")) };
+    if refusal.status == StatusCode::CONFLICT && has_reference(asked, place).await? {
+        return Err(Refusal { message: t::reference_exists(form.text("name")), ..refusal });
+    }
+    Err(refusal)
+}
+
+/// Returns whether the table has a branch or tag of the form's name.
+async fn has_reference(asked: &Asked<'_>, place: &Location) -> Result<bool, Refusal> {
+    let name = asked.query.text("name").to_owned();
+    let path = object_path(place, "tables", asked.query.text("t"));
+    load(asked.door, &path, move |loaded| loaded["metadata"]["refs"].get(&name).is_some()).await
 }
 
 async fn remove_reference(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
@@ -132,7 +142,7 @@ async fn roll_back(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal>
     Ok(done(asked.own, "rolled-back"))
 }
 
-/// Creates a key, and shows it. The page is not stored, and a reload asks before it sends the form again.
+/// Creates a key, and shows it. The page is not stored. A reload shows the list, without the key.
 async fn create_key(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let form = asked.query;
     let mut body = json!({ "name": form.text("name"), "role": form.text("role") });
@@ -141,8 +151,7 @@ async fn create_key(asked: &Asked<'_>) -> Result<Page, Refusal> {
         body["expires-s"] = days.saturating_mul(DAY_S).into();
     }
     let made = asked.door.change(Method::POST, &organisation_path(asked, "/keys"), Some(&body)).await?;
-    let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
-    keys(asked, Some(NewKey { name: text("name"), text: text("api_key") })).await
+    keys(asked, Some(NewKey::parse(&made))).await
 }
 
 async fn revoke_key(asked: &Asked<'_>) -> Result<Page, Refusal> {

@@ -56,7 +56,12 @@ pub(super) async fn subscription(asked: &Asked<'_>) -> Result<Page, Refusal> {
 }
 
 /// Shows a subscription, with its new secret or the result of a test.
-async fn page(asked: &Asked<'_>, id: &str, secret: Option<NewKey>, notice: Option<String>) -> Result<Page, Refusal> {
+async fn page(
+    asked: &Asked<'_>,
+    id: &str,
+    secret: Option<NewKey>,
+    tested: Option<Result<(), String>>,
+) -> Result<Page, Refusal> {
     let path = path_of(asked, id, "");
     let one = asked.door.get(&path).await?;
     let letters = asked.door.get(&paged(asked, &format!("{path}/dead-letters"))).await?;
@@ -65,7 +70,11 @@ async fn page(asked: &Asked<'_>, id: &str, secret: Option<NewKey>, notice: Optio
     let mut page = RecordsPage { kind: p::SUBSCRIPTION, ..section(asked, "subscriptions", &name) };
     page.frame = page.frame.crumb(p::SUBSCRIPTIONS, Link::to("subscriptions"));
     page.frame.own = Link::to("subscription").with("id", &id).text();
-    page.frame.notice = notice.or(page.frame.notice);
+    match tested {
+        Some(Ok(())) => page.frame.notice = Some(p::ACCEPTED.to_owned()),
+        Some(Err(reason)) => page.frame.refusal = Some(view::failed_test(&reason)),
+        None => {}
+    }
     page.secret = secret.map(|secret| (p::NEW_SECRET, p::NEW_SECRET_HINT, secret));
     page.facts = view::facts(&one);
     page.lists.push(view::dead_letters(&letters, &id));
@@ -119,17 +128,15 @@ async fn rotate(asked: &Asked<'_>) -> Result<Page, Refusal> {
 }
 
 fn secret_of(made: &Value) -> Option<NewKey> {
-    Some(NewKey { name: text(made, "name"), text: made["secret"].as_str()?.to_owned() })
+    let secret = made["secret"].as_str()?.to_owned();
+    Some(NewKey { name: text(made, "name"), text: secret, about: String::new() })
 }
 
 async fn test(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let id = asked.query.text("id");
     let result = asked.door.change(Method::POST, &path_of(asked, id, "/test"), None).await?;
-    let notice = match result["accepted"] == true {
-        true => p::ACCEPTED.to_owned(),
-        false => format!("{}: {}", p::REFUSED_TEST, text(&result, "error")),
-    };
-    page(asked, id, None, Some(notice)).await
+    let tested = if result["accepted"] == true { Ok(()) } else { Err(text(&result, "error")) };
+    page(asked, id, None, Some(tested)).await
 }
 
 async fn update(asked: &Asked<'_>, is_disabled: bool) -> Result<Page, Refusal> {

@@ -34,7 +34,7 @@ async fn page(asked: &Asked<'_>, id: &str, new: Option<NewKey>) -> Result<Page, 
     let mut page = RecordsPage { kind: p::KEY, ..RecordsPage::new(frame, &name) };
     page.secret = new.map(|new| (t::NEW_KEY, t::NEW_KEY_HINT, new));
     page.facts = key_page::facts(&key);
-    page.forms = key_page::forms(&key);
+    page.forms = key_page::forms(&key, asked.door.session.key().as_deref());
     let name = quoted(&name);
     let rotate =
         change(asked, "POST", &format!("{path}/rotate"), &format!("tidewater key rotate {name} --overlap 24h"));
@@ -59,7 +59,7 @@ async fn rotate(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let body = overlap(asked.query)?;
     let path = organisation_path(asked, &format!("/keys/{id}/rotate"));
     let made = asked.door.change(Method::POST, &path, Some(&body)).await?;
-    let new = NewKey { name: text(&made, "name"), text: text(&made, "api_key") };
+    let new = NewKey::parse(&made);
     page(asked, &text(&made, "id"), Some(new)).await
 }
 

@@ -65,7 +65,9 @@ pub(super) async fn keys(asked: &Asked<'_>, new: Option<NewKey>) -> Result<Page,
     let keys = found["keys"].as_array().into_iter().flatten().map(KeyRow::parse).collect();
     let more = found["next-page-token"].as_str().map(|token| Link::to("keys").with("page", token).text());
     let frame = with_calls(asked, asked.frame(t::NAV_KEYS, Place::Keys), "tidewater key list");
-    Ok(Page::Html(render(&KeysPage { frame, keys, more, new })))
+    let own = asked.door.session.key();
+    let is_complete = more.is_none() && asked.query.get("page").is_none();
+    Ok(Page::Html(render(&KeysPage { frame, keys, more, new, own, is_complete })))
 }
 
 /// Explains who may do an action, and why.

@@ -49,7 +49,12 @@ impl Asked<'_> {
     pub(super) fn frame(&self, title: &str, place: Place) -> Frame {
         let session = &self.door.session;
         let frame = Frame::new(title, place, &session.who, &session.csrf());
-        Frame { notice: notice(self.query.text("done")), own: self.own.to_owned(), ..frame }
+        Frame {
+            notice: notice(self.query.text("done")),
+            open: self.query.text("open").to_owned(),
+            own: self.own.to_owned(),
+            ..frame
+        }
     }
 }
 
@@ -68,6 +73,7 @@ fn notice(done: &str) -> Option<String> {
         "revoked" => t::DONE_REVOKED,
         "reference" => t::DONE_REFERENCE,
         "reference-removed" => t::DONE_REFERENCE_REMOVED,
+        "secret-shown" => t::DONE_SHOWN,
         "rolled-back" => t::DONE_ROLLED_BACK,
         "policy" => t::care::DONE_POLICY,
         "policy-cleared" => t::care::DONE_POLICY_CLEARED,

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tidewater_console::assets::{self, Asset};
 use tidewater_console::frame::{ErrorPage, render};
+use tidewater_console::link::Link;
 use tidewater_console::{Frame, Place, texts as t};
 
 use super::door::{Door, Refusal};
@@ -172,7 +173,7 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
         "slow-requests" => operate::slow_requests(&asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
     };
-    with_cookie(finished(visit, &door, made, &own, false), cookie)
+    with_cookie(finished(visit, &door, made, &own, None), cookie)
 }
 
 /// Returns the link of a page without the parameters of a part or a message.
@@ -180,7 +181,7 @@ fn own_link(name: &str, query: Option<&str>) -> String {
     let kept: Vec<&str> = query
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("done=") && !pair.starts_with("part="))
+        .filter(|pair| !pair.is_empty() && !["done=", "part=", "open="].iter().any(|own| pair.starts_with(own)))
         .collect();
     let name = if name.is_empty() { "home" } else { name };
     if kept.is_empty() { name.to_owned() } else { format!("{name}?{}", kept.join("&")) }
@@ -191,7 +192,9 @@ async fn post(visit: &Visit<'_>, session: Option<Session>, name: &str, form: &Qu
     if name == "sign-in" {
         return sign_in::sign_in(visit, form).await;
     }
-    let Some(session) = session else { return sign_in::again(visit, "") };
+    let Some(session) = session else {
+        return if name == "sign-out" { sign_in::sign_out(visit) } else { sign_in::lost(&actions::back(form)) };
+    };
     if !is_equal(&session.csrf(), form.text("csrf")) {
         return refused(Frame::anonymous(t::REFUSED_HEADING), t::REFUSED_HEADING, not_from_here(), "home");
     }
@@ -206,25 +209,33 @@ async fn post(visit: &Visit<'_>, session: Option<Session>, name: &str, form: &Qu
         "doctor" => manage::connect(&asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
     };
-    finished(visit, &door, made, &back, true)
+    finished(visit, &door, made, &back, Some(form))
 }
 
 /// Returns the answer with a page, or says why there is none.
-fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, changes: bool) -> Response {
+///
+/// `form` is the form that was sent, or `None` for a page that only reads.
+fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, form: Option<&Query>) -> Response {
     match made {
         Ok(Page::Html(text)) => html(StatusCode::OK, text),
         Ok(Page::To(page)) => redirect(&page),
-        Err(refusal) if refusal.is_signed_out() => sign_in::again(visit, if changes { "" } else { own }),
+        Err(refusal) if refusal.is_signed_out() => sign_in::again(visit, own),
         Err(refusal) => {
             let heading = match refusal.status {
-                _ if changes => t::REFUSED_HEADING,
+                _ if form.is_some() => t::REFUSED_HEADING,
                 StatusCode::NOT_FOUND => t::MISSING_HEADING,
                 _ => t::FAILED_HEADING,
             };
             let frame = Frame::new(heading, Place::Elsewhere, &door.session.who, &door.session.csrf());
-            refused(frame, heading, refusal, if changes { own } else { "home" })
+            let back = form.map_or_else(|| "home".to_owned(), |form| reopened(own, form));
+            refused(frame, heading, refusal, &back)
         }
     }
+}
+
+/// Returns the link to the page of a refused form, on which the form is open.
+fn reopened(own: &str, form: &Query) -> String {
+    Link::to(own).with_some("open", form.get("do")).text()
 }
 
 fn refused(frame: Frame, heading: &str, refusal: Refusal, back: &str) -> Response {
@@ -261,8 +272,15 @@ mod tests {
 
     #[test]
     fn own_link_has_no_message_and_no_part() {
-        assert_eq!(own_link("browse", Some("w=a&done=x&q=b&part=lists")), "browse?w=a&q=b");
+        assert_eq!(own_link("browse", Some("w=a&done=x&q=b&part=lists&open=y")), "browse?w=a&q=b");
         assert_eq!((own_link("", None), own_link("keys", Some("done=x"))), ("home".to_owned(), "keys".to_owned()));
+    }
+
+    #[test]
+    fn refused_form_is_open_on_its_page_again() {
+        let form = Query::parse(b"do=create-namespace");
+        assert_eq!(reopened("browse?w=a", &form), "browse?w=a&open=create-namespace");
+        assert_eq!(reopened("home", &Query::default()), "home");
     }
 
     #[test]

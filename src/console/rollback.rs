@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tidewater_console::frame::render;
-use tidewater_console::snapshots::History;
+use tidewater_console::snapshots::{History, MAIN};
 use tidewater_console::table::RollbackPage;
 use tidewater_console::{Call, Place, texts as t};
 
@@ -13,7 +13,7 @@ use super::query::object_path;
 use super::table::load;
 
 /// The branch that is rolled back.
-pub(super) const BRANCH: &str = "main";
+pub(super) const BRANCH: &str = MAIN;
 
 /// Returns the body of a commit that changes a branch or tag. It fails if the branch or tag no longer points to `expected`.
 pub(super) fn commit_of(name: &str, expected: Option<i64>, update: &Value) -> Value {

@@ -44,6 +44,9 @@ struct Wire {
     o: String,
     n: String,
     r: String,
+    /// Cookies of older versions do not have it.
+    #[serde(default)]
+    g: bool,
 }
 
 /// What the console reads from a token that the API accepted.
@@ -73,9 +76,10 @@ impl Session {
 
     /// Reads the sign-in from a request's cookies.
     pub(super) fn read(headers: &HeaderMap, over_https: bool) -> Option<Self> {
-        let Wire { t, s, o, n, r } = read_cookie(headers, name(over_https))?;
+        let Wire { t, s, o, n, r, g } = read_cookie(headers, name(over_https))?;
         let is_token = !t.is_empty() && t.bytes().all(|byte| byte.is_ascii_graphic());
-        is_token.then(|| Self { token: Secret::new(t), seed: s, who: Who { organisation: o, name: n, role: r } })
+        let who = Who { organisation: o, name: n, role: r, has_grants: g };
+        is_token.then(|| Self { token: Secret::new(t), seed: s, who })
     }
 
     /// Returns the cookie. It ends with the browser's session, and its token before.
@@ -86,6 +90,7 @@ impl Session {
             o: self.who.organisation.clone(),
             n: self.who.name.clone(),
             r: self.who.role.clone(),
+            g: self.who.has_grants,
         };
         let value = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).ok()?);
         HeaderValue::try_from(format!("{}={value}; {}", name(over_https), attributes(over_https))).ok()
@@ -116,6 +121,13 @@ impl Session {
         let claims = self.claims();
         let is_operators = claims["aud"] == OPERATOR_AUDIENCE;
         is_operators.then(|| claims["name"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Returns the id of the API key that signed in. `None` for a user.
+    pub(super) fn key(&self) -> Option<String> {
+        let claims = self.claims();
+        let is_user = claims["user"].as_bool().unwrap_or_default();
+        claims["sub"].as_str().filter(|_| !is_user).map(str::to_owned)
     }
 
     fn claims(&self) -> Value {
@@ -179,7 +191,12 @@ mod tests {
 
     fn session() -> Session {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"iat":1,"exp":2,"org":"00000000-0000-0000-0000-000000000007"}"#);
-        let who = Who { organisation: "größe".to_owned(), name: "a;b=c".to_owned(), role: "admin".to_owned() };
+        let who = Who {
+            organisation: "größe".to_owned(),
+            name: "a;b=c".to_owned(),
+            role: "admin".to_owned(),
+            has_grants: true,
+        };
         Session::new(Secret::new(format!("h.{payload}.s")), Uuid::from_u128(1), who)
     }
 

@@ -30,6 +30,7 @@ pub(super) fn show(visit: &Visit<'_>, query: &Query) -> Response {
     let refused = match query.text("why") {
         "ended" => Some(t::ENDED.to_owned()),
         "out" => Some(t::SIGNED_OUT.to_owned()),
+        "lost" => Some(t::SIGNED_OUT_ELSEWHERE.to_owned()),
         _ => None,
     };
     page(visit, StatusCode::OK, refused, query.text("next"))
@@ -67,7 +68,7 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
     let unknown = Session::new(token, fresh_uuid(), Who::default());
     let to = if is_own(next) && !next.is_empty() { next } else { "home" };
     if let Some(name) = unknown.operator() {
-        let who = Who { organisation: String::new(), name, role: OPERATOR.to_owned() };
+        let who = Who { name, role: OPERATOR.to_owned(), ..Who::default() };
         return with_cookie(redirect(to), unknown.with_who(who).cookie(visit.visitor.over_https));
     }
     let door = Door::new(visit.api, visit.visitor, unknown, visit.agent.cloned());
@@ -80,6 +81,7 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
         organisation: name("organisation").unwrap_or_default(),
         name: name("key").or_else(|| name("user")).unwrap_or_default(),
         role: caller["role"].as_str().unwrap_or_default().to_owned(),
+        has_grants: caller["roles"].as_array().is_some_and(|roles| !roles.is_empty()),
     };
     let session = door.session.with_who(who);
     with_cookie(redirect(to), session.cookie(visit.visitor.over_https))
@@ -88,6 +90,12 @@ pub(super) async fn signed_in(visit: &Visit<'_>, token: Secret<String>, next: &s
 /// Ends the sign-in of the browser. The token ends by itself.
 pub(super) fn sign_out(visit: &Visit<'_>) -> Response {
     with_cookie(redirect("sign-in?why=out"), ended(visit.visitor.over_https))
+}
+
+/// Leads a browser that sent a form without a sign-in, such as after a sign-out in another tab, to the sign-in page, and from there back to
+/// the form's page.
+pub(super) fn lost(next: &str) -> Response {
+    redirect(&Link::to("sign-in").with("why", "lost").with("next", next).text())
 }
 
 /// Leads a browser whose sign-in has ended to the sign-in page, and from there back to `next`.

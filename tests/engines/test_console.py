@@ -110,13 +110,54 @@ def test_namespaces_tables_and_keys_are_changed(page: Any, server: Server, rest:
     page.get_by_role("button", name="Create", exact=True).click()
     key = page.locator("#new-key").inner_text()
     assert Rest(server.uri, key).get("/namespaces").status_code == 200
-    page.goto(f"{server.uri}/console/keys")
-    assert key not in page.content()
+    assert "Role: reader. Expires: 20" in page.inner_text("main")
+    # A reload loads the list, and does not create another key.
+    page.reload()
+    assert "was shown already" in page.get_by_role("status").first.inner_text()
+    assert key not in page.content() and page.get_by_role("link", name=unique, exact=True).count() == 1
     row = page.get_by_role("row").filter(has_text=unique)
     row.locator("summary").click()
     row.get_by_role("button", name=f"Revoke {unique}", exact=True).click()
     assert "The key is revoked." in page.get_by_role("status").first.inner_text()
     assert Rest(server.uri, key).get("/namespaces").status_code == 401
+
+
+def test_refused_form_names_the_reason_and_leads_back_to_itself(
+    page: Any, server: Server, connect: Callable[..., Any], namespace: str
+) -> None:
+    import pyarrow
+
+    table = connect().create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+    table.append(pyarrow.table({"a": [1]}))
+    table.manage_snapshots().create_tag(table.current_snapshot().snapshot_id, "taken").commit()
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history")
+    page.get_by_text("Create a branch or tag").click()
+    page.get_by_label("Name", exact=True).fill("taken")
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert "A branch or tag taken exists already. Choose another name." in page.get_by_role("alert").inner_text()
+    page.get_by_role("link", name="Back").click()
+    assert page.get_by_label("Name", exact=True).is_visible(), "the form is open"
+
+
+def test_form_after_a_sign_out_in_another_tab_changes_nothing_and_leads_back(
+    page: Any, server: Server, rest: Rest, unique: str
+) -> None:
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/browse?w=quickstart")
+    page.get_by_text("Create a namespace here").click()
+    page.get_by_label("Name", exact=True).fill(unique)
+    other = page.context.new_page()
+    other.goto(f"{server.uri}/console/home")
+    other.get_by_role("button", name="Sign out").click()
+    other.get_by_label("API key").wait_for()
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert "You are signed out; nothing was changed." in page.get_by_role("alert").inner_text()
+    assert rest.get(f"/namespaces/{unique}").status_code == 404
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="quickstart", level=1).wait_for()
+    assert page.url == f"{server.uri}/console/browse?w=quickstart"
 
 
 def test_history_is_drawn_and_rolled_back(page: Any, server: Server, connect: Callable[..., Any], namespace: str) -> None:
@@ -140,8 +181,43 @@ def test_history_is_drawn_and_rolled_back(page: Any, server: Server, connect: Ca
     page.get_by_role("button", name="Roll back").click()
     assert "The branch is rolled back." in page.get_by_role("status").first.inner_text()
     assert catalog.load_table(f"{namespace}.t").current_snapshot().snapshot_id == first
+    page.locator("summary[aria-label='Remove audit']").click()
+    assert "lost when snapshots expire" in page.inner_text("main"), "the page says what is lost before it removes the branch"
     page.get_by_role("button", name="Remove audit").click()
     assert page.locator(".tag.branch", has_text="audit").count() == 0
+
+
+def test_only_ancestors_of_main_have_a_roll_back(
+    page: Any, server: Server, connect: Callable[..., Any], namespace: str
+) -> None:
+    import pyarrow
+
+    table = connect().create_table(f"{namespace}.t", pyarrow.schema([("a", pyarrow.int64())]))
+    for value in range(2):
+        table.append(pyarrow.table({"a": [value]}))
+    table.manage_snapshots().create_branch(table.current_snapshot().snapshot_id, "other").commit()
+    table.append(pyarrow.table({"a": [7]}), branch="other")
+    sign_in(page, server.uri, server.key)
+    page.goto(f"{server.uri}/console/table?w=quickstart&ns={namespace}&t=t&show=history")
+    assert page.locator("svg circle").count() == 3
+    assert page.get_by_role("link", name="Roll back").count() == 1, "neither main itself nor the other branch"
+
+
+def test_reader_is_shown_no_changes(page: Any, server: Server, rest: Rest, namespace: str, unique: str) -> None:
+    rest.create_table(namespace, table_of("t"))
+    key = server.command("key", "create", unique, "--role", "reader").stdout.strip()
+    place = f"w=quickstart&ns={namespace}"
+    pages = [f"browse?{place}", f"bin?{place}", f"table?{place}&t=t", f"table?{place}&t=t&show=history"]
+    # The same pages have forms for an admin, so the selector finds them.
+    for signed_in, expected in ((key, False), (server.key, True)):
+        sign_in(page, server.uri, signed_in)
+        found = {}
+        for address in pages:
+            page.goto(f"{server.uri}/console/{address}")
+            page.get_by_role("heading", level=1).wait_for()
+            found[address] = page.locator("main form[action=do]").count()
+        assert any(found.values()) is expected, found
+        page.get_by_role("button", name="Sign out").click()
 
 
 def test_files_maintenance_and_rows_of_a_table(page: Any, server: Server, connect: Callable[..., Any], namespace: str) -> None:
@@ -242,7 +318,8 @@ def test_client_doctor_and_explanation_of_access(page: Any, server: Server) -> N
     page.get_by_role("link", name="Connect", exact=True).click()
     page.get_by_label("Error or settings of the client").fill("uri: 'http://127.0.0.1:8181/v1'")
     page.get_by_role("button", name="Examine").click()
-    assert "Leave it out" in page.inner_text("#doctor")
+    assert "Leave it out" in page.inner_text("#answer")
+    assert page.evaluate("document.activeElement.id") == "answer", "the answer is in view"
     page.get_by_role("link", name="Access", exact=True).click()
     page.get_by_label("Action").select_option("drop-table")
     page.get_by_label("Namespace").fill("demo")
@@ -283,6 +360,45 @@ def test_screen_readers_and_small_screens_find_nothing_serious(browser: Any, ser
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             found.setdefault(name, []).append(("wider than the screen by", wide))
+    context.close()
+    assert not found, found
+
+
+SMALL_TARGETS = """
+[...document.querySelectorAll("a, button, summary, select, input:not([type=hidden], [type=checkbox])")]
+    .map((one) => [one, one.getBoundingClientRect()])
+    .filter(([one, box]) => box.width > 1 && box.height > 0 && box.height < 43.9 && !one.matches(".skip"))
+    .map(([one]) => one.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_long_names_and_open_forms_fit_a_phone(
+    browser: Any, server: Server, rest: Rest, namespace: str, scheme: str
+) -> None:
+    name = "t" * 64
+    rest.create_table(namespace, table_of(name))
+    context = browser.new_context(
+        viewport={"width": 360, "height": 760}, color_scheme=scheme, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    sign_in(page, server.uri, server.key)
+    place = f"w=quickstart&ns={namespace}"
+    table = {"long-name": f"table?{place}&t={name}", "long-name-properties": f"table?{place}&t={name}&show=properties"}
+    pages = {**addresses(server), **table, "list": f"browse?{place}", "events": "events"}
+    found = {}
+    for label, address in pages.items():
+        page.goto(f"{server.uri}/console/{address}")
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        small = page.evaluate(SMALL_TARGETS)
+        if wide > 0 or small:
+            found[label] = (wide, small[:3])
+    page.goto(f"{server.uri}/console/{table['long-name']}")
+    assert not page.get_by_text("UUID").is_visible(), "small screens have it with the properties only"
+    page.goto(f"{server.uri}/console/{table['long-name-properties']}")
+    assert page.get_by_text("UUID").is_visible()
     context.close()
     assert not found, found
 

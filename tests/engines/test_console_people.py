@@ -238,6 +238,10 @@ def test_dead_letter_is_shown_and_sent_again(page: Any, server: Server, rest: Re
         page.locator("summary", has_text="Send a test").click()
         page.get_by_role("button", name="Send a test").click()
         assert "accepted the test" in notice(page)
+    # The receiver is gone.
+    page.locator("summary", has_text="Send a test").click()
+    page.get_by_role("button", name="Send a test").click()
+    assert "The receiver was not reached" in page.get_by_role("alert").inner_text()
     page.goto(f"{server.uri}/console/events?operation=create-namespace&object={unique}")
     page.get_by_role("row").filter(has_text=unique).wait_for()
 

@@ -66,6 +66,9 @@
 
   // Behind a proxy with a path of its own, only the browser knows the whole address.
   addEventListener("DOMContentLoaded", () => {
+    // A secret is shown once: a reload loads the page without it, and does not send the form again.
+    const shown = document.querySelector("[data-shown]");
+    if (shown) history.replaceState(null, "", shown.dataset.shown);
     const holder = document.querySelector("[data-address]");
     const address = location.origin + location.pathname.replace(/\/console\/[^/]*$/, "");
     for (const text of holder?.querySelectorAll("pre") ?? []) {

@@ -11,6 +11,12 @@ use crate::texts::{self as t, people as p};
 /// The longest details of an event that are shown, in characters.
 const MAX_DETAILS: usize = 200;
 
+/// What the API's reason names if a receiver's host is unknown or in a network that is not allowed.
+const BLOCKED: &str = "delivery.allow_networks";
+
+/// How the API's reason begins if a receiver answered with an error.
+const ANSWERED: &str = "the receiver answers";
+
 /// Returns the tabs of the pages of events. `page` is the one that is shown.
 #[must_use]
 pub fn sections(page: &str) -> Vec<NavItem> {
@@ -136,6 +142,18 @@ pub fn forms(one: &Value, has_dead_letters: bool) -> Vec<Form> {
     forms.into_iter().map(|form| form.hidden("id", &id)).collect()
 }
 
+/// Says why a test of a subscription failed, and what to do. `reason` is the API's.
+#[must_use]
+pub fn failed_test(reason: &str) -> String {
+    if reason.contains(BLOCKED) {
+        p::TEST_BLOCKED.to_owned()
+    } else if reason.starts_with(ANSWERED) {
+        p::test_refused(reason)
+    } else {
+        p::test_not_sent(reason)
+    }
+}
+
 /// Lists the dead letters of a subscription, with forms to send each again and to discard it.
 #[must_use]
 pub fn dead_letters(found: &Value, subscription: &str) -> Records {
@@ -170,6 +188,17 @@ mod tests {
         let found = json!({ "events": [{ "at-ms": 0, "details": {} }, { "details": { "x": "y".repeat(500) } }] });
         let rows = list(&found, Link::to("events")).rows;
         assert_eq!((rows[0].cells[6].as_str(), rows[1].cells[6].chars().count()), ("", MAX_DETAILS + 1));
+    }
+
+    #[test]
+    fn failed_test_says_whether_the_receiver_was_reached_and_what_to_do() {
+        let blocked =
+            failed_test("error sending request: the host is unknown (see the setting `delivery.allow_networks`)");
+        assert!(blocked.contains("not reached") && blocked.contains("delivery.allow_networks"), "{blocked}");
+        let refused = failed_test("the receiver answers 500 Internal Server Error");
+        assert!(refused.contains("was reached") && refused.contains("500"), "{refused}");
+        let silent = failed_test("the receiver did not answer in time");
+        assert!(silent.contains("not reached") && silent.contains("in time"), "{silent}");
     }
 
     #[test]

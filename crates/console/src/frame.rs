@@ -35,6 +35,9 @@ pub enum Place {
     Elsewhere,
 }
 
+/// The role of those who only read.
+const READER: &str = "reader";
+
 /// The role of operators.
 pub const OPERATOR: &str = "operator";
 
@@ -47,6 +50,8 @@ pub struct Who {
     pub name: String,
     /// The built-in role.
     pub role: String,
+    /// Whether grants may allow more than the role, as known at the sign-in.
+    pub has_grants: bool,
 }
 
 impl Who {
@@ -54,6 +59,13 @@ impl Who {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.role == "admin"
+    }
+
+    /// Returns whether the caller may change anything in the catalog. A reader without grants may not. It decides which actions are shown; the
+    /// API decides what is allowed.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        self.role != READER || self.has_grants
     }
 
     /// Returns whether the caller is an operator. It decides which links are shown; the API decides what is allowed.
@@ -123,10 +135,14 @@ pub struct Frame {
     pub crumbs: Vec<Crumb>,
     /// A message about a change that was made.
     pub notice: Option<String>,
+    /// A message about a change or a test that failed.
+    pub refusal: Option<String>,
     /// The token that every form sends back.
     pub csrf: String,
     /// The requests and commands that show the same.
     pub calls: Vec<Call>,
+    /// The name of the change whose form is open. Empty for none.
+    pub open: String,
     /// The relative link of the page itself, to which forms return.
     pub own: String,
     /// The names of the files that the page loads.
@@ -147,8 +163,10 @@ impl Frame {
             nav: Vec::new(),
             crumbs: Vec::new(),
             notice: None,
+            refusal: None,
             csrf: String::new(),
             calls: Vec::new(),
+            open: String::new(),
             own: String::new(),
             style: assets::style(),
             script: assets::script(),
@@ -181,6 +199,12 @@ impl Frame {
         Self { who: Some(who.clone()), nav, csrf: csrf.to_owned(), ..Self::anonymous(title) }
     }
 
+    /// Returns whether the page shows actions that change the catalog.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        self.who.as_ref().is_some_and(Who::may_change)
+    }
+
     /// Adds a step of the path.
     #[must_use]
     pub fn crumb(mut self, label: &str, href: Link) -> Self {
@@ -211,4 +235,19 @@ pub struct ErrorPage {
 #[must_use]
 pub fn render(page: &impl Template) -> String {
     page.render().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reader_without_grants_is_shown_no_changes() {
+        let may_change =
+            |role: &str, has_grants| Who { role: role.to_owned(), has_grants, ..Who::default() }.may_change();
+        assert!(!may_change(READER, false));
+        // A grant may allow what the role does not.
+        assert!(may_change(READER, true) && may_change("writer", false) && may_change("none", false));
+        assert!(!Frame::anonymous("title").may_change());
+    }
 }

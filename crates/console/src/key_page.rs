@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::keys::expiry;
 use crate::records::{Field, Form, text, time};
 use crate::texts::{self as t, people as p};
 
@@ -15,16 +16,16 @@ pub fn facts(key: &Value) -> Vec<(&'static str, String)> {
         (t::ROLE, text(key, "role")),
         (t::STATE, text(key, "state")),
         (t::CREATED, time(key, "created-ms")),
-        (t::EXPIRES, time(key, "expires-ms")),
+        (t::EXPIRES, expiry(key)),
         (t::LAST_USED, time(key, "last-used-ms")),
         (t::ID, text(key, "id")),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Returns the forms of a key. A revoked key has none.
+/// Returns the forms of a key. A revoked key has none. `own` is the id of the key that signed in.
 #[must_use]
-pub fn forms(key: &Value) -> Vec<Form> {
+pub fn forms(key: &Value, own: Option<&str>) -> Vec<Form> {
     if !key["revoked-ms"].is_null() {
         return Vec::new();
     }
@@ -36,7 +37,8 @@ pub fn forms(key: &Value) -> Vec<Form> {
         .field(Field { is_required: true, ..Field::line("name", t::NAME, text(key, "name")) })
         .field(Field::choice("role", t::ROLE, role, ROLES.map(str::to_owned).to_vec()))
         .field(Field::line("days", p::EXPIRY_DAYS, String::new()).example("90"));
-    let revoke = Form::new("revoke-key", t::REVOKE).hint(t::REVOKE_HINT).danger();
+    let hint = if own == Some(id.as_str()) { t::REVOKE_OWN_KEY_HINT } else { t::REVOKE_HINT };
+    let revoke = Form::new("revoke-key", t::REVOKE).hint(hint).danger();
     [rotate, change, revoke].map(|form| form.hidden("id", &id)).to_vec()
 }
 
@@ -49,8 +51,13 @@ mod tests {
     #[test]
     fn revoked_key_has_no_forms_and_empty_facts_are_left_out() {
         let key = json!({ "id": "1", "name": "ci", "role": "writer", "state": "revoked", "revoked-ms": 1 });
-        assert!(forms(&key).is_empty());
-        assert_eq!(facts(&key).len(), 3);
-        assert_eq!(forms(&json!({ "id": "1", "role": "writer" })).len(), 3);
+        assert!(forms(&key, None).is_empty());
+        assert_eq!(facts(&key).len(), 4);
+        assert!(facts(&key).contains(&(t::EXPIRES, t::NEVER.to_owned())));
+        let revoke = |own| forms(&json!({ "id": "1", "role": "writer" }), own).pop().unwrap().hint;
+        assert_eq!(
+            (revoke(None), revoke(Some("2")), revoke(Some("1"))),
+            (t::REVOKE_HINT, t::REVOKE_HINT, t::REVOKE_OWN_KEY_HINT)
+        );
     }
 }

@@ -21,7 +21,7 @@ pub struct KeyRow {
     pub state: String,
     /// When it was made.
     pub created: String,
-    /// When it expires, or an empty text.
+    /// When it expires, or that it never does.
     pub expires: String,
     /// When it was last used, or an empty text.
     pub used: String,
@@ -47,7 +47,7 @@ impl KeyRow {
             role: text("role"),
             state: text("state"),
             created: time("created-ms"),
-            expires: time("expires-ms"),
+            expires: expiry(entry),
             used: time("last-used-ms"),
             is_usable: entry["revoked-ms"].is_null(),
         }
@@ -61,6 +61,24 @@ pub struct NewKey {
     pub name: String,
     /// The key itself, which is shown once.
     pub text: String,
+    /// Its role and expiry. Empty for a secret that has none.
+    pub about: String,
+}
+
+impl NewKey {
+    /// Parses the API's answer to a creation or a rotation of a key.
+    #[must_use]
+    pub fn parse(made: &Value) -> Self {
+        let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+        let about = t::about_key(&text("role"), &expiry(made));
+        Self { name: text("name"), text: text("api_key"), about }
+    }
+}
+
+/// Returns when a key of the API's JSON expires, for people.
+#[must_use]
+pub fn expiry(key: &Value) -> String {
+    key["expires-ms"].as_i64().map_or_else(|| t::NEVER.to_owned(), format::time)
 }
 
 /// The page of API keys.
@@ -75,6 +93,23 @@ pub struct KeysPage {
     pub more: Option<String>,
     /// The key that was just made.
     pub new: Option<NewKey>,
+    /// The id of the key that signed in. `None` for a user.
+    pub own: Option<String>,
+    /// Whether these are all keys.
+    pub is_complete: bool,
+}
+
+impl KeysPage {
+    /// Returns what the revocation of a key does beyond the usual: to the caller, and to the organisation.
+    #[must_use]
+    pub fn revoke_warnings(&self, key: &KeyRow) -> Vec<&'static str> {
+        let is_own = self.own.as_deref() == Some(key.id.as_str());
+        let is_admin = |one: &&KeyRow| one.role == "admin" && one.state == "active";
+        let is_last = self.is_complete && is_admin(&key) && self.keys.iter().filter(is_admin).count() == 1;
+        let own = is_own.then_some(t::REVOKE_OWN_HINT);
+        let last = is_last.then_some(t::REVOKE_LAST_ADMIN_HINT);
+        own.into_iter().chain(last).collect()
+    }
 }
 
 /// One answer of an explanation.
@@ -160,6 +195,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn revocation_of_the_own_and_of_the_last_admin_key_warns() {
+        let key = |id: &str, role: &str, state: &str| KeyRow::parse(&json!({ "id": id, "role": role, "state": state }));
+        let mut page = KeysPage {
+            frame: Frame::anonymous("keys"),
+            keys: vec![key("1", "admin", "active"), key("2", "writer", "active"), key("3", "admin", "revoked")],
+            more: None,
+            new: None,
+            own: Some("1".to_owned()),
+            is_complete: true,
+        };
+        let warnings = |page: &KeysPage, at: usize| page.revoke_warnings(&page.keys[at]);
+        assert_eq!(warnings(&page, 0), [t::REVOKE_OWN_HINT, t::REVOKE_LAST_ADMIN_HINT]);
+        assert!(warnings(&page, 1).is_empty());
+        page.is_complete = false;
+        assert_eq!(warnings(&page, 0), [t::REVOKE_OWN_HINT], "another page may have more admin keys");
+        page.own = None;
+        assert!(warnings(&page, 0).is_empty());
+    }
+
+    #[test]
+    fn new_key_names_its_role_and_expiry() {
+        let about =
+            |expires: Value| NewKey::parse(&json!({ "api_key": "k", "role": "writer", "expires-ms": expires })).about;
+        assert!(about(json!(0)).contains("writer") && about(json!(0)).contains("1970-01-01"));
+        assert!(about(Value::Null).contains(t::NEVER));
+    }
 
     #[test]
     fn explanation_says_why() {

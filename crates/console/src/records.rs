@@ -220,6 +220,13 @@ pub struct RecordsPage {
 }
 
 impl RecordsPage {
+    /// Returns the address of the page without the secret that it shows, for a reload.
+    #[must_use]
+    pub fn without_secret(&self) -> String {
+        let separator = if self.frame.own.contains('?') { '&' } else { '?' };
+        format!("{}{separator}done=secret-shown", self.frame.own)
+    }
+
     /// Returns a page without content.
     #[must_use]
     pub fn new(frame: Frame, heading: &str) -> Self {

@@ -13,13 +13,16 @@ use crate::texts as t;
 pub const MAX_SNAPSHOTS: usize = 200;
 
 /// The height of a row in pixels. The style sheet gives the rows of the table the same height.
-pub const ROW_PX: usize = 44;
+pub const ROW_PX: usize = 48;
 
 /// The width of a lane in pixels.
 const LANE_PX: usize = 18;
 
 /// The most lanes that are drawn apart. Further lines of history share the last one.
 const MAX_LANES: usize = 12;
+
+/// The branch that readers see.
+pub const MAIN: &str = "main";
 
 /// The number of colours of lanes.
 const COLOURS: usize = 6;
@@ -66,6 +69,8 @@ pub struct Snapshot {
     pub references: Vec<Reference>,
     /// Whether it is the table's current snapshot.
     pub is_current: bool,
+    /// Whether it is an ancestor of the snapshot of the branch `main`, which can be rolled back to it.
+    pub is_older_main: bool,
     /// Its lane in the graph.
     pub lane: usize,
     at_ms: i64,
@@ -100,6 +105,14 @@ pub enum Shape {
     Point(usize, usize, usize, bool),
 }
 
+impl Reference {
+    /// Says what is lost if it is removed.
+    #[must_use]
+    pub fn loss(&self) -> &'static str {
+        if self.kind == "tag" { t::REMOVE_TAG_HINT } else { t::REMOVE_BRANCH_HINT }
+    }
+}
+
 impl History {
     /// Reads the history from a table's metadata.
     #[must_use]
@@ -116,6 +129,8 @@ impl History {
                 one.references.push(reference.clone());
             }
         }
+        let head = references.iter().find(|one| one.name == MAIN).map(|one| one.snapshot_id);
+        mark_older_main(&mut snapshots, head);
         let lanes = give_lanes(&mut snapshots);
         let shapes = draw(&snapshots);
         let (width, height) = ((lanes.max(1) + 1) * LANE_PX, snapshots.len() * ROW_PX);
@@ -215,6 +230,7 @@ fn snapshot(one: &Value, current: Option<i64>) -> Snapshot {
         committer: None,
         references: Vec::new(),
         is_current: current == Some(id),
+        is_older_main: false,
         lane: 0,
         at_ms,
         sequence: one["sequence-number"].as_i64().unwrap_or_default(),
@@ -243,6 +259,21 @@ fn application(summary: &Value) -> String {
     let field = |name: &str| summary[name].as_str().filter(|text| !text.is_empty());
     let found = ["app-id", "spark.app.id", "trino_query_id", "flink.job-id"].into_iter().find_map(field);
     format::cut(found.unwrap_or_default(), 60)
+}
+
+/// Marks the ancestors of `head`, the snapshot of the branch `main`. Snapshots of other branches are none of them.
+fn mark_older_main(snapshots: &mut [Snapshot], head: Option<i64>) {
+    let rows: HashMap<i64, usize> = snapshots.iter().enumerate().map(|(row, one)| (one.id, row)).collect();
+    let parent = |snapshots: &[Snapshot], id: i64| snapshots[*rows.get(&id)?].parent;
+    let mut at = head.and_then(|head| parent(snapshots, head));
+    while let Some(row) = at.and_then(|id| rows.get(&id)) {
+        // A damaged history could have a circle.
+        if snapshots[*row].is_older_main {
+            return;
+        }
+        snapshots[*row].is_older_main = true;
+        at = snapshots[*row].parent;
+    }
 }
 
 /// Gives each snapshot a lane. A lane waits for the parent of its last snapshot. Returns the number of lanes.
@@ -361,6 +392,35 @@ mod tests {
     fn application_of_the_engine_is_shown() {
         assert_eq!(application(&json!({ "app-id": "", "spark.app.id": "local-1" })), "local-1");
         assert_eq!(application(&json!({})), "");
+    }
+
+    #[test]
+    fn only_ancestors_of_main_can_be_rolled_back_to() {
+        // main is at 3: 1 <- 2 <- 3, and another branch 2 <- 4 <- 5.
+        let mut metadata = metadata(&[(1, None), (2, Some(1)), (3, Some(2)), (4, Some(2)), (5, Some(4))]);
+        metadata["refs"]["main"]["snapshot-id"] = 3.into();
+        let older = |metadata: &Value| {
+            let mut ids: Vec<i64> =
+                History::parse(metadata).snapshots.iter().filter(|one| one.is_older_main).map(|one| one.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(older(&metadata), [1, 2]);
+        metadata["snapshots"][0]["parent-snapshot-id"] = 3.into();
+        assert_eq!(older(&metadata), [1, 2, 3], "a circle ends");
+        metadata["refs"] = json!({});
+        assert!(older(&metadata).is_empty(), "a table without main has nothing to roll back");
+    }
+
+    #[test]
+    fn removed_branch_and_tag_say_what_is_lost() {
+        let reference = |kind: &str| Reference {
+            name: "x".to_owned(),
+            kind: kind.to_owned(),
+            snapshot_id: 1,
+            retention: String::new(),
+        };
+        assert!(reference("tag").loss().contains("tag") && reference("branch").loss().contains("branch"));
     }
 
     #[test]

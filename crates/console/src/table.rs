@@ -241,6 +241,20 @@ pub struct TablePage {
     pub rollback: String,
 }
 
+impl TablePage {
+    /// Returns whether the page shows the properties, and with them every fact on a small screen.
+    #[must_use]
+    pub const fn is_properties(&self) -> bool {
+        matches!(self.content, Content::Properties(_))
+    }
+}
+
+/// Returns whether a fact is long. Small screens show it with the properties only.
+#[must_use]
+pub fn is_long(label: &str) -> bool {
+    [t::UUID, t::LOCATION].contains(&label)
+}
+
 /// What the server and the caller's role let a page offer. The API decides what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {

@@ -31,9 +31,10 @@ use crate::warehouses;
 const OFFER: Offer = Offer { is_admin: true, has_rows: true };
 
 fn frame(name: &str) -> Frame {
-    let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned() };
+    let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned(), has_grants: false };
     let mut frame = Location::new(name, name).crumbs(Frame::new(name, Place::Catalog, &who, name), true);
     frame.notice = Some(name.to_owned());
+    frame.refusal = Some(name.to_owned());
     frame.own = name.to_owned();
     frame.calls = vec![Call { body: Some(name.to_owned()), ..Call::get(name).command(name.to_owned()) }];
     frame
@@ -158,7 +159,11 @@ fn records_pages(name: &str) -> Vec<String> {
             kind: "kind",
             hint: "hint",
             tabs: ("sections", people::sections("users")),
-            secret: Some(("secret", "hint", NewKey { name: name.to_owned(), text: name.to_owned() })),
+            secret: Some((
+                "secret",
+                "hint",
+                NewKey { name: name.to_owned(), text: name.to_owned(), about: name.to_owned() },
+            )),
             facts: [key_page::facts(&one), warehouses::facts(&one), events::facts(&one)].concat(),
             document: Some(warehouses::storage_of(&one)),
             search: Some(events::search(|_| name.to_owned())),
@@ -182,7 +187,7 @@ fn records_pages(name: &str) -> Vec<String> {
             vec![people::role_members(&found("roles"), name, name), people::grants(&found("grants"), name, name)],
             vec![people::grant(name, name, vec![name.to_owned()])],
         ),
-        page(vec![people::members(&found("principals"), name)], key_page::forms(&one)),
+        page(vec![people::members(&found("principals"), name)], key_page::forms(&one, None)),
         page(
             vec![operators::organisations(&found("organisations"), "", Link::to("organisations"))],
             [vec![operators::create(vec![name.to_owned()])], operators::forms(&one, vec![name.to_owned()])].concat(),
@@ -240,7 +245,9 @@ fn pages(name: &str) -> Vec<String> {
             frame: frame(name),
             keys: vec![key],
             more: Some(text()),
-            new: Some(NewKey { name: text(), text: text() }),
+            new: Some(NewKey { name: text(), text: text(), about: text() }),
+            own: Some(text()),
+            is_complete: true,
         }),
         render(&AccessPage {
             frame: frame(name),

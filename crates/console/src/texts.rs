@@ -55,6 +55,8 @@ pub const DONE_REFERENCE: &str = "The branch or tag is created.";
 pub const DONE_REFERENCE_REMOVED: &str = "The branch or tag is removed.";
 pub const DONE_RESTORED: &str = "Restored.";
 pub const DONE_REVOKED: &str = "The key is revoked.";
+pub const DONE_SHOWN: &str =
+    "The secret was shown already, and cannot be shown again. If you did not copy it, rotate it.";
 pub const DONE_ROLLED_BACK: &str = "The branch is rolled back.";
 pub const NOT_A_NUMBER: &str = "The number of days is not a whole number.";
 pub const DAY: &str = "Day";
@@ -111,6 +113,7 @@ pub const NAV_CONNECT: &str = "Connect";
 pub const NAV_HISTORY: &str = "Audit";
 pub const NAV_KEYS: &str = "Keys";
 pub const NAV_USAGE: &str = "Usage";
+pub const NEVER: &str = "never";
 pub const NEW_KEY: &str = "New key";
 pub const NEW_KEY_HINT: &str = "Copy it now. It cannot be shown again: the catalog stores a hash of it.";
 pub const NO: &str = "no";
@@ -141,6 +144,9 @@ pub const REFERENCES: &str = "Branches and tags";
 pub const REFUSED_FORM: &str = "The form is not from this console, or too old. Open the page again and repeat what you did. Behind a reverse proxy without HTTPS, the proxy must pass on the Host header.";
 pub const REFUSED_HEADING: &str = "This was not done";
 pub const REMOVE: &str = "Remove";
+pub const REMOVE_BRANCH_HINT: &str = "Readers and writers of the branch fail from then on. Snapshots that are only in this branch are lost when snapshots expire.";
+pub const REMOVE_TAG_HINT: &str =
+    "Readers of the tag fail from then on. If its snapshot is in no branch, it is lost when snapshots expire.";
 pub const REMOVED: &str = "removed";
 pub const REQUESTS: &str = "Requests";
 pub const REQUESTS_BY_DAY: &str = "Requests by day";
@@ -150,8 +156,17 @@ pub const RESTORABLE_UNTIL: &str = "Restorable until";
 pub const RESTORE: &str = "Restore";
 pub const RETENTION: &str = "Retention";
 pub const REVOKE: &str = "Revoke";
+pub const REVOKE_LAST_ADMIN_HINT: &str = "This is the last active admin key. Afterwards, only an admin of the identity provider or a command on the machine of the server creates another one.";
+pub const REVOKE_OWN_KEY_HINT: &str = "You are signed in with this key. The key and its tokens are refused at once: this signs you out. This cannot be undone.";
+pub const REVOKE_OWN_HINT: &str = "You are signed in with this key. This signs you out.";
 pub const REVOKE_HINT: &str = "The key and its tokens are refused at once. This cannot be undone.";
 pub const ROLE: &str = "Role";
+pub const ROLE_HINTS: [(&str, &str); 4] = [
+    ("reader", "reads all tables and views"),
+    ("writer", "reads, and creates, changes and drops tables and views"),
+    ("admin", "does everything in the organisation, also keys and access"),
+    ("none", "does only what grants allow"),
+];
 pub const ROLL_BACK: &str = "Roll back";
 pub const ROLL_BACK_HINT: &str =
     "The branch points to the older snapshot again. The newer snapshots stay in the table until they expire.";
@@ -164,6 +179,7 @@ pub const SETTINGS: &str = "Settings";
 pub const SHOW: &str = "Show";
 pub const SHOW_CONTENTS: &str = "Show the contents of";
 pub const SIGNED_OUT: &str = "You are signed out.";
+pub const SIGNED_OUT_ELSEWHERE: &str = "You are signed out; nothing was changed. Sign in to go on.";
 pub const SIGN_IN: &str = "Sign in";
 pub const SIGN_IN_HEADING: &str = "Sign in to the catalog";
 pub const SIGN_IN_HINT: &str = "An administrator creates a key with";
@@ -324,6 +340,18 @@ pub const DOCTOR_WAREHOUSE: Advice = (
     "The organisation has no warehouse of this name, or the client names none and there is no default.",
     "Set warehouse to a name of the page Catalog. Case counts.",
 );
+
+/// Says which role a new key has, and when it expires.
+#[must_use]
+pub fn about_key(role: &str, expires: &str) -> String {
+    format!("Role: {role}. Expires: {expires}.")
+}
+
+/// Says that a name of a new branch or tag is taken.
+#[must_use]
+pub fn reference_exists(name: &str) -> String {
+    format!("A branch or tag {name} exists already. Choose another name.")
+}
 
 /// Says how many older snapshots are not shown.
 #[must_use]

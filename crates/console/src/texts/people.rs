@@ -99,7 +99,6 @@ pub const PROVIDER_STATE: &str =
 pub const PROVIDER_UNKNOWN: &str = "There is no such identity provider.";
 pub const PURGE: &str = "Removal of purged files";
 pub const REASON: &str = "Reason";
-pub const REFUSED_TEST: &str = "The receiver refused the test";
 pub const REPLAY: &str = "Send again";
 pub const REPLAY_ALL: &str = "Send all dead letters again";
 pub const REVOKE_GRANT: &str = "Revoke";
@@ -123,6 +122,7 @@ pub const SUBJECT: &str = "Id at the provider";
 pub const SUBSCRIPTION: &str = "Subscription";
 pub const SUBSCRIPTIONS: &str = "Subscriptions";
 pub const SUBSCRIPTIONS_HINT: &str = "A subscription sends events to a URL (a webhook).";
+pub const TEST_BLOCKED: &str = "The receiver was not reached: its host is unknown, or is inside a network to which the server sends nothing. Check the spelling of the host. If the receiver is in your own network, an operator adds the network to the setting delivery.allow_networks.";
 pub const TEST_SUBSCRIPTION: &str = "Send a test";
 pub const UNCHANGED: &str = "unchanged";
 pub const URL: &str = "URL";
@@ -151,6 +151,20 @@ pub fn done(word: &str) -> Option<&'static str> {
         "storage" => DONE_STORAGE,
         _ => return None,
     })
+}
+
+/// Says that a receiver answered a test with an error. `answer` is what the server says about it.
+#[must_use]
+pub fn test_refused(answer: &str) -> String {
+    format!(
+        "The receiver was reached, but did not accept the test: {answer}. Correct the receiver or the URL, and test again."
+    )
+}
+
+/// Says that a receiver of a test was not reached, and why.
+#[must_use]
+pub fn test_not_sent(reason: &str) -> String {
+    format!("The receiver was not reached: {reason}. Check the URL, and that the receiver runs. Then test again.")
 }
 
 /// Says that an object of a grant is dropped.
