@@ -378,6 +378,10 @@ async fn one_of_two_servers_delivers_and_the_other_continues_after_its_stop() {
     let second = world.server_on(&schema.open().await, |_| {});
     world.change(2..=40).await;
     eventually("all events", async || receiver.accepted().len() >= 40).await;
+    // A server that is stopped before it has stored how far it came leaves the last events to be sent again.
+    let consumer = async || world.store.consumer_list().await.unwrap().remove(0);
+    let newest = world.store.feed_bounds(consumer().await.scope).await.unwrap().latest;
+    eventually("the position", async || consumer().await.position == newest).await;
     first.runner.stop(PATIENCE).await.unwrap();
     world.change(41..=60).await;
     eventually("the rest", async || receiver.accepted().len() >= 60).await;

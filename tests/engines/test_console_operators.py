@@ -1,4 +1,4 @@
-"""The console in a real browser: the pages of operators, who committed a snapshot, and a warehouse on a real S3 server."""
+"""The console in a real browser: the pages of operators, who committed a snapshot, and storage that only operators may name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytest
 
 from support.admin import Admin
 from support.chromium import TIMEOUT_MS, axe_source, chromium, watched_page
-from support.rest import Rest
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from support.server import Server
 
 OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true"
@@ -96,7 +94,7 @@ def test_snapshots_name_the_key_that_committed_them(
 ) -> None:
     import pyarrow
 
-    key = server.command("key", "create", unique, "--role", "writer").stdout.strip()
+    key = server.command("key", "create", unique, "--role", "writer", "--org", "quickstart").stdout.strip()
     for committer in (server.key, key):
         catalog = connect(token=committer)
         if committer == server.key:
@@ -112,36 +110,22 @@ def test_snapshots_name_the_key_that_committed_them(
     assert "no longer kept" not in page.inner_text("main")
 
 
-def test_warehouse_on_s3_is_tested_and_created_in_the_console(page: Any, server: Server, s3: S3Server, unique: str) -> None:
-    s3.make_bucket("console")
+def test_storage_of_an_admin_may_name_no_address_of_its_own(page: Any, server: Server, unique: str) -> None:
+    """Only an operator's key may create such a warehouse, over the API."""
     organisation = Admin(server).organisation("enterprise", warehouse=None)
     key = server.command("key", "create", unique, "--role", "admin", "--org", organisation).stdout.strip()
-    credentials = {"kind": "aws-key", "access-key-id": ACCESS_KEY, "secret-access-key": SECRET_KEY}
-    storage = {"type": "s3", "region": REGION, "endpoint": s3.uri, "path-style": True, "credentials": credentials}
+    credentials = {"kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "secret"}
+    storage = {"type": "s3", "region": "eu-north-1", "endpoint": server.uri, "credentials": credentials}
     sign_in(page, server.uri, key)
     page.goto(f"{server.uri}/console/warehouses")
-
-    def send(settings: dict[str, Any], *, is_test: bool) -> None:
-        page.locator("summary", has_text="Create a warehouse").click()
-        page.locator("#create-warehouse-name").fill(unique)
-        page.locator("#create-warehouse-root").fill(f"s3://console/{unique}")
-        page.locator("#create-warehouse-storage").fill(json.dumps(settings))
-        if is_test:
-            page.locator("#create-warehouse-dry-run").check()
-        page.get_by_role("button", name="Create a warehouse").click()
-
-    send({**storage, "credentials": {**credentials, "secret-access-key": "wrong"}}, is_test=False)
-    assert "secret-access-key" in page.inner_text("main"), "the refusal says what to change"
+    page.locator("summary", has_text="Create a warehouse").click()
+    page.locator("#create-warehouse-name").fill(unique)
+    page.locator("#create-warehouse-root").fill(f"s3://console/{unique}")
+    page.locator("#create-warehouse-storage").fill(json.dumps(storage))
+    page.get_by_role("button", name="Create a warehouse").click()
+    assert "`storage.endpoint`" in page.inner_text("main"), "the refusal says what to leave out"
     page.goto(f"{server.uri}/console/warehouses")
-    send(storage, is_test=True)
-    page.get_by_role("heading", name="Result of the test").wait_for()
-    assert page.get_by_role("link", name=unique, exact=True).count() == 0, "a test creates nothing"
-    send(storage, is_test=False)
-    page.get_by_role("heading", name=unique, level=1).wait_for()
-    assert SECRET_KEY not in page.content()
-    rest = Rest(server.uri, key, unique)
-    rest.create_namespace("ns")
-    assert rest.get("/namespaces/ns").status_code == 200
+    assert page.get_by_role("link", name=unique, exact=True).count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
