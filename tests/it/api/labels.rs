@@ -293,7 +293,7 @@ async fn search_finds_what_its_caller_may_load_in_pages() {
     let path = "/management/v1/organisations/acme";
     let made = world.post(&format!("{path}/keys"), &json!({ "name": "one", "role": "none" })).await.ok(200);
     let key = made["api_key"].as_str().unwrap();
-    world.catalog.get(key, &format!("{LAKE}/labels?key=class")).await.error(403, "ForbiddenException");
+    world.catalog.get(key, &format!("{LAKE}/labels?key=class")).await.error(404, "NoSuchWarehouseException");
     let machine = async |method: Method, path: String, body: Value, status: u16| {
         world.catalog.machine(method, &path, &body).await.ok(status);
     };
