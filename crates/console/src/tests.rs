@@ -257,7 +257,7 @@ fn pages(name: &str) -> Vec<String> {
             rows: Some(vec![explained]),
             refused: Some(text()),
         }),
-        render(&UsagePage { frame: frame(name), chart: Chart::parse(&usage) }),
+        render(&UsagePage { frame: frame(name), chart: Chart::parse(&usage, 0) }),
         render(&HistoryPage { frame: frame(name), filter, records: vec![record], more: Some(text()) }),
     ]);
     pages

@@ -200,6 +200,7 @@ pub const TAG: &str = "Tag";
 pub const THEME: &str = "Change between dark and light";
 pub const TIER: &str = "Tier";
 pub const TIME: &str = "Time";
+pub const TODAY: &str = "Today";
 pub const TOO_LARGE: &str = "The answer is too large for a page. Use the API or the command line.";
 pub const TOO_LONG: &str = "The text is too long.";
 pub const TOTAL_ROWS: &str = "Total rows";
@@ -345,6 +346,12 @@ pub const DOCTOR_WAREHOUSE: Advice = (
 #[must_use]
 pub fn about_key(role: &str, expires: &str) -> String {
     format!("Role: {role}. Expires: {expires}.")
+}
+
+/// Says how many requests there were.
+#[must_use]
+pub fn requests(number: &str) -> String {
+    format!("{number} requests")
 }
 
 /// Says that a name of a new branch or tag is taken.
