@@ -381,6 +381,26 @@ fn every_form_that_changes_something_has_the_token() {
 }
 
 #[test]
+fn empty_list_says_what_is_missing() {
+    let none = json!({});
+    let lists = [
+        people::principals(&none),
+        people::users(&none),
+        people::roles(&none, None),
+        people::members(&none, "role"),
+        people::role_members(&none, "warehouse", "role"),
+        people::grants(&none, "warehouse", "role"),
+        warehouses::list(&none),
+        events::subscriptions(&none),
+        events::dead_letters(&none, "subscription"),
+    ];
+    for list in lists {
+        let page = render(&RecordsPage { lists: vec![list.clone()], ..RecordsPage::new(frame("name"), "name") });
+        assert!(list.empty.ends_with('.') && page.contains(list.empty), "{}", list.empty);
+    }
+}
+
+#[test]
 fn templates_have_no_text_of_their_own() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     // Names of roles and commands are the same in every language.
