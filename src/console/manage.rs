@@ -111,7 +111,7 @@ pub(super) async fn usage(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let before_ms = (MAX_DAYS as i64 - 1) * 86_400_000;
     let path =
         Link::to(&organisation_path(asked, "/usage")).with("from", &day(now_ms - before_ms)).with("to", &day(now_ms));
-    let chart = Chart::parse(&asked.door.get(&path.text()).await?);
+    let chart = Chart::parse(&asked.door.get(&path.text()).await?, now_ms);
     let frame = with_calls(asked, asked.frame(t::NAV_USAGE, Place::Usage), "tidewater org usage");
     Ok(Page::Html(render(&UsagePage { frame, chart })))
 }

@@ -60,6 +60,7 @@ pub fn list(found: &Value, page: Link) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_EVENTS,
         heading: "",
         columns: vec![t::TIME, t::ACTOR, t::OPERATION, t::KIND, t::OBJECT, p::NEW_NAME, t::ADDRESS, p::DETAILS],
         rows: entries(found, "events").map(row).collect(),
@@ -85,6 +86,7 @@ pub fn subscriptions(found: &Value) -> Records {
         forms: Vec::new(),
     };
     Records {
+        empty: t::empty::NO_SUBSCRIPTIONS,
         heading: "",
         columns: vec![t::NAME, p::URL, t::STATE, p::DELIVERED, p::LAST_ERROR],
         rows: entries(found, "subscriptions").map(row).collect(),
@@ -170,6 +172,7 @@ pub fn dead_letters(found: &Value, subscription: &str) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_DEAD_LETTERS,
         heading: p::DEAD_LETTERS,
         columns: vec![p::EVENT_ID, t::TIME, t::TYPE, p::REASON],
         rows: entries(found, "dead-letters").map(row).collect(),

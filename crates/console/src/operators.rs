@@ -27,6 +27,7 @@ pub fn organisations(found: &Value, prefix: &str, page: Link) -> Records {
         forms: Vec::new(),
     };
     Records {
+        empty: t::empty::NO_ORGANISATIONS,
         heading: "",
         columns: vec![t::NAME, t::TIER, t::STATE, t::CREATED],
         rows: all.iter().filter(|one| matches(one)).map(row).collect(),
@@ -126,6 +127,7 @@ pub fn parts(status: &Value) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_PARTS,
         heading: o::PARTS,
         columns: vec![o::PART, t::STATE, o::WAITING, o::OLDEST, t::people::LAST_ERROR],
         rows: entries(status, "parts").map(row).collect(),
@@ -149,6 +151,7 @@ pub fn background(status: &Value) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_TASKS,
         heading: o::BACKGROUND,
         columns: vec![o::TASK, t::STATE, o::LAST_RUN, o::DURATION, o::NEXT_RUN, o::FAILURES, t::people::LAST_ERROR],
         rows: entries(status, "background").map(row).collect(),
@@ -180,6 +183,7 @@ pub fn slow_requests(found: &Value) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_SLOW_REQUESTS,
         heading: "",
         columns: vec![t::TIME, o::DURATION, o::STATUS, o::METHOD, o::ROUTE, o::ORGANISATION, o::REQUEST_ID],
         rows: entries(found, "slow-requests").map(row).collect(),

@@ -35,6 +35,7 @@ pub fn principals(found: &Value) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_PRINCIPALS,
         heading: "",
         columns: vec![t::NAME, t::KIND, p::KEY_ROLE, t::ID],
         rows: entries(found, "principals").map(row).collect(),
@@ -67,6 +68,7 @@ pub fn users(found: &Value) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_USERS,
         heading: "",
         columns: vec![t::NAME, p::EMAIL, p::KEY_ROLE, t::STATE, p::LAST_SEEN, p::ISSUER, p::SUBJECT],
         rows: entries(found, "users").map(row).collect(),
@@ -93,6 +95,7 @@ pub fn roles(found: &Value, warehouse: Option<&str>) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_ROLES,
         heading: "",
         columns: vec![t::NAME, t::CREATED, t::ID],
         rows: entries(found, "roles").map(row).collect(),
@@ -124,6 +127,7 @@ pub fn members(found: &Value, role: &str) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_MEMBERS,
         heading: p::ASSIGNED_TO,
         columns: vec![t::NAME, t::KIND, t::ID],
         rows: entries(found, "principals").map(row).collect(),
@@ -152,6 +156,7 @@ pub fn role_members(found: &Value, warehouse: &str, role: &str) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_ROLE_MEMBERS,
         heading: p::ASSIGNED_TO,
         columns: vec![p::PRINCIPAL_ROLE, t::ID],
         rows: entries(found, "roles").map(row).collect(),
@@ -193,6 +198,7 @@ pub fn grants(found: &Value, warehouse: &str, role: &str) -> Records {
         Row { name: privilege, href: None, cells: vec![object], forms }
     };
     Records {
+        empty: t::empty::NO_GRANTS,
         heading: p::GRANTS,
         columns: vec![p::PRIVILEGE, t::OBJECT],
         rows: entries(found, "grants").map(row).collect(),

@@ -166,6 +166,8 @@ pub struct Row {
 pub struct Records {
     /// The heading. Empty for the only list of a page, which has the heading of the page.
     pub heading: &'static str,
+    /// The text of the list without rows.
+    pub empty: &'static str,
     /// The headings of the columns.
     pub columns: Vec<&'static str>,
     /// The rows.

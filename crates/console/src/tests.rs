@@ -257,7 +257,7 @@ fn pages(name: &str) -> Vec<String> {
             rows: Some(vec![explained]),
             refused: Some(text()),
         }),
-        render(&UsagePage { frame: frame(name), chart: Chart::parse(&usage) }),
+        render(&UsagePage { frame: frame(name), chart: Chart::parse(&usage, 0) }),
         render(&HistoryPage { frame: frame(name), filter, records: vec![record], more: Some(text()) }),
     ]);
     pages
@@ -377,6 +377,26 @@ fn every_form_that_changes_something_has_the_token() {
                 assert!(form.contains("name=\"csrf\" value=\"plain\""), "{form}");
             }
         }
+    }
+}
+
+#[test]
+fn empty_list_says_what_is_missing() {
+    let none = json!({});
+    let lists = [
+        people::principals(&none),
+        people::users(&none),
+        people::roles(&none, None),
+        people::members(&none, "role"),
+        people::role_members(&none, "warehouse", "role"),
+        people::grants(&none, "warehouse", "role"),
+        warehouses::list(&none),
+        events::subscriptions(&none),
+        events::dead_letters(&none, "subscription"),
+    ];
+    for list in lists {
+        let page = render(&RecordsPage { lists: vec![list.clone()], ..RecordsPage::new(frame("name"), "name") });
+        assert!(list.empty.ends_with('.') && page.contains(list.empty), "{}", list.empty);
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the text documents its constant")]
 
 pub mod care;
+pub mod empty;
 pub mod operators;
 pub mod people;
 
@@ -118,13 +119,17 @@ pub const NEW_KEY: &str = "New key";
 pub const NEW_KEY_HINT: &str = "Copy it now. It cannot be shown again: the catalog stores a hash of it.";
 pub const NO: &str = "no";
 pub const NOBODY: &str = "No principal may do this.";
-pub const NOTHING_HERE: &str = "There is nothing here.";
 pub const NOT_AN_ANCESTOR: &str =
     "The snapshot is not among the shown ancestors of the branch, so a roll-back to it is not offered here.";
 pub const NOT_PARTITIONED: &str = "Not partitioned.";
 pub const NOT_SORTED: &str = "Not sorted.";
 pub const NOW_AT: &str = "Now at";
 pub const NO_CREDENTIALS: &str = "Nothing: clients read the files of this table with an access of their own, such as the local disk, or have each request signed.";
+pub const NO_DROPPED: &str = "No table or view was dropped here.";
+pub const NO_ENTRIES: &str = "No namespace, table or view is here, or none has such a name.";
+pub const NO_PROPERTIES: &str = "The table has no properties.";
+pub const NO_RECORDS: &str = "No audit record matches.";
+pub const NO_REFERENCES: &str = "The table has no branches or tags.";
 pub const NO_LIMIT: &str = "no limit";
 pub const NO_OTHER: &str = "none";
 pub const NO_SNAPSHOTS: &str = "The table has no snapshots yet.";
@@ -200,6 +205,7 @@ pub const TAG: &str = "Tag";
 pub const THEME: &str = "Change between dark and light";
 pub const TIER: &str = "Tier";
 pub const TIME: &str = "Time";
+pub const TODAY: &str = "Today";
 pub const TOO_LARGE: &str = "The answer is too large for a page. Use the API or the command line.";
 pub const TOO_LONG: &str = "The text is too long.";
 pub const TOTAL_ROWS: &str = "Total rows";
@@ -345,6 +351,12 @@ pub const DOCTOR_WAREHOUSE: Advice = (
 #[must_use]
 pub fn about_key(role: &str, expires: &str) -> String {
     format!("Role: {role}. Expires: {expires}.")
+}
+
+/// Says how many requests there were.
+#[must_use]
+pub fn requests(number: &str) -> String {
+    format!("{number} requests")
 }
 
 /// Says that a name of a new branch or tag is taken.

@@ -28,6 +28,7 @@ pub fn list(found: &Value) -> Records {
         }
     };
     Records {
+        empty: t::empty::NO_WAREHOUSES_YET,
         heading: "",
         columns: vec![t::NAME, t::LOCATION, p::STORAGE, t::DEFAULT, t::CREATED],
         rows: entries(found, "warehouses").map(row).collect(),
@@ -106,6 +107,7 @@ pub fn steps(check: &Value) -> Records {
         ..Row::default()
     };
     Records {
+        empty: t::empty::NO_STEPS,
         heading: p::CHECK_STEPS,
         columns: vec![p::STEP, "OK", p::DETAILS],
         rows: entries(check, "steps").map(row).collect(),
