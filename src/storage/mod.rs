@@ -3,6 +3,7 @@
 mod ambient;
 mod azure_delete;
 mod budget;
+mod clock;
 mod credentials;
 mod hedge;
 pub mod hints;

@@ -2,7 +2,7 @@
 //!
 //! The storage is listed page by page. Each page is compared with the files of the table's document, and just before files are
 //! removed, the pointer is read again: files of a commit that was made meanwhile stay. A file that a writer has not committed yet
-//! stays as long as it is younger than the safe age.
+//! stays as long as it is younger than the safe age. Ages are by the storage's clock: that of this server may be ahead of it.
 
 use futures_util::stream::StreamExt;
 use tidewater_core::location::Location;
@@ -12,6 +12,7 @@ use tidewater_core::upkeep::{FileNames, file_stays};
 use super::reachable::{Counted, Reachable};
 use super::removal::{Removal, Unneeded};
 use super::run::{Run, RunError};
+use crate::base::clock::fresh_uuid;
 use crate::metadata::Document;
 use crate::storage::ListedObject;
 
@@ -22,9 +23,10 @@ const FILES_AT_ONCE: usize = 1_000;
 pub(super) async fn run(run: &Run<'_>) -> Result<(), RunError> {
     let document = run.document().await?;
     let least_age_ms = run.policy(&document)?.orphan_age_ms(run.parts.config.min_orphan_age_ms());
-    // The time of the start: a file that is too young now stays, however long the run takes.
-    let search = Search { run, least_age_ms, now_ms: run.parts.clock.now_ms(), documents_stay: has_origin(run).await? };
     let removal = Removal::new(run, run.own_locations(&document).await?).await;
+    // The time of the start: a file that is too young now stays, however long the run takes.
+    let now_ms = time_ms(run, removal.locations()).await?;
+    let search = Search { run, least_age_ms, now_ms, documents_stay: has_origin(run).await? };
     let mut reachable = Reachable::new(run, Counted::All, FileNames::default());
     reachable.add_document(&document).await?;
     let names: Vec<String> = partition_names(&document);
@@ -33,6 +35,19 @@ pub(super) async fn run(run: &Run<'_>) -> Result<(), RunError> {
         search.remove_below(&removal, &mut reachable, &folder, &partitions).await?;
     }
     removal.check_failures()
+}
+
+/// Returns the time with which the last changes of files are compared: the storage's, or this server's if that is earlier. A dry run
+/// writes nothing, so it has this server's only.
+async fn time_ms(run: &Run<'_>, locations: &[Location]) -> Result<i64, RunError> {
+    let own_ms = run.parts.clock.now_ms();
+    let Some(location) = locations.first().filter(|_| !run.is_dry()) else { return Ok(own_ms) };
+    // If it stays because of a kill, its name is that of an orphan.
+    let name = format!("metadata/clock-{}.stats", fresh_uuid());
+    let probe = location.join(&name).map_err(|error| RunError::Failed(error.to_string()))?;
+    let storage_ms = run.table.warehouse.storage.time_ms(&probe).await;
+    let storage_ms = storage_ms.map_err(|error| RunError::Failed(error.to_string()))?;
+    Ok(storage_ms.map_or(own_ms, |storage_ms| own_ms.min(storage_ms)))
 }
 
 /// Returns the locations that are in no other one.

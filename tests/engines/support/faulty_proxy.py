@@ -23,7 +23,7 @@ class Request:
 class Fault:
     """A fault, and the requests that it applies to."""
 
-    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer; or `none`, which only counts
+    kind: str  # down, answer, silence, cut-request, hold-answer, lose-answer, cut-answer; or `none`, which only counts
     applies: Callable[[Request], bool] = lambda request: True
     status: str = "503 Slow Down"
     times: int | None = None
@@ -41,18 +41,25 @@ class FaultyProxy:
         self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)
-        self._fault: Fault | None = None
-        self._left = 0
+        # The faults, and for how many more requests each of them is; below 0 for any number.
+        self._faults: dict[Fault, int] = {}
+        self._hits: dict[Fault, int] = {}
         self.spoilt = 0
         self._open: set[socket.socket] = set()
         self._busy: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def spoil(self, fault: Fault | None) -> None:
-        """Sets the fault from now on, or removes it."""
+    def spoil(self, *faults: Fault | None) -> None:
+        """Sets the faults from now on, or removes them. A request has the first one that applies to it."""
         with self._lock:
-            self._fault, self.spoilt = fault, 0
-            self._left = fault.times if fault and fault.times is not None else -1
+            set_ = [fault for fault in faults if fault is not None]
+            self._faults = {fault: -1 if fault.times is None else fault.times for fault in set_}
+            self._hits, self.spoilt = {}, 0
+
+    def hits(self, fault: Fault) -> int:
+        """Returns how many requests have had a fault since it was set."""
+        with self._lock:
+            return self._hits.get(fault, 0)
 
     def wait_until_quiet(self, timeout_s: float = 60) -> None:
         """Waits until no request is under way, so that those of a killed client have reached the storage, or never will."""
@@ -107,12 +114,13 @@ class FaultyProxy:
 
     def _fault_for(self, request: Request) -> Fault | None:
         with self._lock:
-            fault = self._fault
-            if fault is None or self._left == 0 or not fault.applies(request):
-                return None
-            self._left -= 1
-            self.spoilt += 1
-            return fault
+            for fault, left in self._faults.items():
+                if left != 0 and fault.applies(request):
+                    self._faults[fault] = left - 1
+                    self._hits[fault] = self._hits.get(fault, 0) + 1
+                    self.spoilt += 1
+                    return fault
+            return None
 
     def _one(self, client: socket.socket) -> bool:
         """Forwards one request. Returns whether another may follow."""
@@ -137,6 +145,9 @@ class FaultyProxy:
             client.recv(1)
             return False
         answer = self._ask(head, body)
+        if kind == "hold-answer":
+            client.recv(1)
+            return False
         if kind == "lose-answer":
             return False
         if kind == "cut-answer":

@@ -189,6 +189,10 @@ class Server:
         found = [line for line in plain.splitlines() if COMPLAINT.search(line)]
         return [line for line in found if not (self._may_miss_parts and UNAVAILABLE.search(line))]
 
+    def store_url(self) -> str | None:
+        """Returns the address of its database. `None` for SQLite."""
+        return self._env.get("TIDEWATER_STORE__URL")
+
     # ---- addresses ----
 
     @property

@@ -7,6 +7,8 @@ mod metrics;
 mod parquet_file;
 mod ranges;
 mod rule;
+mod structures;
+mod thrift;
 mod write;
 
 pub(crate) use columns::{Target, field_id, field_ids, fit_struct, target_schema};

@@ -10,6 +10,7 @@ use parquet::basic::Type as PhysicalType;
 
 use super::columns::field_id;
 use super::ranges::RangeReader;
+use super::structures::is_footer;
 use crate::error::RewriteError;
 use crate::job::Job;
 use crate::manifest::FileRecord;
@@ -53,14 +54,21 @@ impl ParquetFile {
         }
         let size = u64::try_from(file.file_size_bytes).unwrap_or(0);
         let tail_begin = size.checked_sub(TAIL_BYTES).ok_or_else(|| refuse("it is too short for a Parquet file"))?;
-        let reader = RangeReader::new(Arc::clone(job.files()), &file.path, size, (1, memory_bytes));
+        let reader = RangeReader::for_footer(Arc::clone(job.files()), &file.path, size, memory_bytes);
         let tail = reader.bytes(tail_begin, TAIL_BYTES).map_err(|error| reader.explain(&error))?;
         let [a, b, c, d, b'P', b'A', b'R', b'1'] = tail[..] else {
             return Err(refuse("it is not a plain Parquet file"));
         };
         // A parsed footer takes several times its length.
-        if u64::from(u32::from_le_bytes([a, b, c, d])) > memory_bytes / 8 {
+        let footer_bytes = u64::from(u32::from_le_bytes([a, b, c, d]));
+        if footer_bytes > memory_bytes / 8 {
             return Err(refuse("its footer is larger than the memory for it"));
+        }
+        let footer_begin = tail_begin.checked_sub(footer_bytes).ok_or_else(|| refuse("its footer is cut"))?;
+        let footer = reader.bytes(footer_begin, footer_bytes).map_err(|error| reader.explain(&error))?;
+        // The Parquet reader allocates the lengths of lists that a footer claims.
+        if !is_footer(&footer) {
+            return Err(refuse("its footer is damaged, or claims more than it has"));
         }
         // Without the Arrow schema that some writers add: it can ask for types that Iceberg does not have.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

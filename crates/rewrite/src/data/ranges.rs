@@ -1,12 +1,15 @@
 //! Reads a Parquet file from storage in few and large requests.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::structures::check_page_header;
 use crate::error::{FilesError, RewriteError};
 use crate::files::Files;
 
@@ -27,6 +30,8 @@ struct Shared {
     size_bytes: u64,
     window_bytes: u64,
     windows: usize,
+    /// The most bytes of a page. `None` for a reader of the footer, which reads no pages.
+    page_bytes: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -37,12 +42,22 @@ struct State {
 }
 
 impl RangeReader {
-    /// Creates a reader of a file with so many columns, in at most `memory_bytes`.
+    /// Creates a reader of a file with so many columns, in at most `memory_bytes`. No page may have more than that.
     pub(crate) fn new(
         files: Arc<dyn Files>,
         location: &str,
         size_bytes: u64,
         (columns, memory_bytes): (usize, u64),
+    ) -> Self {
+        Self::with_pages(files, location, size_bytes, (columns, memory_bytes), Some(memory_bytes))
+    }
+
+    fn with_pages(
+        files: Arc<dyn Files>,
+        location: &str,
+        size_bytes: u64,
+        (columns, memory_bytes): (usize, u64),
+        page_bytes: Option<u64>,
     ) -> Self {
         // Columns are read side by side, each in its own window; one more is for the footer.
         let windows = columns.max(1) + 1;
@@ -50,8 +65,14 @@ impl RangeReader {
         let is_small = size_bytes <= WHOLE_BYTES.min(memory_bytes);
         let window_bytes = if is_small { size_bytes } else { share };
         let location = location.to_owned();
-        let shared = Shared { files, location, size_bytes, window_bytes, windows, state: Mutex::default() };
+        let state = Mutex::default();
+        let shared = Shared { files, location, size_bytes, window_bytes, windows, page_bytes, state };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Creates a reader of a file's footer.
+    pub(crate) fn for_footer(files: Arc<dyn Files>, location: &str, size_bytes: u64, memory_bytes: u64) -> Self {
+        Self::with_pages(files, location, size_bytes, (1, memory_bytes), None)
     }
 
     /// Returns the same reader: both share what was read.
@@ -103,6 +124,23 @@ impl Shared {
     }
 }
 
+/// The bytes from the header of a page on. The first read checks the header.
+///
+/// The Parquet reader also asks for the bytes behind a header that it has read before, and does not read them.
+pub(crate) struct PageStart {
+    rest: Reader<Bytes>,
+    page_bytes: Option<u64>,
+}
+
+impl Read for PageStart {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(most_bytes) = self.page_bytes.take() {
+            check_page_header(self.rest.get_ref(), most_bytes).map_err(std::io::Error::other)?;
+        }
+        self.rest.read(buffer)
+    }
+}
+
 impl Length for RangeReader {
     fn len(&self) -> u64 {
         self.shared.size_bytes
@@ -110,12 +148,13 @@ impl Length for RangeReader {
 }
 
 impl ChunkReader for RangeReader {
-    type T = bytes::buf::Reader<Bytes>;
+    type T = PageStart;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         // Headers of pages are read this way.
         let length = (self.shared.size_bytes.saturating_sub(start)).min(WINDOW_BYTES.start);
-        Ok(self.shared.get(start, usize::try_from(length).unwrap_or(usize::MAX))?.reader())
+        let bytes = self.shared.get(start, usize::try_from(length).unwrap_or(usize::MAX))?;
+        Ok(PageStart { rest: bytes.reader(), page_bytes: self.shared.page_bytes })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

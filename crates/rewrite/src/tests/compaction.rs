@@ -220,6 +220,35 @@ fn old_files_get_the_present_columns() {
 }
 
 #[test]
+fn lists_on_many_pages_are_read_to_their_end() {
+    let fields = json!([
+        { "id": 1, "name": "id", "required": true, "type": "long" },
+        { "id": 2, "name": "tags", "required": false, "type":
+            { "type": "list", "element-id": 3, "element": "string", "element-required": false } },
+    ]);
+    let mut lake = Lake::new(2, fields, json!([]), json!({}));
+    let schema = lake.schema();
+    let arrow_schema::DataType::List(element) = schema.field(1).data_type() else { unreachable!() };
+    // 4 MiB that no dictionary shortens, and a page has at most 1 MiB.
+    let values = (0..4_096).map(|number| format!("{number:01000}"));
+    let tags = arrow_array::ListArray::new(
+        Arc::clone(element),
+        arrow_buffer::OffsetBuffer::from_lengths([2; 2_048]),
+        Arc::new(StringArray::from_iter_values(values)),
+        None,
+    );
+    let ids = Arc::new(Int64Array::from_iter_values(0..2_048));
+    let batch = RecordBatch::try_new(schema, vec![ids, Arc::new(tags)]).unwrap();
+    for _ in 0..2 {
+        let file = lake.file(&batch, Vec::new());
+        lake.add(&[file]);
+    }
+    let before = lake.rows();
+    run(&mut lake);
+    assert_eq!(lake.rows(), before);
+}
+
+#[test]
 fn nested_columns_keep_their_values() {
     let fields = json!([
         { "id": 1, "name": "id", "required": true, "type": "long" },

@@ -129,3 +129,35 @@ fn file_outside_of_the_table_is_not_read() {
     lake.add(&[file]);
     assert!(matches!(preview(&mut lake.job(), LIMITS), Err(RewriteError::Unsupported(_))));
 }
+
+#[test]
+fn file_with_a_page_or_a_footer_that_claims_too_much_is_refused() {
+    let mut lake = Lake::plain(2);
+    // The job has 64 MiB, and a file an eighth of it.
+    for (length_bytes, fits) in [(7 << 20, true), (9 << 20, false)] {
+        let schema = lake.schema();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![1])),
+            Arc::new(arrow_array::StringArray::from(vec!["x".repeat(length_bytes)])),
+        ];
+        let batch = RecordBatch::try_new(schema, columns).unwrap();
+        let mut lake = Lake::plain(2);
+        let file = lake.file(&batch, Vec::new());
+        lake.add(std::slice::from_ref(&file));
+        match preview(&mut lake.job(), LIMITS) {
+            Ok(shown) => assert!(fits && shown.rows.len() == 1),
+            Err(RewriteError::Unsupported(why)) => assert!(!fits && why.contains("memory"), "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let file = lake.append(0..5);
+    let path = file.path.strip_prefix("file://").unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let tail = bytes.len() - 8;
+    let footer_bytes = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
+    // Its first field is a list of 2 GiB structures.
+    bytes[tail - footer_bytes..][..7].copy_from_slice(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07]);
+    std::fs::write(path, bytes).unwrap();
+    let refused = preview(&mut lake.job(), LIMITS);
+    assert!(matches!(&refused, Err(RewriteError::Unsupported(why)) if why.contains("footer")), "{refused:?}");
+}
