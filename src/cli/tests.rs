@@ -74,7 +74,7 @@ fn every_noun_can_be_listed_and_shown() {
 
 #[test]
 fn every_subcommand_is_a_known_verb() {
-    const VERBS: [&str; 39] = [
+    const VERBS: [&str; 40] = [
         "add",
         "assign",
         "check",
@@ -87,6 +87,7 @@ fn every_subcommand_is_a_known_verb() {
         "dropped",
         "enable",
         "explain",
+        "find",
         "health",
         "list",
         "metrics",
