@@ -88,6 +88,9 @@ pub(super) async fn answer(api: &ApiService, visitor: &Visitor, name: &str, requ
     if is_read && let Some(asset) = assets::find(name) {
         return file(asset);
     }
+    if let Some(page) = out_of_folders(name) {
+        return redirect(&page);
+    }
     let session = Session::read(&parts.headers, visitor.over_https);
     let had_session = session.is_some();
     let scheme = if visitor.over_https { "https" } else { "http" };
@@ -109,6 +112,13 @@ pub(super) async fn answer(api: &ApiService, visitor: &Visitor, name: &str, requ
     };
     add_headers(&mut response);
     response
+}
+
+/// Returns the address of the page that says that nothing is here, for an address below a page. The links of pages are relative, so
+/// there they would lead to other such addresses.
+fn out_of_folders(name: &str) -> Option<String> {
+    let levels = name.matches('/').count();
+    (levels > 0).then(|| format!("{}not-found", "../".repeat(levels)))
 }
 
 fn query_of(parts: &Parts) -> Query {
@@ -269,6 +279,13 @@ fn add_headers(response: &mut Response) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_below_a_page_leads_out_of_it() {
+        assert_eq!(out_of_folders("keys"), None);
+        assert_eq!(out_of_folders("keys/").as_deref(), Some("../not-found"));
+        assert_eq!(out_of_folders("a//b").as_deref(), Some("../../not-found"));
+    }
 
     #[test]
     fn own_link_has_no_message_and_no_part() {
