@@ -46,7 +46,7 @@ pub(super) async fn organisation(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let day = |ms: i64| tidewater_console::format::time(ms).chars().take(10).collect::<String>();
     let from_ms = now_ms - (MAX_DAYS as i64 - 1) * 86_400_000;
     let usage = Link::to(&format!("{path}/usage")).with("from", &day(from_ms)).with("to", &day(now_ms)).text();
-    let chart = Chart::parse(&asked.door.get(&usage).await?);
+    let chart = Chart::parse(&asked.door.get(&usage).await?, now_ms);
     let tiers = view::tiers(&asked.door.get("/management/v1/tiers").await?);
     let name = text(&one, "name");
     let mut page = RecordsPage { kind: o::ORGANISATION, ..page(asked, Place::Organisations, &name) };
@@ -56,6 +56,7 @@ pub(super) async fn organisation(asked: &Asked<'_>) -> Result<Page, Refusal> {
     page.lists.push(Records {
         heading: t::REQUESTS_BY_DAY,
         columns: vec![t::DAY, t::REQUESTS],
+        empty: t::empty::NO_REQUESTS,
         rows: chart.bars.into_iter().rev().map(|bar| row((bar.day, bar.requests))).collect(),
         more: None,
     });

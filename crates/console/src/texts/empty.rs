@@ -8,6 +8,7 @@ pub const NO_MEMBERS: &str = "The role is assigned to no key or user.";
 pub const NO_ORGANISATIONS: &str = "No organisation matches.";
 pub const NO_PARTS: &str = "The server has no parts to report.";
 pub const NO_PRINCIPALS: &str = "There are no keys or users.";
+pub const NO_REQUESTS: &str = "No request was counted yet.";
 pub const NO_ROLES: &str = "There are no roles yet.";
 pub const NO_ROLE_MEMBERS: &str = "The role is assigned to no principal role.";
 pub const NO_SLOW_REQUESTS: &str = "No request of the last hour was slow.";
