@@ -554,7 +554,7 @@ CREATE TABLE maintenance_state (
     FOREIGN KEY (organisation) REFERENCES organisation (id)
 );
 
--- Runs of maintenance. `details` is a JSON object.
+-- Runs of maintenance. `details` is a JSON object. A queued run is its server's until `held_until_ms`.
 CREATE TABLE maintenance_run (
     organisation uuid NOT NULL,
     warehouse    uuid NOT NULL,
@@ -564,8 +564,9 @@ CREATE TABLE maintenance_run (
     dry_run      boolean NOT NULL,
     started_ms   bigint NOT NULL,
     ended_ms     bigint,
-    outcome      text NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped')),
+    outcome      text NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped', 'abandoned')),
     details      text NOT NULL,
+    held_until_ms bigint,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation) REFERENCES organisation (id)
 );
@@ -576,6 +577,9 @@ CREATE INDEX maintenance_run_of_warehouse ON maintenance_run (organisation, ware
 
 -- Old runs, of all organisations.
 CREATE INDEX maintenance_run_old ON maintenance_run (started_ms);
+
+-- Runs that have not ended, of all organisations.
+CREATE INDEX maintenance_run_open ON maintenance_run (id) WHERE ended_ms IS NULL;
 
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --

@@ -575,7 +575,7 @@ CREATE TABLE maintenance_state (
     FOREIGN KEY (organisation) REFERENCES organisation (id)
 ) STRICT;
 
--- Runs of maintenance. `details` is a JSON object.
+-- Runs of maintenance. `details` is a JSON object. A queued run is its server's until `held_until_ms`.
 CREATE TABLE maintenance_run (
     organisation BLOB NOT NULL,
     warehouse    BLOB NOT NULL,
@@ -585,8 +585,9 @@ CREATE TABLE maintenance_run (
     dry_run      INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
     started_ms   INTEGER NOT NULL,
     ended_ms     INTEGER,
-    outcome      TEXT NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped')),
+    outcome      TEXT NOT NULL CHECK (outcome IN ('queued', 'running', 'succeeded', 'failed', 'stopped', 'abandoned')),
     details      TEXT NOT NULL,
+    held_until_ms INTEGER,
     PRIMARY KEY (organisation, id),
     FOREIGN KEY (organisation) REFERENCES organisation (id)
 ) STRICT;
@@ -597,6 +598,9 @@ CREATE INDEX maintenance_run_of_warehouse ON maintenance_run (organisation, ware
 
 -- Old runs, of all organisations.
 CREATE INDEX maintenance_run_old ON maintenance_run (started_ms);
+
+-- Runs that have not ended, of all organisations.
+CREATE INDEX maintenance_run_open ON maintenance_run (id) WHERE ended_ms IS NULL;
 
 -- Changes: by whom and when. A row is written in the transaction of its change.
 --

@@ -72,6 +72,13 @@ impl MaintenanceConfig {
         i64::try_from(self.run_retention_s.saturating_mul(1_000)).unwrap_or(i64::MAX)
     }
 
+    /// Returns how long a server holds its queued runs, in milliseconds: a look, after which it holds them again, may take long.
+    #[must_use]
+    pub fn queued_hold_ms(&self) -> i64 {
+        let looks_s = self.look_interval_s.saturating_mul(3).saturating_add(120);
+        i64::try_from(looks_s.saturating_mul(1_000)).unwrap_or(i64::MAX)
+    }
+
     /// Returns why the settings cannot be used.
     pub(super) fn check(&self) -> Vec<String> {
         let numbers = [

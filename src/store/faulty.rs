@@ -358,6 +358,8 @@ stores_with_faults! {
     EventStore {
         fn event_list(organisation: Option<OrganisationId>, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage;
         fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
+        fn run_hold(runs: &[Uuid], until_ms: i64) -> ();
+        fn run_abandon(now_ms: i64, at_most: u32) -> Vec<MaintenanceRun>;
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     }

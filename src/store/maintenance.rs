@@ -151,13 +151,16 @@ pub enum RunOutcome {
     Succeeded,
     /// It failed. The message says why.
     Failed,
-    /// Its server stopped or was killed. Another run continues.
+    /// Its server stopped. Another run continues.
     Stopped,
+    /// Its server was killed, or lost the database for too long.
+    Abandoned,
 }
 
 impl RunOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped, Self::Abandoned];
 
     /// Returns its name, as stores and the API write it.
     #[must_use]
@@ -168,6 +171,7 @@ impl RunOutcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -208,6 +212,20 @@ pub struct MaintenanceRun {
     pub outcome: RunOutcome,
     /// What it did, or would do.
     pub details: RunDetails,
+    /// Until when its server holds it while it is queued, in milliseconds since 1970. A running one has the lease of its table.
+    pub held_until_ms: Option<i64>,
+}
+
+impl MaintenanceRun {
+    /// Ends a run whose server is gone.
+    pub(super) fn abandon(&mut self, now_ms: i64) {
+        let what = match self.outcome {
+            RunOutcome::Queued => "before its turn came: start it again",
+            _ => "during the run: the next run continues",
+        };
+        self.details.message = Some(format!("its server was killed, or lost the database for too long, {what}"));
+        (self.outcome, self.ended_ms) = (RunOutcome::Abandoned, Some(now_ms));
+    }
 }
 
 /// What a run did, or would do.
@@ -297,8 +315,8 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     ) -> Result<Vec<Option<MaintenanceState>>>;
 
     /// Leases the maintenance of a live table until `until_ms`. Returns `None` if another server has the lease at `now_ms`, or there is
-    /// no such table. Runs on the table that a killed server has left are `Stopped` from then on: running ones, and those that are
-    /// queued for longer than [`MAX_QUEUED_MS`].
+    /// no such table. Runs on the table that a killed server has left are `Abandoned` from then on: running ones, and queued ones that
+    /// no server holds, or that are queued for longer than [`MAX_QUEUED_MS`].
     async fn maintenance_claim(
         &self,
         warehouse_ref: WarehouseRef,
@@ -316,6 +334,13 @@ pub trait MaintenanceStore: Send + Sync + 'static {
 
     /// Stores the outcome, the end and the details of a run. Ignores a run that no longer exists.
     async fn run_update(&self, run: &MaintenanceRun) -> Result<()>;
+
+    /// Holds queued runs until `until_ms`. Ignores runs that have ended.
+    async fn run_hold(&self, runs: &[Uuid], until_ms: i64) -> Result<()>;
+
+    /// Ends up to `at_most` runs of all organisations whose server is gone at `now_ms`, as `Abandoned`, and returns them: queued ones that
+    /// no server holds, and running ones on tables that are not leased.
+    async fn run_abandon(&self, now_ms: i64, at_most: u32) -> Result<Vec<MaintenanceRun>>;
 
     /// Lists the runs in a warehouse, newest first.
     async fn run_list(

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::lease::Held;
 use super::operations::execute;
+use super::records::Queued;
 use super::run::Run;
 use super::turns::{self, Kind};
 use super::{RunRequest, Upkeep, UpkeepError};
@@ -18,6 +19,9 @@ use crate::store::{Change, MaintenanceRun, RunOutcome, StoreError};
 /// How often a queued run whose turn has come tries to lease its table, and the pauses between.
 const CLAIMS: u32 = 20;
 const BETWEEN_CLAIMS: Duration = Duration::from_millis(250);
+
+/// Why a queued run does not begin any more.
+const STOPPED: &str = "the server stopped before its turn: start it again";
 
 /// A requested run, with the rights of the person who started it.
 struct Asked {
@@ -86,16 +90,18 @@ impl Upkeep {
         let record = self.begin(&asked.table, request, asked.started_by(), RunOutcome::Queued).await?;
         let id = record.id;
         let this = Arc::clone(self);
+        let queued = Queued::new(self, id);
         self.running.spawn(async move {
             let place = tokio::select! {
                 biased;
-                () = this.stop.cancelled() => Err("the server stopped before its turn: start it again"),
+                () = this.stop.cancelled() => Err(STOPPED),
                 place = turns::wait(turn) => place.map_err(|_| "other runs took all of the time: start it again"),
             };
             let begun = match place {
                 Ok(place) => this.take_up(&asked, record.clone()).await.map(|(record, held)| (place, record, held)),
                 Err(why) => Err(why.to_owned()),
             };
+            drop(queued);
             match begun {
                 Ok((_place, record, held)) => this.run_by_hand(asked, record, held).await,
                 Err(why) => this.give_up(record, why).await,
@@ -108,6 +114,9 @@ impl Upkeep {
     async fn take_up(&self, asked: &Asked, record: MaintenanceRun) -> Result<(MaintenanceRun, Held), String> {
         let claimed = self.claim_soon(&record).await;
         let held = claimed.map_err(|error| error.to_string())?;
+        if held.is_none() && self.stop.is_cancelled() {
+            return Err(STOPPED.to_owned());
+        }
         let Some(held) = held else {
             let table = &asked.table.ident;
             return Err(format!("another run worked on the table {table} when its turn came: start it again"));
@@ -122,13 +131,17 @@ impl Upkeep {
         }
     }
 
-    /// Leases the table of a run. Another run that is about to end may still have it.
+    /// Leases the table of a run. Another run that is about to end may still have it. Ends early when the server stops.
     async fn claim_soon(&self, record: &MaintenanceRun) -> Result<Option<Held>, StoreError> {
         for _ in 0..CLAIMS {
             if let Some(held) = Held::claim(&self.parts, record.warehouse_ref, record.table).await? {
                 return Ok(Some(held));
             }
-            tokio::time::sleep(BETWEEN_CLAIMS).await;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(BETWEEN_CLAIMS) => {}
+            }
         }
         Held::claim(&self.parts, record.warehouse_ref, record.table).await
     }
@@ -154,7 +167,7 @@ impl Upkeep {
         ended.details.message = Some(why);
         let stored: Result<(), StoreError> = self.parts.store.run_update(&ended).await;
         if let Err(error) = stored {
-            // The next holder of the table's lease marks it as stopped.
+            // A later look ends it as abandoned.
             tracing::warn!(table = ended.details.table, %error, "could not record that a run did not begin");
         }
     }

@@ -9,6 +9,7 @@
 //! - `policies.rs`: the policy of a table
 //! - `lease.rs`: the lease while it is held
 //! - `run.rs`, `operations.rs`: one run of one operation, and its record
+//! - `records.rs`: the records of queued runs, and of servers that are gone
 //! - `reading.rs`: reads of manifests, several at a time
 //! - `reachable.rs`, `removal.rs`: the files that a table needs, and the removal of others
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
@@ -31,6 +32,7 @@ mod prepare;
 mod preview;
 mod reachable;
 mod reading;
+mod records;
 mod removal;
 mod rewrite;
 mod run;
@@ -48,6 +50,7 @@ use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyErro
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::access::action::CommitTable;
 use crate::access::{Authorizer, Denial, Table};
@@ -87,6 +90,8 @@ pub struct Upkeep {
     previews_at_once: Semaphore,
     /// Where the next look begins, for each organisation and kind of run.
     cursors: Mutex<HashMap<(OrganisationId, Kind), Cursor>>,
+    /// The queued runs of this server.
+    queued: Mutex<HashSet<Uuid>>,
     /// Whose due tables are maintained now.
     active: Mutex<HashSet<(OrganisationId, Kind)>>,
 }
@@ -156,6 +161,7 @@ impl Upkeep {
             previews_at_once: Semaphore::new(preview::AT_ONCE),
             stop: CancellationToken::new(),
             cursors: Mutex::default(),
+            queued: Mutex::default(),
             active: Mutex::default(),
         }
     }
@@ -208,6 +214,7 @@ impl Upkeep {
             ended_ms: None,
             outcome,
             details: RunDetails { table: table.ident.to_string(), started_by, ..RunDetails::default() },
+            held_until_ms: (outcome == RunOutcome::Queued).then(|| self.held_until_ms()),
         };
         self.parts.store.run_add(&record, RUNS_PER_TABLE).await?;
         Ok(record)

@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
         let ended_ms = Some(self.parts.clock.now_ms());
         let ended = MaintenanceRun { ended_ms, outcome, details, ..self.record.clone() };
         if let Err(error) = self.parts.store.run_update(&ended).await {
-            // The next holder of the lease marks it as stopped.
+            // A later look, or the next holder of the lease, ends it as abandoned.
             tracing::warn!(table = %self.table.ident, %error, "could not record the end of a table's maintenance");
         }
     }

@@ -33,9 +33,6 @@ const PAGE: u32 = 200;
 /// How many due tables of an organisation are in memory, for each kind of run.
 const DUE_OF_EACH: usize = 20;
 
-/// How many old records of runs one statement removes.
-const REMOVED_RUNS: u32 = 500;
-
 /// A table that is due.
 struct Due {
     warehouse: Arc<OpenWarehouse>,
@@ -79,6 +76,7 @@ impl Upkeep {
     /// # Errors
     /// Fails if the store does not answer. The tables of organisations for which it did are maintained.
     pub(super) async fn look(self: &Arc<Self>, stopped: &CancellationToken) -> Result<u64> {
+        self.look_after_records().await?;
         self.remove_old_runs().await?;
         if !self.parts.config.enabled {
             return Ok(0);
@@ -105,12 +103,6 @@ impl Upkeep {
             }
         }
         failed.map_or(Ok(count), Err)
-    }
-
-    async fn remove_old_runs(&self) -> Result<()> {
-        let before_ms = self.parts.clock.now_ms().saturating_sub(self.parts.config.run_retention_ms());
-        while self.parts.store.run_remove_before(before_ms, REMOVED_RUNS).await? >= u64::from(REMOVED_RUNS) {}
-        Ok(())
     }
 
     /// Returns tables of an organisation on which runs of a kind are due.

@@ -130,13 +130,14 @@ fn many_replicas(workspace: &Workspace, options: &Options) -> Result<()> {
     replicas::run(workspace, replicas::Length::Long { history, seed: options.oracle.seed })
 }
 
-/// Runs the chaos test of the engine suite for longer.
+/// Runs the chaos test of the engine suite for longer, and the kills in all steps of maintenance.
 fn chaos(workspace: &Workspace, rounds: u32, seed: u64) -> Result<()> {
     let binary = engines::build(workspace, false)?;
     let python = engines::environment(workspace, engines::FOLDER)?;
-    let test = format!("{}/test_chaos.py", engines::FOLDER);
-    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", "-s", &test]);
+    let [chaos, kills] = ["chaos", "maintenance_kills"].map(|test| format!("{}/test_{test}.py", engines::FOLDER));
+    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", "-s", &chaos, &kills]);
     pytest.env("TIDEWATER_CHAOS_ROUNDS", rounds.to_string()).env("TIDEWATER_CHAOS_SEED", seed.to_string());
+    pytest.env("TIDEWATER_MAINTENANCE_STEPS", "all");
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }
 

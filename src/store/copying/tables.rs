@@ -167,7 +167,7 @@ tables! {
     }
     maintenance_run [organisation, id] {
         organisation: Id, warehouse: Id, table_id: Id, id: Id, operation: Text, dry_run: Flag, started_ms: Number,
-        ended_ms: Number, outcome: Text, details: Text,
+        ended_ms: Number, outcome: Text, details: Text, held_until_ms: Number,
     }
     subscription [organisation, id] {
         organisation: Id, id: Id, name: Text, url: Text, filter: Text, sealed_secret: Bytes, previous_secret: Bytes,

@@ -157,22 +157,53 @@ async fn claim(
     let claimed =
         transaction.query_first(sql, params![organisation, warehouse, table.0, now_ms, until_ms, latest_ms]).await?;
     let Some(row) = claimed else { return Ok(None) };
-    let sql = "UPDATE maintenance_run SET outcome = 'stopped', ended_ms = $3
-               WHERE organisation = $1 AND table_id = $2
-                     AND (outcome = 'running' OR (outcome = 'queued' AND started_ms < $4))";
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM maintenance_run AS run
+         WHERE organisation = $1 AND table_id = $2 AND ended_ms IS NULL
+               AND (outcome = 'running' OR held_until_ms <= $3 OR started_ms < $4) FOR UPDATE SKIP LOCKED"
+    );
+    // Whoever has locked a run ends it, or holds it: waiting for several could never end.
     let queued_before_ms = now_ms.saturating_sub(MAX_QUEUED_MS);
-    transaction.query(sql, params![organisation, table.0, now_ms, queued_before_ms]).await?;
+    let left = transaction.query(&sql, params![organisation, table.0, now_ms, queued_before_ms]).await?;
+    abandon(transaction, &left, now_ms).await?;
     let attempt = u32::try_from(get::<i64>(&row, 0)?).unwrap_or(u32::MAX);
     let state = from_column("maintenance_state.state", get(&row, 1)?)?;
     Ok(Some(MaintenanceLease { warehouse_ref, table, attempt, state }))
+}
+
+/// Ends runs whose server is gone, and returns them.
+async fn abandon(transaction: &Transaction, rows: &[Row], now_ms: i64) -> Outcome<Vec<MaintenanceRun>> {
+    let mut runs = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut run = run_at(row)?;
+        run.abandon(now_ms);
+        let details = column_text(&run.details)?;
+        let (organisation, outcome) = (run.warehouse_ref.organisation.0, run.outcome.as_str());
+        transaction.query(UPDATE_RUN, params![organisation, run.id, run.ended_ms, outcome, details]).await?;
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+async fn abandon_all(transaction: &Transaction, now_ms: i64, at_most: u32) -> Outcome<Vec<MaintenanceRun>> {
+    // Another server may end the same runs: those that it has locked are its own.
+    let sql = format!(
+        "SELECT {RUN_COLUMNS} FROM maintenance_run AS run WHERE ended_ms IS NULL
+             AND ((outcome = 'queued' AND held_until_ms <= $1) OR (outcome = 'running' AND NOT EXISTS
+                 (SELECT 1 FROM maintenance_state AS state WHERE state.organisation = run.organisation
+                      AND state.table_id = run.table_id AND until_ms > $1)))
+         LIMIT $2 FOR UPDATE SKIP LOCKED"
+    );
+    let rows = transaction.query(&sql, params![now_ms, i64::from(at_most)]).await?;
+    abandon(transaction, &rows, now_ms).await
 }
 
 async fn run_add(transaction: &Transaction, run: &MaintenanceRun, most: u32) -> Outcome<()> {
     let (organisation, warehouse) = (run.warehouse_ref.organisation.0, run.warehouse_ref.warehouse.0);
     let sql =
         "INSERT INTO maintenance_run (organisation, warehouse, table_id, id, operation, dry_run, started_ms, ended_ms,
-                                            outcome, details)
-               SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE EXISTS
+                                            outcome, details, held_until_ms)
+               SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE EXISTS
                    (SELECT 1 FROM tabular WHERE organisation = $1 AND warehouse = $2 AND id = $3)";
     let details = column_text(&run.details)?;
     let (operation, outcome) = (run.operation.as_str(), run.outcome.as_str());
@@ -186,7 +217,8 @@ async fn run_add(transaction: &Transaction, run: &MaintenanceRun, most: u32) -> 
         run.started_ms,
         run.ended_ms,
         outcome,
-        details
+        details,
+        run.held_until_ms
     ];
     transaction.query(sql, row).await?;
     let sql = "DELETE FROM maintenance_run WHERE organisation = $1 AND table_id = $2 AND (started_ms, id) <=
@@ -195,18 +227,30 @@ async fn run_add(transaction: &Transaction, run: &MaintenanceRun, most: u32) -> 
     transaction.query(sql, params![organisation, run.table.0, i64::from(most)]).await.map(drop)
 }
 
-fn run_at(warehouse_ref: WarehouseRef, row: &Row) -> Result<MaintenanceRun> {
+/// Stores the end of a run.
+const UPDATE_RUN: &str =
+    "UPDATE maintenance_run SET ended_ms = $3, outcome = $4, details = $5 WHERE organisation = $1 AND id = $2";
+
+/// The columns of a run, in the order in which [`run_at`] reads them.
+const RUN_COLUMNS: &str = "run.organisation, run.warehouse, run.table_id, run.id, run.operation, run.dry_run,
+     run.started_ms, run.ended_ms, run.outcome, run.details, run.held_until_ms";
+
+fn run_at(row: &Row) -> Result<MaintenanceRun> {
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("maintenance_run: {error}"));
     Ok(MaintenanceRun {
-        warehouse_ref,
-        table: TableId(get(row, 0)?),
-        id: get(row, 1)?,
-        operation: get::<&str>(row, 2)?.parse().map_err(|error| corrupt(&error))?,
-        dry_run: get(row, 3)?,
-        started_ms: get(row, 4)?,
-        ended_ms: get(row, 5)?,
-        outcome: get::<&str>(row, 6)?.parse::<RunOutcome>()?,
-        details: from_column("maintenance_run.details", get(row, 7)?)?,
+        warehouse_ref: WarehouseRef {
+            organisation: OrganisationId(get(row, 0)?),
+            warehouse: WarehouseId(get(row, 1)?),
+        },
+        table: TableId(get(row, 2)?),
+        id: get(row, 3)?,
+        operation: get::<&str>(row, 4)?.parse().map_err(|error| corrupt(&error))?,
+        dry_run: get(row, 5)?,
+        started_ms: get(row, 6)?,
+        ended_ms: get(row, 7)?,
+        outcome: get::<&str>(row, 8)?.parse::<RunOutcome>()?,
+        details: from_column("maintenance_run.details", get(row, 9)?)?,
+        held_until_ms: get(row, 10)?,
     })
 }
 
@@ -270,13 +314,20 @@ impl MaintenanceStore for PostgresStore {
     }
 
     async fn run_update(&self, run: &MaintenanceRun) -> Result<()> {
-        let sql =
-            "UPDATE maintenance_run SET ended_ms = $3, outcome = $4, details = $5 WHERE organisation = $1 AND id = $2";
         let details = column_text(&run.details)?;
         let organisation = run.warehouse_ref.organisation.0;
-        self.change_rows(sql, params![organisation, run.id, run.ended_ms, run.outcome.as_str(), details])
+        self.change_rows(UPDATE_RUN, params![organisation, run.id, run.ended_ms, run.outcome.as_str(), details])
             .await
             .map(drop)
+    }
+
+    async fn run_hold(&self, runs: &[Uuid], until_ms: i64) -> Result<()> {
+        let sql = "UPDATE maintenance_run SET held_until_ms = $2 WHERE id = ANY($1) AND ended_ms IS NULL";
+        self.change_rows(sql, params![runs.to_vec(), until_ms]).await.map(drop)
+    }
+
+    async fn run_abandon(&self, now_ms: i64, at_most: u32) -> Result<Vec<MaintenanceRun>> {
+        transact!(self, transaction => abandon_all(transaction, now_ms, at_most))
     }
 
     async fn run_list(
@@ -288,7 +339,7 @@ impl MaintenanceStore for PostgresStore {
         // A table and a warehouse have an index each, in the order of the list.
         let by_table = if filter.table.is_some() { "AND table_id = $5" } else { "AND $5::uuid IS NULL" };
         let sql = format!(
-            "SELECT table_id, id, operation, dry_run, started_ms, ended_ms, outcome, details FROM maintenance_run
+            "SELECT {RUN_COLUMNS} FROM maintenance_run AS run
              WHERE organisation = $1 AND warehouse = $2 AND (started_ms, id) < ($3, $4) {by_table}
                    AND ($6::uuid IS NULL OR id = $6)
              ORDER BY started_ms DESC, id DESC LIMIT $7"
@@ -304,7 +355,7 @@ impl MaintenanceStore for PostgresStore {
             if fill.as_ref().is_some_and(PageFill::is_full) {
                 return Ok(Page { items, more: true });
             }
-            items.push(run_at(warehouse_ref, row)?);
+            items.push(run_at(row)?);
             if let Some(fill) = &mut fill {
                 fill.count_row(row.raw_size_bytes(), true);
             }

@@ -188,15 +188,54 @@ fn claim(
         )
         .optional()?;
     let Some((attempt, state)) = claimed else { return Ok(None) };
-    connection
-        .prepare_cached(
-            "UPDATE maintenance_run SET outcome = 'stopped', ended_ms = ?3
-             WHERE organisation = ?1 AND table_id = ?2
-                   AND (outcome = 'running' OR (outcome = 'queued' AND started_ms < ?4))",
-        )?
-        .execute(params![organisation, key, now_ms, now_ms.saturating_sub(MAX_QUEUED_MS)])?;
+    let left = connection
+        .prepare_cached(&format!(
+            "SELECT {RUN_COLUMNS} FROM maintenance_run WHERE organisation = ?1 AND table_id = ?2 AND ended_ms IS NULL
+                 AND (outcome = 'running' OR held_until_ms <= ?3 OR started_ms < ?4)"
+        ))?
+        .query_and_then(params![organisation, key, now_ms, now_ms.saturating_sub(MAX_QUEUED_MS)], run_at)?
+        .collect::<Result<Vec<_>>>()?;
+    abandon(connection, left, now_ms)?;
     let state = from_column("maintenance_state.state", &state)?;
     Ok(Some(MaintenanceLease { warehouse_ref, table, attempt, state }))
+}
+
+/// Ends runs whose server is gone, and returns them.
+fn abandon(connection: &Connection, mut runs: Vec<MaintenanceRun>, now_ms: i64) -> Result<Vec<MaintenanceRun>> {
+    for run in &mut runs {
+        run.abandon(now_ms);
+        run_update(connection, run)?;
+    }
+    Ok(runs)
+}
+
+fn abandon_all(connection: &Connection, now_ms: i64, at_most: u32) -> Result<Vec<MaintenanceRun>> {
+    let runs = connection
+        .prepare_cached(&format!(
+            "SELECT {RUN_COLUMNS} FROM maintenance_run AS run WHERE ended_ms IS NULL
+                 AND ((outcome = 'queued' AND held_until_ms <= ?1) OR (outcome = 'running' AND NOT EXISTS
+                     (SELECT 1 FROM maintenance_state AS state WHERE state.organisation = run.organisation
+                          AND state.table_id = run.table_id AND until_ms > ?1)))
+             LIMIT ?2"
+        ))?
+        .query_and_then(params![now_ms, at_most], run_at)?
+        .collect::<Result<Vec<_>>>()?;
+    abandon(connection, runs, now_ms)
+}
+
+fn run_update(connection: &Connection, run: &MaintenanceRun) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE maintenance_run SET ended_ms = ?3, outcome = ?4, details = ?5 WHERE organisation = ?1 AND id = ?2",
+        )?
+        .execute(params![
+            run.warehouse_ref.organisation.0.as_bytes(),
+            run.id.as_bytes(),
+            run.ended_ms,
+            run.outcome.as_str(),
+            column_text(&run.details)?,
+        ])?;
+    Ok(())
 }
 
 fn run_add(connection: &Connection, run: &MaintenanceRun, most: u32) -> Result<()> {
@@ -204,8 +243,8 @@ fn run_add(connection: &Connection, run: &MaintenanceRun, most: u32) -> Result<(
     connection
         .prepare_cached(
             "INSERT INTO maintenance_run (organisation, warehouse, table_id, id, operation, dry_run, started_ms, ended_ms,
-                                          outcome, details)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS
+                                          outcome, details, held_until_ms)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE EXISTS
                  (SELECT 1 FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3)",
         )?
         .execute(params![
@@ -219,6 +258,7 @@ fn run_add(connection: &Connection, run: &MaintenanceRun, most: u32) -> Result<(
             run.ended_ms,
             run.outcome.as_str(),
             column_text(&run.details)?,
+            run.held_until_ms,
         ])?;
     connection
         .prepare_cached(
@@ -230,18 +270,24 @@ fn run_add(connection: &Connection, run: &MaintenanceRun, most: u32) -> Result<(
     Ok(())
 }
 
-fn run_at(warehouse_ref: WarehouseRef, row: &Row<'_>) -> Result<MaintenanceRun> {
+/// The columns of a run, in the order in which [`run_at`] reads them.
+const RUN_COLUMNS: &str =
+    "organisation, warehouse, table_id, id, operation, dry_run, started_ms, ended_ms, outcome, details, held_until_ms";
+
+fn run_at(row: &Row<'_>) -> Result<MaintenanceRun> {
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("maintenance_run: {error}"));
+    let organisation = id(OrganisationId, row.get(0)?);
     Ok(MaintenanceRun {
-        warehouse_ref,
-        table: id(TableId, row.get(0)?),
-        id: id(|uuid| uuid, row.get(1)?),
-        operation: row.get::<_, String>(2)?.parse().map_err(|error| corrupt(&error))?,
-        dry_run: row.get(3)?,
-        started_ms: row.get(4)?,
-        ended_ms: row.get(5)?,
-        outcome: row.get::<_, String>(6)?.parse::<RunOutcome>()?,
-        details: from_column("maintenance_run.details", &row.get::<_, String>(7)?)?,
+        warehouse_ref: WarehouseRef { organisation, warehouse: id(WarehouseId, row.get(1)?) },
+        table: id(TableId, row.get(2)?),
+        id: id(|uuid| uuid, row.get(3)?),
+        operation: row.get::<_, String>(4)?.parse().map_err(|error| corrupt(&error))?,
+        dry_run: row.get(5)?,
+        started_ms: row.get(6)?,
+        ended_ms: row.get(7)?,
+        outcome: row.get::<_, String>(8)?.parse::<RunOutcome>()?,
+        details: from_column("maintenance_run.details", &row.get::<_, String>(9)?)?,
+        held_until_ms: row.get(10)?,
     })
 }
 
@@ -254,7 +300,7 @@ fn run_list(
     // A table and a warehouse have an index each, in the order of the list.
     let by_table = if filter.table.is_some() { "AND table_id = ?5" } else { "AND ?5 IS NULL" };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT table_id, id, operation, dry_run, started_ms, ended_ms, outcome, details FROM maintenance_run
+        "SELECT {RUN_COLUMNS} FROM maintenance_run
          WHERE organisation = ?1 AND warehouse = ?2 AND (started_ms, id) < (?3, ?4) {by_table} AND (?6 IS NULL OR id = ?6)
          ORDER BY started_ms DESC, id DESC LIMIT ?7"
     ))?;
@@ -273,7 +319,7 @@ fn run_list(
         if fill.as_ref().is_some_and(PageFill::is_full) {
             return Ok(Page { items, more: true });
         }
-        items.push(run_at(warehouse_ref, row)?);
+        items.push(run_at(row)?);
         if let Some(fill) = &mut fill {
             fill.count_row(row_bytes(row), true);
         }
@@ -378,21 +424,24 @@ impl MaintenanceStore for SqliteStore {
 
     async fn run_update(&self, run: &MaintenanceRun) -> Result<()> {
         let run = run.clone();
+        self.write(move |connection| run_update(connection, &run)).await
+    }
+
+    async fn run_hold(&self, runs: &[Uuid], until_ms: i64) -> Result<()> {
+        let runs = runs.to_vec();
         self.write(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE maintenance_run SET ended_ms = ?3, outcome = ?4, details = ?5 WHERE organisation = ?1 AND id = ?2",
-                )?
-                .execute(params![
-                    run.warehouse_ref.organisation.0.as_bytes(),
-                    run.id.as_bytes(),
-                    run.ended_ms,
-                    run.outcome.as_str(),
-                    column_text(&run.details)?,
-                ])?;
+            let mut statement = connection
+                .prepare_cached("UPDATE maintenance_run SET held_until_ms = ?2 WHERE id = ?1 AND ended_ms IS NULL")?;
+            for run in &runs {
+                statement.execute(params![run.as_bytes(), until_ms])?;
+            }
             Ok(())
         })
         .await
+    }
+
+    async fn run_abandon(&self, now_ms: i64, at_most: u32) -> Result<Vec<MaintenanceRun>> {
+        self.write(move |connection| abandon_all(connection, now_ms, at_most)).await
     }
 
     async fn run_list(

@@ -415,6 +415,7 @@ async fn fill_maintenance(store: &Subject, warehouse_ref: WarehouseRef, tables: 
             ended_ms: (outcome == RunOutcome::Failed).then_some(NOW_MS + 1),
             outcome,
             details: RunDetails { message: Some("é \u{1f30a}".to_owned()), ..RunDetails::default() },
+            held_until_ms: (outcome == RunOutcome::Running).then_some(NOW_MS + 2),
         };
         store.run_add(&run, 9).await.unwrap();
     }

@@ -118,8 +118,11 @@ pub(in crate::store) async fn maintenance_of_a_table_is_leased_to_one_server_at_
     assert!(store.maintenance_hold(&first, NOW_MS + 20).await.unwrap());
     assert_eq!(claim(NOW_MS + 19, NOW_MS + 29).await, None);
     let left = run(warehouse_ref, table, NOW_MS);
-    let queued = |started_ms| MaintenanceRun { outcome: RunOutcome::Queued, ..run(warehouse_ref, table, started_ms) };
-    for one in [left, queued(NOW_MS - MAX_QUEUED_MS), queued(NOW_MS + 1)] {
+    let queued = |started_ms, until_ms| queued(warehouse_ref, table, (started_ms, until_ms));
+    let live_ms = NOW_MS + 999_999;
+    for one in
+        [left, queued(NOW_MS - MAX_QUEUED_MS, live_ms), queued(NOW_MS + 1, NOW_MS + 9), queued(NOW_MS + 2, live_ms)]
+    {
         store.run_add(&one, 9).await.unwrap();
     }
 
@@ -128,10 +131,11 @@ pub(in crate::store) async fn maintenance_of_a_table_is_leased_to_one_server_at_
     assert!(!store.maintenance_hold(&first, NOW_MS + 40).await.unwrap(), "the lease is another server's");
     let runs = store.run_list(warehouse_ref, &RunFilter::default(), &TimedPage::default()).await.unwrap().items;
     let outcomes: Vec<_> = runs.iter().map(|run| run.outcome).collect();
+    let gone = RunOutcome::Abandoned;
     assert_eq!(
         outcomes,
-        [RunOutcome::Queued, RunOutcome::Stopped, RunOutcome::Stopped],
-        "servers were killed while one ran and one was queued"
+        [RunOutcome::Queued, gone, gone, gone],
+        "servers were killed while one ran and two were queued"
     );
     assert!(store.maintenance_hold(&second, NOW_MS + 21).await.unwrap());
     assert!(claim(NOW_MS + 21, NOW_MS + 31).await.is_some(), "the lease was given back");
@@ -151,7 +155,53 @@ fn run(warehouse_ref: WarehouseRef, table: TableId, started_ms: i64) -> Maintena
         ended_ms: None,
         outcome: RunOutcome::Running,
         details: RunDetails { table: "sales.t".to_owned(), ..RunDetails::default() },
+        held_until_ms: None,
     }
+}
+
+fn queued(warehouse_ref: WarehouseRef, table: TableId, (started_ms, until_ms): (i64, i64)) -> MaintenanceRun {
+    let held_until_ms = Some(until_ms);
+    MaintenanceRun { outcome: RunOutcome::Queued, held_until_ms, ..run(warehouse_ref, table, started_ms) }
+}
+
+pub(in crate::store) async fn runs_of_a_server_that_is_gone_end_without_another_run_on_their_table(store: Subject) {
+    let warehouse_ref = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, warehouse_ref, "sales").await;
+    let table = stored_table(&store, warehouse_ref, &ident(&sales, "a")).await;
+    let free = stored_table(&store, warehouse_ref, &ident(&sales, "b")).await;
+    let lease = store.maintenance_claim(warehouse_ref, table, NOW_MS, NOW_MS + 30).await.unwrap().unwrap();
+    let running = run(warehouse_ref, table, NOW_MS);
+    let left = run(warehouse_ref, free, NOW_MS + 1);
+    let waiting = queued(warehouse_ref, table, (NOW_MS + 2, NOW_MS + 20));
+    let gone = queued(warehouse_ref, free, (NOW_MS + 3, NOW_MS + 20));
+    let ended = MaintenanceRun {
+        outcome: RunOutcome::Succeeded,
+        ended_ms: Some(NOW_MS + 5),
+        ..queued(warehouse_ref, free, (NOW_MS + 4, NOW_MS + 20))
+    };
+    for one in [&running, &left, &waiting, &gone, &ended] {
+        store.run_add(one, 9).await.unwrap();
+    }
+    let abandon = async |now_ms, at_most| {
+        let mut ended = store.run_abandon(now_ms, at_most).await.unwrap();
+        ended.sort_by_key(|run| run.started_ms);
+        ended.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(abandon(NOW_MS + 19, 9).await, [left.id], "no server has leased its table");
+    store.run_hold(&[waiting.id, ended.id], NOW_MS + 40).await.unwrap();
+    assert_eq!(abandon(NOW_MS + 20, 9).await, [gone.id], "the other queued run was held again");
+    assert!(abandon(NOW_MS + 29, 9).await.is_empty());
+    let first = abandon(NOW_MS + 40, 1).await;
+    assert_eq!((first.len(), abandon(NOW_MS + 40, 9).await.len()), (1, 1), "those of one call are limited");
+    assert!(store.maintenance_hold(&lease, NOW_MS + 50).await.unwrap(), "only the record has ended");
+    let all = store.run_list(warehouse_ref, &RunFilter::default(), &TimedPage::default()).await.unwrap().items;
+    assert_eq!(all[0].outcome, RunOutcome::Succeeded);
+    for run in &all[1..] {
+        let ended_ms = run.ended_ms.unwrap();
+        assert!(run.outcome == RunOutcome::Abandoned && ended_ms > run.started_ms, "{run:?}");
+    }
+    let messages: Vec<_> = all.iter().map(|run| run.details.message.as_deref().unwrap_or_default()).collect();
+    assert!(messages[1].contains("start it again") && messages[3].contains("the next run continues"), "{messages:?}");
 }
 
 pub(in crate::store) async fn runs_are_listed_newest_first_and_limited(store: Subject) {

@@ -32,6 +32,7 @@ LONG = (
     "test_dropped.py",
     "test_crash.py",
     "test_storage_faults.py",
+    "test_maintenance_kills.py",
     "test_fuzz.py",
     "test_vending_attacks.py",
     "test_s3_access.py",
@@ -42,7 +43,7 @@ LONG = (
     "test_signing_access.py",
 )
 # Those whose tests share little, so that each may run on another worker.
-DIVISIBLE = {"test_dropped.py", "test_crash.py", "test_fuzz.py", "test_openapi.py"}
+DIVISIBLE = {"test_dropped.py", "test_crash.py", "test_fuzz.py", "test_maintenance_kills.py", "test_openapi.py"}
 
 
 def module_of(nodeid: str) -> str:
