@@ -61,6 +61,7 @@ pub(crate) struct FaultyStore {
     deaf: Mutex<bool>,
     calls: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    before: Mutex<Option<(&'static str, BoxFuture<'static, Result<()>>)>>,
     after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     after_change: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
@@ -74,6 +75,7 @@ impl FaultyStore {
             deaf: Mutex::new(false),
             calls: Mutex::default(),
             meanwhile: Mutex::new(None),
+            before: Mutex::new(None),
             after_get: Mutex::new(None),
             after_change: Mutex::new(None),
         }
@@ -90,6 +92,11 @@ impl FaultyStore {
     /// Runs `happens` right before the next change of a table's pointer.
     pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock() = Some(Box::new(happens));
+    }
+
+    /// Runs `happens` right before the next call of a method, which fails with its error.
+    pub(crate) fn before_next(&self, method: &'static str, happens: impl Future<Output = Result<()>> + Send + 'static) {
+        *self.before.lock() = Some((method, Box::pin(happens)));
     }
 
     /// Runs `happens` right after the next read of a pointer by name.
@@ -120,6 +127,10 @@ impl FaultyStore {
     ) -> Result<T> {
         *self.calls.lock().entry(method).or_default() += 1;
         tokio::task::yield_now().await;
+        let before = self.before.lock().take_if(|(of, _)| *of == method);
+        if let Some((_, happens)) = before {
+            happens.await?;
+        }
         let mode = *self.mode.lock();
         match mode {
             Mode::Up => {}
@@ -347,6 +358,8 @@ stores_with_faults! {
         fn maintenance_hold(lease: &MaintenanceLease, until_ms: i64) -> bool;
         fn run_add(run: &MaintenanceRun, most: u32) -> ();
         fn run_update(run: &MaintenanceRun) -> ();
+        fn run_hold(runs: &[Uuid], until_ms: i64) -> ();
+        fn run_abandon(now_ms: i64, at_most: u32) -> Vec<MaintenanceRun>;
         fn run_list(warehouse_ref: WarehouseRef, filter: &RunFilter, page: &TimedPage) -> Page<MaintenanceRun>;
         fn run_remove_before(before_ms: i64, at_most: u32) -> u64;
     }
@@ -358,8 +371,6 @@ stores_with_faults! {
     EventStore {
         fn event_list(organisation: Option<OrganisationId>, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage;
         fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
-        fn run_hold(runs: &[Uuid], until_ms: i64) -> ();
-        fn run_abandon(now_ms: i64, at_most: u32) -> Vec<MaintenanceRun>;
         fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
         fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     }

@@ -22,9 +22,10 @@ use crate::base::clock::{Clock, fresh_uuid};
 use crate::catalog::{Catalog, CatalogSettings, CreatedTable};
 use crate::config::MaintenanceConfig;
 use crate::metadata::{Documents, ObjectReader};
+use crate::store::faulty::FaultyStore;
 use crate::store::{
-    Actor, Change, MaintenanceRun, Organisation, PolicyObject, RunFilter, RunOutcome, Store, TimedPage, Warehouse,
-    WarehouseOptions, WarehouseStorage,
+    Actor, Change, MaintenanceRun, Organisation, PolicyObject, RunFilter, RunOutcome, Store, StoreError, TimedPage,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 use crate::upkeep::{RunRequest, Upkeep, UpkeepError};
 use crate::warehouse::OpenWarehouse;
@@ -36,7 +37,7 @@ const DAY_MS: i64 = 86_400_000;
 
 pub(super) struct Fixture {
     pub(super) catalog: Arc<Catalog>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FaultyStore>,
     pub(super) upkeep: Arc<Upkeep>,
     pub(super) warehouse: Arc<OpenWarehouse>,
     now_ms: Arc<AtomicI64>,
@@ -129,7 +130,7 @@ pub(super) fn gone(before: &BTreeSet<String>, folder: &Path) -> Vec<String> {
 
 /// Creates an organisation with a warehouse and the namespace.
 async fn open_warehouse(
-    store: &Arc<dyn Store>,
+    store: &FaultyStore,
     catalog: &Arc<Catalog>,
     folder: &tempfile::TempDir,
     name: &str,
@@ -153,6 +154,13 @@ async fn open_warehouse(
     warehouse
 }
 
+/// Lets time pass for timers.
+pub(super) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 impl Fixture {
     pub(super) async fn new() -> Self {
         Self::with_config(MaintenanceConfig::default()).await
@@ -160,7 +168,9 @@ impl Fixture {
 
     pub(super) async fn with_config(config: MaintenanceConfig) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let store: Arc<dyn Store> = crate::store::open(&folder.path().join("tidewater.db")).unwrap();
+        let store = crate::store::open(&folder.path().join("tidewater.db")).unwrap();
+        let store = Arc::new(FaultyStore::new(store));
+        let shared: Arc<dyn Store> = store.clone();
         let now_ms = Arc::new(AtomicI64::new(NOW_MS));
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
@@ -170,10 +180,10 @@ impl Fixture {
             limits: RequestLimits::default(),
         };
         let documents = Documents::new(1 << 20);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access, clock.clone(), settings));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&shared), documents, access, clock.clone(), settings));
         let warehouse = open_warehouse(&store, &catalog, &folder, "acme").await;
         let reader = ObjectReader::default();
-        let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&catalog), reader, clock, config);
+        let upkeep = Upkeep::new(shared, Arc::clone(&catalog), reader, clock, config);
         Self { catalog, store, upkeep: Arc::new(upkeep), warehouse, now_ms, folder }
     }
 
@@ -186,6 +196,26 @@ impl Fixture {
             warehouse: open_warehouse(&self.store, &self.catalog, &self.folder, name).await,
             now_ms: Arc::clone(&self.now_ms),
             folder: Arc::clone(&self.folder),
+        }
+    }
+
+    /// Returns another server over the same store.
+    pub(super) fn another_server(&self) -> Arc<Upkeep> {
+        let (store, clock) = (self.store.clone(), Clock::Manual(Arc::clone(&self.now_ms)));
+        let config = MaintenanceConfig::default();
+        Arc::new(Upkeep::new(store, Arc::clone(&self.catalog), ObjectReader::default(), clock, config))
+    }
+
+    /// Returns a future that lets another server take over the lease of a table: this one was not heard of for half a minute.
+    pub(super) fn take_over(&self, table: TableId) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let (store, now_ms) = (Arc::clone(&self.store), Arc::clone(&self.now_ms));
+        let warehouse_ref = self.warehouse.warehouse_ref;
+        async move {
+            let now_ms = now_ms.fetch_add(31_000, Ordering::SeqCst) + 31_000;
+            let claimed = store.maintenance_claim(warehouse_ref, table, now_ms, now_ms + 30_000).await?;
+            assert!(claimed.is_some(), "the lease has ended");
+            pass(Duration::from_secs(26)).await;
+            Ok(())
         }
     }
 

@@ -1,5 +1,6 @@
 //! Runs on tables with real files.
 
+mod faults;
 mod fixture;
 mod turns;
 

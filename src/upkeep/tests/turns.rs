@@ -15,7 +15,7 @@ use crate::upkeep::UpkeepError;
 use crate::upkeep::turns::Kind;
 
 /// Takes the place of rewrites for another organisation.
-fn occupy(fixture: &Fixture) -> Place {
+pub(super) fn occupy(fixture: &Fixture) -> Place {
     match fixture.upkeep.turns().join_by_hand(Kind::Rewrite, OrganisationId(fresh_uuid())) {
         Ok(Joined::Has(place)) => place,
         other => panic!("the place is taken: {other:?}"),
