@@ -52,6 +52,9 @@ pub(crate) enum Fault {
     DoneUnreadable,
 }
 
+/// What happens before the next call with this name, and whether the call is made then.
+type Before = (&'static str, BoxFuture<'static, Result<()>>);
+
 /// Passes calls on to `inner`, except for the faults that a test sets, and counts them. Yields to other tasks before each call,
 /// as a network would.
 pub(crate) struct FaultyStore {
@@ -61,7 +64,7 @@ pub(crate) struct FaultyStore {
     deaf: Mutex<bool>,
     calls: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    before: Mutex<Option<(&'static str, BoxFuture<'static, Result<()>>)>>,
+    before: Mutex<Option<Before>>,
     after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     after_change: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
