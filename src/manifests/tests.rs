@@ -99,11 +99,13 @@ async fn concurrent_requests_for_a_manifest_share_one_read_and_later_ones_need_n
     let first = found[0].as_ref().unwrap();
     assert_eq!(first.len(), 2);
     assert!(found.iter().all(|one| Arc::ptr_eq(one.as_ref().unwrap(), first)));
-    assert_eq!((cache.misses().get(), cache.hits().get(), cache.read_bytes().get()), (10, 0, size_bytes));
+    // A request that comes after the read has ended finds the manifest in memory.
+    let hits = cache.hits().get();
+    assert_eq!((cache.misses().get() + hits, cache.read_bytes().get()), (10, size_bytes));
 
     std::fs::remove_file(&path).unwrap();
     assert!(Arc::ptr_eq(&cache.manifest(&storage, &location).await.unwrap(), first));
-    assert_eq!((cache.misses().get(), cache.hits().get(), cache.read_bytes().get()), (10, 1, size_bytes));
+    assert_eq!((cache.hits().get(), cache.read_bytes().get()), (hits + 1, size_bytes));
     assert!(cache.cached_bytes() >= first.size_bytes() as u64);
     cache.set_capacity(0);
     assert_eq!(cache.cached_bytes(), 0);
