@@ -40,7 +40,7 @@ pub struct LabelledPage {
 }
 
 /// Stores labels. Those of a table or view stay with it through renames, commits, a drop and a restore, and those of a namespace go with it.
-/// [`TableRecord`](super::TableRecord) has the labels of a table or view.
+/// [`TableRecord`] has the labels of a table or view.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 #[async_trait]
