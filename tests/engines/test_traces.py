@@ -30,6 +30,9 @@ SERVER, CLIENT = 2, 3
 LOAD = "GET /v1/namespaces/{namespace}/tables/{table}"
 CLIENTS = 64
 
+# Each client's loads. All together have twice the spans that wait at the same time: 64 in the queue, 512 that are being sent.
+LOADS = 20
+
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
@@ -338,7 +341,7 @@ def test_collector_that_fails_harms_no_request_and_no_stop(
         "TIDEWATER_TRACES__ENDPOINT": failing.uri if failing else f"http://127.0.0.1:{closed}",
         "TIDEWATER_TRACES__PROTOCOL": protocol,
         "TIDEWATER_TRACES__RATIO": "1",
-        "TIDEWATER_TRACES__QUEUE": "256",
+        "TIDEWATER_TRACES__QUEUE": "64",
         "TIDEWATER_TRACES__TIMEOUT_S": "1",
         "TIDEWATER_TELEMETRY__PUBLIC": "true",
         "TIDEWATER_LOG__LEVEL": "info",
@@ -349,14 +352,14 @@ def test_collector_that_fails_harms_no_request_and_no_stop(
 
     def load(_: int) -> list[int]:
         client = Rest(server.uri, server.key)
-        return [client.get(table).status_code for _ in range(50)]
+        return [client.get(table).status_code for _ in range(LOADS)]
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         statuses = [status for statuses in pool.map(load, range(CLIENTS)) for status in statuses]
-    assert statuses == [200] * (CLIENTS * 50)
+    assert statuses == [200] * (CLIENTS * LOADS)
     metrics = requests.get(f"{server.uri}/metrics", timeout=30).text
     lost = sum(int(count) for count in re.findall(r"^tidewater_traces_(?:dropped|failed)_total (\d+)$", metrics, re.M))
-    assert lost > 1_000, metrics
+    assert lost > 500, metrics
     assert "\ntidewater_traces_exported_total 0\n" in metrics
     began = time.monotonic()
     assert server.stop() == 0
