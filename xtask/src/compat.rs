@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::engines::Selection;
 use crate::store::{Store, TestStore};
 use crate::workspace::Workspace;
 use crate::{engines, oracle, planning, replicas, step};
@@ -106,6 +107,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
     plans(workspace, planning::Scans { long: true }, options)?;
+    released(workspace, options.store)?;
     // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {
         kit(workspace, iceberg, options.store)?;
@@ -116,6 +118,12 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     beside(workspace, KAFKA)?;
     chaos(workspace, options.rounds, options.oracle.seed)?;
     many_replicas(workspace, options)
+}
+
+/// Runs the tests of the quickstart's table against the program that the README builds; all other tests use the debug build.
+fn released(workspace: &Workspace, store: Store) -> Result<()> {
+    let selection = Selection { expression: Some("sample"), processes: None };
+    engines::run(workspace, true, selection, &TestStore::start(workspace, store)?)
 }
 
 /// Compares plans of scans.
