@@ -23,7 +23,7 @@ use crate::history::reports::Reports;
 use crate::planning::Planning;
 use crate::server::{ServerCounts, ServerUsage};
 use crate::store::Store;
-use crate::upkeep::{Upkeep, UpkeepMeasures};
+use crate::upkeep::{DueFigures, Upkeep, UpkeepMeasures};
 
 /// Registers the metrics of the parts. `storage` are the calls to storage.
 pub(super) fn register(api: &Api, storage: Family<CallLabels, Histogram>) {
@@ -94,10 +94,20 @@ fn register_audit(registry: &mut Registry, measures: &AuditMeasures) {
 fn register_upkeep(registry: &mut Registry, measures: &UpkeepMeasures) {
     let help = "Runs of maintenance of tables that ended, by operation and outcome";
     registry.register("tidewater_maintenance_runs", help, measures.runs.clone());
+    let help = "Duration of runs of maintenance of tables, by operation";
+    registry.register("tidewater_maintenance_run_duration_seconds", help, measures.durations.clone());
     let help = "Files that maintenance of tables removed, by operation";
     registry.register("tidewater_maintenance_removed_files", help, measures.removed_files.clone());
     let help = "Bytes of files that maintenance of tables removed, as far as their size was known, by operation";
     registry.register("tidewater_maintenance_removed_bytes", help, measures.removed_bytes.clone());
+    let help = "Files that maintenance of tables replaced by new ones, by operation";
+    registry.register("tidewater_maintenance_replaced_files", help, measures.replaced_files.clone());
+    let help = "Bytes of files that maintenance of tables replaced by new ones, by operation";
+    registry.register("tidewater_maintenance_replaced_bytes", help, measures.replaced_bytes.clone());
+    let help = "Files that maintenance of tables wrote, by operation";
+    registry.register("tidewater_maintenance_written_files", help, measures.written_files.clone());
+    let help = "Bytes of files that maintenance of tables wrote, by operation";
+    registry.register("tidewater_maintenance_written_bytes", help, measures.written_bytes.clone());
 }
 
 /// Registers the metrics of scan planning.
@@ -189,18 +199,42 @@ impl Collector for Figures {
         for (sink, lag_s) in self.audit.export_lag_s() {
             ConstGauge::new(lag_s).encode(lag.encode_family(&SinkLabels { sink })?)?;
         }
-        let help = "Runs of maintenance of tables that wait for their turn on this server, by kind";
-        let mut waiting =
-            encoder.encode_descriptor("tidewater_maintenance_waiting_runs", help, None, MetricType::Gauge)?;
-        for (kind, count) in self.upkeep.waiting_runs() {
-            ConstGauge::new(count).encode(waiting.encode_family(&KindLabels { kind })?)?;
-        }
+        self.encode_upkeep(&mut encoder)?;
         self.encode_tasks(&mut encoder)?;
         self.encode_pools(&mut encoder)
     }
 }
 
 impl Figures {
+    fn encode_upkeep(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "Runs of maintenance of tables that wait for their turn on this server, by kind";
+        let mut waiting =
+            encoder.encode_descriptor("tidewater_maintenance_waiting_runs", help, None, MetricType::Gauge)?;
+        for (kind, count) in self.upkeep.waiting_runs() {
+            ConstGauge::new(count).encode(waiting.encode_family(&KindLabels { kind })?)?;
+        }
+        let due = self.upkeep.due_tables();
+        let gauges: [Figure<DueFigures, f64>; 2] = [
+            (
+                "tidewater_maintenance_due_tables",
+                "Tables that are due and wait on this server, by kind of run",
+                |due| due.tables as f64,
+            ),
+            (
+                "tidewater_maintenance_overdue_seconds",
+                "For how long a table that waits on this server has been due, by kind of run",
+                |due| due.overdue_ms as f64 / 1_000.0,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let mut all = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for figures in &due {
+                ConstGauge::new(value(figures)).encode(all.encode_family(&KindLabels { kind: figures.kind })?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn encode_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let tasks = self.background.states();
         let counters: [Figure<TaskState, u64>; 3] = [

@@ -4,6 +4,7 @@ mod backups;
 mod check;
 mod collect;
 mod database;
+mod health_figures;
 mod lost_changes;
 mod quota_figures;
 mod running;
@@ -332,6 +333,8 @@ impl App {
         backups.iter().for_each(|backups| backups::start(&api, backups));
         if running.config().telemetry.organisations > 0 {
             api.admin.background().start(quota_figures::task(&running));
+            let interval = running.config().maintenance.look_interval();
+            api.admin.background().start(health_figures::task(&running, interval));
         }
         let stopping_since = OnceLock::new();
         let shutdown = async {

@@ -17,6 +17,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::reserved_locations::Locations;
 use tidewater_core::restrictions::Restriction;
+use tidewater_core::upkeep::HealthSummary;
 use uuid::Uuid;
 
 use super::*;
@@ -357,6 +358,7 @@ stores_with_faults! {
         fn policy_list(organisation: OrganisationId) -> Vec<StoredPolicy>;
         fn policy_organisations() -> Vec<OrganisationId>;
         fn maintenance_states(organisation: OrganisationId, tables: &[TableId]) -> Vec<Option<MaintenanceState>>;
+        fn health_summary(organisation: OrganisationId) -> HealthSummary;
         fn maintenance_claim(warehouse_ref: WarehouseRef, table: TableId, now_ms: i64, until_ms: i64) -> Option<MaintenanceLease>;
         fn maintenance_hold(lease: &MaintenanceLease, until_ms: i64) -> bool;
         fn run_add(run: &MaintenanceRun, most: u32) -> ();

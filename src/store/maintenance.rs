@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::NamespaceIdent;
-use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
+use tidewater_core::upkeep::{HealthCounts, HealthSummary, MaintenanceOperation, MaintenancePolicy};
 use uuid::Uuid;
 
 use super::change::Change;
@@ -115,6 +115,19 @@ pub struct MaintenanceState {
     pub pending: Option<PendingRemoval>,
     /// How often their removal was begun.
     pub pending_tries: u32,
+    /// What the last run found of the table's health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<KnownHealth>,
+}
+
+/// What a run found of a table's health.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownHealth {
+    /// The location of the metadata document that was current.
+    pub document: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub counts: HealthCounts,
 }
 
 /// Files that are to be removed after a commit: those that only removed snapshots of a document need.
@@ -314,6 +327,9 @@ pub trait MaintenanceStore: Send + Sync + 'static {
         tables: &[TableId],
     ) -> Result<Vec<Option<MaintenanceState>>>;
 
+    /// Sums up what is known of the health of an organisation's live tables.
+    async fn health_summary(&self, organisation: OrganisationId) -> Result<HealthSummary>;
+
     /// Leases the maintenance of a live table until `until_ms`. Returns `None` if another server has the lease at `now_ms`, or there is
     /// no such table. Runs on the table that a killed server has left are `Abandoned` from then on: running ones, and queued ones that
     /// no server holds, or that are queued for longer than [`MAX_QUEUED_MS`].
@@ -352,6 +368,17 @@ pub trait MaintenanceStore: Send + Sync + 'static {
 
     /// Removes up to `at_most` runs of all organisations that began before a time. Returns their number.
     async fn run_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
+}
+
+/// Creates a summary from a row: the number of tables, then for each figure its sum and its largest value.
+pub(super) fn summary_from_row(mut value: impl FnMut(usize) -> Result<i64>) -> Result<HealthSummary> {
+    let mut at = |position| Ok::<_, StoreError>(u64::try_from(value(position)?).unwrap_or(0));
+    let (mut total, mut worst) = ([0; HealthCounts::NAMES.len()], [0; HealthCounts::NAMES.len()]);
+    for (figure, (total, worst)) in total.iter_mut().zip(&mut worst).enumerate() {
+        (*total, *worst) = (at(figure * 2 + 1)?, at(figure * 2 + 2)?);
+    }
+    let (total, worst) = (HealthCounts::from_values(total), HealthCounts::from_values(worst));
+    Ok(HealthSummary { tables: at(0)?, total, worst })
 }
 
 /// Returns a value as the text of a column.

@@ -3,6 +3,7 @@
 //! Each part keeps its own counters and histograms, and `app` registers them here. What a part knows anyway, such as the length of a
 //! queue, is read at each scrape (`app/collect.rs`) and costs a request nothing.
 
+mod health;
 mod last_texts;
 mod process;
 mod quotas;
@@ -18,6 +19,7 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use health::HealthMetrics;
 use last_texts::LastTexts;
 pub use quotas::{QuotaMetrics, QuotaUse};
 pub use requests::{Answered, RequestMetrics, Shortcut, method_name};
@@ -55,6 +57,7 @@ pub struct Telemetry {
     registry: RwLock<Registry>,
     requests: RequestMetrics,
     quotas: QuotaMetrics,
+    health: HealthMetrics,
     last_texts: LastTexts,
 }
 
@@ -72,14 +75,15 @@ impl Telemetry {
         let mut registry = Registry::default();
         let requests = RequestMetrics::new(organisations, slow);
         requests.register(&mut registry);
-        let quotas = QuotaMetrics::default();
+        let (quotas, health) = (QuotaMetrics::default(), HealthMetrics::default());
         if organisations > 0 {
             quotas.register(&mut registry);
+            health.register(&mut registry);
         }
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("tidewater_build", "The program's version", build);
         registry.register_collector(Box::new(process::Process));
-        Self { registry: RwLock::new(registry), requests, quotas, last_texts: LastTexts::default() }
+        Self { registry: RwLock::new(registry), requests, quotas, health, last_texts: LastTexts::default() }
     }
 
     /// Returns the metrics of requests.
@@ -92,6 +96,12 @@ impl Telemetry {
     #[must_use]
     pub const fn quotas(&self) -> &QuotaMetrics {
         &self.quotas
+    }
+
+    /// Returns the metrics of the health of organisations' tables.
+    #[must_use]
+    pub const fn health(&self) -> &HealthMetrics {
+        &self.health
     }
 
     /// Adds metrics to the registry.

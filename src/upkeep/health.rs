@@ -14,6 +14,7 @@ use tidewater_core::upkeep::{
 use tidewater_manifests::{Entries, Entry, FileContent, ManifestFile, Status};
 
 use super::Upkeep;
+use super::parts::Parts;
 use super::reading::{READS_AT_ONCE, named_manifest, open_list, open_manifest};
 use crate::access::action::ShowMaintenance;
 use crate::access::{Permit, Table};
@@ -85,64 +86,78 @@ impl Upkeep {
         with_partitions: bool,
     ) -> Result<TableHealth, HealthError> {
         let document = self.parts.documents.get(&table.warehouse.storage, &table.record.metadata_location).await?;
-        let metadata = &document.metadata;
-        let manifests = self.current_manifests(table, &document).await?;
-        let mut counts = FileCounts::new(metadata, with_partitions);
-        counts.files.is_partial = manifests.len() > MANIFESTS;
-        self.count_files(table, &manifests, &mut counts).await?;
-        let figures = HealthFigures {
-            snapshots: metadata.snapshots().len() as u64,
-            oldest_snapshot_ms: metadata.snapshots().iter().map(|snapshot| snapshot.timestamp_ms).min(),
-            refs: metadata.refs().len() as u64,
-            metadata_bytes: document.json.len() as u64,
-            last_commit_ms: metadata.last_updated_ms(),
-            manifests: manifests.len() as u64,
-            manifest_bytes: manifests.iter().map(|file| u64::try_from(file.length).unwrap_or(0)).sum(),
-            files: counts.files,
-        };
-        Ok(TableHealth {
-            findings: findings(&figures),
-            figures,
-            manifests_read: manifests.len().min(MANIFESTS) as u64,
-            sizes: counts.sizes.classes(),
-            partitions: counts.partitions.as_ref().map(|partitions| partitions_health(metadata, partitions)),
-        })
+        read_health(&self.parts, table, &document, with_partitions).await
     }
+}
 
-    async fn current_manifests(&self, table: &Table, document: &Document) -> Result<Vec<ManifestFile>, HealthError> {
-        let Some(current) = document.metadata.current_snapshot_id() else { return Ok(Vec::new()) };
-        let ids = std::collections::HashSet::from([current]);
-        let Ok(named) = tidewater_core::purge::NamedFiles::of_snapshots(&document.metadata, &ids) else {
-            return Ok(Vec::new());
-        };
-        let mut manifests: Vec<_> = named.manifests.iter().map(|path| named_manifest(path)).collect();
-        for list in &named.manifest_lists {
-            let found = open_list(&self.parts, &table.warehouse.storage, list).await;
-            manifests.extend(found.map_err(|error| HealthError::of_file(list, &error))?);
-        }
-        Ok(manifests)
-    }
+/// Reads the health of a table with this document.
+pub(super) async fn read_health(
+    parts: &Parts,
+    table: &Table,
+    document: &Document,
+    with_partitions: bool,
+) -> Result<TableHealth, HealthError> {
+    let metadata = &document.metadata;
+    let manifests = current_manifests(parts, table, document).await?;
+    let mut counts = FileCounts::new(metadata, with_partitions);
+    counts.files.is_partial = manifests.len() > MANIFESTS;
+    count_files(parts, table, &manifests, &mut counts).await?;
+    let figures = HealthFigures {
+        snapshots: metadata.snapshots().len() as u64,
+        oldest_snapshot_ms: metadata.snapshots().iter().map(|snapshot| snapshot.timestamp_ms).min(),
+        refs: metadata.refs().len() as u64,
+        metadata_bytes: document.json.len() as u64,
+        last_commit_ms: metadata.last_updated_ms(),
+        manifests: manifests.len() as u64,
+        manifest_bytes: manifests.iter().map(|file| u64::try_from(file.length).unwrap_or(0)).sum(),
+        files: counts.files,
+    };
+    Ok(TableHealth {
+        findings: findings(&figures),
+        figures,
+        manifests_read: manifests.len().min(MANIFESTS) as u64,
+        sizes: counts.sizes.classes(),
+        partitions: counts.partitions.as_ref().map(|partitions| partitions_health(metadata, partitions)),
+    })
+}
 
-    async fn count_files(
-        &self,
-        table: &Table,
-        manifests: &[ManifestFile],
-        counts: &mut FileCounts<'_>,
-    ) -> Result<(), HealthError> {
-        let read = |file: ManifestFile| async move {
-            let found = open_manifest(&self.parts, &table.warehouse.storage, &file).await;
-            let found = found.map_err(|error| HealthError::of_file(&file.path, &error))?;
-            Ok::<_, HealthError>((file.spec_id, found))
-        };
-        let some: Vec<ManifestFile> = manifests.iter().take(MANIFESTS).cloned().collect();
-        let mut reads = std::pin::pin!(stream::iter(some).map(read).buffer_unordered(READS_AT_ONCE));
-        while let Some((spec_id, manifest)) = reads.try_next().await? {
-            if let Ok(entries) = manifest.entries() {
-                counts.add_manifest(&entries, spec_id);
-            }
-        }
-        Ok(())
+async fn current_manifests(
+    parts: &Parts,
+    table: &Table,
+    document: &Document,
+) -> Result<Vec<ManifestFile>, HealthError> {
+    let Some(current) = document.metadata.current_snapshot_id() else { return Ok(Vec::new()) };
+    let ids = std::collections::HashSet::from([current]);
+    let Ok(named) = tidewater_core::purge::NamedFiles::of_snapshots(&document.metadata, &ids) else {
+        return Ok(Vec::new());
+    };
+    let mut manifests: Vec<_> = named.manifests.iter().map(|path| named_manifest(path)).collect();
+    for list in &named.manifest_lists {
+        let found = open_list(parts, &table.warehouse.storage, list).await;
+        manifests.extend(found.map_err(|error| HealthError::of_file(list, &error))?);
     }
+    Ok(manifests)
+}
+
+async fn count_files(
+    parts: &Parts,
+    table: &Table,
+    manifests: &[ManifestFile],
+    counts: &mut FileCounts<'_>,
+) -> Result<(), HealthError> {
+    let read = |file: ManifestFile| async move {
+        let found = open_manifest(parts, &table.warehouse.storage, &file).await;
+        let found = found.map_err(|error| HealthError::of_file(&file.path, &error))?;
+        Ok::<_, HealthError>((file.spec_id, found))
+    };
+    let some: Vec<ManifestFile> = manifests.iter().take(MANIFESTS).cloned().collect();
+    let mut reads = std::pin::pin!(stream::iter(some).map(read).buffer_unordered(READS_AT_ONCE));
+    while let Some((spec_id, manifest)) = reads.try_next().await? {
+        if let Ok(entries) = manifest.entries() {
+            counts.add_manifest(&entries, spec_id);
+        }
+    }
+    Ok(())
 }
 
 /// The files of the manifests that were read so far.

@@ -42,6 +42,11 @@ impl LeaseWatch {
     pub(super) fn is_held(&self) -> bool {
         !self.ended.is_cancelled() && self.renewed.lock().elapsed() < HELD
     }
+
+    /// Waits until the lease is another server's, or this server stops.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
 }
 
 impl Held {

@@ -5,6 +5,7 @@
 //! files: the next holder of the lease continues with what the state in the store says.
 //!
 //! - `schedule.rs`, `by_hand.rs`: runs on tables that are due, and runs that people start
+//! - `due.rs`: when operations are due, and the tables that wait
 //! - `turns.rs`: the places of runs, fair between organisations
 //! - `policies.rs`: the policy of a table
 //! - `lease.rs`: the lease while it is held
@@ -15,12 +16,15 @@
 //! - `expire.rs`, `orphans.rs`, `rewrite.rs`: the operations
 //! - `prepare.rs`, `objects.rs`: the thread of a rewrite, and the files that it reads and writes
 //! - `health.rs`: figures about a table
+//! - `known_health.rs`: those that each run stores for metrics
 //! - `preview.rs`: its first rows
 
 mod by_hand;
 mod cursor;
+mod due;
 mod expire;
 mod health;
+mod known_health;
 mod lease;
 mod measures;
 mod objects;
@@ -45,7 +49,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy, PolicyError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +69,7 @@ use crate::store::{
     Change, MaintenanceRun, PolicyChange, PolicyObject, RunDetails, RunOutcome, Store, StoreError, WarehouseRef,
 };
 use cursor::Cursor;
+pub use due::DueFigures;
 pub use health::{HealthError, PartitionsHealth, TableHealth};
 pub use measures::UpkeepMeasures;
 use parts::Parts;
@@ -92,8 +97,8 @@ pub struct Upkeep {
     cursors: Mutex<HashMap<(OrganisationId, Kind), Cursor>>,
     /// The queued runs of this server.
     queued: Mutex<HashSet<Uuid>>,
-    /// Whose due tables are maintained now.
-    active: Mutex<HashSet<(OrganisationId, Kind)>>,
+    /// Whose due tables are maintained now. For each that waits: since when it is due, in milliseconds since 1970.
+    active: Mutex<HashMap<(OrganisationId, Kind), HashMap<TableId, i64>>>,
 }
 
 /// A request for a run.

@@ -3,7 +3,7 @@
 use tidewater_core::upkeep::MaintenanceOperation;
 
 use super::run::Run;
-use super::{expire, orphans, rewrite};
+use super::{expire, known_health, orphans, rewrite};
 
 /// Does what a run is for, and stores its outcome.
 pub(super) async fn execute(run: &Run<'_>) {
@@ -14,5 +14,8 @@ pub(super) async fn execute(run: &Run<'_>) {
         MaintenanceOperation::ExpireSnapshots => Box::pin(expire::run(run)).await,
         MaintenanceOperation::RemoveOrphanFiles => Box::pin(orphans::run(run)).await,
     };
+    if outcome.is_ok() && !run.is_dry() {
+        Box::pin(known_health::note(run)).await;
+    }
     run.conclude(outcome).await;
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Upkeep;
-use super::measures::RunLabels;
 use crate::store::Result;
 
 /// How many records one statement ends or removes.
@@ -48,9 +47,8 @@ impl Upkeep {
         loop {
             let ended = self.parts.store.run_abandon(self.parts.clock.now_ms(), RECORDS_AT_ONCE).await?;
             for run in &ended {
-                let (operation, outcome) = (run.operation.as_str(), run.outcome.as_str());
-                self.parts.measures.runs.get_or_create(&RunLabels { operation, outcome }).inc();
-                let table = &run.details.table;
+                self.parts.measures.abandoned(run.operation);
+                let (operation, table) = (run.operation.as_str(), &run.details.table);
                 tracing::warn!(run = %run.id, table, operation, "a run of maintenance was abandoned by its server");
             }
             if ended.len() < RECORDS_AT_ONCE as usize {

@@ -128,7 +128,7 @@ async fn attempt_all(
         compaction = prepared.compaction;
         document = current(run).await?;
     }
-    Err(RunError::Failed(format!("other commits came first {ATTEMPTS} times: run it when fewer writers are active")))
+    Err(RunError::Conflict(format!("other commits came first {ATTEMPTS} times: run it when fewer writers are active")))
 }
 
 /// Returns the end of a run without a commit.
@@ -142,9 +142,8 @@ fn ended(run: &Run<'_>, error: RewriteError) -> Result<(), RunError> {
             run.check_goes_on()?;
             Err(RunError::Stopped("the run was stopped: the next run continues"))
         }
-        RewriteError::Files(_) | RewriteError::Manifest { .. } | RewriteError::Conflict(_) => {
-            Err(RunError::Failed(error.to_string()))
-        }
+        RewriteError::Conflict(_) => Err(RunError::Conflict(error.to_string())),
+        RewriteError::Files(_) | RewriteError::Manifest { .. } => Err(RunError::Failed(error.to_string())),
     }
 }
 

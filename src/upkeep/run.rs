@@ -9,7 +9,7 @@ use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
 use tokio::time::Instant;
 
 use super::lease::Held;
-use super::measures::{OperationLabels, RunLabels};
+use super::measures::Ending;
 use super::parts::Parts;
 use super::policies::TablePolicy;
 use crate::access::action::CommitTable;
@@ -30,6 +30,8 @@ const MESSAGE_CHARS: usize = 1_000;
 pub(super) enum RunError {
     /// It failed. The text says why, and what to do.
     Failed(String),
+    /// It failed because commits of others came first. The text says what to do.
+    Conflict(String),
     /// The server stops, the time is over, or another server has the lease. A later run continues.
     Stopped(&'static str),
 }
@@ -48,7 +50,10 @@ impl From<MetadataError> for RunError {
 
 impl From<CatalogError> for RunError {
     fn from(error: CatalogError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            CatalogError::CommitFailed(_) => Self::Conflict(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -123,31 +128,30 @@ impl<'a> Run<'a> {
 
     /// Stores the outcome of the operation.
     pub(super) async fn conclude(&self, outcome: Result<(), RunError>) {
-        let outcome = match outcome {
-            Ok(()) => RunOutcome::Succeeded,
+        let (outcome, ending) = match outcome {
+            Ok(()) => (RunOutcome::Succeeded, Ending::of_success(&self.details.lock())),
             Err(RunError::Stopped(why)) => {
                 self.note(|details| details.message = Some(why.to_owned()));
-                RunOutcome::Stopped
+                (RunOutcome::Stopped, Ending::Stopped)
             }
-            Err(RunError::Failed(message)) => {
-                let message: String = message.chars().take(MESSAGE_CHARS).collect();
-                let (table, operation) = (&self.table.ident, self.record.operation);
-                tracing::warn!(%table, %operation, message, "the maintenance of a table failed");
-                self.note(|details| details.message = Some(message));
-                RunOutcome::Failed
-            }
+            Err(RunError::Failed(message)) => (self.note_failure(&message), Ending::Failed),
+            Err(RunError::Conflict(message)) => (self.note_failure(&message), Ending::Conflict),
         };
-        self.end(outcome).await;
+        self.end(outcome, ending).await;
     }
 
-    async fn end(&self, outcome: RunOutcome) {
+    fn note_failure(&self, message: &str) -> RunOutcome {
+        let message: String = message.chars().take(MESSAGE_CHARS).collect();
+        let (table, operation) = (&self.table.ident, self.record.operation);
+        tracing::warn!(%table, %operation, message, "the maintenance of a table failed");
+        self.note(|details| details.message = Some(message));
+        RunOutcome::Failed
+    }
+
+    async fn end(&self, outcome: RunOutcome, ending: Ending) {
         let details = self.details.lock().clone();
-        let operation = self.record.operation.as_str();
-        let measures = &self.parts.measures;
-        measures.runs.get_or_create(&RunLabels { operation, outcome: outcome.as_str() }).inc();
         if !self.record.dry_run {
-            measures.removed_files.get_or_create(&OperationLabels { operation }).inc_by(details.files);
-            measures.removed_bytes.get_or_create(&OperationLabels { operation }).inc_by(details.bytes);
+            self.parts.measures.ended(self.record.operation, ending, (&details, self.begun.elapsed()));
         }
         let ended_ms = Some(self.parts.clock.now_ms());
         let ended = MaintenanceRun { ended_ms, outcome, details, ..self.record.clone() };

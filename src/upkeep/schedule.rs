@@ -8,11 +8,11 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::purge::retry_after_ms;
-use tidewater_core::upkeep::{MaintenanceOperation, MaintenancePolicy};
+use tidewater_core::upkeep::MaintenanceOperation;
 use tokio_util::sync::CancellationToken;
 
 use super::cursor::Cursor;
+use super::due::{Active, due_since};
 use super::lease::Held;
 use super::operations::execute;
 use super::policies::{Policies, TablePolicy};
@@ -39,6 +39,8 @@ struct Due {
     ident: TableIdent,
     id: TableId,
     operations: Vec<MaintenanceOperation>,
+    /// Since when, in milliseconds since 1970.
+    since_ms: i64,
 }
 
 /// Tables of an organisation that are due.
@@ -47,26 +49,6 @@ struct Batch {
     due: Vec<Due>,
     /// Whether there may be more.
     has_more: bool,
-}
-
-/// The mark that the due tables of an organisation are maintained. A drop removes it.
-struct Active {
-    upkeep: Arc<Upkeep>,
-    key: (OrganisationId, Kind),
-}
-
-impl Active {
-    fn begin(upkeep: &Arc<Upkeep>, organisation: OrganisationId, kind: Kind) -> Option<Self> {
-        let key = (organisation, kind);
-        let begins = upkeep.active.lock().insert(key);
-        begins.then(|| Self { upkeep: Arc::clone(upkeep), key })
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.upkeep.active.lock().remove(&self.key);
-    }
 }
 
 impl Upkeep {
@@ -138,6 +120,7 @@ impl Upkeep {
     async fn maintain_all(&self, active: &Active, mut batch: Batch) {
         let (organisation, kind) = active.key;
         loop {
+            active.add(batch.due.iter().map(|due| (due.id, due.since_ms)));
             let at_once = self.turns().at_once(kind);
             stream::iter(batch.due)
                 .for_each_concurrent(at_once, |due| async move {
@@ -145,6 +128,7 @@ impl Upkeep {
                         let table = &due.ident;
                         tracing::warn!(%table, %organisation, %error, "could not maintain a table: trying again later");
                     }
+                    active.remove(due.id);
                 })
                 .await;
             if !batch.has_more || self.stop.is_cancelled() {
@@ -182,7 +166,7 @@ impl Upkeep {
         let policy = self.policies(organisation).await?.of_table(warehouse_ref.warehouse, &due.ident, due.id);
         let Some(held) = Held::claim(&self.parts, warehouse_ref, due.id).await? else { return Ok(()) };
         let mut outcome = Ok(());
-        if is_due(operation, &policy.whole(), &held.state(), self.parts.clock.now_ms()) {
+        if due_since(operation, &policy.whole(), &held.state(), self.parts.clock.now_ms()).is_some() {
             let table = Table { warehouse: Arc::clone(&due.warehouse), ident: due.ident.clone(), record };
             outcome = self.run_operation(&held, (organisation, &table), policy, operation).await;
         }
@@ -211,16 +195,6 @@ impl Upkeep {
         held.while_held(execute(&run), &self.stop).await;
         Ok(())
     }
-}
-
-/// Returns whether an operation is due. One that was interrupted while files were left is due earlier, each time after a longer pause.
-fn is_due(operation: MaintenanceOperation, policy: &MaintenancePolicy, state: &MaintenanceState, now_ms: i64) -> bool {
-    let schedule = policy.schedule(operation);
-    let last_ms = state.last_ms.get(operation.as_str()).copied();
-    let is_left = state.pending.is_some() && operation == MaintenanceOperation::ExpireSnapshots;
-    let pause_ms = if is_left { retry_after_ms(state.pending_tries) } else { None };
-    let is_retry = |pause_ms| last_ms.is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= pause_ms);
-    schedule.is_due(last_ms, now_ms) || (schedule.enabled && pause_ms.is_some_and(is_retry))
 }
 
 /// One look at an organisation.
@@ -305,31 +279,11 @@ impl Look<'_> {
     ) {
         let policy = self.policies.of_table(warehouse.warehouse_ref.warehouse, &ident, record.id).whole();
         let now_ms = self.upkeep.parts.clock.now_ms();
-        let operations: Vec<_> = self.kind.operations().filter(|one| is_due(*one, &policy, state, now_ms)).collect();
-        if !operations.is_empty() {
-            self.due.push(Due { warehouse: Arc::clone(warehouse), ident, id: record.id, operations });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::PendingRemoval;
-
-    #[test]
-    fn removal_that_keeps_failing_is_retried_after_longer_and_longer_pauses() {
-        let operation = MaintenanceOperation::ExpireSnapshots;
-        let policy: MaintenancePolicy =
-            serde_json::from_str(r#"{"expire-snapshots":{"enabled":true,"interval-ms":86400000}}"#).unwrap();
-        let mut state = MaintenanceState::default();
-        state.last_ms.insert(operation.as_str().to_owned(), 0);
-        assert!(!is_due(operation, &policy, &state, 86_399_999) && is_due(operation, &policy, &state, 86_400_000));
-        state.pending = Some(PendingRemoval { base: "s3://b/t/1".to_owned(), snapshots: vec![1] });
-        for (tries, pause_ms) in [(0, 30_000), (1, 30_000), (2, 60_000), (9, 3_600_000), (30, 86_400_000)] {
-            state.pending_tries = tries;
-            let due = |now_ms| is_due(operation, &policy, &state, now_ms);
-            assert!(!due(pause_ms - 1) && due(pause_ms), "{tries} tries");
+        let since = |one| due_since(one, &policy, state, now_ms).map(|since_ms| (one, since_ms));
+        let found: Vec<_> = self.kind.operations().filter_map(since).collect();
+        if let Some(since_ms) = found.iter().map(|(_, since_ms)| *since_ms).min() {
+            let operations = found.into_iter().map(|(one, _)| one).collect();
+            self.due.push(Due { warehouse: Arc::clone(warehouse), ident, id: record.id, operations, since_ms });
         }
     }
 }

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from pyiceberg.catalog.rest import RestCatalog
 
 from support.ports import free_ports
-from support.prometheus import MONITORING, Prometheus, program
+from support.prometheus import AT_MOST_S, MONITORING, Prometheus, program
 from support.rest import Rest
+from support.rows import SIGHTINGS, sightings
 from support.server import REPOSITORY, Server
 
 METRIC = re.compile(r"\b(?:tidewater|http_server|process)_[a-z0-9_]+")
@@ -24,7 +27,7 @@ def monitored(make_server: Callable[..., Server]) -> Iterator[tuple[Server, str]
     """A server with an address for monitoring that has answered a few requests, and that address."""
     [port] = free_ports(1)
     address = f"127.0.0.1:{port}"
-    server = make_server("monitored", env={"TIDEWATER_TELEMETRY__LISTEN": address, "TIDEWATER_TELEMETRY__ORGANISATIONS": "5"})
+    server = make_server("monitored", env={"TIDEWATER_TELEMETRY__LISTEN": address, "TIDEWATER_TELEMETRY__ORGANISATIONS": "5", "TIDEWATER_MAINTENANCE__LOOK_INTERVAL_S": "1"})
     server.start()
     use(server)
     yield server, address
@@ -88,6 +91,69 @@ def test_each_query_of_the_dashboard_finds_its_metrics(monitored: tuple[Server, 
     # A rate needs two scrapes with a change between them.
     use(monitored[0])
     prometheus.wait_for('sum by (status) (rate(http_server_request_duration_seconds_count{job="tidewater"}[1m])) > 0')
+
+
+def worn_table(server: Server, name: str, **properties: str) -> str:
+    """Creates a table with six small files, of one snapshot each. Returns its name with its namespace."""
+    catalog = RestCatalog("tidewater", uri=server.uri, token=server.key)
+    catalog.create_namespace_if_not_exists("worn")
+    table = catalog.create_table(("worn", name), SIGHTINGS, properties=properties)
+    for number in range(6):
+        table.append(sightings((number, "Oslo", None)))
+    return f"worn.{name}"
+
+
+def maintain(server: Server, operation: str, table: str, verb: str = "run") -> str:
+    """Runs an operation, and returns its outcome."""
+    done = server.command("maintenance", verb, table, operation, "--json", check=False)
+    return json.loads(done.stdout)["outcome"]
+
+
+def test_maintenance_is_counted_by_outcome_and_the_health_of_tables_by_organisation(monitored: tuple[Server, str]) -> None:
+    server, address = monitored
+    table, kept = worn_table(server, "small"), worn_table(server, "kept", **{"gc.enabled": "false"})
+    assert maintain(server, "compact-files", table, verb="preview") == "succeeded"
+    runs = 'tidewater_maintenance_runs_total{operation="compact-files",outcome="%s"} %d\n'
+    assert runs % ("succeeded", 0) in metrics(address), "a dry run does not count"
+    for _ in range(2):
+        assert maintain(server, "compact-files", table) == "succeeded"
+    assert maintain(server, "expire-snapshots", kept) == "failed"
+    health = 'tidewater_organisation_%s{organisation="quickstart"} %d\n'
+    deadline = time.monotonic() + AT_MOST_S
+    while health % ("measured_tables", 1) not in (text := metrics(address)):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.2)
+    for line in (
+        runs % ("succeeded", 1),
+        runs % ("nothing-to-do", 1),
+        runs % ("failed", 0),
+        'tidewater_maintenance_runs_total{operation="expire-snapshots",outcome="failed"} 1\n',
+        'tidewater_maintenance_run_duration_seconds_count{operation="compact-files"} 2\n',
+        'tidewater_maintenance_replaced_files_total{operation="compact-files"} 6\n',
+        'tidewater_maintenance_written_files_total{operation="compact-files"} 1\n',
+        'tidewater_maintenance_removed_files_total{operation="compact-files"} 0\n',
+        'tidewater_maintenance_due_tables{kind="rewrite"} 0',
+        health % ("data_files", 1),
+        health % ("delete_files", 0),
+        health % ("snapshots", 7),
+        health % ("worst_table_snapshots", 7),
+    ):
+        assert line in text, f"{line}{text}"
+    assert "small" not in re.sub(r"(worst_table_)?small_files", "", text), "no series has the name of a table"
+
+
+def test_panels_of_maintenance_have_series_after_runs(monitored: tuple[Server, str], prometheus: Prometheus) -> None:
+    server, _ = monitored
+    panels = json.loads((MONITORING / "grafana-dashboard.json").read_text())["panels"]
+    [row] = [place for place, panel in enumerate(panels) if panel["title"] == "Maintenance of tables"]
+    queries = [target["expr"] for panel in panels[row:] for target in panel.get("targets", [])]
+    prometheus.wait_for('tidewater_maintenance_runs_total{job="tidewater"}')
+    table = worn_table(server, "drawn", **{"history.expire.max-snapshot-age-ms": "1"})
+    for operation in ("compact-files", "expire-snapshots"):
+        assert maintain(server, operation, table) == "succeeded"
+    for query in queries:
+        found = prometheus.wait_for(query.replace("$instance", ".*").replace("$__rate_interval", "1m"))
+        assert all(series["value"][1] != "NaN" for series in found) or "histogram_quantile" in query, query
 
 
 def undocumented(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::upkeep::{HealthCounts, HealthSummary};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::events::event_add;
 use super::pages::is_storable;
 use super::params::params;
 use crate::base::due::latest_lease_ms;
-use crate::store::maintenance::{column_text, from_column};
+use crate::store::maintenance::{column_text, from_column, summary_from_row};
 use crate::store::pages::PageFill;
 use crate::store::{
     Change, EventDetails, EventObject, MAX_QUEUED_MS, MaintenanceLease, MaintenanceRun, MaintenanceState,
@@ -287,6 +288,24 @@ impl MaintenanceStore for PostgresStore {
             found.insert(get::<Uuid>(row, 0)?, state);
         }
         Ok(tables.iter().map(|table| found.get(&table.0).cloned()).collect())
+    }
+
+    async fn health_summary(&self, organisation: OrganisationId) -> Result<HealthSummary> {
+        let figures = HealthCounts::NAMES.map(|name| {
+            let value = format!("(health ->> '{name}')::bigint");
+            format!(", coalesce(sum({value}), 0)::bigint, coalesce(max({value}), 0)")
+        });
+        let sql = format!(
+            "SELECT count(*){} FROM (SELECT state::jsonb -> 'health' AS health FROM maintenance_state AS known
+                 WHERE organisation = $1 AND EXISTS (SELECT 1 FROM tabular WHERE organisation = known.organisation
+                     AND warehouse = known.warehouse AND id = known.table_id)) AS states
+             WHERE health IS NOT NULL",
+            figures.concat()
+        );
+        match self.read(&sql, params![organisation.0]).await?.first() {
+            Some(row) => summary_from_row(|position| get(row, position)),
+            None => Ok(HealthSummary::default()),
+        }
     }
 
     async fn maintenance_claim(

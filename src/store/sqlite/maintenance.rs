@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
-use tidewater_core::upkeep::MaintenancePolicy;
+use tidewater_core::upkeep::{HealthCounts, HealthSummary, MaintenancePolicy};
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -11,7 +11,7 @@ use super::convert::id;
 use super::events::event_add;
 use super::pages::{before, one_more_before, row_bytes};
 use crate::base::due::latest_lease_ms;
-use crate::store::maintenance::{column_text, from_column};
+use crate::store::maintenance::{column_text, from_column, summary_from_row};
 use crate::store::pages::PageFill;
 use crate::store::{
     Change, EventDetails, EventObject, MAX_QUEUED_MS, MaintenanceLease, MaintenanceRun, MaintenanceState,
@@ -327,6 +327,26 @@ fn run_list(
     Ok(Page { items, more: false })
 }
 
+fn health_summary(connection: &Connection, organisation: OrganisationId) -> Result<HealthSummary> {
+    let figures = HealthCounts::NAMES.map(|name| {
+        let value = format!("json_extract(health, '$.\"{name}\"')");
+        format!(", coalesce(sum({value}), 0), coalesce(max({value}), 0)")
+    });
+    let sql = format!(
+        "SELECT count(*){} FROM (SELECT json_extract(state, '$.health') AS health FROM maintenance_state AS known
+             WHERE organisation = ?1 AND EXISTS (SELECT 1 FROM tabular WHERE organisation = known.organisation
+                 AND warehouse = known.warehouse AND id = known.table_id))
+         WHERE health IS NOT NULL",
+        figures.concat()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([organisation.0.as_bytes()])?;
+    match rows.next()? {
+        Some(row) => summary_from_row(|position| Ok(row.get(position)?)),
+        None => Ok(HealthSummary::default()),
+    }
+}
+
 #[async_trait]
 impl MaintenanceStore for SqliteStore {
     async fn policy_set(&self, warehouse_ref: WarehouseRef, wanted: &PolicyChange<'_>, change: &Change) -> Result<()> {
@@ -385,6 +405,10 @@ impl MaintenanceStore for SqliteStore {
             Ok(states)
         })
         .await
+    }
+
+    async fn health_summary(&self, organisation: OrganisationId) -> Result<HealthSummary> {
+        self.read_list(Some(organisation), move |connection| health_summary(connection, organisation)).await
     }
 
     async fn maintenance_claim(

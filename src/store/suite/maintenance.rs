@@ -2,7 +2,7 @@
 
 use tidewater_core::ids::TableId;
 use tidewater_core::name::NamespaceIdent;
-use tidewater_core::upkeep::{ExpirePolicy, MaintenanceOperation, MaintenancePolicy};
+use tidewater_core::upkeep::{ExpirePolicy, HealthCounts, HealthSummary, MaintenanceOperation, MaintenancePolicy};
 
 use super::fixture::{
     NOW_MS, Subject, change, id_at, ident, organisation, store_warehouse, store_warehouse_of, stored_namespace,
@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{
-    EventFilter, MAX_QUEUED_MS, MaintenanceRun, Moment, Operation, PolicyChange, PolicyObject, Resource, RunDetails,
-    RunFilter, RunItem, RunOutcome, StoreError, TableKind, TimedPage, WarehouseRef,
+    DropTerms, EventFilter, KnownHealth, MAX_QUEUED_MS, MaintenanceRun, Moment, Operation, PolicyChange, PolicyObject,
+    Resource, RunDetails, RunFilter, RunItem, RunOutcome, StoreError, TableKind, TimedPage, WarehouseRef,
 };
 
 fn policy(min_snapshots_to_keep: u32) -> MaintenancePolicy {
@@ -142,6 +142,32 @@ pub(in crate::store) async fn maintenance_of_a_table_is_leased_to_one_server_at_
     assert!(claim(NOW_MS - 1_000_000, NOW_MS - 999_990).await.is_some(), "the lease is from a clock that was ahead");
     let states = store.maintenance_states(warehouse_ref.organisation, &[missing, table]).await.unwrap();
     assert_eq!(states, [None, Some(first.state)]);
+}
+
+pub(in crate::store) async fn known_health_of_live_tables_is_summed_up_for_their_organisation(store: Subject) {
+    let warehouse_ref = store_warehouse(&store).await;
+    let (sales, owner) = (stored_namespace(&store, warehouse_ref, "sales").await, warehouse_ref.organisation);
+    assert_eq!(store.health_summary(owner).await.unwrap(), HealthSummary::default());
+    let counts = [[10, 9, 1, 3, 4, 1_000], [5, 0, 2, 7, 1, 3_000]].map(HealthCounts::from_values);
+    for (name, counts) in [("a", Some(counts[0])), ("b", Some(counts[1])), ("unknown", None)] {
+        let table = stored_table(&store, warehouse_ref, &ident(&sales, name)).await;
+        let claimed = store.maintenance_claim(warehouse_ref, table, NOW_MS, NOW_MS + 10).await;
+        let mut lease = claimed.unwrap().unwrap();
+        lease.state.health = counts.map(|counts| KnownHealth { document: "s3://b/1.metadata.json".to_owned(), counts });
+        assert!(store.maintenance_hold(&lease, NOW_MS).await.unwrap());
+        let states = store.maintenance_states(owner, &[table]).await.unwrap();
+        assert_eq!(states, [Some(lease.state)]);
+    }
+    let total = HealthCounts::from_values([15, 9, 3, 10, 5, 4_000]);
+    let worst = HealthCounts::from_values([10, 9, 2, 7, 4, 3_000]);
+    assert_eq!(store.health_summary(owner).await.unwrap(), HealthSummary { tables: 2, total, worst });
+    let name = ident(&sales, "a");
+    let id = id_at(&store, warehouse_ref, &name).await;
+    let terms = DropTerms { restorable_until_ms: NOW_MS + 999, purge: false };
+    store.table_drop(warehouse_ref, &name, id, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    let left = HealthSummary { tables: 1, total: counts[1], worst: counts[1] };
+    assert_eq!(store.health_summary(owner).await.unwrap(), left, "a dropped table does not count");
+    assert_eq!(store.health_summary(organisation("other").id).await.unwrap(), HealthSummary::default());
 }
 
 fn run(warehouse_ref: WarehouseRef, table: TableId, started_ms: i64) -> MaintenanceRun {

@@ -281,6 +281,7 @@ macro_rules! conformance {
             policy_of_a_missing_object_or_beyond_the_limit_is_refused,
             policy_goes_with_its_object,
             maintenance_of_a_table_is_leased_to_one_server_at_a_time,
+            known_health_of_live_tables_is_summed_up_for_their_organisation,
             runs_of_a_server_that_is_gone_end_without_another_run_on_their_table,
             runs_are_listed_newest_first_and_limited,
             // Idempotency keys

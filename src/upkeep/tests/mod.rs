@@ -54,6 +54,26 @@ async fn expiry_commits_and_removes_exactly_the_files_that_nothing_needs() {
 }
 
 #[tokio::test]
+async fn run_stores_the_health_of_its_table_and_a_dry_run_does_not() {
+    let fixture = Fixture::new().await;
+    let table = fixture.sample("t", keep_the_last()).await;
+    let organisation = fixture.warehouse.warehouse_ref.organisation;
+    for (dry_run, snapshots) in [(true, None), (false, Some(1))] {
+        fixture.run(&table.ident, ExpireSnapshots, dry_run).await;
+        let states = fixture.store.maintenance_states(organisation, &[table.id]).await.unwrap();
+        let health = states.into_iter().flatten().next().and_then(|state| state.health);
+        assert_eq!(health.as_ref().map(|health| health.counts.snapshots), snapshots);
+        if let Some(health) = health {
+            let record = fixture.catalog.table_record_as_admin(&fixture.warehouse, &table.ident).await.unwrap();
+            assert_eq!(health.document, record.metadata_location);
+            assert!(health.counts.manifests > 0 && health.counts.metadata_bytes > 0, "{health:?}");
+        }
+    }
+    let summary = fixture.store.health_summary(organisation).await.unwrap();
+    assert_eq!((summary.tables, summary.total.snapshots, summary.worst.snapshots), (1, 1, 1));
+}
+
+#[tokio::test]
 async fn dry_run_of_an_expiry_lists_what_would_go_and_changes_nothing() {
     let fixture = Fixture::new().await;
     let table = fixture.sample("t", keep_the_last()).await;

@@ -51,8 +51,11 @@ async fn organisation_with_one_due_table_is_next_after_one_with_many() {
         tokio::task::yield_now().await;
     }
     assert_eq!(greedy.upkeep.look(&CancellationToken::new()).await.unwrap(), 0, "they are waited for");
+    let due = || greedy.upkeep.due_tables().into_iter().map(|due| due.tables).collect::<Vec<_>>();
+    assert_eq!(due(), [0, 21], "all of both organisations wait");
     drop(place);
     greedy.settle().await;
+    assert_eq!(due(), [0, 0]);
     let (many, one) = (greedy.runs().await, modest.runs().await);
     assert_eq!((many.len(), one.len()), (25, 1), "the list goes on until no table is due");
     // Ids of runs are in the order of their begin.

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Sql
+from pyspark.sql import SparkSession
 from support.readers import pyiceberg, pyiceberg_rows
 from support.server import Server
+from test_planning import delete_equal
 
 TEN_DAYS_S = 10 * 86_400
 
@@ -38,12 +40,17 @@ def previewed_files(run: dict) -> set[str]:
     return {item["name"].removeprefix("file://") for item in run["items"] if item["kind"] == "file"}
 
 
-@pytest.fixture(params=["copy-on-write", "merge-on-read"])
+# The ways in which Spark deletes rows, with the format version: in version 3, it writes deletion vectors.
+DELETES = [("copy-on-write", 2), ("merge-on-read", 2), ("merge-on-read", 3)]
+
+
+@pytest.fixture(params=DELETES, ids=["copy-on-write", "position-deletes", "deletion-vectors"])
 def worn(sql: Sql, table: str, request: pytest.FixtureRequest) -> str:
     """A table with a history: appends, deletes, a rewrite, a rollback, a branch and a tag."""
+    mode, version = request.param
     sql(
-        f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('write.delete.mode'='{request.param}', "
-        f"'write.update.mode'='{request.param}', 'history.expire.max-snapshot-age-ms'='1')"
+        f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('write.delete.mode'='{mode}', 'write.update.mode'='{mode}', "
+        f"'format-version'='{version}', 'history.expire.max-snapshot-age-ms'='1')"
     )
     for row in range(3, 7):
         sql(f"INSERT INTO tw.{table} VALUES ({row}, 'Rome', 3.5, 30)")
@@ -159,3 +166,47 @@ def test_rewrites_leave_the_rows_that_sparks_own_rewrites_leave(server: Server, 
     assert sql(rows.format(table)) == sql(rows.format(copy))
     files = "SELECT sum(record_count), count(*) FROM tw.{}.data_files"
     assert sql(files.format(table)) == sql(files.format(copy))
+
+
+def distinct_values(server: Server, table: str) -> dict[int, str]:
+    """The distinct values of each column, as the statistics of the current snapshot have them."""
+    loaded = pyiceberg(server).load_table(table)
+    current = loaded.current_snapshot()
+    (statistics,) = [one for one in loaded.metadata.statistics if current and one.snapshot_id == current.snapshot_id]
+    return {blob.fields[0]: blob.properties["ndv"] for blob in statistics.blob_metadata}
+
+
+def test_statistics_beside_deletion_vectors_are_those_that_spark_computes(server: Server, sql: Sql, space: str) -> None:
+    name = f"{space}.counted"
+    sql(
+        f"CREATE TABLE tw.{name} (id BIGINT, city STRING) USING iceberg "
+        "TBLPROPERTIES ('format-version'='3', 'write.delete.mode'='merge-on-read')"
+    )
+    sql(f"INSERT INTO tw.{name} SELECT id, concat('city ', id % 7) FROM range(40)")
+    sql(f"DELETE FROM tw.{name} WHERE id % 7 = 3 OR id = 39")
+    assert sql(f"SELECT DISTINCT file_format FROM tw.{name}.delete_files") == [("PUFFIN",)]
+    assert maintain(server, "run", name, "compute-statistics")["outcome"] == "succeeded"
+    ours = distinct_values(server, name)
+    sql(f"REFRESH TABLE tw.{name}")
+    sql(f"CALL tw.system.compute_table_stats('{name}')")
+    assert ours == distinct_values(server, name)
+    assert ours[2] == "6"
+
+
+def test_compaction_applies_equality_deletes_and_spark_reads_the_same_rows(
+    server: Server, spark: SparkSession, sql: Sql, space: str
+) -> None:
+    name = f"{space}.equal"
+    sql(f"CREATE TABLE tw.{name} (id BIGINT, city STRING) USING iceberg TBLPROPERTIES ('format-version'='2')")
+    for number in range(6):
+        sql(f"INSERT INTO tw.{name} SELECT /*+ COALESCE(1) */ * FROM VALUES ({number}, 'Oslo'), ({number + 10}, 'Bergen')")
+    delete_equal(spark, f"tw.{name}", [2, 12, 99])
+    sql(f"INSERT INTO tw.{name} VALUES (12, 'Rome')")
+    rows = f"SELECT * FROM tw.{name} ORDER BY id"
+    before = sql(rows)
+    assert (12, "Rome") in before and len(before) == 11
+    done = maintain(server, "run", name, "compact-files")
+    assert (done["outcome"], done["written-files"]) == ("succeeded", 1), done
+    sql(f"REFRESH TABLE tw.{name}")
+    assert sql(rows) == before == pyiceberg_rows(server, name)
+    assert sql(f"SELECT count(*) FROM tw.{name}.delete_files") == [(0,)]

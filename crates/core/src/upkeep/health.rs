@@ -1,5 +1,7 @@
 //! The health of a table: figures about its files and metadata, and what to do about them.
 
+use serde::{Deserialize, Serialize};
+
 use super::policy::MaintenanceOperation;
 use crate::document::Properties;
 
@@ -86,6 +88,69 @@ impl FileFigures {
         self.delete_bytes = self.delete_bytes.saturating_add(bytes);
         self.delete_records = self.delete_records.saturating_add(records);
     }
+}
+
+/// The figures of a table, or of several, that tell how healthy they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct HealthCounts {
+    /// Data files of the current snapshot.
+    pub data_files: u64,
+    /// Those that are smaller than 75 % of the target.
+    pub small_files: u64,
+    /// Files with deletes, and deletion vectors, of the current snapshot.
+    pub delete_files: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Manifests of the current snapshot.
+    pub manifests: u64,
+    /// The size of the metadata document, in bytes.
+    pub metadata_bytes: u64,
+}
+
+impl HealthCounts {
+    /// The names of the figures, as they are stored.
+    pub const NAMES: [&'static str; 6] =
+        ["data-files", "small-files", "delete-files", "snapshots", "manifests", "metadata-bytes"];
+
+    /// Creates the figures from their values, in the order of [`Self::NAMES`].
+    #[must_use]
+    pub const fn from_values(values: [u64; 6]) -> Self {
+        let [data_files, small_files, delete_files, snapshots, manifests, metadata_bytes] = values;
+        Self { data_files, small_files, delete_files, snapshots, manifests, metadata_bytes }
+    }
+
+    /// Returns the values, in the order of [`Self::NAMES`].
+    #[must_use]
+    pub const fn values(&self) -> [u64; 6] {
+        let Self { data_files, small_files, delete_files, snapshots, manifests, metadata_bytes } = *self;
+        [data_files, small_files, delete_files, snapshots, manifests, metadata_bytes]
+    }
+}
+
+impl From<&HealthFigures> for HealthCounts {
+    fn from(figures: &HealthFigures) -> Self {
+        let files = &figures.files;
+        Self {
+            data_files: files.data_files,
+            small_files: files.small_files,
+            delete_files: files.position_delete_files.saturating_add(files.equality_delete_files),
+            snapshots: figures.snapshots,
+            manifests: figures.manifests,
+            metadata_bytes: figures.metadata_bytes,
+        }
+    }
+}
+
+/// The health of several tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HealthSummary {
+    /// The number of the tables.
+    pub tables: u64,
+    /// The sums.
+    pub total: HealthCounts,
+    /// The largest value that a table has, for each figure.
+    pub worst: HealthCounts,
 }
 
 /// Returns the size of data files that a table's writers aim at, in bytes.
@@ -247,6 +312,21 @@ mod tests {
             ["small-files", "many-deletes", "equality-deletes", "many-snapshots", "many-manifests", "large-metadata"]
         );
         assert!(findings(&figures).iter().all(|finding| finding.advice.contains(finding.operation.as_str())));
+    }
+
+    #[test]
+    fn counts_are_stored_by_the_names_and_in_the_order_of_their_values() {
+        let mut figures = HealthFigures { snapshots: 4, manifests: 5, metadata_bytes: 6, ..HealthFigures::default() };
+        (0..2).for_each(|_| figures.files.add_data_file(10, 1, 1_000));
+        figures.files.add_data_file(1_000, 1, 1_000);
+        figures.files.add_delete_file(true, 1, 1);
+        figures.files.add_delete_file(false, 1, 1);
+        let counts = HealthCounts::from(&figures);
+        assert_eq!(counts.values(), [3, 2, 2, 4, 5, 6]);
+        assert_eq!(HealthCounts::from_values(counts.values()), counts);
+        let stored = serde_json::to_value(counts).unwrap();
+        let by_name: Vec<u64> = HealthCounts::NAMES.iter().map(|name| stored[name].as_u64().unwrap()).collect();
+        assert_eq!(by_name, counts.values());
     }
 
     #[test]
