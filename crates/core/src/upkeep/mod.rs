@@ -13,7 +13,7 @@ pub use distribution::{
     partition_texts,
 };
 pub use expire::{ExpireRules, Expired, ExpiredRef, ExpiredSnapshot, MAX_EXPIRED, SnapshotReason, expire};
-pub use health::{FileFigures, Finding, FindingKind, HealthFigures, findings, target_file_bytes};
+pub use health::{FileFigures, Finding, FindingKind, HealthFigures, findings, small_bytes, target_file_bytes};
 pub use orphans::{FileNames, FilePaths, KnownFiles, Stays, file_stays};
 pub use policy::{
     ExpirePolicy, MaintenanceOperation, MaintenancePolicy, OrphanPolicy, PolicyError, Schedule,
