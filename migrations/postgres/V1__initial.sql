@@ -258,6 +258,9 @@ CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace
 -- The tables and views with labels: a search for a label reads no others.
 CREATE INDEX tabular_labelled ON tabular (organisation, warehouse, id) WHERE labels IS NOT NULL;
 
+-- The names of all tables and views of a warehouse, for a search by a part of a name. The order by id tells no name.
+CREATE INDEX tabular_searched ON tabular (organisation, warehouse, id);
+
 -- Every location that a live table or view, or a dropped table, reserves: a table's own and those that its properties name, and
 -- the folder of a view's documents. Credentials for a table reach all below its locations, so no location of another may
 -- be at, inside or around any of them.

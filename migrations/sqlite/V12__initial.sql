@@ -190,6 +190,9 @@ CREATE INDEX tabular_owned ON tabular (organisation, owner, warehouse, namespace
 -- The tables and views with labels: a search for a label reads no others.
 CREATE INDEX tabular_labelled ON tabular (organisation, warehouse, id) WHERE labels IS NOT NULL;
 
+-- The names of all tables and views of a warehouse, for a search by a part of a name. The order by id tells no name.
+CREATE INDEX tabular_searched ON tabular (organisation, warehouse, id);
+
 -- How many tables and views an organisation has: a creation within a limit reads one row instead of counting all.
 CREATE TABLE tabular_count (
     organisation BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),

@@ -198,7 +198,8 @@ const RULES: &[Rule] = &[
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "show-restriction", "table", Class::Read),
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "set-restriction", "table", Class::Change),
     rule("DELETE", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/tables/{table}/restrictions/{principal-role}", "remove-restriction", "table", Class::Change),
-    // Labels
+    // Search and labels
+    rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/search", "search-names", "warehouse", Class::Read),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/labels", "search-labels", "warehouse", Class::Read),
     rule("GET", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "show-labels", "namespace", Class::Read),
     rule("PUT", "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels", "set-labels", "namespace", Class::Change),

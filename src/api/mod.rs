@@ -68,6 +68,7 @@ use crate::admin::Admin;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::base::clock::Clock;
+use crate::base::latest::Latest;
 use crate::base::trace::Tracer;
 use crate::catalog::Catalog;
 use crate::catalog::idempotency::Idempotency;
@@ -128,6 +129,8 @@ pub struct Api {
     pub preview_rows: u32,
     /// The store, for lists of metrics reports.
     pub store: Arc<dyn Store>,
+    /// How the latest calls to warehouses' storage ended.
+    pub storage: Latest,
     /// Whether the server can answer requests, for `GET /ready`.
     pub readiness: Arc<Readiness>,
     /// The server's metrics.

@@ -17,7 +17,7 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The parts of the document. The first is its frame; the others are added to it.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -33,6 +33,7 @@ const PARTS: [&str; 20] = [
     include_str!("openapi/preview.json"),
     include_str!("openapi/access.json"),
     include_str!("openapi/restrictions.json"),
+    include_str!("openapi/search.json"),
     include_str!("openapi/labels.json"),
     include_str!("openapi/audit.json"),
     include_str!("openapi/users.json"),

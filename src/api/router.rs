@@ -10,8 +10,8 @@ use super::audit::refuse_if_closed;
 use super::management::tables as contents;
 use super::management::{
     access, administrator, audit, backup, catalog_roles, dropped, events, keys, label_search, labels, maintenance,
-    operators, organisations, parameters, preview, principal_roles, restrictions, server, sign_in, signing_keys,
-    slow_requests, subscriptions, usage, users, warehouses,
+    operators, organisations, parameters, preview, principal_roles, restrictions, search, server, sign_in,
+    signing_keys, slow_requests, subscriptions, usage, users, warehouses,
 };
 use super::polaris::{
     catalog_roles as polaris_catalog_roles, catalogs, empty_lists, grants, principal_roles as polaris_principal_roles,
@@ -296,10 +296,11 @@ fn warehouses_maintenance() -> Router<Arc<Api>> {
         )
 }
 
-/// Returns the routes for the labels of a warehouse's namespaces, tables and views.
+/// Returns the routes for the search in a warehouse, and for the labels of its namespaces, tables and views.
 fn warehouses_labels() -> Router<Arc<Api>> {
     Router::new()
         .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/labels", get(label_search::find))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/search", get(search::find))
         .route(
             "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}/labels",
             get(labels::of_namespace).put(labels::replace_of_namespace).patch(labels::change_of_namespace),

@@ -426,7 +426,7 @@ fn api_over(
 ) -> Arc<Api> {
     let telemetry = telemetry_of(config, &clock, traces);
     let tracer = traces.map(|traces| Arc::clone(traces.tracer()));
-    let calls = access.calls.family();
+    let (calls, storage) = (access.calls.family(), access.calls.latest().clone());
     let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
     let readiness = Arc::new(Readiness::new(Arc::clone(&store), master_key));
     // Half is for bodies, which wait for work, and half for the work. So work never waits for the memory of a body.
@@ -489,6 +489,7 @@ fn api_over(
         events_pull: config.events.pull,
         preview_rows: config.console.preview_rows,
         store,
+        storage,
         readiness,
         telemetry,
         tracer,

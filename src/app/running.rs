@@ -123,6 +123,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         events_pull: config.events.pull,
         preview_rows: config.console.preview_rows,
         store: Arc::clone(&api.store),
+        storage: api.storage.clone(),
         readiness: Arc::clone(&api.readiness),
         telemetry: Arc::clone(&api.telemetry),
         tracer: api.tracer.clone(),

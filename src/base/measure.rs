@@ -6,6 +6,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::latest::Latest;
 use super::trace::{self, Kind, Span};
 
 /// The upper bounds of the buckets of a duration, in seconds: from half a millisecond to half a minute.
@@ -77,13 +78,14 @@ impl Subject {
 pub struct Calls {
     durations: Family<CallLabels, Histogram>,
     subject: Subject,
+    latest: Latest,
 }
 
 impl Calls {
     /// Creates the measurements of calls of one kind.
     #[must_use]
     pub fn new(subject: Subject) -> Self {
-        Self { durations: Family::new_with_constructor(durations), subject }
+        Self { durations: Family::new_with_constructor(durations), subject, latest: Latest::default() }
     }
 
     /// Begins only the span of a call, if its request is traced, for calls that are too short to be measured.
@@ -97,6 +99,12 @@ impl Calls {
     pub fn begin(&self, target: &'static str, operation: &'static str) -> Call<'_> {
         let span = self.subject.span(target, operation);
         Call { calls: self, target, operation, outcome: CANCELLED, started: Instant::now(), span }
+    }
+
+    /// Returns how the latest calls ended, as far as they are noted there.
+    #[must_use]
+    pub const fn latest(&self) -> &Latest {
+        &self.latest
     }
 
     /// Returns the metric, for a registry.

@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod due;
 pub(crate) mod flight;
 pub(crate) mod keyed_lock;
+pub mod latest;
 pub(crate) mod line;
 pub mod measure;
 pub mod named_file;

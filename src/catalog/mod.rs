@@ -15,6 +15,7 @@ pub mod idempotency;
 mod label_search;
 mod labels;
 mod measures;
+mod name_search;
 pub mod namespace_walk;
 mod namespaces;
 pub mod newer_documents;
@@ -53,6 +54,7 @@ pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;
 pub use label_search::{LabelPlace, LabelSearchPage, LabelledName};
 pub use measures::CatalogMeasures;
+pub use name_search::{FoundName, SearchPage, SearchPlace};
 
 use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};

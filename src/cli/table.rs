@@ -28,6 +28,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Find the tables, views and namespaces of a warehouse whose name contains a text
+    #[command(after_help = "Examples:\n  tidewater table find orders\n  tidewater table find eu.ord --json")]
+    Find {
+        /// A part of the name, in upper or lower case. With a dot, also of the whole name: les.ord finds sales.orders
+        text: String,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Show the location and a summary of a table's metadata
     #[command(after_help = "\
 Examples:
@@ -84,6 +94,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
         Command::List { namespace, warehouse, format } => {
             list(client, TableKind::Table, namespace, warehouse, *format).await
         }
+        Command::Find { text, warehouse, format } => find(client, text, warehouse, *format).await,
         Command::Show { table, warehouse, snapshots, format } => {
             let summary = |metadata: &Value| summary(metadata, *snapshots);
             show(client, TableKind::Table, table, warehouse, *format, summary).await
@@ -105,6 +116,22 @@ pub(super) async fn list(
     }
     let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
     output::table(&[word(kind)], &rows, &format!("the namespace has no {}s", word(kind)))
+}
+
+/// Finds the tables, views and namespaces whose name contains a text.
+async fn find(client: &Client, text: &str, warehouse: &WarehouseArgument, format: Format) -> Result<()> {
+    let path = warehouse.find(client).await?.path(&format!("/search?name={}", encoded(text)));
+    let found = client.list(&path, "objects").await?;
+    if format.json {
+        return output::json(&found);
+    }
+    output::table(&["type", "name"], &found.iter().map(found_row).collect::<Vec<_>>(), "no name contains the text")
+}
+
+/// Returns an object that was found as a row.
+fn found_row(object: &Value) -> Vec<String> {
+    let levels = object["namespace"].as_array().into_iter().flatten().chain(object.get("name"));
+    vec![text(&object["type"]), table_name::joined(levels.filter_map(Value::as_str))]
 }
 
 /// Prints the location of a table's or view's metadata and its `summary`. With `--json`, prints the whole metadata.

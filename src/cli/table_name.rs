@@ -27,7 +27,12 @@ pub(crate) fn parse_table(text: &str) -> Result<TableIdent, String> {
 
 /// Formats a namespace so that [`parse_namespace`] reads it.
 pub(crate) fn shown(namespace: &NamespaceIdent) -> String {
-    let escaped = namespace.levels().map(|level| level.replace('\\', r"\\").replace('.', r"\."));
+    joined(namespace.levels())
+}
+
+/// Joins the levels of a name, as they are typed.
+pub(crate) fn joined<'a>(levels: impl Iterator<Item = &'a str>) -> String {
+    let escaped = levels.map(|level| level.replace('\\', r"\\").replace('.', r"\."));
     escaped.collect::<Vec<_>>().join(".")
 }
 

@@ -10,8 +10,7 @@ use tidewater_core::access::Privilege;
 
 use super::browse::warehouses;
 use super::door::Refusal;
-use super::manage::organisation_path;
-use super::page::{Asked, Page, done};
+use super::page::{Asked, Page, done, organisation_path};
 use super::query::quoted;
 use super::records::{change, paged, shown};
 

@@ -4,16 +4,19 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidewater_console::browse::Location;
 use tidewater_console::keys::NewKey;
-use tidewater_console::link::{encoded, is_own};
+use tidewater_console::link::{Link, encoded, is_own};
 use tidewater_console::texts as t;
 
 use super::door::Refusal;
-use super::manage::{keys, organisation_path};
-use super::page::{Asked, Page, done};
+use super::manage::keys;
+use super::page::{Asked, Page, done, done_then, organisation_path};
 use super::query::{Query, namespace_path, object_path, warehouse_path};
 use super::rollback::{BRANCH, commit_of, update_of};
 use super::table::load;
 use super::{access, events, key, operate, upkeep, warehouses};
+
+/// How many of the newest dropped tables or views are read to find the one that was dropped just now.
+const NEWEST_DROPPED: &str = "20";
 
 /// The seconds of a day.
 const DAY_S: u64 = 86_400;
@@ -31,11 +34,11 @@ pub(super) async fn act(asked: &Asked<'_>) -> Result<Page, Refusal> {
     match form.text("do") {
         "create-namespace" => create_namespace(asked, &place).await,
         "drop-namespace" => {
-            let parent = parent_of(&place);
-            drop_object(asked, &namespace_path(&place, ""), &parent).await
+            asked.door.change(Method::DELETE, &namespace_path(&place, ""), None).await?;
+            Ok(done(&parent_of(&place).link().text(), "namespace-dropped"))
         }
-        "drop-table" => drop_object(asked, &object_path(&place, "tables", name), &place).await,
-        "drop-view" => drop_object(asked, &object_path(&place, "views", name), &place).await,
+        "drop-table" => drop_object(asked, &place, ("table", name)).await,
+        "drop-view" => drop_object(asked, &place, ("view", name)).await,
         "restore" => restore(asked, &place).await,
         "create-reference" => create_reference(asked, &place).await,
         "remove-reference" => remove_reference(asked, &place).await,
@@ -82,17 +85,29 @@ async fn create_namespace(asked: &Asked<'_>, place: &Location) -> Result<Page, R
     Ok(done(&new.link().text(), "namespace"))
 }
 
-/// Drops an object. Its files stay, so it can be restored. Goes on to the page of `parent`.
-async fn drop_object(asked: &Asked<'_>, path: &str, parent: &Location) -> Result<Page, Refusal> {
-    asked.door.change(Method::DELETE, path, None).await?;
-    Ok(done(&parent.link().text(), "dropped"))
+/// Drops a table or view, whose files stay. Goes on to the page of the namespace, which offers to restore it.
+async fn drop_object(asked: &Asked<'_>, place: &Location, (kind, name): (&str, &str)) -> Result<Page, Refusal> {
+    asked.door.change(Method::DELETE, &object_path(place, &format!("{kind}s"), name), None).await?;
+    let page = place.link().with("done", "dropped").with("then", &place.object(kind, name).text());
+    Ok(Page::To(page.with_some("dropped", dropped_id(asked, place, (kind, name)).await.as_deref()).text()))
+}
+
+/// Returns the id of the newest dropped table or view of a name, if the caller may restore it.
+async fn dropped_id(asked: &Asked<'_>, place: &Location, (kind, name): (&str, &str)) -> Option<String> {
+    let path = Link::to(&format!("/management/v1/warehouses/{}/dropped", encoded(&place.warehouse)))
+        .with("namespace", &place.key())
+        .with("type", kind)
+        .with("page-size", NEWEST_DROPPED);
+    let found = asked.door.get(&path.text()).await.ok()?;
+    let is_it = |one: &&Value| one["identifier"]["name"] == name && one["restorable"] == true;
+    found["dropped"].as_array()?.iter().find(is_it)?["id"].as_str().map(str::to_owned)
 }
 
 async fn restore(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
     let id = encoded(asked.query.text("id"));
     let path = format!("/management/v1/warehouses/{}/dropped/{id}/restore", encoded(&place.warehouse));
     asked.door.change(Method::POST, &path, None).await?;
-    Ok(done(asked.own, "restored"))
+    Ok(done_then(asked.own, "restored", asked.query.text("then")))
 }
 
 /// Commits one update to a table. The commit fails if the branch or tag was changed meanwhile: `expected` is its snapshot on the page.
@@ -127,7 +142,8 @@ async fn remove_reference(asked: &Asked<'_>, place: &Location) -> Result<Page, R
     Ok(done(asked.own, "reference-removed"))
 }
 
-/// Points a branch to an older snapshot. Its retention stays.
+/// Points a branch to an older snapshot, or to the newer one from which it was rolled back. Its retention stays. The page then offers the
+/// way back.
 async fn roll_back(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal> {
     let form = asked.query;
     if form.text("name") != BRANCH {
@@ -139,7 +155,9 @@ async fn roll_back(asked: &Asked<'_>, place: &Location) -> Result<Page, Refusal>
     let target = form.number("snapshot").ok_or_else(not_offered)?;
     let update = update_of(branch, target).ok_or_else(not_offered)?;
     commit(asked, place, form.number("head"), &update).await?;
-    Ok(done(asked.own, "rolled-back"))
+    let word = if form.get("forward").is_some() { "rolled-forward" } else { "rolled-back" };
+    let undo = place.object("roll-back", form.text("t")).with("to", form.text("head")).text();
+    Ok(done_then(asked.own, word, &undo))
 }
 
 /// Creates a key, and shows it. The page is not stored. A reload shows the list, without the key.

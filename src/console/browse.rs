@@ -1,10 +1,8 @@
 //! Warehouses, namespaces, and the dropped objects.
 
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidewater_console::browse::{
-    BinPage, BrowsePage, DroppedRow, HomePage, Kind, LEVELS, Listing, Lists, Location, Search, WarehouseRow, names,
+    BinPage, BrowsePage, DroppedRow, HomePage, Kind, Listing, Lists, Location, WarehouseRow, names,
 };
 use tidewater_console::frame::render;
 use tidewater_console::link::{Link, encoded};
@@ -12,11 +10,17 @@ use tidewater_console::table::properties;
 use tidewater_console::{Place, texts as t};
 
 use super::door::{Door, Refusal};
-use super::page::{Asked, Page};
+use super::page::{Asked, Page, organisation_path};
 use super::query::{namespace_path, quoted, warehouse_path};
 
 /// The number of entries of a page of each list.
 const PAGE_SIZE: &str = "100";
+
+/// The most pages of a search that are read for one page of the console. A page of a search compares thousands of names.
+const MOST_SEARCHED_PAGES: usize = 5;
+
+/// The number of objects after which a page of a search ends.
+const FULL_SEARCH: usize = 100;
 
 /// Shows the warehouses.
 pub(super) async fn home(asked: &Asked<'_>) -> Result<Page, Refusal> {
@@ -49,15 +53,8 @@ pub(super) async fn warehouses(door: &Door) -> Result<Vec<WarehouseRow>, Refusal
 /// Shows a warehouse or a namespace, or only its lists.
 pub(super) async fn show(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let (door, query) = (asked.door, asked.query);
-    let (place, text) = (query.location(), query.text("q"));
-    let search = Search::parse(text);
-    let mut at = place.clone();
-    at.levels.extend(search.levels.iter().cloned());
-    let lists = match lists(asked, &at, &search).await {
-        // A search may name what does not exist.
-        Err(refusal) if refusal.status == StatusCode::NOT_FOUND && !search.levels.is_empty() => Lists::new(Vec::new()),
-        found => found?,
-    };
+    let (place, text) = (query.location(), query.text("q").trim());
+    let lists = if text.is_empty() { lists(asked, &place).await? } else { search(asked, &place, text).await? };
     if query.text("part") == "lists" {
         return Ok(Page::Html(render(&lists)));
     }
@@ -75,35 +72,56 @@ pub(super) async fn show(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let own = place.link().text();
     let mut frame = place.crumbs(asked.frame(&heading, Place::Catalog), false);
     frame.calls = door.take_calls();
-    let of_place = match place.levels.is_empty() {
-        true => format!("tidewater namespace list --warehouse {}", quoted(&place.warehouse)),
-        false => {
-            format!("tidewater namespace show {} --warehouse {}", quoted(&place.dotted()), quoted(&place.warehouse))
+    let warehouse = quoted(&place.warehouse);
+    let command = match (text, place.levels.is_empty()) {
+        ("", true) => format!("tidewater namespace list --warehouse {warehouse}"),
+        ("", false) => format!("tidewater namespace show {} --warehouse {warehouse}", quoted(&place.dotted())),
+        (text, _) => {
+            // One call stands for all of a search.
+            frame.calls.truncate(1);
+            format!("tidewater table find {} --warehouse {warehouse}", quoted(text))
         }
     };
     if let Some(call) = frame.calls.last_mut() {
-        call.command = Some(of_place);
+        call.command = Some(command);
     }
     let bin = Link::to("bin").with("w", &place.warehouse).with_some("ns", Some(&place.key())).text();
     let search = text.to_owned();
     Ok(Page::Html(render(&BrowsePage { frame, place, heading, search, lists, properties: shown, bin, own })))
 }
 
+/// Finds the objects of a warehouse by a part of their names.
+async fn search(asked: &Asked<'_>, place: &Location, text: &str) -> Result<Lists, Refusal> {
+    let path = organisation_path(asked, &format!("/warehouses/{}/search", encoded(&place.warehouse)));
+    let path = Link::to(&path).with("name", text).with("page-size", PAGE_SIZE);
+    let (mut objects, mut token) = (Vec::new(), asked.query.get("page").map(str::to_owned));
+    for _ in 0..MOST_SEARCHED_PAGES {
+        let found = asked.door.get(&path.clone().with_some("page-token", token.as_deref()).text()).await?;
+        objects.extend(found["objects"].as_array().into_iter().flatten().cloned());
+        token = found["next-page-token"].as_str().map(str::to_owned);
+        if token.is_none() || objects.len() >= FULL_SEARCH {
+            break;
+        }
+    }
+    let further = token.map(|token| place.link().with("q", text).with("page", &token).text());
+    Ok(Lists::of_search(Listing::found(&place.warehouse, &objects), further))
+}
+
 /// Shows the lists of a namespace, to be inserted into a tree.
 pub(super) async fn tree(asked: &Asked<'_>) -> Result<Page, Refusal> {
-    let lists = lists(asked, &asked.query.location(), &Search::default()).await?;
+    let lists = lists(asked, &asked.query.location()).await?;
     Ok(Page::Html(render(&lists)))
 }
 
 /// Reads a page of each list of a place, or the next page of one of them.
-async fn lists(asked: &Asked<'_>, at: &Location, search: &Search) -> Result<Lists, Refusal> {
+async fn lists(asked: &Asked<'_>, at: &Location) -> Result<Lists, Refusal> {
     let query = asked.query;
     let kinds: &[Kind] =
         if at.levels.is_empty() { &[Kind::Namespace] } else { &[Kind::Namespace, Kind::Table, Kind::View] };
     let next = kinds.iter().find(|kind| query.get(kind.parameter()).is_some());
     let mut listings = Vec::new();
     for kind in kinds.iter().filter(|kind| next.is_none_or(|next| next == *kind)) {
-        match list(asked, at, *kind, search).await {
+        match list(asked, at, *kind).await {
             Ok(listing) => listings.push(listing),
             // A role may list tables and no views.
             Err(refusal) if refusal.status == StatusCode::FORBIDDEN && kinds.len() > 1 => {}
@@ -113,11 +131,8 @@ async fn lists(asked: &Asked<'_>, at: &Location, search: &Search) -> Result<List
     Ok(Lists::new(listings))
 }
 
-async fn list(asked: &Asked<'_>, at: &Location, kind: Kind, search: &Search) -> Result<Listing, Refusal> {
-    let token = match asked.query.get(kind.parameter()) {
-        Some(token) => token.to_owned(),
-        None => first_token(at, kind, search),
-    };
+async fn list(asked: &Asked<'_>, at: &Location, kind: Kind) -> Result<Listing, Refusal> {
+    let token = asked.query.get(kind.parameter()).unwrap_or_default();
     let (path, parent) = match kind {
         Kind::Namespace => (warehouse_path(&at.warehouse, "/namespaces"), Some(at.key())),
         Kind::Table => (namespace_path(at, "/tables"), None),
@@ -125,32 +140,13 @@ async fn list(asked: &Asked<'_>, at: &Location, kind: Kind, search: &Search) -> 
     };
     let path = Link::to(&path)
         .with_some("parent", parent.as_deref())
-        .with("pageToken", &token)
+        .with("pageToken", token)
         .with("pageSize", PAGE_SIZE)
         .text();
     let found = asked.door.get(&path).await?;
-    let (mut names, mut next) = names(kind, &found);
-    // A search ends at the first name that does not begin with its text.
-    if names.last().is_some_and(|last| !search.matches(last)) {
-        next = None;
-    }
-    names.retain(|name| search.matches(name));
-    let page = |token: String| {
-        let is_search = asked.query.get("q").is_some();
-        let place = if is_search { asked.query.location() } else { at.clone() };
-        place.link().with_some("q", asked.query.get("q")).with(kind.parameter(), &token).text()
-    };
+    let (names, next) = names(kind, &found);
+    let page = |token: String| at.link().with(kind.parameter(), &token).text();
     Ok(Listing::new(at, kind, &names, next.map(page)))
-}
-
-/// Returns the token of the first page: empty, or of the position before the first match of a search.
-fn first_token(at: &Location, kind: Kind, search: &Search) -> String {
-    let Some(before) = search.before() else { return String::new() };
-    let position = match kind {
-        Kind::Namespace if !at.levels.is_empty() => format!("{}{LEVELS}{before}", at.key()),
-        _ => before,
-    };
-    URL_SAFE_NO_PAD.encode(position)
 }
 
 /// Shows the dropped tables and views of a warehouse or namespace.
@@ -162,7 +158,8 @@ pub(super) async fn bin(asked: &Asked<'_>) -> Result<Page, Refusal> {
         .with_some("page-token", query.get("page"))
         .with("page-size", PAGE_SIZE);
     let found = asked.door.get(&path.text()).await?;
-    let dropped = found["dropped"].as_array().into_iter().flatten().map(DroppedRow::parse).collect();
+    let dropped = found["dropped"].as_array().into_iter().flatten();
+    let dropped = dropped.map(|one| DroppedRow::parse(&place.warehouse, one)).collect();
     let link = Link::to("bin").with("w", &place.warehouse).with_some("ns", Some(&place.key()));
     let more = found["next-page-token"].as_str().map(|token| link.with("page", token).text());
     let mut frame = place.crumbs(asked.frame(t::BIN, Place::Catalog), true);

@@ -4,14 +4,14 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidewater_console::keys::NewKey;
 use tidewater_console::link::{Link, encoded};
+use tidewater_console::notice::{Notice, Refused};
 use tidewater_console::records::{RecordsPage, text};
 use tidewater_console::texts::people as p;
 use tidewater_console::{Call, Place, events as view, when};
 
 use super::door::Refusal;
 use super::key::overlap;
-use super::manage::organisation_path;
-use super::page::{Asked, Page, done};
+use super::page::{Asked, Page, done, organisation_path};
 use super::query::quoted;
 use super::records::{change, paged, shown};
 
@@ -71,8 +71,8 @@ async fn page(
     page.frame = page.frame.crumb(p::SUBSCRIPTIONS, Link::to("subscriptions"));
     page.frame.own = Link::to("subscription").with("id", &id).text();
     match tested {
-        Some(Ok(())) => page.frame.notice = Some(p::ACCEPTED.to_owned()),
-        Some(Err(reason)) => page.frame.refusal = Some(view::failed_test(&reason)),
+        Some(Ok(())) => page.frame.notice = Some(Notice::new(p::ACCEPTED)),
+        Some(Err(reason)) => page.frame.refusal = Some(Refused::new(view::failed_test(&reason))),
         None => {}
     }
     page.secret = secret.map(|secret| (p::NEW_SECRET, p::NEW_SECRET_HINT, secret));

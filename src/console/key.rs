@@ -9,8 +9,7 @@ use tidewater_console::texts::people as p;
 use tidewater_console::{Call, Place, key_page, texts as t};
 
 use super::door::Refusal;
-use super::manage::organisation_path;
-use super::page::{Asked, Page, done};
+use super::page::{Asked, Page, done, organisation_path};
 use super::query::{Query, quoted};
 use super::records::{change, shown};
 

@@ -12,19 +12,14 @@ use tidewater_core::access::Action;
 
 use super::browse::warehouses;
 use super::door::Refusal;
-use super::page::{Asked, Page};
+use super::page::{Asked, Page, organisation_path};
 use super::query::quoted;
 
 /// The number of entries of a page of a list.
 const PAGE_SIZE: &str = "100";
 
 /// What the settings of clients have in the place of a key: the console never shows one again.
-const KEY: &str = "flx_...";
-
-/// Returns the path of the visitor's organisation in the management API.
-pub(super) fn organisation_path(asked: &Asked<'_>, below: &str) -> String {
-    format!("/management/v1/organisations/{}{below}", encoded(&asked.door.session.who.organisation))
-}
+pub(super) const KEY: &str = "flx_...";
 
 /// Adds the calls to a frame, with the command that does the same as the last one.
 fn with_calls(asked: &Asked<'_>, mut frame: Frame, command: &str) -> Frame {

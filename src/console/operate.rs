@@ -4,7 +4,6 @@ use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tidewater_console::browse::Search;
 use tidewater_console::link::{Link, encoded};
 use tidewater_console::records::{Records, RecordsPage, Row, text};
 use tidewater_console::texts::operators as o;
@@ -21,17 +20,16 @@ const ORGANISATIONS: &str = "/management/v1/organisations";
 /// Shows the organisations whose name begins with a text.
 pub(super) async fn organisations(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let prefix = asked.query.text("q").trim().to_owned();
-    let search = Search { levels: Vec::new(), prefix };
-    let first = || search.before().map(|before| URL_SAFE_NO_PAD.encode(before));
+    let first = || view::before(&prefix).map(|before| URL_SAFE_NO_PAD.encode(before));
     let token = asked.query.get("page").map(str::to_owned).or_else(first);
     let path = Link::to(ORGANISATIONS).with_some("page-token", token.as_deref()).with("page-size", PAGE_SIZE);
     let found = asked.door.get(&path.text()).await?;
     let tiers = view::tiers(&asked.door.get("/management/v1/tiers").await?);
-    let own = Link::to("organisations").with_some("q", Some(&search.prefix));
+    let own = Link::to("organisations").with_some("q", Some(&prefix));
     let mut page = page(asked, Place::Organisations, o::ORGANISATIONS);
     page.hint = o::ORGANISATIONS_HINT;
-    page.search = Some(view::search(&search.prefix));
-    page.lists.push(view::organisations(&found, &search.prefix, own));
+    page.search = Some(view::search(&prefix));
+    page.lists.push(view::organisations(&found, &prefix, own));
     page.forms.push(view::create(tiers));
     let body = json!({ "name": "acme", "tier": "free" });
     let create = change("POST", ORGANISATIONS, Some(&body), "tidewater org create acme --tier free");
@@ -58,7 +56,7 @@ pub(super) async fn organisation(asked: &Asked<'_>) -> Result<Page, Refusal> {
         columns: vec![t::DAY, t::REQUESTS],
         empty: t::empty::NO_REQUESTS,
         rows: chart.bars.into_iter().rev().map(|bar| row((bar.day, bar.requests))).collect(),
-        more: None,
+        ..Records::default()
     });
     page.forms = view::forms(&one, tiers);
     let quoted = quoted(&name);

@@ -3,8 +3,10 @@
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tidewater_console::link::{Link, encoded};
+use tidewater_console::notice::{Kept, Notice, Refused};
 use tidewater_console::table::Offer;
-use tidewater_console::{Frame, Place, texts as t};
+use tidewater_console::{Frame, Place};
 
 use super::door::Door;
 use super::query::Query;
@@ -37,6 +39,14 @@ pub(super) struct Asked<'a> {
     pub(super) address: &'a str,
     /// The relative link of the page.
     pub(super) own: &'a str,
+    /// The form of the page that was refused just now.
+    pub(super) said: Option<&'a Said>,
+}
+
+/// A refused form: why, and what was entered.
+pub(super) struct Said {
+    pub(super) refused: Refused,
+    pub(super) kept: Kept,
 }
 
 impl Asked<'_> {
@@ -50,36 +60,29 @@ impl Asked<'_> {
         let session = &self.door.session;
         let frame = Frame::new(title, place, &session.who, &session.csrf());
         Frame {
-            notice: notice(self.query.text("done")),
-            open: self.query.text("open").to_owned(),
+            notice: Notice::of_change(self.query.text("done"), self.query.text("then"), self.query.text("dropped")),
+            refusal: self.said.map(|said| said.refused.clone()),
+            kept: self.said.map(|said| said.kept.clone()),
+            warehouse: self.query.text("w").to_owned(),
             own: self.own.to_owned(),
             ..frame
         }
     }
 }
 
-/// Leads to a page, with the word of the change that was made.
-pub(super) fn done(page: &str, word: &str) -> Page {
-    let separator = if page.contains('?') { '&' } else { '?' };
-    Page::To(format!("{page}{separator}done={word}"))
+/// Returns the path of the visitor's organisation in the management API.
+pub(super) fn organisation_path(asked: &Asked<'_>, below: &str) -> String {
+    format!("/management/v1/organisations/{}{below}", encoded(&asked.door.session.who.organisation))
 }
 
-/// Returns the message about a change, by its word in the address. Other words show nothing, so a link cannot put a text on a page.
-fn notice(done: &str) -> Option<String> {
-    let text = match done {
-        "namespace" => t::DONE_NAMESPACE,
-        "dropped" => t::DONE_DROPPED,
-        "restored" => t::DONE_RESTORED,
-        "revoked" => t::DONE_REVOKED,
-        "reference" => t::DONE_REFERENCE,
-        "reference-removed" => t::DONE_REFERENCE_REMOVED,
-        "secret-shown" => t::DONE_SHOWN,
-        "rolled-back" => t::DONE_ROLLED_BACK,
-        "policy" => t::care::DONE_POLICY,
-        "policy-cleared" => t::care::DONE_POLICY_CLEARED,
-        _ => t::people::done(done).or_else(|| t::operators::done(done))?,
-    };
-    Some(text.to_owned())
+/// Leads to a page, with the word of the change that was made.
+pub(super) fn done(page: &str, word: &str) -> Page {
+    Page::To(Link::to(page).with("done", word).text())
+}
+
+/// Leads to a page, with the word of the change that was made, and the page that it leads to.
+pub(super) fn done_then(page: &str, word: &str, then: &str) -> Page {
+    Page::To(Link::to(page).with("done", word).with_some("then", Some(then)).text())
 }
 
 /// Returns an answer with a page, which nothing stores.
@@ -111,14 +114,4 @@ pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_known_words_show_a_message() {
-        assert!(notice("restored").is_some() && notice("<b>").is_none() && notice("").is_none());
-    }
 }

@@ -10,11 +10,11 @@ use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tidewater_console::assets::{self, Asset};
 use tidewater_console::frame::{ErrorPage, render};
-use tidewater_console::link::Link;
+use tidewater_console::notice::Refused;
 use tidewater_console::{Frame, Place, texts as t};
 
 use super::door::{Door, Refusal};
-use super::page::{Asked, Page, Visit, html, redirect, with_cookie, with_retry_after};
+use super::page::{Asked, Page, Said, Visit, html, redirect, with_cookie, with_retry_after};
 use super::query::Query;
 use super::session::{Session, host, is_equal, is_same_origin};
 use super::{
@@ -146,44 +146,49 @@ async fn read(visit: &Visit<'_>, session: Option<Session>, name: &str, parts: &P
     let cookie = renewed.as_ref().and_then(|session| session.cookie(visit.visitor.over_https));
     let door = Door::new(visit.api, visit.visitor, renewed.unwrap_or(session), visit.agent.cloned());
     let query = query_of(parts);
-    let asked = Asked { door: &door, query: &query, address: &visit.address, own: &own };
-    let made = match name {
-        "" | "home" if door.session.who.is_operator() => Ok(Page::To("organisations".to_owned())),
-        "" | "home" => browse::home(&asked).await,
-        "browse" => browse::show(&asked).await,
-        "tree" => browse::tree(&asked).await,
-        "bin" => browse::bin(&asked).await,
-        "table" => table::table(&asked).await,
-        "view" => table::view(&asked).await,
-        "roll-back" => rollback::preview(&asked).await,
-        "rows" => rows::show(&asked).await,
-        "files" => files::show(&asked).await,
-        "maintenance" => upkeep::show(&asked).await,
-        "run" => upkeep::run(&asked).await,
-        "connect" | "doctor" => manage::connect(&asked).await,
-        "keys" => manage::keys(&asked, None).await,
-        "access" => manage::access(&asked).await,
-        "usage" => manage::usage(&asked).await,
-        "history" => manage::history(&asked).await,
-        "principals" => access::principals(&asked).await,
-        "users" => access::users(&asked).await,
-        "principal-roles" => access::principal_roles(&asked).await,
-        "principal-role" => access::principal_role(&asked).await,
-        "catalog-roles" => access::catalog_roles(&asked).await,
-        "catalog-role" => access::catalog_role(&asked).await,
-        "key" => key::show(&asked).await,
-        "warehouses" => warehouses::list(&asked).await,
-        "warehouse" => warehouses::show(&asked).await,
-        "events" => events::list(&asked).await,
-        "subscriptions" => events::subscriptions(&asked).await,
-        "subscription" => events::subscription(&asked).await,
-        "organisations" => operate::organisations(&asked).await,
-        "organisation" => operate::organisation(&asked).await,
-        "server" => operate::server(&asked).await,
-        "slow-requests" => operate::slow_requests(&asked).await,
+    let asked = Asked { door: &door, query: &query, address: &visit.address, own: &own, said: None };
+    let made = show(&asked, name).await;
+    with_cookie(finished(visit, &door, made, &own, false), cookie)
+}
+
+/// Makes a page.
+async fn show(asked: &Asked<'_>, name: &str) -> Result<Page, Refusal> {
+    match name {
+        "" | "home" if asked.door.session.who.is_operator() => Ok(Page::To("organisations".to_owned())),
+        "" | "home" => browse::home(asked).await,
+        "browse" => browse::show(asked).await,
+        "tree" => browse::tree(asked).await,
+        "bin" => browse::bin(asked).await,
+        "table" => table::table(asked).await,
+        "view" => table::view(asked).await,
+        "roll-back" => rollback::preview(asked).await,
+        "rows" => rows::show(asked).await,
+        "files" => files::show(asked).await,
+        "maintenance" => upkeep::show(asked).await,
+        "run" => upkeep::run(asked).await,
+        "connect" | "doctor" => manage::connect(asked).await,
+        "keys" => manage::keys(asked, None).await,
+        "access" => manage::access(asked).await,
+        "usage" => manage::usage(asked).await,
+        "history" => manage::history(asked).await,
+        "principals" => access::principals(asked).await,
+        "users" => access::users(asked).await,
+        "principal-roles" => access::principal_roles(asked).await,
+        "principal-role" => access::principal_role(asked).await,
+        "catalog-roles" => access::catalog_roles(asked).await,
+        "catalog-role" => access::catalog_role(asked).await,
+        "key" => key::show(asked).await,
+        "warehouses" => warehouses::list(asked).await,
+        "warehouse" => warehouses::show(asked).await,
+        "events" => events::list(asked).await,
+        "subscriptions" => events::subscriptions(asked).await,
+        "subscription" => events::subscription(asked).await,
+        "organisations" => operate::organisations(asked).await,
+        "organisation" => operate::organisation(asked).await,
+        "server" => operate::server(asked).await,
+        "slow-requests" => operate::slow_requests(asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
-    };
-    with_cookie(finished(visit, &door, made, &own, None), cookie)
+    }
 }
 
 /// Returns the link of a page without the parameters of a part or a message.
@@ -191,7 +196,9 @@ fn own_link(name: &str, query: Option<&str>) -> String {
     let kept: Vec<&str> = query
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| !pair.is_empty() && !["done=", "part=", "open="].iter().any(|own| pair.starts_with(own)))
+        .filter(|pair| {
+            !pair.is_empty() && !["done=", "then=", "dropped=", "part="].iter().any(|own| pair.starts_with(own))
+        })
         .collect();
     let name = if name.is_empty() { "home" } else { name };
     if kept.is_empty() { name.to_owned() } else { format!("{name}?{}", kept.join("&")) }
@@ -213,39 +220,50 @@ async fn post(visit: &Visit<'_>, session: Option<Session>, name: &str, form: &Qu
     }
     let door = Door::new(visit.api, visit.visitor, session, visit.agent.cloned());
     let back = actions::back(form);
-    let asked = Asked { door: &door, query: form, address: &visit.address, own: &back };
+    let asked = Asked { door: &door, query: form, address: &visit.address, own: &back, said: None };
     let made = match name {
         "do" => actions::act(&asked).await,
         "doctor" => manage::connect(&asked).await,
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, t::MISSING_PAGE)),
     };
-    finished(visit, &door, made, &back, Some(form))
+    match made {
+        Err(refusal) if !refusal.is_signed_out() => reopened(visit, &door, refusal, &back, form).await,
+        made => finished(visit, &door, made, &back, true),
+    }
 }
 
-/// Returns the answer with a page, or says why there is none.
-///
-/// `form` is the form that was sent, or `None` for a page that only reads.
-fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, form: Option<&Query>) -> Response {
+/// Answers a refused form with its page: it says why, and the form is open with what was entered.
+async fn reopened(visit: &Visit<'_>, door: &Door, refusal: Refusal, back: &str, form: &Query) -> Response {
+    let Refusal { message, kind, request_id, .. } = &refusal;
+    let refused = Refused { message: message.clone(), kind: kind.clone(), request_id: request_id.clone() };
+    let said = Said { refused, kept: form.kept() };
+    let (name, query) = back.split_once('?').unwrap_or((back, ""));
+    let query = Query::parse(query.as_bytes());
+    // The calls of the refused form are not those of the page.
+    door.take_calls();
+    let asked = Asked { door, query: &query, address: &visit.address, own: back, said: Some(&said) };
+    match show(&asked, name).await {
+        Ok(Page::Html(text)) => with_retry_after(html(refusal.status, text), refusal.retry_after),
+        _ => finished(visit, door, Err(refusal), back, true),
+    }
+}
+
+/// Returns the answer with a page, or says why there is none. `is_form` is false for a page that only reads.
+fn finished(visit: &Visit<'_>, door: &Door, made: Result<Page, Refusal>, own: &str, is_form: bool) -> Response {
     match made {
         Ok(Page::Html(text)) => html(StatusCode::OK, text),
         Ok(Page::To(page)) => redirect(&page),
         Err(refusal) if refusal.is_signed_out() => sign_in::again(visit, own),
         Err(refusal) => {
             let heading = match refusal.status {
-                _ if form.is_some() => t::REFUSED_HEADING,
+                _ if is_form => t::REFUSED_HEADING,
                 StatusCode::NOT_FOUND => t::MISSING_HEADING,
                 _ => t::FAILED_HEADING,
             };
             let frame = Frame::new(heading, Place::Elsewhere, &door.session.who, &door.session.csrf());
-            let back = form.map_or_else(|| "home".to_owned(), |form| reopened(own, form));
-            refused(frame, heading, refusal, &back)
+            refused(frame, heading, refusal, if is_form { own } else { "home" })
         }
     }
-}
-
-/// Returns the link to the page of a refused form, on which the form is open.
-fn reopened(own: &str, form: &Query) -> String {
-    Link::to(own).with_some("open", form.get("do")).text()
 }
 
 fn refused(frame: Frame, heading: &str, refusal: Refusal, back: &str) -> Response {
@@ -289,15 +307,8 @@ mod tests {
 
     #[test]
     fn own_link_has_no_message_and_no_part() {
-        assert_eq!(own_link("browse", Some("w=a&done=x&q=b&part=lists&open=y")), "browse?w=a&q=b");
+        assert_eq!(own_link("browse", Some("w=a&done=x&q=b&part=lists&then=y&dropped=0")), "browse?w=a&q=b");
         assert_eq!((own_link("", None), own_link("keys", Some("done=x"))), ("home".to_owned(), "keys".to_owned()));
-    }
-
-    #[test]
-    fn refused_form_is_open_on_its_page_again() {
-        let form = Query::parse(b"do=create-namespace");
-        assert_eq!(reopened("browse?w=a", &form), "browse?w=a&open=create-namespace");
-        assert_eq!(reopened("home", &Query::default()), "home");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tidewater_console::browse::Location;
 use tidewater_console::link::encoded;
+use tidewater_console::notice::Kept;
 
 /// The most parameters that are read.
 const MAX_PARAMETERS: usize = 64;
@@ -26,6 +27,12 @@ impl Query {
     /// Returns a parameter, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
+    }
+
+    /// Returns the values of a form, to show them again. The token of the sign-in is left out.
+    pub(super) fn kept(&self) -> Kept {
+        let values = self.0.iter().filter(|(name, _)| *name != "csrf");
+        Kept::new(self.text("do"), values.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     /// Returns the warehouse and namespace of a page.

@@ -30,7 +30,7 @@ pub(super) fn update_of(mut branch: Value, target: i64) -> Option<Value> {
     Some(branch)
 }
 
-/// Shows what the branch `main` would lose by a roll-back to a snapshot.
+/// Shows what the branch `main` would lose by a roll-back to a snapshot, or have again if a roll-back is undone.
 pub(super) async fn preview(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let (place, name) = (asked.query.location(), asked.query.text("t").to_owned());
     let target = asked.query.number("to").unwrap_or_default();
@@ -42,12 +42,17 @@ pub(super) async fn preview(asked: &Asked<'_>) -> Result<Page, Refusal> {
     let (history, branch) = load(asked.door, &path, read).await?;
     let not_offered = || Refusal::new(StatusCode::CONFLICT, t::NOT_AN_ANCESTOR);
     let head = history.references.iter().find(|one| one.name == BRANCH).ok_or_else(not_offered)?.snapshot_id;
-    let undone = history.since(head, target).ok_or_else(not_offered)?;
-    let undone =
-        undone.into_iter().map(|one| [one.id.to_string(), one.time.clone(), one.operation.clone(), one.rows.clone()]);
+    // After a roll-back, the way forward undoes it.
+    let (changed, is_forward) = match history.since(head, target) {
+        Some(undone) => (undone, false),
+        None => (history.since(target, head).ok_or_else(not_offered)?, true),
+    };
+    let changed =
+        changed.into_iter().map(|one| [one.id.to_string(), one.time.clone(), one.operation.clone(), one.rows.clone()]);
     let target_time = history.find(target).map(|one| one.time.clone()).unwrap_or_default();
     let table = place.object("table", &name);
-    let mut frame = place.crumbs(asked.frame(t::ROLL_BACK, Place::Catalog), true).crumb(&name, table.clone());
+    let heading = if is_forward { t::ROLL_FORWARD } else { t::ROLL_BACK };
+    let mut frame = place.crumbs(asked.frame(heading, Place::Catalog), true).crumb(&name, table.clone());
     frame.calls = asked.door.take_calls();
     if let Some(update) = update_of(branch, target) {
         let body = commit_of(BRANCH, Some(head), &update);
@@ -59,7 +64,8 @@ pub(super) async fn preview(asked: &Asked<'_>) -> Result<Page, Refusal> {
         branch: BRANCH.to_owned(),
         target,
         target_time,
-        undone: undone.collect(),
+        changed: changed.collect(),
+        is_forward,
         head,
         back: table.with("show", "history").text(),
         place,

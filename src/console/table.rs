@@ -4,16 +4,18 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use tidewater_console::Place;
 use tidewater_console::browse::Location;
-use tidewater_console::committers::{Committers, MAX_EVENTS};
+use tidewater_console::committers::{Committers, MAX_EVENTS, MAX_NAMES, TableName};
 use tidewater_console::frame::render;
 use tidewater_console::link::Link;
 use tidewater_console::snapshots::History;
+use tidewater_console::snippets::Catalog;
 use tidewater_console::table::{Content, Fact, Section, TablePage, document, facts, properties, schema, tabs, vended};
+use tidewater_console::table_snippets::table_snippets;
 use tidewater_console::view::{ViewPage, current_columns, versions};
 
 use super::door::{Door, Refusal};
-use super::manage::organisation_path;
-use super::page::{Asked, Page};
+use super::manage::KEY;
+use super::page::{Asked, Page, organisation_path};
 use super::query::{object_path, quoted};
 
 /// Loads a table's metadata and works on it. A table with very many snapshots is read with those of its branches and tags only.
@@ -47,6 +49,10 @@ pub(super) async fn table(asked: &Asked<'_>) -> Result<Page, Refusal> {
     .await?;
     let content = match section {
         Section::Credentials => Content::Credentials(vended(&door.credentials(&format!("{path}/credentials")).await?)),
+        Section::Connect => {
+            let catalog = Catalog { uri: asked.address, warehouse: &place.warehouse, token: KEY };
+            Content::Connect(table_snippets(&catalog, &place, &name), asked.address.to_owned())
+        }
         _ => content,
     };
     let content = match content {
@@ -59,22 +65,31 @@ pub(super) async fn table(asked: &Asked<'_>) -> Result<Page, Refusal> {
     Ok(Page::Html(table_page(asked, place, name, (section, facts, content))))
 }
 
-/// Returns the principals of a table's newest commits, or the API's message if it does not give its events.
+/// Returns the principals of a table's newest commits, also of those under its earlier names, or the API's message if it does not give
+/// its events.
 ///
 /// # Errors
 /// The sign-in has ended.
 async fn committers(asked: &Asked<'_>, place: &Location, name: &str) -> Result<Result<Committers, String>, Refusal> {
+    let mut found = Committers::default();
     // Events have the plain names of their objects.
-    let object = format!("{}.{name}", place.levels.join("."));
-    let path = Link::to(&organisation_path(asked, "/events"))
-        .with("warehouse", &place.warehouse)
-        .with("object", &object)
-        .with("page-size", &MAX_EVENTS.to_string());
-    match asked.door.get(&path.text()).await {
-        Ok(found) => Ok(Ok(Committers::parse(&found))),
-        Err(refusal) if refusal.is_signed_out() => Err(refusal),
-        Err(refusal) => Ok(Err(refusal.message)),
+    let mut of = TableName::new(format!("{}.{name}", place.levels.join(".")));
+    for _ in 0..MAX_NAMES {
+        let path = Link::to(&organisation_path(asked, "/events"))
+            .with("warehouse", &place.warehouse)
+            .with("object", &of.name)
+            .with_some("until", of.until_ms.map(|until_ms| until_ms.to_string()).as_deref())
+            .with("page-size", &MAX_EVENTS.to_string());
+        match asked.door.get(&path.text()).await {
+            Ok(events) => match found.add(&events, &of) {
+                Some(before) => of = before,
+                None => break,
+            },
+            Err(refusal) if refusal.is_signed_out() => return Err(refusal),
+            Err(refusal) => return Ok(Err(refusal.message)),
+        }
     }
+    Ok(Ok(found))
 }
 
 fn content(section: Section, metadata: &Value, (left, right): (Option<i64>, Option<i64>)) -> Content {
@@ -83,7 +98,7 @@ fn content(section: Section, metadata: &Value, (left, right): (Option<i64>, Opti
         Section::History => Content::History(History::parse(metadata)),
         Section::Properties => Content::Properties(properties(&metadata["properties"])),
         // These are read from elsewhere: the credentials by another request, the others by pages of their own.
-        Section::Credentials | Section::Rows | Section::Files | Section::Maintenance => {
+        Section::Credentials | Section::Connect | Section::Rows | Section::Files | Section::Maintenance => {
             Content::Credentials(Vec::new())
         }
         Section::Metadata => {

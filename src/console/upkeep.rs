@@ -11,8 +11,7 @@ use tidewater_console::upkeep::{Health, Level, MaintenancePage, RunPage, RunRow,
 use tidewater_console::{Frame, Place};
 
 use super::door::Refusal;
-use super::manage::organisation_path;
-use super::page::{Asked, Page};
+use super::page::{Asked, Page, organisation_path};
 use super::query::quoted;
 
 /// The number of runs of a page.

@@ -8,8 +8,7 @@ use tidewater_console::texts::people as p;
 use tidewater_console::{Call, Place, texts as t, warehouses as view};
 
 use super::door::Refusal;
-use super::manage::organisation_path;
-use super::page::{Asked, Page, done};
+use super::page::{Asked, Page, done, organisation_path};
 use super::query::quoted;
 use super::records::{change, paged, shown};
 

@@ -128,6 +128,14 @@ impl StorageError {
         }
     }
 
+    /// Returns whether the storage could not do its work. Otherwise it gave an answer, such as that an object is missing.
+    const fn is_of_storage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSpace { .. } | Self::Refused { .. } | Self::NoCredentials { .. } | Self::Unavailable { .. }
+        )
+    }
+
     /// Returns which setting of the warehouse to change, if the error of the store or the network shows it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -455,6 +463,8 @@ impl Storage {
         }
         let result = measurement.scope(Box::pin(call)).await;
         measurement.end(&result, StorageError::kind);
+        let failure = result.as_ref().err().filter(|error| error.is_of_storage());
+        self.calls.latest().note(self.backend.kind(), failure.map(StorageError::kind));
         result
     }
 

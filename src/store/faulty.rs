@@ -14,6 +14,7 @@ use tidewater_core::ids::{CatalogRoleId, KeyId, OrganisationId, PrincipalId, Pri
 use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name_search::NameFilter;
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::reserved_locations::Locations;
 use tidewater_core::restrictions::Restriction;
@@ -458,6 +459,10 @@ stores_with_faults! {
         fn labels_update(warehouse_ref: WarehouseRef, on: &LabelledObject, update: &LabelUpdate, most_bytes: u64, change: &Change) -> Labels;
         fn labelled_list(warehouse_ref: WarehouseRef, filter: &LabelFilter, after: Option<TableId>, limit: u32) -> LabelledPage;
         fn labels_of_namespaces(organisation: OrganisationId) -> Vec<(WarehouseId, NamespaceIdent, Labels)>;
+    }
+    SearchStore {
+        fn namespaces_named(warehouse_ref: WarehouseRef, filter: &NameFilter) -> Vec<NamespaceIdent>;
+        fn tabulars_named(warehouse_ref: WarehouseRef, filter: &NameFilter, after: Option<TableId>, limit: u32) -> NamedPage;
     }
     EntityStore {
         fn entity_get(organisation: OrganisationId, entities: &[Entity]) -> Vec<EntityDetails>;

@@ -33,6 +33,7 @@ mod postgres;
 mod receipts;
 mod reports;
 mod restrictions;
+mod search;
 mod shared_page;
 mod signing_keys;
 mod sqlite;
@@ -77,6 +78,7 @@ pub(crate) use postgres::TestSchema;
 pub use receipts::*;
 pub use reports::*;
 pub use restrictions::*;
+pub use search::*;
 pub use shared_page::*;
 pub use signing_keys::*;
 pub use subscriptions::*;
@@ -128,6 +130,7 @@ pub trait Store:
     + GrantStore
     + RestrictionStore
     + LabelStore
+    + SearchStore
     + EntityStore
     + MaintenanceStore
     + AccessGenerations

@@ -41,6 +41,9 @@ pub struct TimedPage {
 /// The most rows that are read for one page of a filtered list, so that a filter with few matches ends soon.
 const MOST_ROWS: usize = 5_000;
 
+/// The most rows that are read for one page of a search by name. Only names are read, so a page can have more.
+const MOST_NAMES: usize = 20_000;
+
 /// The most bytes of these rows.
 const MOST_READ_BYTES: usize = 8 << 20;
 
@@ -54,6 +57,7 @@ pub(super) const MOST_LARGE_ITEMS: u32 = 250;
 #[derive(Debug)]
 pub(super) struct PageFill {
     limit: usize,
+    most_rows: usize,
     items: usize,
     item_bytes: usize,
     rows: usize,
@@ -64,7 +68,12 @@ impl PageFill {
     /// Begins a page of at most `limit` items.
     pub(super) fn new(limit: u32) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { limit, items: 0, item_bytes: 0, rows: 0, row_bytes: 0 }
+        Self { limit, most_rows: MOST_ROWS, items: 0, item_bytes: 0, rows: 0, row_bytes: 0 }
+    }
+
+    /// Begins a page of at most `limit` names.
+    pub(super) fn of_names(limit: u32) -> Self {
+        Self { most_rows: MOST_NAMES, ..Self::new(limit) }
     }
 
     /// Begins a page of items that may be large: at most `limit`, and at most [`MOST_LARGE_ITEMS`].
@@ -76,7 +85,7 @@ impl PageFill {
     pub(super) fn is_full(&self) -> bool {
         self.items >= self.limit
             || self.item_bytes >= FULL_PAGE_BYTES
-            || self.rows >= MOST_ROWS
+            || self.rows >= self.most_rows
             || self.row_bytes >= MOST_READ_BYTES
     }
 

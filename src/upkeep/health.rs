@@ -8,8 +8,8 @@ use tidewater_core::scan::partition::field_types;
 use tidewater_core::scan::statistics::{FileStatistics, Partition};
 use tidewater_core::scan::value::ValueType;
 use tidewater_core::upkeep::{
-    FileFigures, Finding, HealthFigures, PartitionCounts, PartitionFigures, PartitionSummary, SizeClass, SizeHistogram,
-    findings, partition_texts, target_file_bytes,
+    FileFigures, Finding, HealthFigures, MaintenancePolicy, PartitionCounts, PartitionFigures, PartitionSummary,
+    SizeClass, SizeHistogram, findings, partition_texts, small_bytes, target_file_bytes,
 };
 use tidewater_manifests::{Entries, Entry, FileContent, ManifestFile, Status};
 
@@ -20,6 +20,7 @@ use crate::access::action::ShowMaintenance;
 use crate::access::{Permit, Table};
 use crate::manifests::ManifestError;
 use crate::metadata::{Document, MetadataError};
+use crate::store::StoreError;
 
 /// The most manifests that are read for one answer. The figures of larger tables are of the first ones.
 const MANIFESTS: usize = 500;
@@ -62,6 +63,9 @@ pub enum HealthError {
     /// A manifest or manifest list is missing, or is not one.
     #[error("{0}")]
     Unreadable(String),
+    /// The store does not answer, or not with policies.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl HealthError {
@@ -79,29 +83,42 @@ impl Upkeep {
     /// files by partition too. The values of partitions are data of the table.
     ///
     /// # Errors
-    /// `Metadata`; `Unavailable` or `Unreadable` for a manifest or manifest list.
+    /// `Metadata`; `Unavailable` or `Unreadable` for a manifest or manifest list; `Store` for its policy.
     pub async fn health(
         &self,
         table: &Permit<ShowMaintenance, Table>,
         with_partitions: bool,
     ) -> Result<TableHealth, HealthError> {
         let document = self.parts.documents.get(&table.warehouse.storage, &table.record.metadata_location).await?;
-        read_health(&self.parts, table, &document, with_partitions).await
+        let policy = self.policy_of(table, &document.metadata).await?;
+        read_health(&self.parts, table, &document, &policy, with_partitions).await
+    }
+
+    /// Returns the policy of a table. Properties that are not a policy count as none: a run says what is wrong with them.
+    async fn policy_of(&self, table: &Table, metadata: &TableMetadata) -> Result<MaintenancePolicy, HealthError> {
+        let place = table.warehouse.warehouse_ref;
+        let policies = self.policies(place.organisation).await?;
+        let policy = policies.of_table(place.warehouse, &table.ident, table.record.id);
+        let properties = MaintenancePolicy::from_properties(metadata.properties()).unwrap_or_default();
+        Ok(policy.own.within(&properties).within(&policy.outer))
     }
 }
 
-/// Reads the health of a table with this document.
+/// Reads the health of a table with this document and policy.
 pub(super) async fn read_health(
     parts: &Parts,
     table: &Table,
     document: &Document,
+    policy: &MaintenancePolicy,
     with_partitions: bool,
 ) -> Result<TableHealth, HealthError> {
     let metadata = &document.metadata;
     let manifests = current_manifests(parts, table, document).await?;
-    let mut counts = FileCounts::new(metadata, with_partitions);
+    let mut counts = FileCounts::new(metadata);
     counts.files.is_partial = manifests.len() > MANIFESTS;
     count_files(parts, table, &manifests, &mut counts).await?;
+    let min_input_files = policy.min_input_files();
+    counts.files.compactable_files = counts.partitions.compactable_files(counts.target_bytes, min_input_files);
     let figures = HealthFigures {
         snapshots: metadata.snapshots().len() as u64,
         oldest_snapshot_ms: metadata.snapshots().iter().map(|snapshot| snapshot.timestamp_ms).min(),
@@ -117,7 +134,7 @@ pub(super) async fn read_health(
         figures,
         manifests_read: manifests.len().min(MANIFESTS) as u64,
         sizes: counts.sizes.classes(),
-        partitions: counts.partitions.as_ref().map(|partitions| partitions_health(metadata, partitions)),
+        partitions: with_partitions.then(|| partitions_health(metadata, &counts.partitions)),
     })
 }
 
@@ -166,19 +183,19 @@ struct FileCounts<'m> {
     target_bytes: u64,
     files: FileFigures,
     sizes: SizeHistogram,
-    partitions: Option<PartitionCounts>,
+    partitions: PartitionCounts,
     /// The types of the fields of each partition spec.
     types: HashMap<i32, Vec<Option<ValueType>>>,
 }
 
 impl<'m> FileCounts<'m> {
-    fn new(metadata: &'m TableMetadata, with_partitions: bool) -> Self {
+    fn new(metadata: &'m TableMetadata) -> Self {
         Self {
             metadata,
             target_bytes: target_file_bytes(metadata.properties()),
             files: FileFigures::default(),
             sizes: SizeHistogram::default(),
-            partitions: with_partitions.then(PartitionCounts::default),
+            partitions: PartitionCounts::default(),
             types: HashMap::new(),
         }
     }
@@ -187,12 +204,10 @@ impl<'m> FileCounts<'m> {
         let mut of_manifest: HashMap<u32, (PartitionFigures, &Partition)> = HashMap::new();
         for entry in entries.iter().filter(|entry| entry.status() != Status::Deleted) {
             let figures = self.add_file(&entry);
-            if self.partitions.is_some() {
-                let (sum, _) = of_manifest
-                    .entry(entry.partition_index())
-                    .or_insert_with(|| (PartitionFigures::default(), entry.partition()));
-                sum.add(&figures);
-            }
+            let (sum, _) = of_manifest
+                .entry(entry.partition_index())
+                .or_insert_with(|| (PartitionFigures::default(), entry.partition()));
+            sum.add(&figures);
         }
         for (figures, partition) in of_manifest.into_values() {
             self.add_partition(spec_id, partition, &figures);
@@ -206,7 +221,15 @@ impl<'m> FileCounts<'m> {
             FileContent::Data => {
                 self.files.add_data_file(bytes, records, self.target_bytes);
                 self.sizes.add(bytes);
-                PartitionFigures { data_files: 1, data_bytes: bytes, data_records: records, delete_files: 0 }
+                let is_small = bytes < small_bytes(self.target_bytes);
+                PartitionFigures {
+                    data_files: 1,
+                    data_bytes: bytes,
+                    data_records: records,
+                    small_files: u64::from(is_small),
+                    small_bytes: if is_small { bytes } else { 0 },
+                    ..PartitionFigures::default()
+                }
             }
             content => {
                 self.files.add_delete_file(content == FileContent::EqualityDeletes, bytes, records);
@@ -217,14 +240,13 @@ impl<'m> FileCounts<'m> {
 
     fn add_partition(&mut self, spec_id: i32, partition: &Partition, figures: &PartitionFigures) {
         let metadata = self.metadata;
-        let Some(partitions) = &mut self.partitions else { return };
         let Some(spec) = metadata.partition_specs().find(|spec| spec.id() == spec_id) else { return };
         let types = self.types.entry(spec_id).or_insert_with(|| {
             let schema = metadata.schema(metadata.current_schema_id());
             let index = schema.and_then(|schema| schema.index().ok());
             index.map(|index| field_types(spec, &index)).unwrap_or_default()
         });
-        partitions.add(spec_id, partition_texts(spec, types, partition), figures);
+        self.partitions.add(spec_id, partition_texts(spec, types, partition), figures);
     }
 }
 

@@ -37,7 +37,8 @@ async fn measure(run: &Run<'_>) -> Result<Option<KnownHealth>, RunError> {
         return Ok(None);
     }
     let document = run.parts.documents.get(&run.table.warehouse.storage, &location).await?;
-    let health = read_health(run.parts, &run.table, &document, false).await;
+    let policy = run.policy(&document)?;
+    let health = read_health(run.parts, &run.table, &document, &policy, false).await;
     let counts = (&health.map_err(|error| RunError::Failed(error.to_string()))?.figures).into();
     Ok(Some(KnownHealth { document: location, counts }))
 }

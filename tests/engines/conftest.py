@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
 from support import node
+from support.chromium import chromium, watched_page
 from support.clouds import CLOUDS, Cloud
 from support.lake import Lake, make_lake
 from support.postgres import is_postgres, store_settings
@@ -183,6 +185,20 @@ def server(make_server: Callable[..., Server]) -> Server:
     server = make_server("quickstart")
     server.start()
     return server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of a new browser profile, whose errors fail the test. It accepts the certificates of tests."""
+    with watched_page(browser, ignore_https_errors=True) as page:
+        yield page
 
 
 @pytest.fixture

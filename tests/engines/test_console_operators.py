@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from support.admin import Admin
-from support.chromium import TIMEOUT_MS, axe_source, chromium, watched_page
+from support.console import faults_on_a_phone, notice, sign_in
 from support.server import Server
-
-OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true"
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +24,6 @@ def server(make_server: Callable[..., Server]) -> Server:
 @pytest.fixture(scope="module")
 def operator(server: Server) -> str:
     return server.command("operator", "create", "ops").stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    with watched_page(browser) as page:
-        yield page
-
-
-def sign_in(page: Any, uri: str, key: str, first: str = "Warehouses") -> None:
-    page.goto(f"{uri}/console/")
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name=first, exact=True).wait_for()
-
-
-def notice(page: Any) -> str:
-    return page.get_by_role("status").first.inner_text()
 
 
 def test_operator_manages_organisations_and_sees_the_server(page: Any, server: Server, operator: str, unique: str) -> None:
@@ -132,22 +107,6 @@ def test_storage_of_an_admin_may_name_no_address_of_its_own(page: Any, server: S
 def test_screen_readers_and_small_screens_find_nothing_serious(
     browser: Any, server: Server, operator: str, scheme: str
 ) -> None:
-    axe = axe_source()
-    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    sign_in(page, server.uri, operator, "Organisations")
-    found = {}
-    for address in ("organisations", "organisation?name=quickstart", "server", "slow-requests"):
-        assert page.goto(f"{server.uri}/console/{address}").status == 200, address
-        page.evaluate(OPEN_ALL)
-        page.evaluate(axe)
-        violations = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
-        if serious:
-            found[address] = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            found.setdefault(address, []).append(("wider than the screen by", wide))
-    context.close()
+    addresses = ("organisations", "organisation?name=quickstart", "server", "slow-requests")
+    found = faults_on_a_phone(browser, server.uri, scheme, operator, "Organisations", addresses)
     assert not found, found

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from support.chromium import TIMEOUT_MS, axe_source, below_a_path, chromium, reload_until, watched_page
+from support.chromium import below_a_path, reload_until
+from support.console import faults_on_a_phone, notice, sign_in
 from support.nginx import below_a_path_with_tls
 from support.oidc_provider import OidcProvider, issuer_settings
 from support.rest import Rest
@@ -37,35 +38,12 @@ def server(make_server: Callable[..., Server], provider: OidcProvider) -> Server
     return server
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    with watched_page(browser, ignore_https_errors=True) as page:
-        yield page
-
-
-def sign_in(page: Any, uri: str, key: str) -> None:
-    page.goto(f"{uri}/console/")
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Warehouses").wait_for()
-
-
 def sign_in_at_provider(page: Any, name: str) -> None:
     """Enters name and password at the provider, and agrees."""
     page.locator("input[name=login]").fill(name)
     page.locator("input[name=password]").fill("any")
     page.get_by_role("button", name="Sign-in").click()
     page.get_by_role("button", name="Continue").click()
-
-
-def notice(page: Any) -> str:
-    return page.get_by_role("status").first.inner_text()
 
 
 # ---- the identity provider ----
@@ -273,37 +251,14 @@ PAGES = (
     "subscriptions",
 )
 
-OPEN_ALL = "for (const one of document.querySelectorAll('details')) one.open = true"
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screen_readers_and_small_screens_find_nothing_serious(browser: Any, server: Server, scheme: str) -> None:
-    axe = axe_source()
     if scheme == "light":
         server.command("role", "create", "people")
         server.command("role", "create", "readers", "--catalog")
         server.command("role", "assign", "readers", "people", "--catalog")
         server.command("grant", "add", "readers", "SELECT", "--namespace", "demo")
-    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    found = {}
-    for address in PAGES:
-        if address != "sign-in" and not context.cookies():
-            sign_in(page, server.uri, server.key)
-        answer = page.goto(f"{server.uri}/console/{address}")
-        assert answer.status == 200, address
-        page.evaluate(OPEN_ALL)
-        page.evaluate(axe)
-        violations = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
-        if serious:
-            found[address] = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
-        # Wide tables scroll inside of the page, not the page itself.
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            found.setdefault(address, []).append(("wider than the screen by", wide))
-    context.close()
+    found = faults_on_a_phone(browser, server.uri, scheme, server.key, "Warehouses", PAGES)
     assert not found, found
 
 

@@ -201,57 +201,24 @@ impl Location {
     }
 }
 
+/// Returns the levels of a name that a person wrote, such as `sales.eu`. A backslash before a dot makes it a part of a level.
+#[must_use]
+pub fn levels_of(dotted: &str) -> Vec<String> {
+    let (mut levels, mut current) = (Vec::new(), String::new());
+    let mut characters = dotted.trim().chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => current.extend(characters.next()),
+            '.' if !current.is_empty() => levels.push(std::mem::take(&mut current)),
+            other => current.push(other),
+        }
+    }
+    levels.push(current);
+    levels
+}
+
 fn escape_dots(level: &str) -> String {
     level.replace('\\', "\\\\").replace('.', "\\.")
-}
-
-/// A search: the levels that it names below a place, and the beginning of a name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Search {
-    /// The levels before the last dot.
-    pub levels: Vec<String>,
-    /// The text after the last dot.
-    pub prefix: String,
-}
-
-impl Search {
-    /// Parses `sales.eu.ord`. A backslash before a dot makes it a part of a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let mut levels = Vec::new();
-        let mut current = String::new();
-        let mut characters = text.trim().chars();
-        while let Some(character) = characters.next() {
-            match character {
-                '\\' => current.extend(characters.next()),
-                '.' if !current.is_empty() => levels.push(std::mem::take(&mut current)),
-                other => current.push(other),
-            }
-        }
-        Self { levels, prefix: current }
-    }
-
-    /// Returns whether a name begins with the searched text.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        name.starts_with(&self.prefix)
-    }
-
-    /// Returns a text that sorts just before every text that begins with the searched one, in the order of code points. A list after
-    /// it begins with the first match, so a search reads one page and not the whole list. `None` for an empty search.
-    #[must_use]
-    pub fn before(&self) -> Option<String> {
-        let last = self.prefix.chars().next_back()?;
-        let mut before = self.prefix[..self.prefix.len() - last.len_utf8()].to_owned();
-        let smaller = (0..u32::from(last)).rev().find_map(char::from_u32);
-        // Nothing lies between the shorter text and one with the smallest character.
-        if let Some(smaller) = smaller {
-            before.push(smaller);
-            // The largest code points: they sort after all names that people give.
-            before.extend([char::MAX; 4]);
-        }
-        Some(before)
-    }
 }
 
 impl Listing {
@@ -269,6 +236,28 @@ impl Listing {
             }
         };
         Self { kind, entries: names.iter().map(entry).collect(), more }
+    }
+
+    /// Builds the lists of what a search in a warehouse found, with whole names.
+    #[must_use]
+    pub fn found(warehouse: &str, objects: &[Value]) -> Vec<Self> {
+        let list = |kind: Kind| {
+            let of_kind = objects.iter().filter(|one| one["type"] == kind.style());
+            Self { kind, entries: of_kind.map(|one| found(warehouse, kind, one)).collect(), more: None }
+        };
+        [Kind::Namespace, Kind::Table, Kind::View].map(list).into()
+    }
+}
+
+/// Reads an object that a search found.
+fn found(warehouse: &str, kind: Kind, object: &Value) -> Entry {
+    let levels = object["namespace"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let place = Location { warehouse: warehouse.to_owned(), levels: levels.collect() };
+    match object["name"].as_str() {
+        Some(name) => {
+            Entry { name: place.dotted_with(name), href: place.object(kind.style(), name).text(), expand: None }
+        }
+        None => Entry { name: place.dotted(), href: place.link().text(), expand: None },
     }
 }
 
@@ -294,18 +283,31 @@ pub fn names(kind: Kind, answer: &Value) -> (Vec<String>, Option<String>) {
 pub struct Lists {
     /// The lists.
     pub listings: Vec<Listing>,
-    /// Whether they are all empty.
-    pub is_empty: bool,
+    /// What to say if they are all empty.
+    pub none: Option<&'static str>,
+    /// Where a search goes on.
+    pub further: Option<String>,
 }
 
 impl Lists {
     /// Creates them. Leaves out empty lists.
     #[must_use]
     pub fn new(listings: Vec<Listing>) -> Self {
-        let listings: Vec<Listing> =
-            listings.into_iter().filter(|list| !list.entries.is_empty() || list.more.is_some()).collect();
-        Self { is_empty: listings.is_empty(), listings }
+        let listings = with_entries(listings);
+        Self { none: listings.is_empty().then_some(t::NO_ENTRIES), listings, further: None }
     }
+
+    /// Creates those of a search. `further` is the link to its next page, if not all names were compared.
+    #[must_use]
+    pub fn of_search(listings: Vec<Listing>, further: Option<String>) -> Self {
+        let listings = with_entries(listings);
+        let none = if further.is_some() { t::NOT_FOUND_YET } else { t::NOT_FOUND };
+        Self { none: listings.is_empty().then_some(none), listings, further }
+    }
+}
+
+fn with_entries(listings: Vec<Listing>) -> Vec<Listing> {
+    listings.into_iter().filter(|list| !list.entries.is_empty() || list.more.is_some()).collect()
 }
 
 /// The page of a warehouse or namespace.
@@ -358,20 +360,25 @@ pub struct DroppedRow {
     pub is_purged: bool,
     /// Its state, such as `kept`.
     pub state: String,
+    /// Its page after it is restored.
+    pub page: String,
 }
 
 impl DroppedRow {
-    /// Parses an entry of the API's list.
+    /// Parses an entry of the API's list of a warehouse.
     #[must_use]
-    pub fn parse(entry: &Value) -> Self {
+    pub fn parse(warehouse: &str, entry: &Value) -> Self {
         let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let time = |name: &str| entry[name].as_i64().map(format::time).unwrap_or_default();
         let levels = entry["identifier"]["namespace"].as_array().into_iter().flatten();
         let levels = levels.filter_map(Value::as_str).map(str::to_owned).collect();
-        let place = Location { warehouse: String::new(), levels };
+        let place = Location { warehouse: warehouse.to_owned(), levels };
+        let name = entry["identifier"]["name"].as_str().unwrap_or_default();
+        let page = if entry["type"] == "view" { Kind::View } else { Kind::Table };
         Self {
             id: text("id"),
-            name: place.dotted_with(entry["identifier"]["name"].as_str().unwrap_or_default()),
+            name: place.dotted_with(name),
+            page: place.object(page.style(), name).text(),
             kind: text("type"),
             dropped: time("dropped-ms"),
             until: time("restorable-until-ms"),
@@ -399,27 +406,42 @@ pub struct BinPage {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn search_names_levels_and_the_beginning_of_a_name() {
-        let parsed = |text: &str| {
-            let Search { levels, prefix } = Search::parse(text);
-            (levels.join("/"), prefix)
-        };
-        for (text, levels, prefix) in [
-            ("", "", ""),
-            ("ord", "", "ord"),
-            ("sales.eu.ord", "sales/eu", "ord"),
-            ("sales.", "sales", ""),
-            (r"a\.b.c", "a.b", "c"),
-            (" x ", "", "x"),
-            (".x", "", ".x"),
-            ("\\", "", ""),
-        ] {
-            assert_eq!(parsed(text), (levels.to_owned(), prefix.to_owned()), "{text}");
+    proptest! {
+        #[test]
+        fn dotted_name_has_its_levels(levels in prop::collection::vec("[a-z.\\\\]{1,5}", 1..4), name in "[a-z.\\\\]{1,5}") {
+            let place = Location { warehouse: String::new(), levels };
+            let parsed = levels_of(&place.dotted_with(&name));
+            prop_assert_eq!(parsed, [place.levels, vec![name]].concat());
         }
+    }
+
+    #[test]
+    fn found_objects_have_whole_names_and_lead_to_their_pages() {
+        let objects = [
+            json!({ "type": "table", "namespace": ["sales", "eu.west"], "name": "orders" }),
+            json!({ "type": "namespace", "namespace": ["sales"] }),
+            json!({ "type": "function", "namespace": ["later"], "name": "x" }),
+            json!(null),
+        ];
+        let lists = Lists::of_search(Listing::found("w", &objects), None);
+        let shown: Vec<(Kind, &str, &str)> = lists
+            .listings
+            .iter()
+            .flat_map(|list| list.entries.iter().map(|one| (list.kind, one.name.as_str(), one.href.as_str())))
+            .collect();
+        let table = (Kind::Table, r"sales.eu\.west.orders", "table?w=w&ns=sales%1Feu.west&t=orders");
+        assert_eq!(shown, [(Kind::Namespace, "sales", "browse?w=w&ns=sales"), table]);
+    }
+
+    #[test]
+    fn search_without_a_match_says_whether_it_is_over() {
+        assert_eq!(Lists::of_search(Vec::new(), None).none, Some(t::NOT_FOUND));
+        assert_eq!(Lists::of_search(Vec::new(), Some("browse".to_owned())).none, Some(t::NOT_FOUND_YET));
+        assert_eq!(Lists::new(Vec::new()).none, Some(t::NO_ENTRIES));
     }
 
     #[test]
@@ -427,24 +449,5 @@ mod tests {
         let place = Location::new("w", "a.b\u{1f}c");
         assert_eq!((place.dotted_with("d.e").as_str(), place.key().as_str()), (r"a\.b.c.d\.e", "a.b\u{1f}c"));
         assert_eq!(Location::new("w", "").dotted(), "");
-    }
-
-    proptest! {
-        #[test]
-        fn list_after_the_beginning_of_a_search_has_every_match(prefix in "\\PC{1,6}", rest in "\\PC{0,4}", other in "\\PC{0,6}") {
-            let search = Search { levels: Vec::new(), prefix: prefix.clone() };
-            let before = search.before().unwrap();
-            // Stores sort names by their bytes, which is the order of code points.
-            prop_assert!(before < format!("{prefix}{rest}"), "{before:?}");
-            // And it does not list what comes before, except what nobody names.
-            prop_assert!(other >= prefix || other <= before, "{other:?} {before:?}");
-        }
-
-        #[test]
-        fn dotted_name_is_searched_as_itself(levels in prop::collection::vec("[a-z.\\\\]{1,5}", 1..4), name in "[a-z.\\\\]{1,5}") {
-            let place = Location { warehouse: String::new(), levels };
-            let search = Search::parse(&place.dotted_with(&name));
-            prop_assert_eq!((search.levels, search.prefix), (place.levels, name));
-        }
     }
 }

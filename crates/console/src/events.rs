@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
+use crate::changes;
 use crate::format;
 use crate::frame::NavItem;
 use crate::link::Link;
 use crate::records::{Field, Form, Records, Row, Search, entries, next, text, time};
 use crate::texts::{self as t, people as p};
 
-/// The longest details of an event that are shown, in characters.
-const MAX_DETAILS: usize = 200;
+/// The longest JSON of an event that is shown, in characters.
+const MAX_DOCUMENT: usize = 4_000;
 
 /// What the API's reason names if a receiver's host is unknown or in a network that is not allowed.
 const BLOCKED: &str = "delivery.allow_networks";
@@ -48,32 +49,23 @@ pub fn search(value: impl Fn(&str) -> String) -> Search {
 pub fn list(found: &Value, page: Link) -> Records {
     let row = |(_, one): (usize, &Value)| Row {
         name: time(one, "at-ms"),
-        cells: vec![
-            text(one, "actor"),
-            text(one, "operation"),
-            text(one, "object-type"),
-            text(one, "object"),
-            text(one, "new-name"),
-            text(one, "address"),
-            details(&one["details"]),
-        ],
+        cells: vec![changes::words(one), text(one, "actor"), text(one, "address")],
+        document: Some((text(one, "operation"), document(one))),
         ..Row::default()
     };
     Records {
         empty: t::empty::NO_EVENTS,
-        heading: "",
-        columns: vec![t::TIME, t::ACTOR, t::OPERATION, t::KIND, t::OBJECT, p::NEW_NAME, t::ADDRESS, p::DETAILS],
+        columns: vec![t::TIME, p::WHAT_CHANGED, t::ACTOR, t::ADDRESS],
+        wide: Some(0),
         rows: entries(found, "events").map(row).collect(),
         more: next(found, page),
+        ..Records::default()
     }
 }
 
-fn details(details: &Value) -> String {
-    match details {
-        Value::Null => String::new(),
-        Value::Object(fields) if fields.is_empty() => String::new(),
-        details => format::cut(&details.to_string(), MAX_DETAILS),
-    }
+/// Returns an event as the API has it, for people, up to a limit.
+fn document(event: &Value) -> String {
+    format::cut(&serde_json::to_string_pretty(event).unwrap_or_default(), MAX_DOCUMENT)
 }
 
 /// Lists subscriptions.
@@ -83,7 +75,7 @@ pub fn subscriptions(found: &Value) -> Records {
         name: text(one, "name"),
         href: Some(Link::to("subscription").with("id", &text(one, "id")).text()),
         cells: vec![text(one, "url"), text(one, "state"), time(one, "delivered-ms"), text(one, "last-error")],
-        forms: Vec::new(),
+        ..Row::default()
     };
     Records {
         empty: t::empty::NO_SUBSCRIPTIONS,
@@ -91,6 +83,7 @@ pub fn subscriptions(found: &Value) -> Records {
         columns: vec![t::NAME, p::URL, t::STATE, p::DELIVERED, p::LAST_ERROR],
         rows: entries(found, "subscriptions").map(row).collect(),
         more: next(found, Link::to("subscriptions")),
+        ..Records::default()
     }
 }
 
@@ -167,8 +160,8 @@ pub fn dead_letters(found: &Value, subscription: &str) -> Records {
         Row {
             cells: vec![time(one, "at-ms"), text(&one["event"], "type"), format::cut(&text(one, "reason"), 300)],
             forms: vec![replay, discard],
-            href: None,
             name: event,
+            ..Row::default()
         }
     };
     Records {
@@ -177,6 +170,7 @@ pub fn dead_letters(found: &Value, subscription: &str) -> Records {
         columns: vec![p::EVENT_ID, t::TIME, t::TYPE, p::REASON],
         rows: entries(found, "dead-letters").map(row).collect(),
         more: next(found, Link::to("subscription").with("id", subscription)),
+        ..Records::default()
     }
 }
 
@@ -187,10 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_has_its_details_cut_and_empty_ones_left_out() {
-        let found = json!({ "events": [{ "at-ms": 0, "details": {} }, { "details": { "x": "y".repeat(500) } }] });
-        let rows = list(&found, Link::to("events")).rows;
-        assert_eq!((rows[0].cells[6].as_str(), rows[1].cells[6].chars().count()), ("", MAX_DETAILS + 1));
+    fn event_has_words_and_its_json_is_cut() {
+        let event = json!({ "at-ms": 0, "operation": "drop-table", "object-type": "table", "object": "a.b" });
+        let long = json!({ "details": { "x": "y".repeat(5_000) } });
+        let rows = list(&json!({ "events": [event, long] }), Link::to("events")).rows;
+        assert_eq!(rows[0].cells[0], "Dropped table a.b");
+        let (label, json) = rows[0].document.as_ref().unwrap();
+        assert_eq!((label.as_str(), serde_json::from_str::<Value>(json).unwrap()), ("drop-table", event));
+        assert_eq!(rows[1].document.as_ref().unwrap().1.chars().count(), MAX_DOCUMENT + 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::assets;
 use crate::link::Link;
+use crate::notice::{Kept, Notice, Refused};
 use crate::texts::{self as t, operators as o};
 
 /// The part of the console to which a page belongs.
@@ -134,15 +135,17 @@ pub struct Frame {
     /// The path to the page, without the page itself.
     pub crumbs: Vec<Crumb>,
     /// A message about a change that was made.
-    pub notice: Option<String>,
+    pub notice: Option<Notice>,
     /// A message about a change or a test that failed.
-    pub refusal: Option<String>,
+    pub refusal: Option<Refused>,
     /// The token that every form sends back.
     pub csrf: String,
     /// The requests and commands that show the same.
     pub calls: Vec<Call>,
-    /// The name of the change whose form is open. Empty for none.
-    pub open: String,
+    /// The form that was refused, with what was entered.
+    pub kept: Option<Kept>,
+    /// The warehouse of the page. Empty for none.
+    pub warehouse: String,
     /// The relative link of the page itself, to which forms return.
     pub own: String,
     /// The names of the files that the page loads.
@@ -166,7 +169,8 @@ impl Frame {
             refusal: None,
             csrf: String::new(),
             calls: Vec::new(),
-            open: String::new(),
+            kept: None,
+            warehouse: String::new(),
             own: String::new(),
             style: assets::style(),
             script: assets::script(),
@@ -203,6 +207,33 @@ impl Frame {
     #[must_use]
     pub fn may_change(&self) -> bool {
         self.who.as_ref().is_some_and(Who::may_change)
+    }
+
+    /// Returns whether the form of a change was refused and is open.
+    #[must_use]
+    pub fn is_open(&self, change: &str) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.is_form(change, &[]))
+    }
+
+    /// Returns what was entered in a field of a refused form, or for another form `otherwise`.
+    #[must_use]
+    pub fn entered<'a>(&'a self, change: &str, field: &str, otherwise: &'a str) -> &'a str {
+        match &self.kept {
+            Some(kept) if kept.is_form(change, &[]) => kept.value(field),
+            _ => otherwise,
+        }
+    }
+
+    /// Returns whether this value was entered in a field of a refused form.
+    #[must_use]
+    pub fn is_entered(&self, change: &str, field: &str, value: &str) -> bool {
+        self.kept(change, &[]).is_some_and(|kept| kept.value(field) == value)
+    }
+
+    /// Returns the refused form, if it is the form of a change about the same object.
+    #[must_use]
+    pub fn kept(&self, change: &str, hidden: &[(&'static str, String)]) -> Option<&Kept> {
+        self.kept.as_ref().filter(|kept| kept.is_form(change, hidden))
     }
 
     /// Adds a step of the path.

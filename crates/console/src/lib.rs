@@ -5,6 +5,7 @@
 
 pub mod assets;
 pub mod browse;
+pub mod changes;
 pub mod columns;
 pub mod committers;
 pub mod doctor;
@@ -17,6 +18,7 @@ pub mod history;
 pub mod key_page;
 pub mod keys;
 pub mod link;
+pub mod notice;
 pub mod operators;
 pub mod people;
 pub mod records;
@@ -25,6 +27,7 @@ pub mod sign_in;
 pub mod snapshots;
 pub mod snippets;
 pub mod table;
+pub mod table_snippets;
 pub mod texts;
 pub mod upkeep;
 pub mod usage;

@@ -13,6 +13,22 @@ pub fn search(text: &str) -> Search {
     Search { page: "organisations", fields: vec![Field::line("q", o::SEARCH_ORGANISATIONS, text.to_owned())] }
 }
 
+/// Returns a text that sorts just before every text that begins with `prefix`, in the order of code points. A list after it begins with
+/// the first match, so a search reads one page and not the whole list. `None` for an empty prefix.
+#[must_use]
+pub fn before(prefix: &str) -> Option<String> {
+    let last = prefix.chars().next_back()?;
+    let mut before = prefix[..prefix.len() - last.len_utf8()].to_owned();
+    let smaller = (0..u32::from(last)).rev().find_map(char::from_u32);
+    // Nothing lies between the shorter text and one with the smallest character.
+    if let Some(smaller) = smaller {
+        before.push(smaller);
+        // The largest code points: they sort after all names that people give.
+        before.extend([char::MAX; 4]);
+    }
+    Some(before)
+}
+
 /// Lists organisations whose name begins with a text. `page` is the page with its search.
 #[must_use]
 pub fn organisations(found: &Value, prefix: &str, page: Link) -> Records {
@@ -24,7 +40,7 @@ pub fn organisations(found: &Value, prefix: &str, page: Link) -> Records {
         name: text(one, "name"),
         href: Some(Link::to("organisation").with("name", &text(one, "name")).text()),
         cells: vec![text(one, "tier"), state(one).to_owned(), time(one, "created-ms")],
-        forms: Vec::new(),
+        ..Row::default()
     };
     Records {
         empty: t::empty::NO_ORGANISATIONS,
@@ -32,6 +48,7 @@ pub fn organisations(found: &Value, prefix: &str, page: Link) -> Records {
         columns: vec![t::NAME, t::TIER, t::STATE, t::CREATED],
         rows: all.iter().filter(|one| matches(one)).map(row).collect(),
         more: crate::records::next(found, page).filter(|_| !is_over),
+        ..Records::default()
     }
 }
 
@@ -131,7 +148,7 @@ pub fn parts(status: &Value) -> Records {
         heading: o::PARTS,
         columns: vec![o::PART, t::STATE, o::WAITING, o::OLDEST, t::people::LAST_ERROR],
         rows: entries(status, "parts").map(row).collect(),
-        more: None,
+        ..Records::default()
     }
 }
 
@@ -155,7 +172,7 @@ pub fn background(status: &Value) -> Records {
         heading: o::BACKGROUND,
         columns: vec![o::TASK, t::STATE, o::LAST_RUN, o::DURATION, o::NEXT_RUN, o::FAILURES, t::people::LAST_ERROR],
         rows: entries(status, "background").map(row).collect(),
-        more: None,
+        ..Records::default()
     }
 }
 
@@ -187,15 +204,27 @@ pub fn slow_requests(found: &Value) -> Records {
         heading: "",
         columns: vec![t::TIME, o::DURATION, o::STATUS, o::METHOD, o::ROUTE, o::ORGANISATION, o::REQUEST_ID],
         rows: entries(found, "slow-requests").map(row).collect(),
-        more: None,
+        ..Records::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn list_after_the_beginning_of_a_search_has_every_match(prefix in "\\PC{1,6}", rest in "\\PC{0,4}", other in "\\PC{0,6}") {
+            let before = before(&prefix).unwrap();
+            // Stores sort names by their bytes, which is the order of code points.
+            prop_assert!(before < format!("{prefix}{rest}"), "{before:?}");
+            // And it does not list what comes before, except what nobody names.
+            prop_assert!(other >= prefix || other <= before, "{other:?} {before:?}");
+        }
+    }
 
     #[test]
     fn search_of_organisations_ends_at_the_first_other_name() {

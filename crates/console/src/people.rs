@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::browse::{Location, Search};
+use crate::browse::{Location, levels_of};
 use crate::frame::NavItem;
 use crate::link::Link;
 use crate::records::{Field, Form, Records, Row, entries, next, text, time};
@@ -40,6 +40,7 @@ pub fn principals(found: &Value) -> Records {
         columns: vec![t::NAME, t::KIND, p::KEY_ROLE, t::ID],
         rows: entries(found, "principals").map(row).collect(),
         more: next(found, Link::to("principals")),
+        ..Records::default()
     }
 }
 
@@ -63,8 +64,8 @@ pub fn users(found: &Value) -> Records {
                 text(one, "subject"),
             ],
             forms: [switch, delete].map(|form| form.hidden("id", &id).of_row(at, &name)).to_vec(),
-            href: None,
             name,
+            ..Row::default()
         }
     };
     Records {
@@ -73,6 +74,7 @@ pub fn users(found: &Value) -> Records {
         columns: vec![t::NAME, p::EMAIL, p::KEY_ROLE, t::STATE, p::LAST_SEEN, p::ISSUER, p::SUBJECT],
         rows: entries(found, "users").map(row).collect(),
         more: next(found, Link::to("users")),
+        ..Records::default()
     }
 }
 
@@ -92,6 +94,7 @@ pub fn roles(found: &Value, warehouse: Option<&str>) -> Records {
             cells: vec![time(one, "created-ms"), text(one, "id")],
             forms: vec![delete],
             name,
+            ..Row::default()
         }
     };
     Records {
@@ -100,6 +103,7 @@ pub fn roles(found: &Value, warehouse: Option<&str>) -> Records {
         columns: vec![t::NAME, t::CREATED, t::ID],
         rows: entries(found, "roles").map(row).collect(),
         more: next(found, Link::to(all).with_some("w", warehouse)),
+        ..Records::default()
     }
 }
 
@@ -122,8 +126,8 @@ pub fn members(found: &Value, role: &str) -> Records {
         Row {
             cells: vec![text(one, "type"), text(one, "id")],
             forms: vec![revoke.hidden("to", &text(one, "id")).danger().of_row(at, &name)],
-            href: None,
             name,
+            ..Row::default()
         }
     };
     Records {
@@ -132,6 +136,7 @@ pub fn members(found: &Value, role: &str) -> Records {
         columns: vec![t::NAME, t::KIND, t::ID],
         rows: entries(found, "principals").map(row).collect(),
         more: next(found, Link::to("principal-role").with("name", role)),
+        ..Records::default()
     }
 }
 
@@ -153,6 +158,7 @@ pub fn role_members(found: &Value, warehouse: &str, role: &str) -> Records {
             cells: vec![text(one, "id")],
             forms: vec![revoke.hidden("to", &name).danger().of_row(at, &name)],
             name,
+            ..Row::default()
         }
     };
     Records {
@@ -161,6 +167,7 @@ pub fn role_members(found: &Value, warehouse: &str, role: &str) -> Records {
         columns: vec![p::PRINCIPAL_ROLE, t::ID],
         rows: entries(found, "roles").map(row).collect(),
         more: next(found, Link::to("catalog-role").with("w", warehouse).with("name", role)),
+        ..Records::default()
     }
 }
 
@@ -195,14 +202,14 @@ pub fn grants(found: &Value, warehouse: &str, role: &str) -> Records {
         let revoke = revoke.hidden("key", &levels.join("\u{1f}")).danger();
         let about = format!("{privilege} {object}");
         let forms = if is_dropped { Vec::new() } else { vec![revoke.of_row(at, &about)] };
-        Row { name: privilege, href: None, cells: vec![object], forms }
+        Row { name: privilege, cells: vec![object], forms, ..Row::default() }
     };
     Records {
         empty: t::empty::NO_GRANTS,
         heading: p::GRANTS,
         columns: vec![p::PRIVILEGE, t::OBJECT],
         rows: entries(found, "grants").map(row).collect(),
-        more: None,
+        ..Records::default()
     }
 }
 
@@ -225,11 +232,7 @@ pub fn grant(warehouse: &str, role: &str, privileges: Vec<String>) -> Form {
 pub fn levels(key: &str, dotted: &str) -> Vec<String> {
     match (key.is_empty(), dotted.is_empty()) {
         (false, _) => key.split(LEVELS).map(str::to_owned).collect(),
-        (true, false) => {
-            let Search { mut levels, prefix } = Search::parse(dotted);
-            levels.push(prefix);
-            levels
-        }
+        (true, false) => levels_of(dotted),
         (true, true) => Vec::new(),
     }
 }

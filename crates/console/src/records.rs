@@ -71,6 +71,12 @@ impl Field {
         Self { input: Input::Check, ..Self::line(name, label, value.to_owned()) }
     }
 
+    /// Returns the value that its form shows: what was entered if the form was refused.
+    #[must_use]
+    pub fn shown<'a>(&'a self, frame: &'a Frame, form: &Form) -> &'a str {
+        frame.kept(form.change, &form.hidden).map_or(&self.value, |kept| kept.value(self.name))
+    }
+
     /// Adds an example.
     #[must_use]
     pub fn example(self, example: &'static str) -> Self {
@@ -121,6 +127,12 @@ impl Form {
         Self { id: format!("{}-{row}", self.id), about: about.to_owned(), ..self }
     }
 
+    /// Returns whether the form was refused, and is open on the page of a frame.
+    #[must_use]
+    pub fn is_kept(&self, frame: &Frame) -> bool {
+        frame.kept(self.change, &self.hidden).is_some()
+    }
+
     /// Says what happens then.
     #[must_use]
     pub fn hint(self, hint: &'static str) -> Self {
@@ -157,6 +169,8 @@ pub struct Row {
     pub href: Option<String>,
     /// The other columns.
     pub cells: Vec<String>,
+    /// A document about it, with its label. It is shown on request.
+    pub document: Option<(String, String)>,
     /// What can be done with it.
     pub forms: Vec<Form>,
 }
@@ -170,6 +184,8 @@ pub struct Records {
     pub empty: &'static str,
     /// The headings of the columns.
     pub columns: Vec<&'static str>,
+    /// The number of the cell with a long text, which is broken into lines.
+    pub wide: Option<usize>,
     /// The rows.
     pub rows: Vec<Row>,
     /// Where the next page is.
@@ -177,6 +193,18 @@ pub struct Records {
 }
 
 impl Records {
+    /// Returns whether the cell with a number has a long text.
+    #[must_use]
+    pub fn is_wide(&self, cell: &usize) -> bool {
+        self.wide == Some(*cell)
+    }
+
+    /// Returns whether a row has a document.
+    #[must_use]
+    pub fn has_documents(&self) -> bool {
+        self.rows.iter().any(|row| row.document.is_some())
+    }
+
     /// Returns whether a row has a form.
     #[must_use]
     pub fn has_forms(&self) -> bool {

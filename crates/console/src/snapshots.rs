@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::committers::{Committer, Committers, MAX_EVENTS};
+use crate::committers::{Committer, Committers, MAX_EVENTS, MAX_NAMES};
 use crate::format;
 use crate::texts as t;
 
@@ -92,8 +92,28 @@ pub struct History {
     pub height: usize,
     /// The graph's lines and points.
     pub shapes: Vec<Shape>,
-    /// Why some snapshots have no committer; empty if all have one. `None` for callers who may not read the table's events.
-    pub committers: Option<String>,
+    /// Who committed them.
+    pub commits: Commits,
+}
+
+/// What is known of the commits of the shown snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Commits {
+    /// Nothing: the caller may not read the table's events.
+    #[default]
+    Hidden,
+    /// Every snapshot has its commit.
+    Complete,
+    /// Some snapshots, or all, have none: the reason for people.
+    Missing(String),
+}
+
+impl Commits {
+    /// Returns whether the snapshots are shown with their commits.
+    #[must_use]
+    pub fn are_shown(&self) -> bool {
+        *self != Self::Hidden
+    }
 }
 
 /// A part of the graph. It has only numbers, so it needs no escaping.
@@ -134,7 +154,7 @@ impl History {
         let lanes = give_lanes(&mut snapshots);
         let shapes = draw(&snapshots);
         let (width, height) = ((lanes.max(1) + 1) * LANE_PX, snapshots.len() * ROW_PX);
-        Self { snapshots, hidden, references, width, height, shapes, committers: None }
+        Self { snapshots, hidden, references, width, height, shapes, commits: Commits::Hidden }
     }
 
     /// Says how many older snapshots are not shown.
@@ -146,17 +166,18 @@ impl History {
     /// Adds the commits that are known, or the reason why none are. Says that some snapshots have none.
     #[must_use]
     pub fn with_committers(mut self, known: Result<Committers, String>) -> Self {
-        let missing = match known {
+        self.commits = match known {
             Ok(mut known) => {
                 for one in &mut self.snapshots {
                     one.committer = known.take(one.id);
                 }
-                let is_complete = self.snapshots.iter().all(|one| one.committer.is_some());
-                if is_complete { String::new() } else { t::no_committer(MAX_EVENTS) }
+                match self.snapshots.iter().all(|one| one.committer.is_some()) {
+                    true => Commits::Complete,
+                    false => Commits::Missing(t::no_committer(MAX_EVENTS, MAX_NAMES)),
+                }
             }
-            Err(refusal) => refusal,
+            Err(refusal) => Commits::Missing(refusal),
         };
-        self.committers = Some(missing);
         self
     }
 
@@ -329,6 +350,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::committers::TableName;
 
     fn metadata(snapshots: &[(i64, Option<i64>)]) -> Value {
         let snapshots: Vec<Value> = snapshots
@@ -376,16 +398,20 @@ mod tests {
     #[test]
     fn snapshot_without_an_event_is_said_to_have_none() {
         let events = |ids: &[i64]| json!({ "events": [{ "object-type": "table", "actor": "etl", "details": { "snapshot-ids": ids } }] });
+        let committers = |ids: &[i64]| {
+            let mut committers = Committers::default();
+            assert_eq!(committers.add(&events(ids), &TableName::new("a.b".to_owned())), None);
+            Ok(committers)
+        };
         let history = || History::parse(&metadata(&[(1, None), (2, Some(1))]));
-        assert_eq!(history().committers, None);
-        let complete = history().with_committers(Ok(Committers::parse(&events(&[1, 2]))));
-        assert_eq!(complete.committers.as_deref(), Some(""));
-        let partly = history().with_committers(Ok(Committers::parse(&events(&[2]))));
+        assert_eq!(history().commits, Commits::Hidden);
+        assert_eq!(history().with_committers(committers(&[1, 2])).commits, Commits::Complete);
+        let partly = history().with_committers(committers(&[2]));
         assert_eq!(partly.find(2).unwrap().committer.as_ref().unwrap().name, "etl");
         assert!(partly.find(1).unwrap().committer.is_none());
-        assert!(partly.committers.unwrap().contains("no longer kept"));
+        assert!(matches!(partly.commits, Commits::Missing(reason) if reason.contains("no longer kept")));
         let refused = history().with_committers(Err("busy".to_owned()));
-        assert_eq!(refused.committers.as_deref(), Some("busy"));
+        assert_eq!(refused.commits, Commits::Missing("busy".to_owned()));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::browse::Location;
 use crate::columns::{ComparedRow, MAX_COLUMNS, columns, compare};
+use crate::doctor::Snippet;
 use crate::format;
 use crate::frame::Frame;
-use crate::snapshots::{History, Shape};
+use crate::snapshots::{Commits, History, Shape};
 use crate::texts as t;
 
 /// The most characters of a metadata document that its page shows.
@@ -33,13 +34,15 @@ pub enum Section {
     Properties,
     /// What the caller would be vended.
     Credentials,
+    /// How engines read it.
+    Connect,
     /// The metadata document.
     Metadata,
 }
 
 impl Section {
     /// All sections in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Schema,
         Self::History,
         Self::Rows,
@@ -47,6 +50,7 @@ impl Section {
         Self::Maintenance,
         Self::Properties,
         Self::Credentials,
+        Self::Connect,
         Self::Metadata,
     ];
 
@@ -61,6 +65,7 @@ impl Section {
             Self::Maintenance => "maintenance",
             Self::Properties => "properties",
             Self::Credentials => "credentials",
+            Self::Connect => "connect",
             Self::Metadata => "metadata",
         }
     }
@@ -76,6 +81,7 @@ impl Section {
             Self::Maintenance => t::care::MAINTENANCE,
             Self::Properties => t::PROPERTIES,
             Self::Credentials => t::CREDENTIALS,
+            Self::Connect => t::NAV_CONNECT,
             Self::Metadata => t::METADATA,
         }
     }
@@ -215,6 +221,8 @@ pub enum Content {
     Properties(Vec<(String, String)>),
     /// Credentials.
     Credentials(Vec<VendedRow>),
+    /// How engines read the table, and the address in the snippets. The script replaces it by the browser's, which has the path of a proxy.
+    Connect(Vec<Snippet>, String),
     /// The document, and whether it was cut.
     Metadata(String, bool),
 }
@@ -426,12 +434,25 @@ pub struct RollbackPage {
     pub target: i64,
     /// The time of this snapshot.
     pub target_time: String,
-    /// The snapshots that the branch would no longer have: id, time, operation, rows.
-    pub undone: Vec<[String; 4]>,
+    /// The snapshots that the branch would no longer have, or have again: id, time, operation, rows.
+    pub changed: Vec<[String; 4]>,
+    /// Whether the branch points to a newer snapshot then.
+    pub is_forward: bool,
     /// The snapshot at which the branch points now.
     pub head: i64,
     /// Where the form returns.
     pub back: String,
+}
+
+impl RollbackPage {
+    /// Returns the page's texts: what it does, what that means, and the heading of the snapshots.
+    #[must_use]
+    pub const fn words(&self) -> [&'static str; 3] {
+        match self.is_forward {
+            true => [t::ROLL_FORWARD, t::ROLL_FORWARD_HINT, t::REGAINED],
+            false => [t::ROLL_BACK, t::ROLL_BACK_HINT, t::UNDONE],
+        }
+    }
 }
 
 #[cfg(test)]

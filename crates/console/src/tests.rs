@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::browse::{BinPage, BrowsePage, DroppedRow, HomePage, Kind, Listing, Lists, Location, WarehouseRow};
-use crate::committers::Committers;
+use crate::committers::{Committers, TableName};
 use crate::doctor::{ConnectPage, snippets};
 use crate::events;
 use crate::frame::{Call, ErrorPage, Frame, Place, Who, render};
@@ -16,6 +16,7 @@ use crate::history::{Filter, HistoryPage, RecordRow};
 use crate::key_page;
 use crate::keys::{AccessPage, ExplainedRow, KeyRow, KeysPage, NewKey, Question};
 use crate::link::Link;
+use crate::notice::{Notice, Refused, Then};
 use crate::operators;
 use crate::people;
 use crate::records::{Field, Form, Records, RecordsPage};
@@ -23,6 +24,7 @@ use crate::sign_in::SignInPage;
 use crate::snapshots::History;
 use crate::snippets::Catalog;
 use crate::table::{Content, Offer, RollbackPage, Section, TablePage, facts, properties, schema, tabs, vended};
+use crate::table_snippets::table_snippets;
 use crate::usage::{Chart, UsagePage};
 use crate::view::{ViewPage, current_columns, versions};
 use crate::warehouses;
@@ -33,8 +35,8 @@ const OFFER: Offer = Offer { is_admin: true, has_rows: true };
 fn frame(name: &str) -> Frame {
     let who = Who { organisation: name.to_owned(), name: name.to_owned(), role: "admin".to_owned(), has_grants: false };
     let mut frame = Location::new(name, name).crumbs(Frame::new(name, Place::Catalog, &who, name), true);
-    frame.notice = Some(name.to_owned());
-    frame.refusal = Some(name.to_owned());
+    frame.notice = Some(Notice { text: name.to_owned(), then: Some(Then::Restore("0".to_owned(), name.to_owned())) });
+    frame.refusal = Some(Refused { message: name.to_owned(), kind: name.to_owned(), request_id: name.to_owned() });
     frame.own = name.to_owned();
     frame.calls = vec![Call { body: Some(name.to_owned()), ..Call::get(name).command(name.to_owned()) }];
     frame
@@ -68,14 +70,18 @@ fn table_pages(name: &str) -> Vec<String> {
     let (metadata, place) = (table_metadata(name), Location::new(name, name));
     let events = json!({ "events": [{ "object-type": "table", "actor": name, "engine": name, "user-agent": name,
                                      "details": { "snapshot-ids": [1] } }] });
+    let catalog = Catalog { uri: name, warehouse: name, token: name };
+    let mut committers = Committers::default();
+    assert_eq!(committers.add(&events, &TableName::new(name.to_owned())), None);
     let credentials = json!({ "storage-credentials": [{ "prefix": name, "config": { name: name } }] });
     let contents = [
         Content::Schema(schema(&metadata, None, None)),
         Content::Schema(schema(&metadata, Some(0), Some(1))),
         Content::History(History::parse(&metadata)),
-        Content::History(History::parse(&metadata).with_committers(Ok(Committers::parse(&events)))),
+        Content::History(History::parse(&metadata).with_committers(Ok(committers))),
         Content::Properties(properties(&metadata["properties"])),
         Content::Credentials(vended(&credentials)),
+        Content::Connect(table_snippets(&catalog, &place, name), name.to_owned()),
         Content::Metadata(name.to_owned(), true),
     ];
     let page = |content| TablePage {
@@ -96,7 +102,8 @@ fn table_pages(name: &str) -> Vec<String> {
         branch: name.to_owned(),
         target: 1,
         target_time: name.to_owned(),
-        undone: vec![[name; 4].map(str::to_owned)],
+        changed: vec![[name; 4].map(str::to_owned)],
+        is_forward: true,
         head: 2,
         back: name.to_owned(),
     }));
@@ -108,6 +115,7 @@ fn catalog_pages(name: &str) -> Vec<String> {
     let kinds = [Kind::Namespace, Kind::Table, Kind::View];
     let lists = || Lists::new(kinds.map(|kind| Listing::new(&place, kind, &names, Some(text()))).to_vec());
     let dropped = DroppedRow::parse(
+        name,
         &json!({ "id": name, "identifier": { "namespace": [name], "name": name }, "type": name, "restorable": true, "state": name }),
     );
     let view = json!({

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the text documents its constant")]
 
 pub mod care;
+pub mod changes;
 pub mod empty;
 pub mod operators;
 pub mod people;
@@ -18,6 +19,7 @@ pub const ALLOWED: &str = "allowed";
 pub const ALL_WHO_MAY: &str = "Leave empty to list all that may";
 pub const ANY: &str = "any";
 pub const API_KEY: &str = "API key";
+pub const AS_JSON: &str = "As JSON";
 pub const AS_TABLE: &str = "Show as a table";
 pub const BACK: &str = "Back";
 pub const BACK_TO: &str = "Back to";
@@ -38,6 +40,7 @@ pub const COMMITTED_BY: &str = "Committed by";
 pub const COMPARE: &str = "Compare version";
 pub const CONNECT_HINT: &str =
     "Settings for each engine with the address of this catalog. Replace flx_... by your API key.";
+pub const CONNECT_TABLE_HINT: &str = "How each engine reads this table. Replace flx_... by your API key. The page Connect has the settings of each engine.";
 pub const COPY: &str = "Copy";
 pub const CREATE: &str = "Create";
 pub const CREATED: &str = "Created";
@@ -59,6 +62,7 @@ pub const DONE_REVOKED: &str = "The key is revoked.";
 pub const DONE_SHOWN: &str =
     "The secret was shown already, and cannot be shown again. If you did not copy it, rotate it.";
 pub const DONE_ROLLED_BACK: &str = "The branch is rolled back.";
+pub const DONE_ROLLED_FORWARD: &str = "The branch is where it was again.";
 pub const NOT_A_NUMBER: &str = "The number of days is not a whole number.";
 pub const DAY: &str = "Day";
 pub const DECISION: &str = "Decision";
@@ -123,10 +127,12 @@ pub const NOT_AN_ANCESTOR: &str =
     "The snapshot is not among the shown ancestors of the branch, so a roll-back to it is not offered here.";
 pub const NOT_PARTITIONED: &str = "Not partitioned.";
 pub const NOT_SORTED: &str = "Not sorted.";
+pub const NOT_FOUND: &str = "No namespace, table or view of the warehouse has a name like this.";
+pub const NOT_FOUND_YET: &str = "Nothing was found in this part of the warehouse.";
 pub const NOW_AT: &str = "Now at";
 pub const NO_CREDENTIALS: &str = "Nothing: clients read the files of this table with an access of their own, such as the local disk, or have each request signed.";
 pub const NO_DROPPED: &str = "No table or view was dropped here.";
-pub const NO_ENTRIES: &str = "No namespace, table or view is here, or none has such a name.";
+pub const NO_ENTRIES: &str = "No namespace, table or view is here.";
 pub const NO_PROPERTIES: &str = "The table has no properties.";
 pub const NO_RECORDS: &str = "No audit record matches.";
 pub const NO_REFERENCES: &str = "The table has no branches or tags.";
@@ -175,14 +181,19 @@ pub const ROLE_HINTS: [(&str, &str); 4] = [
 pub const ROLL_BACK: &str = "Roll back";
 pub const ROLL_BACK_HINT: &str =
     "The branch points to the older snapshot again. The newer snapshots stay in the table until they expire.";
+pub const ROLL_BACK_AGAIN: &str = "Roll back again";
+pub const ROLL_FORWARD: &str = "Undo the roll-back";
+pub const ROLL_FORWARD_HINT: &str = "The branch points to the newer snapshot again, as before the roll-back.";
 pub const ROWS: &str = "Rows";
 pub const SCHEMA: &str = "Schema";
 pub const SEARCH: &str = "Search";
-pub const SEARCH_HINT: &str = "Beginning of a name, such as sales.ord";
+pub const SEARCH_FURTHER: &str = "Search further";
+pub const SEARCH_HINT: &str = "Part of a name, anywhere in the warehouse";
 pub const SECTIONS: &str = "Sections of the table";
 pub const SETTINGS: &str = "Settings";
 pub const SHOW: &str = "Show";
 pub const SHOW_CONTENTS: &str = "Show the contents of";
+pub const SHOW_RESTORED: &str = "Show it";
 pub const SIGNED_OUT: &str = "You are signed out.";
 pub const SIGNED_OUT_ELSEWHERE: &str = "You are signed out; nothing was changed. Sign in to go on.";
 pub const SIGN_IN: &str = "Sign in";
@@ -211,6 +222,8 @@ pub const TOO_LONG: &str = "The text is too long.";
 pub const TOTAL_ROWS: &str = "Total rows";
 pub const TRANSFORM: &str = "Transform";
 pub const TYPE: &str = "Type";
+pub const REGAINED: &str = "What the branch has again";
+pub const UNDO: &str = "Undo";
 pub const UNDONE: &str = "What the branch no longer has";
 pub const UNREADABLE: &str = "The answer of the API cannot be read.";
 pub const UPDATED: &str = "Updated";
@@ -373,10 +386,10 @@ pub fn older(number: usize) -> String {
 
 /// Says why some snapshots have no committer.
 #[must_use]
-pub fn no_committer(events: usize) -> String {
+pub fn no_committer(events: usize, names: usize) -> String {
     format!(
-        "Some snapshots name no principal: their event is no longer kept, is not among the {events} newest of the table, or \
-         has an earlier name of the table."
+        "Some snapshots name no principal: their event is no longer kept, or is not among the {events} newest of each of the \
+         {names} latest names of the table."
     )
 }
 

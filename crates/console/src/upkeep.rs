@@ -87,15 +87,20 @@ pub struct OperationPolicy {
 }
 
 impl OperationPolicy {
-    /// Returns whether the operation is set to run here, or not to run, or inherits it.
+    /// Returns whether the operation is set to run here (`on`), or not to run (`off`), or inherits it (empty).
     #[must_use]
-    pub fn is_own(&self, enabled: &str) -> bool {
-        let own = match self.own_enabled {
+    pub const fn own(&self) -> &'static str {
+        match self.own_enabled {
             Some(true) => "on",
             Some(false) => "off",
             None => "",
-        };
-        own == enabled
+        }
+    }
+
+    /// Returns the parameter of the form that sets it.
+    #[must_use]
+    pub fn input(&self) -> String {
+        format!("{}.enabled", self.name)
     }
 }
 
@@ -440,7 +445,7 @@ mod tests {
         let shown = policy(&levels);
         let expire = shown.iter().find(|one| one.name == "expire-snapshots").unwrap();
         assert_eq!((expire.is_enabled, expire.own_enabled, expire.source.as_str()), (false, None, "namespace ns"));
-        assert!(expire.is_own("") && !expire.is_own("on"));
+        assert_eq!((expire.own(), expire.input().as_str()), ("", "expire-snapshots.enabled"));
         let fields: Vec<[&str; 4]> =
             expire.fields.iter().map(|field| [field.label, &field.own, &field.effective, &field.source]).collect();
         assert_eq!(fields[0], ["interval", "", "1d", c::DEFAULT_VALUE]);

@@ -25,6 +25,7 @@ pub fn list(found: &Value) -> Records {
             ],
             forms: Vec::new(),
             name,
+            ..Row::default()
         }
     };
     Records {
@@ -33,6 +34,7 @@ pub fn list(found: &Value) -> Records {
         columns: vec![t::NAME, t::LOCATION, p::STORAGE, t::DEFAULT, t::CREATED],
         rows: entries(found, "warehouses").map(row).collect(),
         more: next(found, Link::to("warehouses")),
+        ..Records::default()
     }
 }
 
@@ -111,7 +113,7 @@ pub fn steps(check: &Value) -> Records {
         heading: p::CHECK_STEPS,
         columns: vec![p::STEP, "OK", p::DETAILS],
         rows: entries(check, "steps").map(row).collect(),
-        more: None,
+        ..Records::default()
     }
 }
 

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod location;
 pub mod metrics;
 pub mod name;
+pub mod name_search;
 pub mod old_documents;
 pub mod pace;
 pub mod properties;

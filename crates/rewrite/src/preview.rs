@@ -218,18 +218,36 @@ fn write_json(kind: &Type, column: &ArrayRef, row: usize, (text, most): (&mut St
 fn write_primitive(kind: &Type, column: &ArrayRef, row: usize, text: &mut String, as_json: bool) {
     let mut bytes = Vec::new();
     let Some(kind) = ValueType::from_type(kind).filter(|_| value_bytes(column, row, &mut bytes)) else { return };
-    match Value::from_bytes(kind, &bytes) {
-        Some(Value::String(value)) if !as_json => text.push_str(&value),
-        // JSON has none of these.
-        Some(Value::Float(value)) if !value.is_finite() => text.push_str(&value.to_string()),
-        Some(Value::Double(value)) if !value.is_finite() => text.push_str(&value.to_string()),
-        Some(value) => {
-            let mut json = Vec::new();
-            if single_value::write(&value, kind, &mut json).is_ok() {
-                let json = String::from_utf8_lossy(&json);
-                text.push_str(if as_json { &json } else { json.trim_matches('"') });
-            }
+    let Some(value) = Value::from_bytes(kind, &bytes) else { return };
+    match (&value, kind) {
+        (Value::String(value), _) if !as_json => text.push_str(value),
+        // The fewest digits that tell the number from others of its type. JSON has no infinity and no NaN.
+        (Value::Float(value), ValueType::Float) => text.push_str(&format!("{value:?}")),
+        (Value::Double(value), _) => text.push_str(&format!("{value:?}")),
+        (Value::Time(_) | Value::Timestamp(_) | Value::TimestampNano(_), _) => {
+            let quote = if as_json { "\"" } else { "" };
+            text.push_str(&format!("{quote}{}{quote}", readable_time(&single_value_text(&value, kind))));
         }
-        None => {}
+        _ => {
+            let json = single_value_text(&value, kind);
+            text.push_str(if as_json { &json } else { json.trim_matches('"') });
+        }
     }
+}
+
+/// Returns a value as JSON, or an empty text if it has no such form.
+fn single_value_text(value: &Value, kind: ValueType) -> String {
+    let mut json = Vec::new();
+    match single_value::write(value, kind, &mut json) {
+        Ok(()) => String::from_utf8_lossy(&json).into_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Returns a time as people write it: `2026-01-31 22:31:08.5 UTC` for `"2026-01-31T22:31:08.500000+00:00"`.
+fn readable_time(json: &str) -> String {
+    let text = json.trim_matches('"');
+    let (text, zone) = text.strip_suffix("+00:00").map_or((text, ""), |text| (text, " UTC"));
+    let text = text.trim_end_matches('0').trim_end_matches('.').replace('T', " ");
+    format!("{text}{zone}")
 }

@@ -13,6 +13,7 @@ impl From<HealthError> for ApiError {
             HealthError::Metadata(error) => error.into(),
             HealthError::Unavailable(message) => Self::out_of_service(message),
             HealthError::Unreadable(message) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
+            HealthError::Store(error) => error.into(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl From<PartitionsHealth> for PartitionsEntry {
 impl From<(PartitionSummary, Vec<String>)> for PartitionEntry {
     fn from((summary, names): (PartitionSummary, Vec<String>)) -> Self {
         let PartitionSummary { spec_id, values, figures } = summary;
-        let PartitionFigures { data_files, data_bytes, data_records, delete_files } = figures;
+        let PartitionFigures { data_files, data_bytes, data_records, delete_files, .. } = figures;
         let values = names.into_iter().zip(values).map(|(name, value)| PartitionValue { name, value }).collect();
         Self { spec_id, values, data_files, data_bytes, data_records, delete_files }
     }

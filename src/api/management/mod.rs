@@ -23,6 +23,7 @@ pub(super) mod preview;
 pub(super) mod principal_roles;
 pub(super) mod restrictions;
 pub(super) mod scoped;
+pub(super) mod search;
 pub(super) mod server;
 pub(super) mod sign_in;
 pub(super) mod signing_keys;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::api::readiness::Problem;
 use crate::background::TaskState;
+use crate::base::latest::Failing;
 
 /// The task of scheduled backups.
 const BACKUPS: &str = "backups";
@@ -51,7 +52,14 @@ impl Part {
 /// Returns the parts. Takes at most the time of a check of readiness.
 pub(super) async fn parts(api: &Api, background: &[TaskState]) -> Vec<Part> {
     let problem = api.readiness.problem().await;
-    vec![database(api, problem), master_key(problem), backups(background), webhooks(api), audit(api)]
+    vec![
+        database(api, problem),
+        master_key(problem),
+        storage(&api.storage.all()),
+        backups(background),
+        webhooks(api),
+        audit(api),
+    ]
 }
 
 fn database(api: &Api, problem: Option<Problem>) -> Part {
@@ -70,6 +78,25 @@ const fn master_key(problem: Option<Problem>) -> Part {
         None => PartState::Ok,
     };
     Part::new("master-key", state)
+}
+
+/// Returns the health of the warehouses' storage, as the latest calls to each type of storage ended.
+fn storage(latest: &[(&'static str, Option<Failing>)]) -> Part {
+    let failing: Vec<_> = latest.iter().filter_map(|(target, failing)| Some((target, (*failing)?))).collect();
+    let state = match latest {
+        [] => PartState::Unknown,
+        _ => PartState::failing_if(!failing.is_empty()),
+    };
+    let describe = |(target, failing): &(&&str, Failing)| match failing.calls {
+        1 => format!("{target}: the last call failed ({})", failing.outcome),
+        calls => format!("{target}: the last {calls} calls failed ({})", failing.outcome),
+    };
+    Part {
+        waiting: Some(failing.iter().map(|(_, failing)| failing.calls).sum()),
+        lag_s: failing.iter().map(|(_, failing)| failing.since.elapsed().as_secs()).max(),
+        message: (!failing.is_empty()).then(|| failing.iter().map(describe).collect::<Vec<_>>().join("; ")),
+        ..Part::new("storage", state)
+    }
 }
 
 fn backups(background: &[TaskState]) -> Part {
@@ -103,6 +130,8 @@ fn audit(api: &Api) -> Part {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -110,5 +139,15 @@ mod tests {
         assert_eq!(master_key(Some(Problem::MasterKey)).state, PartState::Failing);
         assert_eq!(master_key(Some(Problem::Database)).state, PartState::Unknown);
         assert_eq!((master_key(None).state, backups(&[]).state), (PartState::Ok, PartState::Off));
+    }
+
+    #[test]
+    fn storage_is_failing_while_the_latest_calls_fail() {
+        let failing = |calls| Some(Failing { calls, since: Instant::now(), outcome: "unavailable" });
+        assert_eq!(storage(&[]).state, PartState::Unknown);
+        assert_eq!((storage(&[("s3", None)]).state, storage(&[("s3", None)]).message), (PartState::Ok, None));
+        let part = storage(&[("file", None), ("gcs", failing(1)), ("s3", failing(2))]);
+        let message = "gcs: the last call failed (unavailable); s3: the last 2 calls failed (unavailable)";
+        assert_eq!((part.state, part.waiting, part.message.as_deref()), (PartState::Failing, Some(3), Some(message)));
     }
 }

@@ -53,6 +53,7 @@ mod restore;
 mod restricted;
 mod restrictions;
 mod roles;
+mod search;
 mod sequence;
 mod settings;
 mod signing_keys;

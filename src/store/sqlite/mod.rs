@@ -42,6 +42,7 @@ mod reports;
 mod restricted;
 mod restrictions;
 mod roles;
+mod search;
 mod signing_keys;
 mod subscriptions;
 mod table_rows;

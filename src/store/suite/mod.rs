@@ -27,6 +27,7 @@ mod renamed;
 mod replaced;
 mod reports;
 mod restrictions;
+mod search;
 mod signing_keys;
 mod subscriptions;
 mod tables;
@@ -59,6 +60,7 @@ pub(super) use renamed::*;
 pub(super) use replaced::*;
 pub(super) use reports::*;
 pub(super) use restrictions::*;
+pub(super) use search::*;
 pub(super) use signing_keys::*;
 pub(super) use subscriptions::*;
 pub(super) use tables::*;
@@ -122,6 +124,7 @@ macro_rules! conformance {
             change_of_labels_leaves_one_event_and_a_repeated_one_none,
             labels_of_namespaces_are_listed_counted_and_end_with_them,
             labelled_tables_are_found_by_name_and_value_in_pages,
+            objects_are_found_by_a_part_of_their_name_in_pages,
             labels_of_what_is_missing_or_another_organisations_are_refused,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,

@@ -30,6 +30,7 @@ mod pulled_events;
 mod register;
 mod request_log;
 mod restrictions;
+mod search;
 mod sign;
 mod tables;
 mod telemetry;

@@ -67,7 +67,6 @@ pub const MAKE_DEFAULT: &str = "Make this the default warehouse";
 pub const MAKE_DEFAULT_HINT: &str = "Clients that name no warehouse use the default.";
 pub const MANAGE_WAREHOUSES: &str = "Manage warehouses";
 pub const NAMESPACE_LEVELS: &str = "Namespace, levels joined by dots (empty for the warehouse)";
-pub const NEW_NAME: &str = "New name";
 pub const NEW_SECRET: &str = "Secret of the signatures";
 pub const NEW_SECRET_HINT: &str =
     "Copy it now. It cannot be shown again. The receiver checks the signatures of events with it.";
@@ -128,6 +127,7 @@ pub const UNCHANGED: &str = "unchanged";
 pub const URL: &str = "URL";
 pub const USERS: &str = "Users";
 pub const USERS_HINT: &str = "People and services of identity providers. Each is added at the first sign-in.";
+pub const WHAT_CHANGED: &str = "What changed";
 pub const WHOLE_WAREHOUSE: &str = "the warehouse";
 
 /// Returns the message about a change, by its word in the address of a page.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::health::small_bytes;
 use crate::document::{PartitionSpec, Transform};
 use crate::scan::calendar::format_date;
 use crate::scan::single_value;
@@ -67,6 +68,10 @@ pub struct PartitionFigures {
     pub data_records: u64,
     /// Files with deletes, and deletion vectors.
     pub delete_files: u64,
+    /// Data files that are small.
+    pub small_files: u64,
+    /// Their size, in bytes.
+    pub small_bytes: u64,
 }
 
 impl PartitionFigures {
@@ -76,6 +81,16 @@ impl PartitionFigures {
         self.data_bytes = self.data_bytes.saturating_add(other.data_bytes);
         self.data_records = self.data_records.saturating_add(other.data_records);
         self.delete_files += other.delete_files;
+        self.small_files += other.small_files;
+        self.small_bytes = self.small_bytes.saturating_add(other.small_bytes);
+    }
+
+    /// Returns how many files a compaction rewrites because they are small: all small ones or none, by the rule of compactions for the files
+    /// of a partition that fit into one new file.
+    fn compactable_files(&self, target_bytes: u64, min_input_files: u64) -> u64 {
+        let are_enough = self.small_files >= min_input_files.max(2);
+        let are_large = self.small_files > 1 && self.small_bytes >= small_bytes(target_bytes);
+        if are_enough || are_large { self.small_files } else { 0 }
     }
 }
 
@@ -112,6 +127,14 @@ impl PartitionCounts {
                 self.value_bytes += bytes;
             }
         }
+    }
+
+    /// Returns how many small files a compaction rewrites in these partitions. `target_bytes` is the size that writers aim at, and
+    /// `min_input_files` the fewest small files of a partition that are worth a rewrite.
+    #[must_use]
+    pub fn compactable_files(&self, target_bytes: u64, min_input_files: usize) -> u64 {
+        let min_input_files = u64::try_from(min_input_files).unwrap_or(u64::MAX);
+        self.counted.values().map(|figures| figures.compactable_files(target_bytes, min_input_files)).sum()
     }
 
     /// Returns how many partitions were told apart.
@@ -259,9 +282,26 @@ mod tests {
     }
 
     #[test]
+    fn only_partitions_with_enough_small_files_or_bytes_are_compacted() {
+        let counts = |partitions: &[&[u64]]| {
+            let mut counts = PartitionCounts::default();
+            for (number, files) in partitions.iter().enumerate() {
+                for bytes in *files {
+                    let file = PartitionFigures { small_files: 1, small_bytes: *bytes, ..PartitionFigures::default() };
+                    counts.add(0, vec![Some(number.to_string())], &file);
+                }
+            }
+            counts.compactable_files(1_000, 5)
+        };
+        assert_eq!(counts(&[&[1]; 100]), 0, "one file in each partition");
+        assert_eq!(counts(&[&[1, 1, 1, 1], &[1; 5]]), 5);
+        assert_eq!(counts(&[&[400, 350], &[400, 340]]), 2, "two files that fill a new one");
+    }
+
+    #[test]
     fn partitions_beyond_the_limit_are_left_out_and_said() {
         let mut counts = PartitionCounts::default();
-        let file = PartitionFigures { data_files: 1, data_bytes: 10, data_records: 1, delete_files: 0 };
+        let file = PartitionFigures { data_files: 1, data_bytes: 10, data_records: 1, ..PartitionFigures::default() };
         for value in 0..COUNTED_PARTITIONS {
             counts.add(0, vec![Some(value.to_string())], &file);
         }

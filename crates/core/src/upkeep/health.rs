@@ -60,6 +60,8 @@ pub struct FileFigures {
     pub data_records: u64,
     /// Data files that are smaller than 75 % of the target.
     pub small_files: u64,
+    /// Small data files that a compaction rewrites: those of partitions with enough of them.
+    pub compactable_files: u64,
     /// Files with deletes by position, and deletion vectors.
     pub position_delete_files: u64,
     /// Files with deletes by value.
@@ -78,7 +80,7 @@ impl FileFigures {
         self.data_files += 1;
         self.data_bytes = self.data_bytes.saturating_add(bytes);
         self.data_records = self.data_records.saturating_add(records);
-        self.small_files += u64::from(bytes < target_bytes / 100 * SMALL_PERCENT);
+        self.small_files += u64::from(bytes < small_bytes(target_bytes));
     }
 
     /// Counts a file with deletes. Several deletion vectors of one file each have their own size.
@@ -160,6 +162,12 @@ pub fn target_file_bytes(properties: &Properties) -> u64 {
     own.filter(|bytes| *bytes > 0).unwrap_or(USUAL_TARGET_BYTES)
 }
 
+/// Returns the size below which a data file is small, in bytes.
+#[must_use]
+pub const fn small_bytes(target_bytes: u64) -> u64 {
+    target_bytes / 100 * SMALL_PERCENT
+}
+
 /// A kind of finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FindingKind {
@@ -227,11 +235,12 @@ pub fn findings(figures: &HealthFigures) -> Vec<Finding> {
         }
     };
     add(
-        files.small_files >= SMALL_FILES && percent(files.small_files, files.data_files) >= SMALL_FILES_PERCENT,
+        files.compactable_files >= SMALL_FILES
+            && percent(files.compactable_files, files.data_files) >= SMALL_FILES_PERCENT,
         FindingKind::SmallFiles,
         format!(
-            "{} of {} data files are small: the average is {} KiB",
-            files.small_files,
+            "{} of {} data files are small, with others in their partitions: the average is {} KiB",
+            files.compactable_files,
             files.data_files,
             files.data_bytes / files.data_files.max(1) / 1_024
         ),
@@ -241,13 +250,15 @@ pub fn findings(figures: &HealthFigures) -> Vec<Finding> {
         files.delete_records > 0 && percent(files.delete_records, files.data_records) >= DELETES_PERCENT,
         FindingKind::ManyDeletes,
         format!("{} deletes stand against {} records", files.delete_records, files.data_records),
-        "Compact the data files (compact-files), so that readers do not apply the deletes each time.",
+        "Compact the data files (compact-files), so that readers do not apply the deletes each time. It rewrites files of which 30 percent \
+         of the rows are deleted.",
     );
     add(
         files.equality_delete_files > 0,
         FindingKind::EqualityDeletes,
         format!("{} files have deletes by value, which readers apply to all older data", files.equality_delete_files),
-        "Compact the data files (compact-files), or let the writer use deletes by position or deletion vectors.",
+        "Let the writer use deletes by position or deletion vectors. A compaction (compact-files) rewrites files to which 10 delete files \
+         apply.",
     );
     add(
         figures.snapshots >= SNAPSHOTS,
@@ -306,6 +317,7 @@ mod tests {
             ..HealthFigures::default()
         };
         (0..20).for_each(|_| figures.files.add_data_file(10_000, 100, USUAL_TARGET_BYTES));
+        figures.files.compactable_files = 20;
         figures.files.add_delete_file(true, 100, 200);
         assert_eq!(
             kinds(&figures),
@@ -327,6 +339,13 @@ mod tests {
         let stored = serde_json::to_value(counts).unwrap();
         let by_name: Vec<u64> = HealthCounts::NAMES.iter().map(|name| stored[name].as_u64().unwrap()).collect();
         assert_eq!(by_name, counts.values());
+    }
+
+    #[test]
+    fn small_files_that_no_compaction_rewrites_are_no_finding() {
+        let mut figures = HealthFigures::default();
+        (0..1_000).for_each(|_| figures.files.add_data_file(10_000, 100, USUAL_TARGET_BYTES));
+        assert_eq!((kinds(&figures), figures.files.small_files), (vec![], 1_000));
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub use distribution::{
 };
 pub use expire::{ExpireRules, Expired, ExpiredRef, ExpiredSnapshot, MAX_EXPIRED, SnapshotReason, expire};
 pub use health::{
-    FileFigures, Finding, FindingKind, HealthCounts, HealthFigures, HealthSummary, findings, target_file_bytes,
+    FileFigures, Finding, FindingKind, HealthCounts, HealthFigures, HealthSummary, findings, small_bytes,
+    target_file_bytes,
 };
 pub use orphans::{FileNames, FilePaths, KnownFiles, Stays, file_stays};
 pub use policy::{

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
-use arrow_array::{Array, ArrayRef, BinaryArray, Date32Array, Float64Array, Int64Array, RecordBatch, StructArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int32Array, Int64Array, RecordBatch, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    TimestampNanosecondArray,
+};
 use arrow_schema::DataType;
 use serde_json::json;
 
@@ -104,6 +108,100 @@ fn values_are_texts_and_nested_ones_json() {
     let first = ["[1, null]", "00FF", "1970-01-01", "NaN", r#"{"a \"b\"": 1.5}"#, r#"[["k\"", 7]]"#];
     assert_eq!(rows[0], first.map(Some));
     assert_eq!(rows[1], [None, Some(""), None, Some("0.5"), Some(r#"{"a \"b\"": null}"#), Some("[]")]);
+}
+
+#[test]
+fn values_of_all_primitive_types_are_shown_as_people_write_them() {
+    let kinds = [
+        "boolean",
+        "int",
+        "float",
+        "double",
+        "decimal(9,2)",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "timestamp_ns",
+        "timestamptz_ns",
+        "uuid",
+        "fixed[2]",
+    ];
+    let field = |(at, kind): (usize, &&str)| json!({ "id": at + 1, "name": kind, "required": false, "type": kind });
+    let mut fields: Vec<_> = kinds.iter().enumerate().map(field).collect();
+    fields.push(json!({ "id": 20, "name": "pair", "required": false, "type": { "type": "struct", "fields": [
+        { "id": 21, "name": "x", "required": false, "type": "float" },
+        { "id": 22, "name": "at", "required": false, "type": "timestamptz" }] } }));
+    let mut lake = Lake::new(3, json!(fields), json!([]), json!({}));
+    let schema = lake.schema();
+    let noon_us = 12 * 3_600_000_000_i64;
+    let uuid = 0xf79c_3e09_677c_4bbd_a479_3f34_9cb7_85e7_u128.to_be_bytes();
+    let DataType::Struct(pair) = schema.field(12).data_type() else { panic!("a struct") };
+    let zoned = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
+    let pair = StructArray::new(
+        pair.clone(),
+        vec![Arc::new(Float32Array::from(vec![0.1, -1.5])), Arc::new(zoned(vec![noon_us, -1]))],
+        None,
+    );
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BooleanArray::from(vec![true, false])),
+        Arc::new(Int32Array::from(vec![7, -7])),
+        Arc::new(Float32Array::from(vec![0.1, f32::INFINITY])),
+        Arc::new(Float64Array::from(vec![0.1, 1e300])),
+        Arc::new(Decimal128Array::from(vec![1_420, -5]).with_precision_and_scale(9, 2).unwrap()),
+        Arc::new(Time64MicrosecondArray::from(vec![noon_us, noon_us + 120_000])),
+        Arc::new(TimestampMicrosecondArray::from(vec![noon_us, noon_us + 500_000])),
+        Arc::new(zoned(vec![0, -1])),
+        Arc::new(TimestampNanosecondArray::from(vec![0, 1])),
+        Arc::new(TimestampNanosecondArray::from(vec![0, 1]).with_timezone("UTC")),
+        Arc::new(FixedSizeBinaryArray::try_from_iter([uuid, [0; 16]].into_iter()).unwrap()),
+        Arc::new(FixedSizeBinaryArray::try_from_iter([[0, 255], [1, 2]].into_iter()).unwrap()),
+        Arc::new(pair),
+    ];
+    let cast = columns.iter().zip(schema.fields()).map(|(column, field)| {
+        assert_eq!(column.data_type(), field.data_type(), "{}", field.name());
+        Arc::clone(column)
+    });
+    let file = lake.file(&RecordBatch::try_new(Arc::clone(&schema), cast.collect()).unwrap(), Vec::new());
+    lake.add(std::slice::from_ref(&file));
+    let shown = preview(&mut lake.job(), LIMITS).unwrap();
+    let rows: Vec<Vec<&str>> =
+        shown.rows.iter().map(|row| row.iter().map(|text| text.as_deref().unwrap()).collect()).collect();
+    assert_eq!(
+        rows[0],
+        [
+            "true",
+            "7",
+            "0.1",
+            "0.1",
+            "14.20",
+            "12:00:00",
+            "1970-01-01 12:00:00",
+            "1970-01-01 00:00:00 UTC",
+            "1970-01-01 00:00:00",
+            "1970-01-01 00:00:00 UTC",
+            "f79c3e09-677c-4bbd-a479-3f349cb785e7",
+            "00FF",
+            r#"{"x": 0.1, "at": "1970-01-01 12:00:00 UTC"}"#,
+        ]
+    );
+    assert_eq!(
+        rows[1],
+        [
+            "false",
+            "-7",
+            "inf",
+            "1e300",
+            "-0.05",
+            "12:00:00.12",
+            "1970-01-01 12:00:00.5",
+            "1969-12-31 23:59:59.999999 UTC",
+            "1970-01-01 00:00:00.000000001",
+            "1970-01-01 00:00:00.000000001 UTC",
+            "00000000-0000-0000-0000-000000000000",
+            "0102",
+            r#"{"x": -1.5, "at": "1969-12-31 23:59:59.999999 UTC"}"#,
+        ]
+    );
 }
 
 #[test]

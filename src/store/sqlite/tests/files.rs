@@ -12,7 +12,9 @@ use tidewater_core::reserved_locations::Locations;
 use super::{names, opened, organisation, stranger};
 use crate::base::clock::fresh_uuid;
 use crate::base::secret::Secret;
-use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, table_rows, tables};
+use crate::store::sqlite::{
+    OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, search, table_rows, tables,
+};
 use crate::store::{
     Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Properties, Resource, SigningKey,
     SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions, WarehouseRef,
@@ -366,6 +368,10 @@ fn hot_reads_use_a_single_index_search() {
             tables::LIST,
             "SEARCH tabular USING COVERING INDEX tabular_listed \
              (organisation=? AND warehouse=? AND namespace=? AND kind=? AND name>?)",
+        ),
+        (
+            search::TABULARS,
+            "SEARCH tabular USING COVERING INDEX tabular_searched (organisation=? AND warehouse=? AND id>?)",
         ),
         (pointers::SWAP_IN_PLACE, "SEARCH tabular USING INDEX sqlite_autoindex_tabular_2 (organisation=? AND id=?)"),
         (

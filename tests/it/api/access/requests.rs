@@ -81,6 +81,7 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
             format!("{path}?action=load-table&namespace={}&table=t", objects.namespace)
         }
         "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/labels" => path + "?key=owner",
+        "GET /management/v1/organisations/{organisation}/warehouses/{warehouse}/search" => path + "?name=t",
         "DELETE /management/v1/signing-keys" => path + "?created-before-ms=1",
         _ => path,
     }

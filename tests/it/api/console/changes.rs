@@ -46,7 +46,8 @@ async fn namespace_is_created_and_dropped() {
 async fn table_is_dropped_and_restored() {
     let (catalog, tenant) = with_table().await;
     let mut browser = Browser::signed_in(&catalog, &tenant.key).await;
-    browser.act(&[("do", "drop-table"), ("w", "main"), ("ns", "ns"), ("t", "t")]).await;
+    let done = browser.act(&[("do", "drop-table"), ("w", "main"), ("ns", "ns"), ("t", "t")]).await;
+    assert!(done.contains("name=\"do\" value=\"restore\""), "the message restores it: {done}");
     assert_eq!(browser.get("table?w=main&ns=ns&t=t").await.status, 404);
     let bin = browser.page("bin?w=main").await;
     let id = bin.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
@@ -87,7 +88,8 @@ async fn roll_back_is_previewed_and_keeps_the_branchs_retention() {
     let fields = [("do", "roll-back"), ("w", "main"), ("ns", "ns"), ("t", "t"), ("name", "main"), ("snapshot", "1")];
     let stale = browser.post("do", &[&fields[..], &[("head", "2")]].concat()).await;
     assert_eq!(stale.status, 409, "another commit came between");
-    browser.act(&[&fields[..], &[("head", "3")]].concat()).await;
+    let done = browser.act(&[&fields[..], &[("head", "3")]].concat()).await;
+    assert!(done.contains("href=\"roll-back?w=main&#38;ns=ns&#38;t=t&#38;to=3\">Undo</a>"), "{done}");
     let main = refs(&catalog, &tenant).await["main"].clone();
     assert_eq!((&main["snapshot-id"], &main["min-snapshots-to-keep"]), (&json!(1), &json!(3)));
 }

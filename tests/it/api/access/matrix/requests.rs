@@ -77,6 +77,7 @@ fn path(row: &Row, template: &str, names: &Names, prefix: bool) -> String {
         ("GET /v1/config", _) => format!("{path}?warehouse={}", names.warehouse),
         ("GET /v1/namespaces", "parent") => format!("{path}?parent={}", levels.join("%1F")),
         (route, _) if route.ends_with("{warehouse}/labels") => path + "?key=owner",
+        (route, _) if route.ends_with("{warehouse}/search") => path + "?name=t",
         (_, "purge") => path + "?purgeRequested=true",
         (route, _) if route.ends_with("/access") => {
             format!("{path}?action=load-table&namespace={}&table={}", levels.join("%1F"), names.table)
