@@ -110,6 +110,34 @@ fn values_are_texts_and_nested_ones_json() {
     assert_eq!(rows[1], [None, Some(""), None, Some("0.5"), Some(r#"{"a \"b\"": null}"#), Some("[]")]);
 }
 
+/// Returns two values of each primitive type, and of a structure with the fields of `pair`.
+fn two_of_each_type(pair: &DataType) -> Vec<ArrayRef> {
+    let noon_us = 12 * 3_600_000_000_i64;
+    let uuid = 0xf79c_3e09_677c_4bbd_a479_3f34_9cb7_85e7_u128.to_be_bytes();
+    let DataType::Struct(pair) = pair else { panic!("a struct") };
+    let zoned = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
+    let pair = StructArray::new(
+        pair.clone(),
+        vec![Arc::new(Float32Array::from(vec![0.1, -1.5])), Arc::new(zoned(vec![noon_us, -1]))],
+        None,
+    );
+    vec![
+        Arc::new(BooleanArray::from(vec![true, false])),
+        Arc::new(Int32Array::from(vec![7, -7])),
+        Arc::new(Float32Array::from(vec![0.1, f32::INFINITY])),
+        Arc::new(Float64Array::from(vec![0.1, 1e300])),
+        Arc::new(Decimal128Array::from(vec![1_420, -5]).with_precision_and_scale(9, 2).unwrap()),
+        Arc::new(Time64MicrosecondArray::from(vec![noon_us, noon_us + 120_000])),
+        Arc::new(TimestampMicrosecondArray::from(vec![noon_us, noon_us + 500_000])),
+        Arc::new(zoned(vec![0, -1])),
+        Arc::new(TimestampNanosecondArray::from(vec![0, 1])),
+        Arc::new(TimestampNanosecondArray::from(vec![0, 1]).with_timezone("UTC")),
+        Arc::new(FixedSizeBinaryArray::try_from_iter([uuid, [0; 16]].into_iter()).unwrap()),
+        Arc::new(FixedSizeBinaryArray::try_from_iter([[0, 255], [1, 2]].into_iter()).unwrap()),
+        Arc::new(pair),
+    ]
+}
+
 #[test]
 fn values_of_all_primitive_types_are_shown_as_people_write_them() {
     let kinds = [
@@ -133,35 +161,11 @@ fn values_of_all_primitive_types_are_shown_as_people_write_them() {
         { "id": 22, "name": "at", "required": false, "type": "timestamptz" }] } }));
     let mut lake = Lake::new(3, json!(fields), json!([]), json!({}));
     let schema = lake.schema();
-    let noon_us = 12 * 3_600_000_000_i64;
-    let uuid = 0xf79c_3e09_677c_4bbd_a479_3f34_9cb7_85e7_u128.to_be_bytes();
-    let DataType::Struct(pair) = schema.field(12).data_type() else { panic!("a struct") };
-    let zoned = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
-    let pair = StructArray::new(
-        pair.clone(),
-        vec![Arc::new(Float32Array::from(vec![0.1, -1.5])), Arc::new(zoned(vec![noon_us, -1]))],
-        None,
-    );
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(BooleanArray::from(vec![true, false])),
-        Arc::new(Int32Array::from(vec![7, -7])),
-        Arc::new(Float32Array::from(vec![0.1, f32::INFINITY])),
-        Arc::new(Float64Array::from(vec![0.1, 1e300])),
-        Arc::new(Decimal128Array::from(vec![1_420, -5]).with_precision_and_scale(9, 2).unwrap()),
-        Arc::new(Time64MicrosecondArray::from(vec![noon_us, noon_us + 120_000])),
-        Arc::new(TimestampMicrosecondArray::from(vec![noon_us, noon_us + 500_000])),
-        Arc::new(zoned(vec![0, -1])),
-        Arc::new(TimestampNanosecondArray::from(vec![0, 1])),
-        Arc::new(TimestampNanosecondArray::from(vec![0, 1]).with_timezone("UTC")),
-        Arc::new(FixedSizeBinaryArray::try_from_iter([uuid, [0; 16]].into_iter()).unwrap()),
-        Arc::new(FixedSizeBinaryArray::try_from_iter([[0, 255], [1, 2]].into_iter()).unwrap()),
-        Arc::new(pair),
-    ];
-    let cast = columns.iter().zip(schema.fields()).map(|(column, field)| {
+    let columns = two_of_each_type(schema.field(12).data_type());
+    for (column, field) in columns.iter().zip(schema.fields()) {
         assert_eq!(column.data_type(), field.data_type(), "{}", field.name());
-        Arc::clone(column)
-    });
-    let file = lake.file(&RecordBatch::try_new(Arc::clone(&schema), cast.collect()).unwrap(), Vec::new());
+    }
+    let file = lake.file(&RecordBatch::try_new(schema, columns).unwrap(), Vec::new());
     lake.add(std::slice::from_ref(&file));
     let shown = preview(&mut lake.job(), LIMITS).unwrap();
     let rows: Vec<Vec<&str>> =
