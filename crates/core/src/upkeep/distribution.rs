@@ -293,9 +293,9 @@ mod tests {
             }
             counts.compactable_files(1_000, 5)
         };
-        assert_eq!(counts(&[&[1]; 100]), 0, "one file in each partition");
-        assert_eq!(counts(&[&[1, 1, 1, 1], &[1; 5]]), 5);
-        assert_eq!(counts(&[&[400, 350], &[400, 340]]), 2, "two files that fill a new one");
+        assert_eq!(counts(&[&[1][..]; 100]), 0, "one file in each partition");
+        assert_eq!(counts(&[&[1, 1, 1, 1][..], &[1; 5]]), 5);
+        assert_eq!(counts(&[&[400, 350][..], &[400, 340]]), 2, "two files that fill a new one");
     }
 
     #[test]

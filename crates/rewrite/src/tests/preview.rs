@@ -115,7 +115,7 @@ fn two_of_each_type(pair: &DataType) -> Vec<ArrayRef> {
     let noon_us = 12 * 3_600_000_000_i64;
     let uuid = 0xf79c_3e09_677c_4bbd_a479_3f34_9cb7_85e7_u128.to_be_bytes();
     let DataType::Struct(pair) = pair else { panic!("a struct") };
-    let zoned = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
+    let zoned = |values: Vec<i64>| TimestampMicrosecondArray::from(values).with_timezone("+00:00");
     let pair = StructArray::new(
         pair.clone(),
         vec![Arc::new(Float32Array::from(vec![0.1, -1.5])), Arc::new(zoned(vec![noon_us, -1]))],
@@ -131,7 +131,7 @@ fn two_of_each_type(pair: &DataType) -> Vec<ArrayRef> {
         Arc::new(TimestampMicrosecondArray::from(vec![noon_us, noon_us + 500_000])),
         Arc::new(zoned(vec![0, -1])),
         Arc::new(TimestampNanosecondArray::from(vec![0, 1])),
-        Arc::new(TimestampNanosecondArray::from(vec![0, 1]).with_timezone("UTC")),
+        Arc::new(TimestampNanosecondArray::from(vec![0, 1]).with_timezone("+00:00")),
         Arc::new(FixedSizeBinaryArray::try_from_iter([uuid, [0; 16]].into_iter()).unwrap()),
         Arc::new(FixedSizeBinaryArray::try_from_iter([[0, 255], [1, 2]].into_iter()).unwrap()),
         Arc::new(pair),
