@@ -51,7 +51,7 @@ pub use edit::{EditedTable, TableEdit};
 pub use error::CatalogError;
 pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;
-pub use label_search::{LabelPlace, LabelSearchPage, LabelledName};
+pub use label_search::{LabelPlace, LabelSearch, LabelSearchPage, LabelledName};
 pub use measures::CatalogMeasures;
 
 use crate::access::action::Action;
