@@ -12,20 +12,23 @@ import org.apache.iceberg.AppendFiles;
 import org.apache.iceberg.BaseTable;
 import org.apache.iceberg.DataFile;
 import org.apache.iceberg.DataFiles;
+import org.apache.iceberg.DeleteFile;
 import org.apache.iceberg.FileFormat;
+import org.apache.iceberg.FileMetadata;
 import org.apache.iceberg.ManifestFiles;
 import org.apache.iceberg.ManifestWriter;
 import org.apache.iceberg.Metrics;
 import org.apache.iceberg.PartitionData;
 import org.apache.iceberg.PartitionSpec;
+import org.apache.iceberg.RowDelta;
 import org.apache.iceberg.Schema;
 import org.apache.iceberg.types.Conversions;
 import org.apache.iceberg.types.Types;
 
 /**
- * Makes a table of many data files that exist only in manifests: {@code LargeTable FOLDER NAME FILES}. It has {@value #DAYS} days in
- * order, 16 buckets, ten columns with statistics and manifests of {@value #FILES_IN_MANIFEST} entries. Prints the location of its
- * metadata document.
+ * Makes a table of many data files that exist only in manifests: {@code LargeTable FOLDER NAME FILES [DELETES]}. It has {@value #DAYS} days in
+ * order, 16 buckets, ten columns with statistics and manifests of {@value #FILES_IN_MANIFEST} entries. The first {@code
+ * DELETES} data files have a file of position deletes each. Prints the location of its metadata document.
  *
  * <p>One day is 0.1 % of the files, in few manifests; {@code amount = n + 0.5} for a whole number below 1,000 is 0.1 % too, in all
  * manifests.
@@ -55,22 +58,31 @@ public final class LargeTable {
 
   public static void main(String[] arguments) throws IOException {
     int files = Integer.parseInt(arguments[2]);
+    int deletes = arguments.length > 3 ? Integer.parseInt(arguments[3]) : 0;
     PartitionSpec spec = PartitionSpec.builderFor(SCHEMA).day("seen").bucket("id", BUCKETS).build();
     BaseTable table =
         LocalTable.create(arguments[1], arguments[0] + "/" + arguments[1], SCHEMA, spec, Map.of("format-version", "2"));
     Random random = new Random(files);
     AppendFiles append = table.newFastAppend();
+    RowDelta delta = table.newRowDelta();
     for (int first = 0; first < files; first += FILES_IN_MANIFEST) {
       String location = table.location() + "/metadata/large-" + first + ".avro";
       ManifestWriter<DataFile> writer = ManifestFiles.write(2, table.spec(), table.io().newOutputFile(location), null);
       try (writer) {
         for (int number = first; number < Math.min(files, first + FILES_IN_MANIFEST); number++) {
-          writer.add(file(table.spec(), table.location(), number, files, random));
+          DataFile file = file(table.spec(), table.location(), number, files, random);
+          writer.add(file);
+          if (number < deletes) {
+            delta.addDeletes(delete(table.spec(), file));
+          }
         }
       }
       append.appendManifest(writer.toManifestFile());
     }
     append.commit();
+    if (deletes > 0) {
+      delta.commit();
+    }
     System.out.println(table.operations().current().metadataFileLocation());
   }
 
@@ -85,6 +97,18 @@ public final class LargeTable {
         .withPartition(partition)
         .withFileSizeInBytes(100_000_000L + random.nextInt(50_000_000))
         .withMetrics(metrics(day, random))
+        .build();
+  }
+
+  private static DeleteFile delete(PartitionSpec spec, DataFile file) {
+    return FileMetadata.deleteFileBuilder(spec)
+        .ofPositionDeletes()
+        .withPath(file.location().replace(".parquet", "-deletes.parquet"))
+        .withFormat(FileFormat.PARQUET)
+        .withPartition(file.partition())
+        .withFileSizeInBytes(10_000)
+        .withRecordCount(100)
+        .withReferencedDataFile(file.location())
         .build();
   }
 

@@ -7,7 +7,8 @@ Makes a table for each number of files, which exist only in manifests of 10,000 
 a filter, with a filter by day (0.1 % of the files, in few manifests) and with a filter by the bounds of a column (0.1 %, in all
 manifests). Each kind is planned cold and warm: by the server (all its tasks, read by four connections), by Java with the server, by Java
 alone with its thread pool, and by PyIceberg alone: the first round of a new process, and the others. Then loads of tables are
-measured alone and beside planning. docs/benchmark.md explains the figures.
+measured alone and beside planning. With `--deletes`, plans of a table with as many delete files are measured, with a new index of these
+deletes and with one that the server has kept. docs/benchmark.md explains the figures.
 """
 
 from __future__ import annotations
@@ -299,6 +300,38 @@ def measure_loads(options: argparse.Namespace, server: Server, files: int) -> No
         print(f"{title:34} {figure['requests_per_s']:12,.0f} {latency['p50']:9.3f} {latency['p99']:9.3f}  {times[0]}", flush=True)
 
 
+def task(server: Server, connection: http.client.HTTPConnection, table: str, row_filter: object, index: int) -> tuple[float, float]:
+    """Returns the seconds of a plan, and of one of its tasks."""
+    path, began = f"/{NAMESPACE}/tables/{table}", time.monotonic()
+    planned = server.post(connection, f"{path}/plan", {"filter": row_filter})
+    planned_s, token = time.monotonic() - began, json.loads(planned)["plan-tasks"][index]
+    began = time.monotonic()
+    text = server.post(connection, f"{path}/tasks", {"plan-task": token})
+    elapsed = time.monotonic() - began
+    if b'"delete-file-references":[' not in text:
+        raise SystemExit("the files of the task have no deletes")
+    return planned_s, elapsed
+
+
+def measure_deletes(options: argparse.Namespace, server: Server, table: str) -> None:
+    """Plans with filters that admit other partitions each, so that each needs an index of its own, and then again."""
+    server.restart()
+    connection = server.connection()
+    figures: dict[str, list[float]] = {"plan, new index": [], "its second task, kept index": [], "plan again, kept index": []}
+    # Warms the cache of manifests.
+    task(server, connection, table, True, 1)
+    for day in range(1, options.rounds + 1):
+        # The table begins 500 days before this day. Each filter leaves out one day more.
+        row_filter = {"type": "gt-eq", "term": "seen", "value": (DAY - timedelta(days=500 - day)).isoformat()}
+        for plan_name, task_name in (("plan, new index", "its second task, kept index"), ("plan again, kept index", "its second task, kept index")):
+            planned_s, task_s = task(server, connection, table, row_filter, 1)
+            figures[plan_name].append(planned_s)
+            figures[task_name].append(task_s)
+    print(f"\n{'a table with ' + format(options.deletes, ',') + ' delete files':40} {'median ms':>10} {'from':>8} {'to':>8}")
+    for name, seconds in figures.items():
+        print(f"{name:40} {statistics.median(seconds) * 1e3:10.1f} {min(seconds) * 1e3:8.1f} {max(seconds) * 1e3:8.1f}", flush=True)
+
+
 def compiled(options: argparse.Namespace, folder: Path) -> Path:
     sources = [str(path) for part in ("tests/compat/planning", "bench/planning") for path in (ROOT / part).glob("*.java")]
     classes = folder / "classes"
@@ -313,8 +346,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--bench", type=Path, default=build / "tidewater-bench", help="the client of loads [default: that of target/dist]")
     parser.add_argument("--jars", type=Path, default=ROOT / "target/compat/oracle", help="the jars of `cargo xtask fetch planning`")
     parser.add_argument("--java", default=shutil.which("java") or "java")
-    parser.add_argument("--files", type=lambda text: [int(one) for one in text.split(",")], default=[1_000, 100_000])
+    parser.add_argument("--files", type=lambda text: [int(one) for one in text.split(",") if one], default=[1_000, 100_000])
     parser.add_argument("--filters", type=lambda text: text.split(","), default=list(FILTERS))
+    parser.add_argument("--deletes", type=int, default=0, help="measure also a table of so many data files with a delete file each")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=30, help="after which no further round of a measurement begins")
     parser.add_argument("--pyiceberg-most", type=int, default=100_000, help="the largest table that PyIceberg plans: it needs minutes for a million files")
@@ -342,6 +376,14 @@ def main() -> None:
                 tables[files] = java(options, classes, "LargeTable", server.lake.as_uri(), f"files{files}", str(files))
                 body = {"name": f"files{files}", "metadata-location": tables[files]}
                 server.post(server.connection(), f"/{NAMESPACE}/register", body)
+            if options.deletes:
+                table = f"deletes{options.deletes}"
+                say(f"making a table of {options.deletes} files with deletes")
+                location = java(options, classes, "LargeTable", server.lake.as_uri(), table, *[str(options.deletes)] * 2)
+                server.post(server.connection(), f"/{NAMESPACE}/register", {"name": table, "metadata-location": location})
+                measure_deletes(options, server, table)
+            if not options.files:
+                return
             print(HEAD)
             for files, metadata in tables.items():
                 measure(options, classes, server, files, metadata)

@@ -52,7 +52,7 @@ pub use edit::{EditedTable, TableEdit};
 pub use error::CatalogError;
 pub use events::{EventCursor, EventQuery, PulledEvent, PulledPage};
 pub use find::CommitTarget;
-pub use label_search::{LabelPlace, LabelSearchPage, LabelledName};
+pub use label_search::{LabelPlace, LabelSearch, LabelSearchPage, LabelledName};
 pub use measures::CatalogMeasures;
 pub use name_search::{FoundName, SearchPage, SearchPlace};
 

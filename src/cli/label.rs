@@ -66,12 +66,15 @@ Examples:
         #[command(flatten)]
         on: OnArgument,
     },
-    /// Find the namespaces, tables and views that have a label of their own, or whose columns have it
+    /// Find the namespaces, tables and views that have or inherit a label, or whose columns have it
     #[command(after_help = "Example:\n  tidewater label find class=pii --org acme")]
     Find {
         /// The label's name, and its value unless any will do
         #[arg(value_name = "NAME[=VALUE]")]
         label: String,
+        /// Leave out objects that only inherit the label
+        #[arg(long)]
+        own: bool,
         #[command(flatten)]
         warehouse: WarehouseArgument,
         #[command(flatten)]
@@ -160,18 +163,18 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
         Command::Delete { names, column, on } => {
             on.change(client, column, json!({ "remove": names }), "Deleted labels of").await
         }
-        Command::Find { label, warehouse, format } => {
+        Command::Find { label, own, warehouse, format } => {
             let query = match label.split_once('=') {
                 Some((name, value)) => format!("key={}&value={}", encoded(name), encoded(value)),
                 None => format!("key={}", encoded(label)),
             };
-            let path = warehouse.find(client).await?.path(&format!("/labels?{query}"));
+            let path = warehouse.find(client).await?.path(&format!("/labels?inherited={}&{query}", !own));
             let found = client.list(&path, "objects").await?;
             if format.json {
                 return output::json(&found);
             }
             let rows: Vec<_> = found.iter().flat_map(found_rows).collect();
-            output::table(&["type", "object", "of", "value"], &rows, "no object has the label")
+            output::table(&["type", "object", "of", "value", "from"], &rows, "no object has the label")
         }
         Command::Show(on) => {
             let labels = client.get(&on.path(client).await?).await?;
@@ -185,14 +188,21 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
 
 /// Returns an object with a label as rows: the object, then its columns.
 fn found_rows(object: &Value) -> Vec<Vec<String>> {
-    let levels = object["namespace"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let name = levels.chain(object["name"].as_str()).collect::<Vec<_>>().join(".");
-    let row = |of: String, value: &Value| {
-        vec![text(object, "type"), name.clone(), of, value.as_str().unwrap_or_default().to_owned()]
+    let levels = |levels: &Value| -> Vec<String> {
+        levels.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let own = object.get("value").map(|value| row("the object".to_owned(), value));
+    let name = levels(&object["namespace"]).into_iter().chain(object["name"].as_str().map(str::to_owned));
+    let name = name.collect::<Vec<_>>().join(".");
+    let row = |of: String, value: &Value, from: String| {
+        vec![text(object, "type"), name.clone(), of, value.as_str().unwrap_or_default().to_owned(), from]
+    };
+    let itself = || "itself".to_owned();
+    let from = object.get("inherited-from").map_or_else(itself, |from| format!("namespace {}", levels(from).join(".")));
+    let own = object.get("value").map(|value| row("the object".to_owned(), value, from));
     let fields = object["fields"].as_array().into_iter().flatten();
-    own.into_iter().chain(fields.map(|field| row(format!("field {}", field["field-id"]), &field["value"]))).collect()
+    own.into_iter()
+        .chain(fields.map(|field| row(format!("field {}", field["field-id"]), &field["value"], itself())))
+        .collect()
 }
 
 /// Returns the labels in an answer as rows: of the object, then of columns.

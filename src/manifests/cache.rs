@@ -33,7 +33,8 @@ const LARGEST_SHARE: u64 = 4;
 /// How many times its capacity all parsed files may take, those of the cache included.
 const HELD_SHARE: u64 = 4;
 
-/// The least memory that all parsed files may take, in bytes.
+/// The least memory that all parsed files may take, in bytes. An organisation may take three quarters, so that its scans with slow clients do
+/// not stop those of others.
 const LEAST_HELD_BYTES: u64 = 256 << 20;
 
 /// The expected memory of an entry, in bytes.
@@ -213,21 +214,21 @@ impl ManifestCache {
         }
     }
 
-    /// Checks that what scans hold takes no more memory than it may.
+    /// Checks that what scans hold takes no more memory than it may, in all and for an organisation.
     ///
     /// # Errors
     /// `Busy`.
-    pub fn check_memory(&self) -> Result<(), ManifestError> {
-        self.shared.check_memory()
+    pub fn check_memory(&self, owner: Uuid) -> Result<(), ManifestError> {
+        self.shared.check_memory(owner)
     }
 
-    /// Counts the memory of something that scans made from manifests, until it is dropped.
+    /// Counts the memory of something that scans of an organisation made from manifests, until it is dropped.
     ///
     /// # Errors
     /// `Busy`.
-    pub fn hold<T>(&self, value: T, memory_bytes: usize) -> Result<Arc<Held<T>>, ManifestError> {
-        let held = self.shared.held.hold(value, memory_bytes, 0);
-        self.shared.check_memory()?;
+    pub fn hold<T>(&self, owner: Uuid, value: T, memory_bytes: usize) -> Result<Arc<Held<T>>, ManifestError> {
+        let held = self.shared.held.hold(owner, value, memory_bytes, 0);
+        self.shared.check_memory(owner)?;
         Ok(held)
     }
 
@@ -253,37 +254,41 @@ impl ManifestCache {
 }
 
 impl Shared {
-    fn check_memory(&self) -> Result<(), ManifestError> {
+    fn check_memory(&self, owner: Uuid) -> Result<(), ManifestError> {
         let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
         let most_bytes = capacity_bytes.saturating_mul(HELD_SHARE).max(self.least_held_bytes);
+        let most_of_one = most_bytes / 4 * 3;
+        if self.held.bytes_of(owner) > most_of_one {
+            return Err(ManifestError::Busy { most_bytes: most_of_one });
+        }
         if self.held.bytes() > most_bytes { Err(ManifestError::Busy { most_bytes }) } else { Ok(()) }
     }
 
     /// Reads and parses a file, on a worker with the organisation of the storage as owner.
     async fn read(&self, storage: &Storage, key: Key, location: &Location) -> Result<Cached, ManifestError> {
         let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
-        self.check_memory()?;
+        self.check_memory(storage.owner())?;
         let object = self.reader.read(storage, location).await?;
         let file_bytes = object.bytes.len() as u64;
         self.read_bytes.inc_by(file_bytes);
         let limits = Limits { unpacked_bytes: self.reader.limit_bytes(), ..Limits::default() };
-        let (kind, held) = (key.kind, self.held.clone());
+        let (kind, held, owner) = (key.kind, self.held.clone(), storage.owner());
         let parse = move |bytes: Bytes| match kind {
             FileKind::List => {
                 let list = ManifestList::parse(&bytes, &limits, Stop::NEVER)?;
                 let memory_bytes = list.size_bytes();
-                Ok(Cached::List(held.hold(list, memory_bytes, file_bytes)))
+                Ok(Cached::List(held.hold(owner, list, memory_bytes, file_bytes)))
             }
             FileKind::Manifest => {
                 let manifest = Manifest::parse(&bytes, &limits, Stop::NEVER)?;
                 let memory_bytes = manifest.size_bytes();
-                Ok(Cached::Manifest(held.hold(manifest, memory_bytes, file_bytes)))
+                Ok(Cached::Manifest(held.hold(owner, manifest, memory_bytes, file_bytes)))
             }
         };
         let parsed = self.reader.work_on_worker(storage, object, parse).await?;
         let cached = parsed.map_err(|error: tidewater_manifests::ManifestError| ManifestError::unreadable(error))?;
         // Other reads may have ended meanwhile.
-        self.check_memory()?;
+        self.check_memory(storage.owner())?;
         let largest_bytes = capacity_bytes / LARGEST_SHARE;
         if ByWeight.weight(&key, &cached) <= largest_bytes {
             self.cache.insert(key, cached.clone());

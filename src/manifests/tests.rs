@@ -183,7 +183,8 @@ async fn manifests_in_use_have_a_limit_of_memory_also_if_the_cache_does_not_keep
         assert_eq!(one.file_bytes(), file_bytes);
         cache.held_bytes()
     };
-    let cache = ManifestCache::with_least_held(0, memory_bytes, reader());
+    // An organisation may have three quarters.
+    let cache = ManifestCache::with_least_held(0, memory_bytes.next_multiple_of(3) / 3 * 4, reader());
     let one = cache.manifest(&storage, &location("1.avro")).await.unwrap();
     let refused = cache.manifest(&storage, &location("2.avro")).await.unwrap_err();
     assert!(matches!(refused, ManifestError::Busy { .. }), "{refused}");
@@ -191,4 +192,30 @@ async fn manifests_in_use_have_a_limit_of_memory_also_if_the_cache_does_not_keep
     drop(one);
     assert_eq!(cache.held_bytes(), 0);
     assert_eq!(cache.manifest(&storage, &location("2.avro")).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn manifests_in_use_of_an_organisation_leave_memory_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, storage) = storage(folder.path());
+    let location = |name: &str| root.join(name).unwrap();
+    for number in 1..=4 {
+        let file = format!("s3://b/{number}.parquet");
+        write_manifest(&folder.path().join(format!("{number}.avro")), &[&file]);
+    }
+    let (acme, other) = (storage.clone().owned_by(fresh_uuid()), storage.owned_by(fresh_uuid()));
+    let memory_bytes = {
+        let cache = ManifestCache::new(0, reader());
+        let _one = cache.manifest(&acme, &location("1.avro")).await.unwrap();
+        cache.held_bytes()
+    };
+    let cache = ManifestCache::with_least_held(0, 4 * memory_bytes, reader());
+    let mut held = Vec::new();
+    for name in ["1.avro", "2.avro", "3.avro"] {
+        held.push(cache.manifest(&acme, &location(name)).await.unwrap());
+    }
+    let refused = cache.manifest(&acme, &location("4.avro")).await.unwrap_err();
+    assert!(matches!(refused, ManifestError::Busy { most_bytes } if most_bytes == 3 * memory_bytes), "{refused}");
+    let of_other = cache.manifest(&other, &location("4.avro")).await.unwrap();
+    assert_eq!(of_other.len(), 1);
 }

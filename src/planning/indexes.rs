@@ -102,14 +102,14 @@ impl DeleteIndexes {
             let (document, limits) = (Arc::clone(document), *limits);
             let make = async move {
                 let busy = |error| PlanError::Busy(format!("the index of deletes {error}"));
-                manifests.check_memory().map_err(busy)?;
+                manifests.check_memory(owner).map_err(busy)?;
                 // The work ends when no scan waits for it any more.
                 let departure = Departure::default();
                 let (watch, key, bytes) = (departure.watch(), chosen.key, chosen.entries() * WORK_BYTES);
                 let make = move || chosen.index(&document.metadata, &limits, &watch);
                 let indexed = heavy.run(owner, bytes, make).await??;
                 let memory_bytes = indexed.size_bytes();
-                let held = manifests.hold(indexed, memory_bytes).map_err(busy)?;
+                let held = manifests.hold(owner, indexed, memory_bytes).map_err(busy)?;
                 cache.insert(key, Arc::clone(&held));
                 Ok(held)
             };

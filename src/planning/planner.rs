@@ -37,8 +37,8 @@ use crate::warehouse::{OpenWarehouse, StorageAccess};
 /// The most bytes of tasks and delete files in the answer to a plan, about.
 const INLINE_BYTES: usize = 8 << 20;
 
-/// The most bytes of the answer to a plan. Only delete files with very long paths or partitions make it so long.
-const MAX_INLINE_BYTES: usize = 64 << 20;
+/// The most bytes of the answer to a plan. Only delete files with long paths or partitions make it longer than [`INLINE_BYTES`].
+const MAX_INLINE_BYTES: usize = 2 * INLINE_BYTES;
 
 /// How long a plan collects files before it leaves the rest to plan tasks.
 const INLINE_TIME: Duration = Duration::from_secs(10);
@@ -48,6 +48,9 @@ const PART_BYTES: usize = 512 << 10;
 
 /// What stands between the tasks and the delete files of an answer.
 const DELETE_FILES: &[u8] = b"],\"delete-files\":[";
+
+/// The files of a plan that leaves all to plan tasks.
+const NO_FILES: &[u8] = b"\"file-scan-tasks\":[],\"delete-files\":[]";
 
 /// The end of the answer to a plan task.
 const END: &[u8] = b"]}";
@@ -183,26 +186,20 @@ impl Planning {
         let end = Position::before(u32::MAX);
         let places = (Position::START, end);
         let mut scan = self.begin(table, document, (&wanted, prepared), &departure, places).await?;
+        let all = scan.rest();
         let max_bytes = self.settings.max_bytes;
         // One more read fits, so that the plan makes progress and leaves the rest to plan tasks.
         let goes_on = |scan: &Scan| started.elapsed() < INLINE_TIME && scan.read_bytes() <= max_bytes / 2;
         let pause = scan.fill(&stops, goes_on).await?;
-        let mut text = [b"\"file-scan-tasks\":[".as_slice(), &scan.take_text(), DELETE_FILES].concat();
-        while !scan.write_deletes(INLINE_BYTES).await? {
-            text.append(&mut scan.take_text());
-            if text.len() > MAX_INLINE_BYTES {
-                let message = format!(
-                    "The delete files of the first data files take more than {MAX_INLINE_BYTES} bytes of text: compact the table, or filter by partition"
-                );
-                return Err(PlanError::Unsupported(message));
-            }
-        }
-        text.append(&mut scan.take_text());
-        text.push(b']');
+        let most = most_tokens(wanted.filter.as_deref());
+        let Some(text) = inline_text(&mut scan).await? else {
+            // The answers to plan tasks are sent in parts, and may be as long as they are.
+            let ranges = split(&all, Position::START, self.settings.task_files, most);
+            return Ok(Planned { text: NO_FILES.to_vec(), tokens: self.tokens(table, wanted, ranges).await? });
+        };
         self.count(&scan);
         let tokens = match pause {
             Pause::Stop if !scan.work().has_rows(&stops) => {
-                let most = most_tokens(wanted.filter.as_deref());
                 let ranges = split(&scan.rest(), scan.position(), self.settings.task_files, most);
                 self.tokens(table, wanted, ranges).await?
             }
@@ -266,7 +263,7 @@ impl Planning {
         let (heavy, owner) = (&self.heavy, warehouse.warehouse_ref.organisation.0);
         let reader = TableReader::new(&self.manifests, warehouse, document)?;
         let lists = wanted.lists(&document.metadata)?;
-        let source = Source::read(&reader, &lists, &self.settings).await?;
+        let source = Source::read(&reader, &lists, &self.settings, (heavy, owner, &departure.watch())).await?;
         // The whole filter can be compared with each manifest. It takes no memory.
         let bytes = (source.len() as u64 * (ENTRY_BYTES + wanted.filter_bytes())).min(INLINE_BYTES as u64);
         let watch = departure.watch();
@@ -337,6 +334,22 @@ impl Planning {
 
     fn count(&self, scan: &Scan) {
         self.measures.count(scan.work().considered, scan.work().files);
+    }
+}
+
+/// Returns the text of a plan's files and their delete files. `None` if it is too long for one answer.
+async fn inline_text(scan: &mut Scan) -> Result<Option<Vec<u8>>, PlanError> {
+    let mut text = [b"\"file-scan-tasks\":[".as_slice(), &scan.take_text(), DELETE_FILES].concat();
+    loop {
+        let has_all = scan.write_deletes(PART_BYTES).await?;
+        text.append(&mut scan.take_text());
+        if text.len() > MAX_INLINE_BYTES {
+            return Ok(None);
+        }
+        if has_all {
+            text.push(b']');
+            return Ok(Some(text));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tidewater_core::restrictions::planning::ScanRestriction;
 use tidewater_core::scan::bound::{Bound, bind};
 use tidewater_core::scan::columns::ColumnNames;
 use tidewater_core::scan::expression::Expression;
-use tidewater_core::scan::partition::{PartitionFilter, field_types};
+use tidewater_core::scan::partition::{PartitionFilter, client_types};
 use tidewater_core::scan::project::inclusive;
 use tidewater_core::scan::residual::Residuals;
 use tidewater_core::scan::value::ValueType;
@@ -77,7 +77,7 @@ impl Prepared {
         let prepare = |spec: &PartitionSpec| {
             let (inclusive, residuals) = (inclusive(&bound, spec, index), Residuals::new(&bound, spec, index));
             let visible = hidden.as_ref().map(|visible| Residuals::new(visible, spec, index));
-            SpecFilter { spec_id: spec.id(), inclusive, residuals, visible, types: field_types(spec, &current) }
+            SpecFilter { spec_id: spec.id(), inclusive, residuals, visible, types: client_types(spec, &current) }
         };
         let specs = table.partition_specs().map(|spec| (spec.id(), prepare(spec))).collect();
         Ok(Self { specs, statistics, hides: hidden.is_some() })

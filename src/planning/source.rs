@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tidewater_core::document::{Element, Snapshot};
 use tidewater_core::scan::range::SourceSnapshots;
 use tidewater_manifests::{Entry, ManifestContent, ManifestFile, ManifestList, Status};
+use uuid::Uuid;
 
 use super::departure::Watch;
 use super::error::PlanError;
@@ -14,7 +15,11 @@ use super::position::Weighed;
 use super::prepared::Prepared;
 use super::reader::TableReader;
 use crate::config::PlanningConfig;
+use crate::heavy::Heavy;
 use crate::manifests::Held;
+
+/// About how much memory the work on a manifest of a list takes, in bytes.
+const MANIFEST_BYTES: u64 = 256;
 
 /// The manifests of a scan.
 #[derive(Debug)]
@@ -49,48 +54,26 @@ impl Source {
     /// Reads the manifest lists of snapshots.
     ///
     /// # Errors
-    /// `Unsupported` if there are more manifests or files than the limits, or a snapshot has no manifest list; those of reading.
+    /// `Unsupported` if there are more manifests or files than the limits, or a snapshot has no manifest list; those of reading; `Heavy`.
     pub(super) async fn read(
         reader: &TableReader,
         snapshots: &SnapshotLists,
         limits: &PlanningConfig,
+        (heavy, owner, watch): (&Arc<Heavy>, Uuid, &Watch),
     ) -> Result<Self, PlanError> {
         let mut source = Self { list: None, copies: Vec::new(), data: Vec::new(), deletes: Vec::new(), added_in: None };
         if snapshots.is_incremental {
             source.added_in = Some(snapshots.lists.iter().map(|(id, _)| *id).collect());
             check(snapshots.lists.len() as u64, limits.max_manifests, "manifest lists", "planning.max_manifests")?;
         }
-        let (mut files, mut delete_files) = (0, 0);
-        let mut seen = HashSet::new();
+        let mut chosen = Choice { source, seen: HashSet::new(), files: 0, delete_files: 0 };
         for (_, path) in &snapshots.lists {
             let list = reader.list(path).await?;
-            for (index, file) in (0..).zip(list.files()) {
-                let is_left_out = snapshots.is_incremental && file.content == ManifestContent::Deletes;
-                // The newest list comes first: it has the row ids that an older one may lack.
-                if is_left_out || source.is_from_elsewhere(file) || !seen.insert(file.path.clone()) {
-                    continue;
-                }
-                let index = if snapshots.is_incremental { source.copy(file) } else { index };
-                match file.content {
-                    ManifestContent::Data => {
-                        source.data.push(index);
-                        files += live_files(file).unwrap_or_default();
-                    }
-                    ManifestContent::Deletes => {
-                        source.deletes.push(index);
-                        delete_files += live_files(file).unwrap_or_default();
-                    }
-                }
-            }
-            if !snapshots.is_incremental {
-                source.list = Some(list);
-            }
-            let manifests = (source.data.len() + source.deletes.len()) as u64;
-            check(manifests, limits.max_manifests, "manifests", "planning.max_manifests")?;
-            check(files, limits.max_files, "data files", "planning.max_files")?;
-            check(delete_files, limits.max_delete_files, "delete files", "planning.max_delete_files")?;
+            let (bytes, limits, watch) = (list.files().len() as u64 * MANIFEST_BYTES, *limits, watch.clone());
+            let add = move || chosen.add(list, &limits, &watch).map(|()| chosen);
+            chosen = heavy.run(owner, bytes, add).await??;
         }
-        Ok(source)
+        Ok(chosen.source)
     }
 
     /// Copies a manifest of a list that is not held. Returns its index.
@@ -150,6 +133,49 @@ impl Source {
             (None, _) => true,
             (Some(added_in), Status::Added) => entry.snapshot_id().is_some_and(|id| added_in.contains(&id)),
         }
+    }
+}
+
+/// The manifests of the lists that were read.
+struct Choice {
+    source: Source,
+    /// Their locations.
+    seen: HashSet<Box<str>>,
+    files: u64,
+    delete_files: u64,
+}
+
+impl Choice {
+    /// Adds the manifests of a list.
+    ///
+    /// # Errors
+    /// `Unsupported` if there are more manifests or files than the limits; `Heavy` if the request ends.
+    fn add(&mut self, list: Arc<Held<ManifestList>>, limits: &PlanningConfig, watch: &Watch) -> Result<(), PlanError> {
+        let Self { source, seen, files, delete_files } = self;
+        let is_incremental = source.added_in.is_some();
+        for (index, file) in (0..).zip(list.files()) {
+            watch.check(index)?;
+            let is_left_out = is_incremental && file.content == ManifestContent::Deletes;
+            // The newest list comes first: it has the row ids that an older one may lack.
+            if is_left_out || source.is_from_elsewhere(file) || !seen.insert(file.path.clone()) {
+                continue;
+            }
+            let index = if is_incremental { source.copy(file) } else { index };
+            let (manifests, live) = match file.content {
+                ManifestContent::Data => (&mut source.data, &mut *files),
+                ManifestContent::Deletes => (&mut source.deletes, &mut *delete_files),
+            };
+            manifests.push(index);
+            *live += live_files(file).unwrap_or_default();
+            // At each, since a list can have a million.
+            check(source.len() as u64, limits.max_manifests, "manifests", "planning.max_manifests")?;
+        }
+        check(*files, limits.max_files, "data files", "planning.max_files")?;
+        check(*delete_files, limits.max_delete_files, "delete files", "planning.max_delete_files")?;
+        if !is_incremental {
+            source.list = Some(list);
+        }
+        Ok(())
     }
 }
 

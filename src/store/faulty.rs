@@ -458,6 +458,7 @@ stores_with_faults! {
     LabelStore {
         fn labels_update(warehouse_ref: WarehouseRef, on: &LabelledObject, update: &LabelUpdate, most_bytes: u64, change: &Change) -> Labels;
         fn labelled_list(warehouse_ref: WarehouseRef, filter: &LabelFilter, after: Option<TableId>, limit: u32) -> LabelledPage;
+        fn tabular_list(warehouse_ref: WarehouseRef, namespace: &NamespaceIdent, after: &str, limit: u32) -> Page<LabelledTabular>;
         fn labels_of_namespaces(organisation: OrganisationId) -> Vec<(WarehouseId, NamespaceIdent, Labels)>;
     }
     SearchStore {

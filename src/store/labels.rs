@@ -7,7 +7,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::change::Change;
 use super::error::{Result, StoreError};
-use super::pages::PageFill;
+use super::pages::{Page, PageFill};
 use super::table_kind::TableKind;
 use super::tables::TableRecord;
 use super::warehouses::WarehouseRef;
@@ -21,12 +21,12 @@ pub enum LabelledObject {
     Tabular(TableKind, TableId),
 }
 
-/// A table or view with labels.
+/// A table or view, with its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledTabular {
     /// Its name.
     pub ident: TableIdent,
-    /// Its record, with the labels.
+    /// Its record, which has the labels.
     pub record: TableRecord,
 }
 
@@ -69,6 +69,16 @@ pub trait LabelStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<LabelledPage>;
 
+    /// Lists the tables and views of a namespace with their labels, by name, after a name. A page has fewer than `limit` if it has many
+    /// bytes. A missing namespace has none.
+    async fn tabular_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+        after: &str,
+        limit: u32,
+    ) -> Result<Page<LabelledTabular>>;
+
     /// Lists the namespaces of an organisation that have labels.
     async fn labels_of_namespaces(
         &self,
@@ -101,12 +111,12 @@ impl<'a> Labelling<'a> {
     }
 
     /// Adds a table or view, unless it has another label.
-    pub(super) fn add(&mut self, ident: TableIdent, record: TableRecord, bytes: usize) {
-        let is_found = record.labels.as_deref().is_some_and(|labels| self.filter.find(labels).is_some());
+    pub(super) fn add(&mut self, one: LabelledTabular, bytes: usize) {
+        let is_found = self.filter.find(one.record.labels.as_deref(), None).is_some();
         self.fill.count_row(bytes, is_found);
-        self.last = Some(record.id);
+        self.last = Some(one.record.id);
         if is_found {
-            self.items.push(LabelledTabular { ident, record });
+            self.items.push(one);
         }
     }
 

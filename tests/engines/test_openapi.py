@@ -176,7 +176,7 @@ ADMINS += [
             (f"GET {WAREHOUSE}{path}/labels", {}, 200),
         )
     ),
-    (f"GET {WAREHOUSE}/labels", {"query": {"key": "owner", "value": "sales", "page-size": 1, "page-token": ""}}, 200),
+    (f"GET {WAREHOUSE}/labels", {"query": {"key": "owner", "value": "sales", "inherited": "false", "page-size": 1, "page-token": ""}}, 200),
     (f"GET {WAREHOUSE}/search", {"query": {"name": "t", "page-size": 1, "page-token": ""}}, 200),
     (f"GET {WAREHOUSE}/access", {"query": {"action": "load-table", "namespace": "ns", "table": "t"}}, 200),
     (f"POST {WAREHOUSE}/catalog-roles/{{catalog-role}}/grants", {"body": GRANT}, 204),

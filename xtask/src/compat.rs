@@ -106,7 +106,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
-    plans(workspace, planning::Scans { long: true }, options)?;
+    plans(workspace, planning::Scans { long: true, tables: None }, options)?;
     released(workspace, options.store)?;
     // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {

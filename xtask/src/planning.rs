@@ -14,8 +14,12 @@ const FOLDER: &str = "tests/compat/planning";
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Scans {
     /// Compare thousands of scans, instead of 240
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tables")]
     pub(crate) long: bool,
+
+    /// Number of random tables whose scans are compared, instead of 20
+    #[arg(long, value_name = "N")]
+    pub(crate) tables: Option<u32>,
 }
 
 /// Prepares Java and PyIceberg, and runs the script.
@@ -33,6 +37,9 @@ pub(crate) fn run(workspace: &Workspace, amount: Scans, seed: u64, store: &TestS
     script.args(["--seed", &seed.to_string()]).env("TIDEWATER_BIN", binary);
     if amount.long {
         script.arg("--long");
+    }
+    if let Some(tables) = amount.tables {
+        script.args(["--tables", &tables.to_string()]);
     }
     step::run(store.name_in(&mut script))
 }

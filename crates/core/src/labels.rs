@@ -10,6 +10,10 @@ use serde_json::json;
 
 use crate::name::{LEVEL_SEPARATOR, NamespaceIdent};
 
+mod search;
+
+pub use search::{FoundLabel, FoundValue, LabelFilter};
+
 /// The longest name of a label, in characters.
 pub const MAX_NAME_CHARS: usize = 128;
 
@@ -206,37 +210,6 @@ impl LabelUpdate {
     }
 }
 
-/// A label that objects are searched by: its name, and its value unless any will do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelFilter {
-    /// The name.
-    pub name: String,
-    /// The value.
-    pub value: Option<String>,
-}
-
-/// Where an object has a label: the label's value of the object itself, and of its columns by field id.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FoundLabel {
-    /// The value of the object's own label.
-    pub object: Option<String>,
-    /// The values of the labels of columns.
-    pub fields: BTreeMap<i32, String>,
-}
-
-impl LabelFilter {
-    /// Returns where labels have this one. `None` if they do not. Inherited labels do not count.
-    #[must_use]
-    pub fn find(&self, labels: &Labels) -> Option<FoundLabel> {
-        let value = |labels: &LabelMap| {
-            labels.get(&self.name).filter(|value| self.value.as_ref().is_none_or(|wanted| wanted == *value)).cloned()
-        };
-        let fields = labels.fields.iter().filter_map(|(id, labels)| Some((*id, value(labels)?)));
-        let found = FoundLabel { object: value(&labels.object), fields: fields.collect() };
-        (found.object.is_some() || !found.fields.is_empty()).then_some(found)
-    }
-}
-
 impl LabelEdit {
     fn apply(&self, labels: &mut LabelMap) {
         for name in &self.remove {
@@ -264,6 +237,12 @@ impl NamespaceLabels {
         self.0.is_empty()
     }
 
+    /// Returns the number of namespaces with labels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns the labels that objects in a namespace inherit: those of the namespace and of the namespaces around it. The nearest wins.
     #[must_use]
     pub fn inherited(&self, namespace: &NamespaceIdent) -> LabelMap {
@@ -271,13 +250,42 @@ impl NamespaceLabels {
         if self.is_empty() {
             return inherited;
         }
-        let key = namespace.as_key();
-        let ends = key.match_indices(LEVEL_SEPARATOR).map(|(end, _)| end).chain([key.len()]);
-        for labels in ends.filter_map(|end| self.0.get(&key[..end])) {
+        for labels in upper_keys(namespace).filter_map(|key| self.0.get(key)) {
             inherited.extend(labels.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         inherited
     }
+
+    /// Returns the label of a name that objects in a namespace inherit, as a pair of the namespace that has it and its value.
+    #[must_use]
+    pub fn nearest(&self, namespace: &NamespaceIdent, name: &str) -> Option<(NamespaceIdent, &str)> {
+        let with_label = upper_keys(namespace).filter_map(|key| Some((key, self.0.get(key)?.get(name)?)));
+        let (key, value) = with_label.last()?;
+        // A key of a prefix of levels is always a namespace's.
+        Some((NamespaceIdent::from_key(key).ok()?, value))
+    }
+
+    /// Returns whether a namespace has a label of its own with a name.
+    #[must_use]
+    pub fn has(&self, namespace: &NamespaceIdent, name: &str) -> bool {
+        self.0.get(namespace.as_key()).is_some_and(|labels| labels.contains_key(name))
+    }
+
+    /// Returns the namespaces that have a label of their own like the filter's, in the order of their keys.
+    #[must_use]
+    pub fn labelled(&self, filter: &LabelFilter) -> Vec<NamespaceIdent> {
+        let with_label = self.0.iter().filter(|(_, labels)| filter.value(labels).is_some());
+        let mut found: Vec<_> = with_label.filter_map(|(key, _)| NamespaceIdent::from_key(key).ok()).collect();
+        found.sort_unstable_by(|one, other| one.as_key().cmp(other.as_key()));
+        found
+    }
+}
+
+/// Returns the keys of the namespaces around a namespace from the top, and its own.
+fn upper_keys(namespace: &NamespaceIdent) -> impl Iterator<Item = &str> {
+    let key = namespace.as_key();
+    let ends = key.match_indices(LEVEL_SEPARATOR).map(|(end, _)| end).chain([key.len()]);
+    ends.map(|end| &key[..end])
 }
 
 /// Returns the labels of an object, with those that it inherits. Its own win.

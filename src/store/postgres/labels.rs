@@ -13,19 +13,25 @@ use super::convert::{Failure, column, get};
 use super::digests::namespace_digest;
 use super::events::event_add;
 use super::generations::raise;
-use super::pages::is_storable;
+use super::pages::{after_name, is_storable, one_more};
 use super::params::params;
 use super::state_rows::{self, Affected};
 use super::table_rows::{kind_text, namespace, record_at, resource};
 use crate::store::labels::{Labelling, labels_column, labels_of_column};
+use crate::store::pages::{MOST_LARGE_ITEMS, PageFill};
 use crate::store::{
-    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, ObjectKind, Operation, Resource,
-    Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, LabelledTabular, ObjectKind,
+    Operation, Page, PageRequest, Resource, Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
 };
 
 /// The tables and views with labels, from their index.
 const LABELLED: &str = "SELECT id, kind, metadata_location, owner, labels, namespace, name FROM tabular
     WHERE organisation = $1 AND warehouse = $2 AND id > $3 AND labels IS NOT NULL ORDER BY id LIMIT $4";
+
+/// The tables and views of a namespace.
+const IN_NAMESPACE: &str = "SELECT id, kind, metadata_location, owner, labels, namespace, name FROM tabular
+    WHERE organisation = $1 AND warehouse = $2 AND namespace_digest = $6 AND namespace = $3 AND name > $4
+    ORDER BY name LIMIT $5";
 
 /// How many rows of [`LABELLED`] are read at once. Labels have at most 16 KiB.
 const MOST_AT_ONCE: i64 = 250;
@@ -146,6 +152,13 @@ async fn labels_update(
     Ok(after)
 }
 
+/// Returns the table or view of a row with the columns of [`LABELLED`].
+fn labelled_at(row: &Row) -> Result<Option<LabelledTabular>> {
+    let ident = TableIdent::new(namespace(get(row, 5)?)?, get(row, 6)?);
+    let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+    Ok(record_at(row, 0)?.map(|record| LabelledTabular { ident, record }))
+}
+
 #[async_trait]
 impl LabelStore for PostgresStore {
     async fn labels_update(
@@ -177,15 +190,37 @@ impl LabelStore for PostgresStore {
                 if page.is_full() {
                     return Ok(page.end(false));
                 }
-                let ident = TableIdent::new(namespace(get(row, 5)?)?, get(row, 6)?);
-                let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
-                let Some(record) = record_at(row, 0)? else { continue };
-                page.add(ident, record, row.raw_size_bytes());
+                if let Some(one) = labelled_at(row)? {
+                    page.add(one, row.raw_size_bytes());
+                }
             }
             if (rows.len() as u64) < u64::try_from(MOST_AT_ONCE).unwrap_or(u64::MAX) {
                 return Ok(page.end(true));
             }
         }
+    }
+
+    async fn tabular_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        ident: &NamespaceIdent,
+        after: &str,
+        limit: u32,
+    ) -> Result<Page<LabelledTabular>> {
+        let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+        let page = PageRequest { after: Some(after.to_owned()), limit: Some(limit.min(MOST_LARGE_ITEMS)) };
+        let (key, digest) = (ident.as_key(), namespace_digest(ident));
+        let (after, limit) = (after_name(&page), one_more(&page));
+        let rows = self.read(IN_NAMESPACE, params![organisation, warehouse, key, after, limit, digest]).await?;
+        let (mut items, mut fill) = (Vec::new(), PageFill::of_large_items(page.limit));
+        for row in &rows {
+            if fill.is_full() {
+                return Ok(Page { items, more: true });
+            }
+            fill.count_row(row.raw_size_bytes(), true);
+            items.extend(labelled_at(row)?);
+        }
+        Ok(Page { items, more: false })
     }
 
     async fn labels_of_namespaces(

@@ -1,7 +1,7 @@
 //! Labels of namespaces, tables and views.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::labels::{LabelFilter, LabelUpdate, Labels};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -13,9 +13,10 @@ use super::pages::row_bytes;
 use super::pointers::resource;
 use super::table_rows::record_at;
 use crate::store::labels::{Labelling, labels_column, labels_of_column};
+use crate::store::pages::PageFill;
 use crate::store::{
-    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, ObjectKind, Operation, Resource,
-    Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
+    Change, EventDetails, EventObject, LabelStore, LabelledObject, LabelledPage, LabelledTabular, ObjectKind,
+    Operation, Page, Resource, Result, StoreError, TableKind, WarehouseRef, note_name, note_namespace,
 };
 
 /// The labels of an object as stored, and its event.
@@ -133,12 +134,43 @@ fn labelled_list(
         if page.is_full() {
             return Ok(page.end(false));
         }
-        let (of, name): (String, String) = (row.get(5)?, row.get(6)?);
-        let ident = TableIdent::new(namespace(&of)?, &name);
-        let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
-        page.add(ident, record_at(row)?, row_bytes(row));
+        page.add(labelled_at(row)?, row_bytes(row));
     }
     Ok(page.end(true))
+}
+
+/// The tables and views of a namespace.
+const IN_NAMESPACE: &str = "SELECT id, kind, metadata_location, owner, labels, namespace, name FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name > ?4 ORDER BY name";
+
+fn tabular_list(
+    connection: &Connection,
+    warehouse_ref: WarehouseRef,
+    namespace: &NamespaceIdent,
+    after: &str,
+    limit: u32,
+) -> Result<Page<LabelledTabular>> {
+    let (organisation, warehouse) = (warehouse_ref.organisation.0, warehouse_ref.warehouse.0);
+    let mut statement = connection.prepare_cached(IN_NAMESPACE)?;
+    let mut rows =
+        statement.query(params![organisation.as_bytes(), warehouse.as_bytes(), namespace.as_key(), after])?;
+    let (mut items, mut fill) = (Vec::new(), PageFill::of_large_items(Some(limit)));
+    while let Some(row) = rows.next()? {
+        if fill.is_full() {
+            return Ok(Page { items, more: true });
+        }
+        fill.count_row(row_bytes(row), true);
+        items.push(labelled_at(row)?);
+    }
+    Ok(Page { items, more: false })
+}
+
+/// Returns the table or view of a row with the columns of [`LABELLED`].
+fn labelled_at(row: &Row<'_>) -> Result<LabelledTabular> {
+    let (of, name): (String, String) = (row.get(5)?, row.get(6)?);
+    let ident = TableIdent::new(namespace(&of)?, &name);
+    let ident = ident.map_err(|error| StoreError::Corrupt(format!("tabular: {error}")))?;
+    Ok(LabelledTabular { ident, record: record_at(row)? })
 }
 
 #[async_trait]
@@ -164,6 +196,18 @@ impl LabelStore for SqliteStore {
     ) -> Result<LabelledPage> {
         let filter = filter.clone();
         let list = move |connection: &Connection| labelled_list(connection, warehouse_ref, &filter, after, limit);
+        self.read_list(Some(warehouse_ref.organisation), list).await
+    }
+
+    async fn tabular_list(
+        &self,
+        warehouse_ref: WarehouseRef,
+        namespace: &NamespaceIdent,
+        after: &str,
+        limit: u32,
+    ) -> Result<Page<LabelledTabular>> {
+        let (namespace, after) = (namespace.clone(), after.to_owned());
+        let list = move |connection: &Connection| tabular_list(connection, warehouse_ref, &namespace, &after, limit);
         self.read_list(Some(warehouse_ref.organisation), list).await
     }
 

@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, EventFilter, LabelledObject, LabelledPage, Operation, Resource, Restore, StoreError, TableKind,
-    WarehouseRef,
+    DropTerms, EventFilter, LabelledObject, LabelledPage, LabelledTabular, Operation, Page, Resource, Restore,
+    StoreError, TableKind, WarehouseRef,
 };
 
 const MANY: u64 = 1 << 20;
@@ -184,6 +184,69 @@ pub(in crate::store) async fn labelled_tables_are_found_by_name_and_value_in_pag
     }
     let filter = LabelFilter { name: "gdpr".to_owned(), value: None };
     assert_eq!(store.labelled_list(elsewhere, &filter, None, 10).await.unwrap(), LabelledPage::default());
+}
+
+pub(in crate::store) async fn tables_and_views_of_a_namespace_are_listed_with_their_labels_in_pages(store: Subject) {
+    let place = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let beside = stored_namespace(&store, place, "sales2").await;
+    create(&store, place, &ident(&beside, "a"), TableKind::Table, None).await.unwrap();
+    let own = labels(&[("class", "pii")]);
+    let mut expected = Vec::new();
+    for (name, kind, is_labelled) in [
+        ("a", TableKind::Table, true),
+        ("b", TableKind::View, false),
+        ("c", TableKind::View, true),
+        ("é", TableKind::Table, false),
+    ] {
+        let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+        if is_labelled {
+            replace(&store, place, &LabelledObject::Tabular(kind, id), &own).await.unwrap();
+        }
+        expected.push((ident(&sales, name), id, kind, is_labelled.then(|| own.clone())));
+    }
+    for limit in [1, 2, 4, 100] {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = store.tabular_list(place, &sales, &after, limit).await.unwrap();
+            assert!(page.items.len() <= limit as usize && (!page.more || !page.items.is_empty()), "{page:?}");
+            for LabelledTabular { ident, record } in page.items {
+                ident.name().clone_into(&mut after);
+                found.push((ident, record.id, record.kind, record.labels.as_deref().cloned()));
+            }
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "in pages of {limit}");
+    }
+    let none = Page { items: Vec::new(), more: false };
+    for (place, of, after) in [
+        (place, &sales, "é"),
+        (place, &namespace(&["none"]), ""),
+        (store_warehouse(&store).await, &sales, ""),
+        (store_warehouse_of(&store, place.organisation, "beside").await, &sales, ""),
+    ] {
+        assert_eq!(store.tabular_list(place, of, after, 10).await.unwrap(), none);
+    }
+}
+
+pub(in crate::store) async fn page_of_tables_with_long_labels_ends_early(store: Subject) {
+    let place = store_warehouse(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let value = "x".repeat(1_000);
+    let long = of_namespace(
+        &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"].map(|name| (name, value.as_str())),
+    );
+    for number in 100..180 {
+        let id = stored_table(&store, place, &ident(&sales, &number.to_string())).await;
+        replace(&store, place, &LabelledObject::Tabular(TableKind::Table, id), &long).await.unwrap();
+    }
+    let page = store.tabular_list(place, &sales, "", 1_000).await.unwrap();
+    assert!(page.more && (60..80).contains(&page.items.len()), "{} tables", page.items.len());
+    let last = page.items.last().unwrap().ident.name().to_owned();
+    let rest = store.tabular_list(place, &sales, &last, 1_000).await.unwrap();
+    assert_eq!((page.items.len() + rest.items.len(), rest.more), (80, false));
 }
 
 pub(in crate::store) async fn labels_of_what_is_missing_or_another_organisations_are_refused(store: Subject) {

@@ -125,6 +125,8 @@ macro_rules! conformance {
             labels_of_namespaces_are_listed_counted_and_end_with_them,
             labelled_tables_are_found_by_name_and_value_in_pages,
             objects_are_found_by_a_part_of_their_name_in_pages,
+            tables_and_views_of_a_namespace_are_listed_with_their_labels_in_pages,
+            page_of_tables_with_long_labels_ends_early,
             labels_of_what_is_missing_or_another_organisations_are_refused,
             namespace_drop_removes_its_grants,
             creator_owns_a_table_after_drop_and_restore,

@@ -1,4 +1,4 @@
-"""Judges scan planning on the server: `python run.py JAVA CLASSPATH WORK [--long] [--seed N]`; `cargo xtask compat planning` runs it.
+"""Judges scan planning on the server: `python run.py JAVA CLASSPATH WORK [--long | --tables N] [--seed N]`; `cargo xtask compat planning` runs it.
 
 Starts a server, and compares its plans of random tables with Iceberg's library, with the REST client of that library, and with
 PyIceberg; and rows that PyIceberg reads from real files. Fails at any difference that is not among ACCEPTED.
@@ -60,6 +60,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("classpath")
     parser.add_argument("work", type=Path)
     parser.add_argument("--long", action="store_true", help="compare thousands of scans")
+    parser.add_argument("--tables", type=int, help="compare the scans of fewer or more tables")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -110,6 +111,8 @@ def report(counts: Counter, differences: Counter, work: Path) -> bool:
 def main() -> int:
     options, began = parsed(), time.monotonic()
     amount = LONG if options.long else SHORT
+    if options.tables:
+        amount = {**amount, "tables": options.tables, "least": options.tables}
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
     data_dir = options.work / "data"

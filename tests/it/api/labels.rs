@@ -275,19 +275,25 @@ async fn search_finds_what_its_caller_may_load_in_pages() {
         }
     };
     let namespace = |levels: Value| json!({ "type": "namespace", "namespace": levels, "value": "pii", "fields": [] });
-    let table =
+    let own_table =
         json!({ "type": "table", "namespace": ["ns"], "name": "t", "fields": [{ "field-id": 1, "value": "pii" }] });
+    let mut table = own_table.clone();
+    (table["value"], table["inherited-from"]) = (json!("pii"), json!(["ns"]));
     let view = json!({ "type": "view", "namespace": ["ns"], "name": "v", "value": "pii", "fields": [] });
     let admin = &world.tenant.key;
-    let all = [namespace(json!(["ns"])), namespace(json!(["ns", "below"])), table.clone(), view.clone()];
-    for query in ["key=class", "key=class&value=pii"] {
+    let all = [namespace(json!(["ns"])), table.clone(), view.clone(), namespace(json!(["ns", "below"]))];
+    for query in ["key=class", "key=class&value=pii", "key=class&inherited=TRUE"] {
         assert_eq!(find(admin, query).await, all);
     }
+    let own = [namespace(json!(["ns"])), namespace(json!(["ns", "below"])), own_table, view.clone()];
+    assert_eq!(find(admin, "key=class&inherited=false").await, own);
     for query in ["key=class&value=other", "key=none", "key=object-labels"] {
         assert!(find(admin, query).await.is_empty(), "{query}");
     }
     assert_eq!(find(admin, "key=owner").await[0]["value"], "x");
-    world.catalog.get(admin, &format!("{LAKE}/labels")).await.error(400, "BadRequestException");
+    for query in ["", "?key=a&inherited=no", "?key=a&page-token=x"] {
+        world.catalog.get(admin, &format!("{LAKE}/labels{query}")).await.error(400, "BadRequestException");
+    }
 
     // A key without a role sees what it was granted.
     let path = "/management/v1/organisations/acme";
@@ -308,4 +314,98 @@ async fn search_finds_what_its_caller_may_load_in_pages() {
     let restriction = json!({ "masks": [{ "column": "id", "action": "sha-256-global" }] });
     machine(Method::PUT, format!("{LAKE}/namespaces/ns/tables/t/restrictions/role"), restriction, 204).await;
     assert!(find(key, "key=class").await.is_empty());
+}
+
+#[tokio::test]
+async fn search_finds_what_inherits_a_label_until_another_value_overrides_it() {
+    let world = World::new().await;
+    let levels = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
+    for path in ["ns.below.deep", "ns.other", "ns.other.deep", "ns.z", "open"] {
+        world.post("/v1/namespaces", &json!({ "namespace": levels(path) })).await.ok(200);
+        let tables = format!("/v1/namespaces/{}/tables", path.replace('.', "%1F"));
+        world.post(&tables, &create_table("u")).await.ok(200);
+    }
+    world.post("/v1/namespaces/open/tables", &create_table("own")).await.ok(200);
+    world.post("/v1/namespaces/ns/tables", &create_table("public")).await.ok(200);
+    let pii = json!({ "object-labels": { "class": "pii" } });
+    let open = json!({ "object-labels": { "class": "open" } });
+    for (on, labels) in [
+        ("ns", &pii),
+        ("ns/tables/public", &open),
+        ("ns%1Fother", &open),
+        ("ns%1Fother%1Fdeep", &pii),
+        ("open/tables/own", &pii),
+    ] {
+        world.change(Method::PUT, on, labels).await.ok(200);
+    }
+    let find = async |query: &str, size: usize| {
+        let (mut found, mut token) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{LAKE}/labels?{query}&page-size={size}&page-token={token}");
+            let page = world.catalog.get(&world.tenant.key, &path).await.ok(200);
+            let objects = page["objects"].as_array().unwrap();
+            assert!(objects.len() <= size, "{page}");
+            found.extend(objects.iter().map(|one| {
+                let dotted = |levels: &Value| -> String {
+                    levels.as_array().unwrap().iter().map(|level| level.as_str().unwrap()).collect::<Vec<_>>().join(".")
+                };
+                let name = one["name"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+                let from = one.get("inherited-from").map(|from| format!(" from {}", dotted(from))).unwrap_or_default();
+                format!("{}{name} {}{from}", dotted(&one["namespace"]), one["value"].as_str().unwrap())
+            }));
+            match page["next-page-token"].as_str() {
+                Some(next) => token = next.to_owned(),
+                None => return found,
+            }
+        }
+    };
+    let inherited = [
+        "ns pii",
+        "ns/t pii from ns",
+        "ns/v pii from ns",
+        "ns.below pii from ns",
+        "ns.below.deep pii from ns",
+        "ns.below.deep/u pii from ns",
+        "ns.z pii from ns",
+        "ns.z/u pii from ns",
+        "ns.other.deep pii",
+        "ns.other.deep/u pii from ns.other.deep",
+        "open/own pii",
+    ];
+    for size in [1, 2, 3, 100] {
+        assert_eq!(find("key=class&value=pii", size).await, inherited, "in pages of {size}");
+    }
+    let opened = ["ns.other open", "ns.other/u open from ns.other", "ns/public open"];
+    assert_eq!(find("key=class&value=open", 2).await, opened);
+    assert_eq!(find("key=class&value=pii&inherited=false", 2).await, ["ns pii", "ns.other.deep pii", "open/own pii"]);
+    // Any value: each object has the nearest one.
+    let all = find("key=class", 4).await;
+    assert_eq!(all.len(), inherited.len() + opened.len());
+    assert!(all.contains(&"ns.other/u open from ns.other".to_owned()), "{all:?}");
+    assert!(all.contains(&"ns/public open".to_owned()), "{all:?}");
+}
+
+#[tokio::test]
+async fn search_ends_a_page_after_some_reads_and_goes_on_where_it_ended() {
+    let world = World::new().await;
+    world.change(Method::PUT, "ns", &json!({ "object-labels": { "class": "pii" } })).await.ok(200);
+    for number in 100..180 {
+        world.post("/v1/namespaces", &json!({ "namespace": ["ns", number.to_string()] })).await.ok(200);
+    }
+    let (mut pages, mut found, mut token) = (0, Vec::new(), String::new());
+    loop {
+        let path = format!("{LAKE}/labels?key=class&page-size=1000&page-token={token}");
+        let page = world.catalog.get(&world.tenant.key, &path).await.ok(200);
+        pages += 1;
+        found.extend(page["objects"].as_array().unwrap().clone());
+        match page["next-page-token"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+    }
+    found.sort_by_key(ToString::to_string);
+    found.dedup();
+    // The namespace, its table and view, the namespace below it, and the others.
+    assert_eq!(found.len(), 4 + 80);
+    assert!((2..10).contains(&pages), "{pages} pages: each namespace takes three reads");
 }

@@ -31,11 +31,12 @@ fn filter_finds_labels_of_the_object_and_of_its_columns() {
     let fields = [(3, map(&[("class", "pii")])), (4, map(&[("class", "open")])), (5, map(&[("owner", "pii")]))];
     let labels = Labels::new(map(&[("owner", "sales"), ("class", "pii")]), fields.into()).unwrap();
     let find = |name: &str, value: Option<&str>| {
-        LabelFilter { name: name.to_owned(), value: value.map(str::to_owned) }.find(&labels)
+        LabelFilter { name: name.to_owned(), value: value.map(str::to_owned) }.find(Some(&labels), None)
     };
     let found = |object: Option<&str>, fields: &[(i32, &str)]| {
         let fields = fields.iter().map(|(id, value)| (*id, (*value).to_owned())).collect();
-        Some(FoundLabel { object: object.map(str::to_owned), fields })
+        let object = object.map(|value| FoundValue { value: value.to_owned(), inherited_from: None });
+        Some(FoundLabel { object, fields })
     };
     assert_eq!(find("class", None), found(Some("pii"), &[(3, "pii"), (4, "open")]));
     assert_eq!(find("class", Some("open")), found(None, &[(4, "open")]));
@@ -106,6 +107,22 @@ fn nothing_is_sent_without_labels_or_for_former_columns() {
     assert_eq!(sent(LabelMap::new(), Some(&own), |id| id == 7), Some(own.to_json()));
 }
 
+#[test]
+fn own_label_overrides_the_inherited_one_and_columns_inherit_none() {
+    let (sales, filter) =
+        (namespace(&["sales"]), LabelFilter { name: "class".to_owned(), value: Some("pii".to_owned()) });
+    let inherited = Some(FoundLabel::new("pii", Some(sales.clone())));
+    assert_eq!(filter.find(None, Some((&sales, "pii"))), inherited);
+    assert_eq!(filter.find(None, Some((&sales, "open"))), None);
+    let own = |value: &str, of_column: &str| {
+        Labels::new(map(&[("class", value)]), [(3, map(&[("class", of_column)]))].into()).unwrap()
+    };
+    assert_eq!(filter.find(Some(&own("open", "open")), Some((&sales, "pii"))), None);
+    assert_eq!(filter.find(Some(&own("pii", "open")), Some((&sales, "open"))), Some(FoundLabel::new("pii", None)));
+    let found = filter.find(Some(&own("open", "pii")), Some((&sales, "pii"))).unwrap();
+    assert_eq!((found.object, found.fields), (None, [(3, "pii".to_owned())].into()));
+}
+
 fn any_map() -> impl Strategy<Value = LabelMap> {
     btree_map("[a-e]{1,2}", "[a-z\"\\\\é]{0,4}", 0..4)
 }
@@ -146,6 +163,14 @@ proptest! {
         let nearest = (1..=of.len()).rev().find_map(|depth| by_levels.get(&of[..depth])?.get(&name));
         let inherited = compiled.inherited(&NamespaceIdent::new(&of).unwrap());
         prop_assert_eq!(inherited.get(&name), nearest);
+        let of = NamespaceIdent::new(&of).unwrap();
+        prop_assert_eq!(compiled.nearest(&of, &name).map(|(_, value)| value), nearest.map(String::as_str));
+        if let Some((root, value)) = compiled.nearest(&of, &name) {
+            prop_assert!(compiled.has(&root, &name) && (root == of || !compiled.has(&of, &name)));
+            let labelled = compiled.labelled(&LabelFilter { name, value: Some(value.to_owned()) });
+            prop_assert!(labelled.contains(&root), "{labelled:?}");
+            prop_assert!(labelled.is_sorted_by_key(NamespaceIdent::as_key));
+        }
     }
 
     #[test]

@@ -5,13 +5,32 @@ use super::bound::Comparison;
 use super::evaluate::{self, Range};
 use super::statistics::{FieldSummary, Partition};
 use super::value::{Value, ValueType};
-use crate::document::{PartitionField, PartitionSpec, SchemaIndex};
+use crate::document::{PartitionField, PartitionSpec, SchemaIndex, Transform};
 
 /// Returns the type of each field of a partition spec, in order. It is `None` if the field's values have none that filters
 /// compare: the column does not exist any more, the function is unknown or has several arguments, or the field is void.
 #[must_use]
 pub fn field_types(spec: &PartitionSpec, schema: &SchemaIndex<'_>) -> Vec<Option<ValueType>> {
     spec.fields().iter().map(|field| source_and_type(field, schema).map(|(_, kind)| kind)).collect()
+}
+
+/// Returns the type of each field of a partition spec as clients read its values, in order. As [`field_types`], but the values of `bucket` and of
+/// the times keep their type if the column does not exist any more: it does not depend on that of the column.
+#[must_use]
+pub fn client_types(spec: &PartitionSpec, schema: &SchemaIndex<'_>) -> Vec<Option<ValueType>> {
+    let fields = spec.fields().iter().zip(field_types(spec, schema));
+    let typed = fields.map(|(field, known)| match (&field.transform, &field.source_ids[..]) {
+        (Transform::Bucket(_) | Transform::Year | Transform::Month | Transform::Hour, [id]) if is_gone(*id, schema) => {
+            Some(ValueType::Int)
+        }
+        (Transform::Day, [id]) if is_gone(*id, schema) => Some(ValueType::Date),
+        _ => known,
+    });
+    typed.collect()
+}
+
+fn is_gone(id: i32, schema: &SchemaIndex<'_>) -> bool {
+    schema.column(id).is_none()
 }
 
 /// Returns the types of a partition field's column and of its values.

@@ -43,6 +43,36 @@ async fn file_with_more_deletes_than_the_first_answer_has_is_in_a_task() {
 }
 
 #[tokio::test]
+async fn deletes_whose_text_is_too_long_for_the_first_answer_are_in_tasks() {
+    const DELETES: usize = 2_200;
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let written = Written { catalog: &catalog, tenant: &tenant, name: "t" };
+    written.create().await;
+    let files = vec![
+        data_file("file:///data/1.parquet", Some(1), 10, (0, 9)),
+        data_file("file:///data/2.parquet", Some(2), 10, (0, 9)),
+    ];
+    written.append(vec![files]).await;
+    let long = "x".repeat(8_000);
+    let delete = |number| {
+        position_deletes(&format!("file:///deletes/{long}/{number}.parquet"), 2, Some("file:///data/2.parquet"))
+    };
+    written.commit("delete", Vec::new(), (0..DELETES).map(delete).collect()).await;
+    let planned = catalog.post(&tenant.key, PLAN, &json!({})).await.ok(200);
+    assert_eq!((&planned["file-scan-tasks"], &planned["delete-files"]), (&json!([]), &json!([])));
+    let [token] = planned["plan-tasks"].as_array().unwrap().as_slice() else { panic!("one task") };
+    let fetched = catalog.post(&tenant.key, TASKS, &json!({ "plan-task": token })).await.ok(200);
+    let paths: BTreeSet<&str> =
+        fetched["delete-files"].as_array().unwrap().iter().map(|file| file["file-path"].as_str().unwrap()).collect();
+    assert_eq!((fetched["file-scan-tasks"].as_array().unwrap().len(), paths.len()), (2, DELETES));
+    // A filter that excludes the deletes needs no task.
+    let other_day = json!({ "filter": { "type": "eq", "term": "day", "value": 1 } });
+    let planned = catalog.post(&tenant.key, PLAN, &other_day).await.ok(200);
+    assert_eq!((planned["file-scan-tasks"].as_array().unwrap().len(), planned.get("plan-tasks")), (1, None));
+}
+
+#[tokio::test]
 async fn long_filter_for_many_partition_specs_gets_406() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;

@@ -4,7 +4,7 @@ use tidewater_core::document::{PartitionSpec, Transform};
 use tidewater_core::scan::answer::{Content, ContentFile, write_delete_file, write_task};
 use tidewater_core::scan::bound::{Bound, bind};
 use tidewater_core::scan::expression::Expression;
-use tidewater_core::scan::partition::{PartitionFilter, field_types};
+use tidewater_core::scan::partition::{PartitionFilter, client_types, field_types};
 use tidewater_core::scan::residual::{Residuals, write_json};
 use tidewater_core::scan::single_value::NotWritable;
 use tidewater_core::scan::value::{Value, ValueType};
@@ -322,6 +322,28 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), NotWritable>) -> Strin
     let text = String::from_utf8(out).unwrap();
     serde_json::from_str::<serde_json::Value>(&text).unwrap();
     text
+}
+
+#[test]
+fn partition_of_a_dropped_column_keeps_the_type_that_does_not_depend_on_the_column() {
+    const GONE: i32 = 999;
+    let of_gone = [
+        (GONE, Transform::Bucket(3)),
+        (GONE, Transform::Year),
+        (GONE, Transform::Month),
+        (GONE, Transform::Day),
+        (GONE, Transform::Hour),
+        (GONE, Transform::Identity),
+        (GONE, Transform::Truncate(3)),
+        (GONE, Transform::Void),
+        (5, Transform::Identity),
+    ];
+    let (schema, spec) = (schema(), spec(&of_gone));
+    let int = Some(ValueType::Int);
+    let date = Some(ValueType::Date);
+    let expected = [int, int, int, date, int, None, None, None, date];
+    assert_eq!(client_types(&spec, &schema.index().unwrap()), expected);
+    assert_eq!(field_types(&spec, &schema.index().unwrap())[..8], [None; 8]);
 }
 
 #[test]
