@@ -184,7 +184,7 @@ async fn manifests_in_use_have_a_limit_of_memory_also_if_the_cache_does_not_keep
         cache.held_bytes()
     };
     // An organisation may have three quarters.
-    let cache = ManifestCache::with_least_held(0, memory_bytes.next_multiple_of(3) / 3 * 4, reader());
+    let cache = ManifestCache::with_least_held(0, memory_bytes.div_ceil(3) * 4, reader());
     let one = cache.manifest(&storage, &location("1.avro")).await.unwrap();
     let refused = cache.manifest(&storage, &location("2.avro")).await.unwrap_err();
     assert!(matches!(refused, ManifestError::Busy { .. }), "{refused}");
