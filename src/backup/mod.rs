@@ -24,7 +24,7 @@ use series::SERIES_FILE;
 pub use files::BackupFileError;
 pub use measures::BackupMeasures;
 pub use names::{BackupName, Retention};
-pub use place::{ListedBackup, Place, PlaceError};
+pub use place::{BackupPlace, BackupPlaceError, ListedBackup};
 pub use scheduled::ScheduledBackups;
 
 /// The files and folders that may be in a data folder before a restore. None of them belongs to a catalog that would be lost.
@@ -108,12 +108,12 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
 /// # Errors
 /// As for [`restore`]; `Empty`, `OnlyFuture` or `SeveralSeries` without a name; if the place cannot be read.
 pub async fn restore_from(
-    place: &Place,
+    place: &BackupPlace,
     name: Option<&BackupName>,
     folder: &Path,
     database: &Path,
     clock: &Clock,
-) -> Result<(String, Done), PlaceError> {
+) -> Result<(String, Done), BackupPlaceError> {
     let name = match name {
         Some(name) => name.clone(),
         None => place.newest(clock.now_ms()).await?,

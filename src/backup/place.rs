@@ -32,7 +32,7 @@ pub struct ListedBackup {
 
 /// Why the folder or bucket of backups cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum BackupPlaceError {
     /// The folder does not exist.
     #[error("the folder for backups {} does not exist: create it, or mount its disk", .0.display())]
     NoFolder(PathBuf),
@@ -90,7 +90,7 @@ pub enum PlaceError {
 
 /// A folder or a bucket for backups.
 #[derive(Debug)]
-pub struct Place(Kind);
+pub struct BackupPlace(Kind);
 
 #[derive(Debug)]
 enum Kind {
@@ -98,17 +98,17 @@ enum Kind {
     Bucket { storage: Box<Storage>, root: Location },
 }
 
-impl Place {
+impl BackupPlace {
     /// Opens a place: a folder, or a bucket whose settings are in a file. Sends no request.
     ///
     /// # Errors
     /// `NotALocation`; `SettingsFile`, `Settings`, `Open` for a bucket.
-    pub fn open(to: &str, storage_file: Option<&Path>, budget: Budget) -> Result<Self, PlaceError> {
+    pub fn open(to: &str, storage_file: Option<&Path>, budget: Budget) -> Result<Self, BackupPlaceError> {
         let path = to.strip_prefix("file://").unwrap_or(to);
         if !path.contains("://") {
             return Ok(Self(Kind::Folder(path.into())));
         }
-        let invalid = |problem: String| PlaceError::NotALocation {
+        let invalid = |problem: String| BackupPlaceError::NotALocation {
             to: url_text::masked(to).into_owned(),
             problem: url_text::masked(&problem).into_owned(),
         };
@@ -142,7 +142,7 @@ impl Place {
     ///
     /// # Errors
     /// `NoFolder`; `File`; `Storage`.
-    pub async fn list(&self) -> Result<Vec<ListedBackup>, PlaceError> {
+    pub async fn list(&self) -> Result<Vec<ListedBackup>, BackupPlaceError> {
         let mut all = match &self.0 {
             Kind::Folder(folder) => list_folder(folder)?,
             Kind::Bucket { storage, root } => {
@@ -159,10 +159,10 @@ impl Place {
     }
 
     /// Writes a small file or object, and removes it.
-    pub(super) async fn check(&self) -> Result<(), PlaceError> {
+    pub(super) async fn check(&self) -> Result<(), BackupPlaceError> {
         let name = format!(".tidewater-check-{}", fresh_uuid().simple());
         match &self.0 {
-            Kind::Folder(folder) if !folder.is_dir() => Err(PlaceError::NoFolder(folder.clone())),
+            Kind::Folder(folder) if !folder.is_dir() => Err(BackupPlaceError::NoFolder(folder.clone())),
             Kind::Folder(folder) => {
                 let path = folder.join(name);
                 blocking(move || {
@@ -172,7 +172,7 @@ impl Place {
                 .await
             }
             Kind::Bucket { storage, root } => {
-                let invalid = |problem: String| PlaceError::NotALocation { to: root.to_string(), problem };
+                let invalid = |problem: String| BackupPlaceError::NotALocation { to: root.to_string(), problem };
                 let object = root.join(&name).map_err(|error| invalid(error.to_string()))?;
                 storage.create(&object, Bytes::from_static(b"tidewater")).await?;
                 Ok(storage.remove(&object).await?)
@@ -184,26 +184,26 @@ impl Place {
     ///
     /// # Errors
     /// `Empty`; `OnlyFuture`; `SeveralSeries`; those of [`Self::list`].
-    pub async fn newest(&self, now_ms: i64) -> Result<BackupName, PlaceError> {
+    pub async fn newest(&self, now_ms: i64) -> Result<BackupName, BackupPlaceError> {
         let latest_s = now_ms.div_euclid(1_000).saturating_add(CLOCK_TOLERANCE_S);
         let (all, future) = split_at(self.list().await?, latest_s);
         if let (true, Some(latest)) = (all.is_empty(), future.last()) {
-            return Err(PlaceError::OnlyFuture(self.path_of(&latest.name)));
+            return Err(BackupPlaceError::OnlyFuture(self.path_of(&latest.name)));
         }
         let by_series: BTreeMap<&str, &BackupName> =
             all.iter().map(|backup| (backup.name.series.as_str(), &backup.name)).collect();
         match (by_series.len(), all.last()) {
             (0 | 1, Some(newest)) => Ok(newest.name.clone()),
-            (_, None) => Err(PlaceError::Empty(self.to_string())),
+            (_, None) => Err(BackupPlaceError::Empty(self.to_string())),
             _ => {
                 let newest: Vec<String> = by_series.values().map(|name| name.to_string()).collect();
-                Err(PlaceError::SeveralSeries { place: self.to_string(), newest: newest.join(", ") })
+                Err(BackupPlaceError::SeveralSeries { place: self.to_string(), newest: newest.join(", ") })
             }
         }
     }
 
     /// Moves a complete file to the place. It appears there whole or not at all. Never replaces another file.
-    pub(super) async fn put(&self, file: &Path, name: &BackupName) -> Result<(), PlaceError> {
+    pub(super) async fn put(&self, file: &Path, name: &BackupName) -> Result<(), BackupPlaceError> {
         match &self.0 {
             Kind::Folder(folder) => {
                 let (file, to) = (file.to_owned(), folder.join(name.to_string()));
@@ -211,7 +211,7 @@ impl Place {
             }
             Kind::Bucket { storage, root } => {
                 if self.list().await?.iter().any(|known| known.name == *name) {
-                    return Err(PlaceError::Exists(self.path_of(name)));
+                    return Err(BackupPlaceError::Exists(self.path_of(name)));
                 }
                 Ok(storage.upload(file, &object(root, name)?).await?)
             }
@@ -219,7 +219,7 @@ impl Place {
     }
 
     /// Returns a local file with a backup: its own, or `copy` after a download.
-    pub(super) async fn fetch(&self, name: &BackupName, copy: &Path) -> Result<PathBuf, PlaceError> {
+    pub(super) async fn fetch(&self, name: &BackupName, copy: &Path) -> Result<PathBuf, BackupPlaceError> {
         match &self.0 {
             Kind::Folder(folder) => Ok(folder.join(name.to_string())),
             Kind::Bucket { storage, root } => {
@@ -230,7 +230,7 @@ impl Place {
     }
 
     /// Removes a backup. A missing one is no error.
-    pub(super) async fn remove(&self, name: &BackupName) -> Result<(), PlaceError> {
+    pub(super) async fn remove(&self, name: &BackupName) -> Result<(), BackupPlaceError> {
         match &self.0 {
             Kind::Folder(folder) => {
                 let path = folder.join(name.to_string());
@@ -245,7 +245,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BackupPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Folder(folder) => write!(f, "{}", folder.display()),
@@ -254,14 +254,14 @@ impl fmt::Display for Place {
     }
 }
 
-fn object(root: &Location, name: &BackupName) -> Result<Location, PlaceError> {
+fn object(root: &Location, name: &BackupName) -> Result<Location, BackupPlaceError> {
     let joined = root.join(&name.to_string());
-    joined.map_err(|error| PlaceError::NotALocation { to: root.to_string(), problem: error.to_string() })
+    joined.map_err(|error| BackupPlaceError::NotALocation { to: root.to_string(), problem: error.to_string() })
 }
 
 /// Reads the settings of a storage from a TOML file, as `warehouse create --storage` does.
-fn read_settings(path: &Path) -> Result<serde_json::Value, PlaceError> {
-    let unusable = |problem: String| PlaceError::SettingsFile { path: path.to_owned(), problem };
+fn read_settings(path: &Path) -> Result<serde_json::Value, BackupPlaceError> {
+    let unusable = |problem: String| BackupPlaceError::SettingsFile { path: path.to_owned(), problem };
     let text = named_file::read_text(path).map_err(|error| unusable(error.to_string()))?;
     // The parser's whole error quotes the file, which may contain a secret.
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| unusable(error.message().to_owned()))?;
@@ -274,9 +274,9 @@ pub(super) fn split_at(mut all: Vec<ListedBackup>, latest_s: i64) -> (Vec<Listed
     (all, future)
 }
 
-fn list_folder(folder: &Path) -> Result<Vec<ListedBackup>, PlaceError> {
+fn list_folder(folder: &Path) -> Result<Vec<ListedBackup>, BackupPlaceError> {
     let entries = fs::read_dir(folder).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => PlaceError::NoFolder(folder.to_owned()),
+        ErrorKind::NotFound => BackupPlaceError::NoFolder(folder.to_owned()),
         _ => cannot("read", folder)(error).into(),
     })?;
     let mut all = Vec::new();
@@ -293,9 +293,9 @@ fn list_folder(folder: &Path) -> Result<Vec<ListedBackup>, PlaceError> {
 }
 
 /// Moves a synced file to a new name, also on another disk.
-fn move_file(file: &Path, to: &Path) -> Result<(), PlaceError> {
+fn move_file(file: &Path, to: &Path) -> Result<(), BackupPlaceError> {
     if to.symlink_metadata().is_ok() {
-        return Err(PlaceError::Exists(to.display().to_string()));
+        return Err(BackupPlaceError::Exists(to.display().to_string()));
     }
     if file.parent() == to.parent() {
         finish(file, to)?;
@@ -320,8 +320,8 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Runs file operations on a blocking thread.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PlaceError> + Send + 'static,
-) -> Result<T, PlaceError> {
+    work: impl FnOnce() -> Result<T, BackupPlaceError> + Send + 'static,
+) -> Result<T, BackupPlaceError> {
     let stopped = |error| cannot("use", Path::new("the folder for backups"))(io::Error::other(error));
     tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }

@@ -13,7 +13,7 @@ use super::files::{BackupFileError, beside, cannot, check_outside, new_private};
 use super::measures::{BackupMeasures, Step};
 use super::names::{self, BackupName, Retention};
 use super::packing;
-use super::place::{ListedBackup, Place, PlaceError, split_at};
+use super::place::{BackupPlace, BackupPlaceError, ListedBackup, split_at};
 use super::series::Series;
 use crate::background::{Task, TaskError};
 use crate::base::clock::Clock;
@@ -43,7 +43,7 @@ enum FailedBackup {
     #[error(transparent)]
     Database(#[from] BackupError),
     #[error(transparent)]
-    Place(Box<PlaceError>),
+    Place(Box<BackupPlaceError>),
     #[error("{} has {free_bytes} bytes free, and the backup needs up to {needed_bytes} there", path.display())]
     NoSpace { path: PathBuf, free_bytes: u64, needed_bytes: u64 },
     #[error("the written backup has other content than the database had: {found:?} instead of {expected:?}")]
@@ -59,8 +59,8 @@ enum FailedBackup {
     Stopped,
 }
 
-impl From<PlaceError> for FailedBackup {
-    fn from(error: PlaceError) -> Self {
+impl From<BackupPlaceError> for FailedBackup {
+    fn from(error: BackupPlaceError) -> Self {
         Self::Place(Box::new(error))
     }
 }
@@ -82,7 +82,7 @@ impl<T, E: Into<FailedBackup>> InStep<T> for Result<T, E> {
 pub struct ScheduledBackups {
     database: PathBuf,
     data_dir: PathBuf,
-    place: Place,
+    place: BackupPlace,
     staging: PathBuf,
     interval_s: i64,
     offset_s: i64,
@@ -141,12 +141,12 @@ impl ScheduledBackups {
         keys: KeySource,
         budget: Budget,
         clock: Clock,
-    ) -> Result<Option<Self>, PlaceError> {
+    ) -> Result<Option<Self>, BackupPlaceError> {
         if !config.is_on() {
             return Ok(None);
         }
         let storage_file = Some(config.storage_file.as_path()).filter(|file| !file.as_os_str().is_empty());
-        let place = Place::open(&config.to, storage_file, budget)?;
+        let place = BackupPlace::open(&config.to, storage_file, budget)?;
         let data_dir = database.parent().unwrap_or(database).to_owned();
         if let Some(folder) = place.folder() {
             check_outside(database, &folder.join("any"))?;
@@ -289,7 +289,11 @@ impl ScheduledBackups {
     }
 
     /// Returns the backups of this catalog, oldest first, and those with a time in the future.
-    async fn own(&self, series: &Series, now_s: i64) -> Result<(Vec<ListedBackup>, Vec<ListedBackup>), PlaceError> {
+    async fn own(
+        &self,
+        series: &Series,
+        now_s: i64,
+    ) -> Result<(Vec<ListedBackup>, Vec<ListedBackup>), BackupPlaceError> {
         let mut all = self.place.list().await?;
         all.retain(|backup| backup.name.series == series.as_str());
         Ok(split_at(all, self.latest_s(now_s)))
@@ -325,7 +329,7 @@ impl ScheduledBackups {
     }
 
     /// Removes the backups of this catalog that are not kept.
-    async fn remove_expired(&self, series: &Series, now_s: i64) -> Result<(), PlaceError> {
+    async fn remove_expired(&self, series: &Series, now_s: i64) -> Result<(), BackupPlaceError> {
         // Backups with a time in the future would take the places of real ones.
         let (known, _) = self.own(series, now_s).await?;
         let names: Vec<BackupName> = known.into_iter().map(|backup| backup.name).collect();

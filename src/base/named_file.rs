@@ -58,10 +58,10 @@ fn within<T: Send + 'static>(
     longest: Duration,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let turn = Turn::take()?;
+    let running = RunningRead::take()?;
     let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("named-file".to_owned()).spawn(move || {
-        let _turn = turn;
+        let _running = running;
         // Nobody waits any more if the time is over.
         let _ = sender.send(work());
     })?;
@@ -71,9 +71,9 @@ fn within<T: Send + 'static>(
 }
 
 /// One of the reads that may run.
-struct Turn;
+struct RunningRead;
 
-impl Turn {
+impl RunningRead {
     fn take() -> io::Result<Self> {
         let taken =
             WAITING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < MOST_WAITING).then_some(now + 1));
@@ -81,7 +81,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for RunningRead {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::Relaxed);
     }

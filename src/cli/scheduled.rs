@@ -10,7 +10,7 @@ use super::output::{self, Format};
 use super::size::size;
 use super::time;
 use tidewater::app::storage_access;
-use tidewater::backup::{BackupName, ListedBackup, Place};
+use tidewater::backup::{BackupName, BackupPlace, ListedBackup};
 use tidewater::config::Config;
 
 const EXAMPLES: &str = "\
@@ -42,10 +42,10 @@ pub(crate) struct PlaceStorage {
 
 impl PlaceStorage {
     /// Opens a folder or bucket with backups.
-    pub(super) fn open(&self, to: &str, config: &Config) -> Result<Place> {
+    pub(super) fn open(&self, to: &str, config: &Config) -> Result<BackupPlace> {
         let configured = Some(&config.backups.storage_file).filter(|file| !file.as_os_str().is_empty());
         let file = self.storage.as_ref().or(configured).map(PathBuf::as_path);
-        Ok(Place::open(to, file, storage_access(config).budget)?)
+        Ok(BackupPlace::open(to, file, storage_access(config).budget)?)
     }
 }
 

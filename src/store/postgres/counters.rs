@@ -34,7 +34,7 @@ pub(super) struct Server {
     pub(super) counter: Arc<AtomicU64>,
     /// The newest generation that was read.
     seen: AtomicI64,
-    pub(super) turns: Turns,
+    pub(super) turns: SharedReads,
 }
 
 /// The counters of an organisation and of its principals.
@@ -44,7 +44,7 @@ pub(super) struct Counters {
     /// The newest generation whose changes are counted. 0 before the first read.
     pub(super) seen: AtomicI64,
     principals: Mutex<Principals>,
-    pub(super) turns: Turns,
+    pub(super) turns: SharedReads,
 }
 
 #[derive(Default)]
@@ -56,13 +56,13 @@ struct Principals {
 
 /// Reads of the database that serve all who wait for one. A read serves those who arrived before it began.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct SharedReads {
     begun: AtomicU64,
     done: AtomicU64,
     flight: Flight<Arc<StoreError>>,
 }
 
-impl Turns {
+impl SharedReads {
     /// Waits for a read that begins after this call, and makes it if no other caller does.
     pub(super) async fn read(&self, read: impl Future<Output = Result<()>>) -> Result<()> {
         let arrived = self.begun.load(Ordering::Acquire);

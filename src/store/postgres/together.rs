@@ -43,14 +43,14 @@ pub(super) const GET_TOGETHER: &str =
     WHERE state.organisation = $1 ORDER BY wanted.number";
 
 /// The right to send a statement. Its end gives the turn to the reads that wait.
-struct Turn {
+struct Sending {
     store: PostgresStore,
     organisation: OrganisationId,
 }
 
 /// How a read begins.
 enum Begun {
-    Alone(Turn),
+    Alone(Sending),
     Waits(oneshot::Receiver<Answer>),
 }
 
@@ -77,7 +77,7 @@ impl PostgresStore {
         let reads = organisations.entry(organisation).or_default();
         if reads.sent < AT_ONCE {
             reads.sent += 1;
-            return Begun::Alone(Turn { store: self.clone(), organisation });
+            return Begun::Alone(Sending { store: self.clone(), organisation });
         }
         let (gives, waits) = oneshot::channel();
         reads.waiting.push_back(Waiting { warehouse: warehouse_ref.warehouse.0, ident: ident.clone(), gives });
@@ -139,7 +139,7 @@ fn shared(error: &StoreError) -> StoreError {
     }
 }
 
-impl Turn {
+impl Sending {
     /// Takes the reads of the next statement. If none waits, the turn ends.
     fn next(&self) -> Vec<Waiting> {
         let mut organisations = self.store.together.organisations.lock();
@@ -188,7 +188,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Sending {
     fn drop(&mut self) {
         let reads = self.next();
         if reads.is_empty() {
