@@ -9,6 +9,7 @@ import re
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -276,10 +277,20 @@ def test_failure_with_json_is_reported_as_json(binary: Path, home: dict[str, str
     assert run(binary, "org", "create", "--json", "--help", **home).stdout.startswith("Create an organisation")
 
 
+def wait_until_stopped(process: int) -> None:
+    """Waits until each thread of a process has stopped: on a busy machine some run on for a while, and answer."""
+    threads = [path / "stat" for path in Path(f"/proc/{process}/task").iterdir()]
+    deadline = time.monotonic() + 60
+    while any(thread.read_text().rsplit(")", 1)[1].split()[0] != "T" for thread in threads):
+        assert time.monotonic() < deadline, "the process does not stop"
+        time.sleep(0.01)
+
+
 def test_command_reports_that_it_waits_for_a_silent_server(server: Server) -> None:
     process = int(json.loads(server.command("status", "--json").stdout)["process"])
     os.kill(process, signal.SIGSTOP)
     try:
+        wait_until_stopped(process)
         asking = subprocess.Popen(
             [str(server.binary), "status", "--data-dir", str(server.data_dir)],
             stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment({}),

@@ -49,7 +49,7 @@ async fn search_finds_a_part_of_a_name_in_the_whole_warehouse() {
     };
     let mut orders = found("browse?w=main&ns=ns&q=RDERS").await;
     orders.sort();
-    assert_eq!(orders, ["ns.orders", "ns.orders_eu", "ns.orders_old"]);
+    assert_eq!(orders, ["ns.Orders", "ns.orders", "ns.orders_eu", "ns.orders_old"]);
     let mut both = found("browse?w=main&q=ns.orders_").await;
     both.sort();
     assert_eq!(both, ["ns.orders_eu", "ns.orders_old"]);
