@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidewater_core::ids::TableId;
 use tidewater_core::labels::{FoundLabel, LabelFilter};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -16,7 +18,7 @@ use super::{Catalog, CatalogError};
 use crate::access::action::{LoadNamespace, LoadTable, LoadView};
 use crate::access::{Authorizer, Namespace, Table, View};
 use crate::store::{LabelledTabular, PageRequest, Store, StoreError, TableKind};
-use crate::warehouse::OpenWarehouse;
+use crate::warehouse::{OpenWarehouse, PassPurpose, open_pass, seal_pass};
 
 /// About the most reads of the store for one page.
 const MOST_READS: u32 = 100;
@@ -99,6 +101,38 @@ impl Catalog {
         let next = page.add_labelled(after).await.map_err(unread)?;
         Ok(page.end(next))
     }
+
+    /// Seals the text of a place in a search of a warehouse, since it may have names that the caller does not see.
+    ///
+    /// # Errors
+    /// `WarehouseUnusable` without a master key.
+    pub async fn seal_label_place(&self, warehouse: &OpenWarehouse, place: &str) -> Result<String, CatalogError> {
+        let keys = self.warehouses.access().pass_keys(self.store.as_ref()).await;
+        let keys = keys.map_err(|error| unsealed(warehouse, &error))?;
+        let sealed = seal_pass(keys, PassPurpose::LabelSearch, warehouse.warehouse_ref, place.as_bytes());
+        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(|error| unsealed(warehouse, &error))?))
+    }
+
+    /// Opens a place of [`Catalog::seal_label_place`]. `None` if it was not sealed for this warehouse.
+    ///
+    /// # Errors
+    /// `WarehouseUnusable` without a master key.
+    pub async fn open_label_place(
+        &self,
+        warehouse: &OpenWarehouse,
+        sealed: &str,
+    ) -> Result<Option<String>, CatalogError> {
+        let keys = self.warehouses.access().pass_keys(self.store.as_ref()).await;
+        let keys = keys.map_err(|error| unsealed(warehouse, &error))?;
+        let Ok(sealed) = URL_SAFE_NO_PAD.decode(sealed) else { return Ok(None) };
+        let opened = open_pass(keys, PassPurpose::LabelSearch, warehouse.warehouse_ref, &sealed).ok();
+        Ok(opened.and_then(|text| String::from_utf8(text.expose().clone()).ok()))
+    }
+}
+
+fn unsealed(warehouse: &OpenWarehouse, error: &dyn std::fmt::Display) -> CatalogError {
+    tracing::error!(%error, "the place of a search cannot be sealed");
+    CatalogError::WarehouseUnusable(warehouse.name.clone())
 }
 
 /// A page of a search that is being filled.

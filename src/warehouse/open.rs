@@ -162,6 +162,8 @@ pub enum PassPurpose {
     Signing,
     /// Its holder fetches a part of a planned scan.
     PlanTask,
+    /// Its holder reads the next page of a search by label.
+    LabelSearch,
 }
 
 /// Seals a pass, which a client sends back. It opens only for the same purpose and warehouse.
@@ -204,6 +206,7 @@ fn pass_owner(purpose: PassPurpose, warehouse_ref: WarehouseRef) -> Vec<u8> {
     let purpose: &[u8] = match purpose {
         PassPurpose::Signing => b"pass",
         PassPurpose::PlanTask => b"plan-task",
+        PassPurpose::LabelSearch => b"label-search",
     };
     [purpose, &owner(warehouse_ref)].concat()
 }

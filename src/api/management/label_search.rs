@@ -86,20 +86,23 @@ fn levels(namespace: &NamespaceIdent) -> Vec<String> {
     namespace.levels().map(str::to_owned).collect()
 }
 
-/// Returns the text of a token.
-fn token_of(place: &LabelPlace) -> String {
-    token_after(&match place {
+/// Returns the text of a place, which a token has sealed.
+fn text_of(place: &LabelPlace) -> String {
+    match place {
         LabelPlace::Namespace(namespace, name) => {
             let key = namespace.as_key();
             format!("n{}:{key}{name}", key.len())
         }
         LabelPlace::Tabular(id) => format!("t{}", id.0),
-    })
+    }
 }
 
-/// Reads the text of a token.
+fn not_ours() -> ApiError {
+    ApiError::bad_request("this catalog did not issue page-token: start again with an empty one")
+}
+
+/// Reads the text of a place.
 fn place_of(text: &str) -> Result<LabelPlace, ApiError> {
-    let not_ours = || ApiError::bad_request("this catalog did not issue page-token: start again with an empty one");
     match text.split_at_checked(1) {
         Some(("n", rest)) => {
             let (length, names) = rest.split_once(':').ok_or_else(not_ours)?;
@@ -122,26 +125,34 @@ pub(in crate::api) async fn find(
 ) -> Result<Json<FoundList>, ApiError> {
     let name = key.ok_or_else(|| ApiError::bad_request("Give the name of the label: key=NAME"))?;
     let page = paging.request(api.settings.default_page_size)?;
-    let begin = page.after.as_deref().map(place_of).transpose()?;
+    let begin = match page.after.as_deref() {
+        Some(sealed) => {
+            let text = api.catalog.open_label_place(&scope.warehouse, sealed).await?;
+            Some(place_of(&text.ok_or_else(not_ours)?)?)
+        }
+        None => None,
+    };
     let limit = page.limit.unwrap_or(api.settings.default_page_size);
     let inherited = flag("inherited", inherited.as_deref())?.unwrap_or(true);
     let search = LabelSearch { filter: LabelFilter { name, value }, inherited };
     let found = api.catalog.label_search(&scope.authorizer, &scope.warehouse, &search, (begin, limit)).await?;
-    let next_page_token = found.next.as_ref().map(token_of);
+    let next_page_token = match &found.next {
+        Some(place) => Some(token_after(&api.catalog.seal_label_place(&scope.warehouse, &text_of(place)).await?)),
+        None => None,
+    };
     Ok(Json(FoundList { next_page_token, objects: found.items.into_iter().map(FoundEntry::new).collect() }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::paging::read_token;
 
     #[test]
-    fn token_reads_back_and_others_are_refused() {
+    fn place_reads_back_and_others_are_refused() {
         let namespace = NamespaceIdent::new(&["1:é", "eu"]).unwrap();
         let within = |name: &str| LabelPlace::Namespace(namespace.clone(), name.to_owned());
         for place in [within(""), within("2:t"), LabelPlace::Tabular(TableId(Uuid::max()))] {
-            assert_eq!(place_of(&read_token(&token_of(&place)).unwrap()).unwrap(), place);
+            assert_eq!(place_of(&text_of(&place)).unwrap(), place);
         }
         for text in ["", "x", "t", "tx", "é", "n", "n1", "n0:", "n2:a", "n1:é", "n9:\u{1f}a", "n-1:a"] {
             assert!(place_of(text).is_err(), "{text}");

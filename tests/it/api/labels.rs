@@ -310,6 +310,11 @@ async fn search_finds_what_its_caller_may_load_in_pages() {
     let grant = json!({ "privilege": "TABLE_READ_PROPERTIES", "type": "table", "namespace": ["ns"], "name": "t" });
     machine(Method::PUT, format!("{LAKE}/catalog-roles/readers/grants"), grant, 204).await;
     assert_eq!(find(key, "key=class").await, [table]);
+    // Tokens are sealed, since the search stops at objects that the key does not see: each is another.
+    let page = format!("{LAKE}/labels?key=class&page-size=1");
+    let tokens = [(); 2].map(|()| world.catalog.get(key, &page));
+    let [one, other] = tokens;
+    assert_ne!(one.await.ok(200)["next-page-token"], other.await.ok(200)["next-page-token"]);
     // A table that is restricted for the caller is not loaded, so it is not found.
     let restriction = json!({ "masks": [{ "column": "id", "action": "sha-256-global" }] });
     machine(Method::PUT, format!("{LAKE}/namespaces/ns/tables/t/restrictions/role"), restriction, 204).await;
